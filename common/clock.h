@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two clocks. Deadlines use the monotonic one, records the wall clock. */
+#ifndef MUSTER_CLOCK_H
+#define MUSTER_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t clock_mono_ms(void); /* since boot */
+uint64_t clock_wall_ms(void); /* since 1970 */
+/* Sleeps without looking at anything; only for the pause between two looks at a condition. */
+void clock_pause_ms(unsigned ms);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One event: what happened, on which node, in which step. The same record travels from the
+ * worker's pipe to the wire, to SQLite, to the terminal and to --json. (node, rev, seq)
+ * identifies it, so sending again is harmless. */
+#ifndef MUSTER_EVENT_H
+#define MUSTER_EVENT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "err.h"
+
+enum event_kind {
+    EVENT_PLAN,     /* a plan was taken up; msg says how many steps */
+    EVENT_START,    /* a step began to apply */
+    EVENT_PROGRESS, /* msg: what it is doing; ms: time spent so far */
+    EVENT_OK,       /* the step's check holds without a change */
+    EVENT_CHANGED,  /* the step was applied and its second check holds */
+    EVENT_FAILED,
+    EVENT_REFUSED, /* refused for safety; msg names the rule */
+    EVENT_DONE,    /* the plan ended well; msg: "N changed, M ok" */
+    EVENT_ABORTED, /* the plan ended with a failure */
+    EVENT_CLUSTER, /* the database coordinator's state */
+    EVENT_CLOUD,   /* the controller's own steps: id is the resource */
+    EVENT_NOTE,
+    EVENT_KINDS
+};
+
+#define EVENT_NODE_MAX 64
+#define EVENT_REV_MAX 17
+#define EVENT_ID_MAX 64
+#define EVENT_MSG_MAX 512
+#define EVENT_TEXT_MAX 2048 /* an encoded event is never longer */
+
+struct event {
+    uint64_t ts; /* milliseconds since 1970, by the clock of the machine that made it */
+    char node[EVENT_NODE_MAX];
+    char rev[EVENT_REV_MAX]; /* revision of the plan, "" outside one */
+    uint64_t seq;            /* from 1, rising per node; never reused */
+    char id[EVENT_ID_MAX];   /* resource, e.g. "mount:datadisk" */
+    enum event_kind kind;
+    uint64_t ms; /* how long the step took so far */
+    char msg[EVENT_MSG_MAX];
+};
+
+const char *event_kind_name(enum event_kind kind);
+/* Sets kind, id and the formatted message (cut to fit, control characters replaced); the rest
+ * is left to the caller. */
+void event_fill(struct event *ev, enum event_kind kind, const char *id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+json_t *event_to_json(const struct event *ev); /* new reference */
+int event_from_json(const json_t *j, struct event *ret, struct err *err);
+/* One line of JSON without the newline; the caller frees. */
+char *event_text(const struct event *ev);
+int event_parse(const char *text, size_t len, struct event *ret, struct err *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Key material (libsodium): CURVE pairs of the transport, Ed25519 pairs that sign rosters,
+ * sealed boxes for what is stored, digests. Secret halves live in fixed buffers that their
+ * owner wipes with keys_wipe. Text form of a key is 64 lower-case hex digits. */
+#ifndef MUSTER_KEYS_H
+#define MUSTER_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+#define KEY_SIZE 32
+#define KEY_HEX_SIZE 65 /* with the NUL */
+#define SIGN_SECRET_SIZE 64
+#define SIGN_SIZE 64
+#define SIGN_HEX_SIZE 129
+#define SHA256_HEX_SIZE 65
+
+struct curve_pair {
+    uint8_t pub[KEY_SIZE];
+    uint8_t sec[KEY_SIZE];
+};
+
+struct sign_pair {
+    uint8_t pub[KEY_SIZE];
+    uint8_t sec[SIGN_SECRET_SIZE];
+};
+
+int keys_init(struct err *err); /* once, before any other call */
+
+void keys_curve_new(struct curve_pair *ret);
+/* The public half that belongs to a secret one. */
+void keys_curve_public(const uint8_t sec[KEY_SIZE], uint8_t ret_pub[KEY_SIZE]);
+void keys_sign_new(struct sign_pair *ret);
+void keys_sign(const struct sign_pair *pair, const void *msg, size_t len, uint8_t ret[SIGN_SIZE]);
+/* 0 when the signature holds. */
+int keys_verify(const uint8_t pub[KEY_SIZE], const void *msg, size_t len,
+                const uint8_t sig[SIGN_SIZE]);
+
+void keys_hex(const uint8_t *data, size_t len, char *ret); /* ret: 2 * len + 1 */
+/* Exactly `len` bytes from exactly 2 * len lower-case digits, else -1. */
+int keys_unhex(const char *hex, uint8_t *ret, size_t len);
+
+/* A random token of `chars` letters and digits (at most 64), 5.9 bits each. */
+void keys_token(char *ret, size_t chars);
+void keys_random(void *buf, size_t len);
+/* A random (version 4) UUID in lower-case text; ret holds 37 bytes. */
+void keys_uuid(char ret[37]);
+/* A UUID derived from a name within a namespace text: same input, same UUID. */
+void keys_uuid_derived(const char *space, const char *name, char ret[37]);
+
+void keys_sha256(const void *data, size_t len, char ret[SHA256_HEX_SIZE]);
+int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *err);
+/* HMAC-SHA1 and base64 for the cloud's signature are in the controller (sign.c). */
+
+void keys_wipe(void *buf, size_t len);
+
+/* Reads a pair from `path` (the secret half in hex), or makes it there: O_EXCL, 0600, fsync.
+ * A file that is there but unreadable or malformed is an error, never replaced. */
+int keys_curve_load_or_new(const char *path, struct curve_pair *ret, struct err *err);
+int keys_sign_load_or_new(const char *path, struct sign_pair *ret, struct err *err);
+
+#endif

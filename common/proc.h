@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Child programs: absolute path, argument vector, no shell, a deadline, bounded output. */
+#ifndef MUSTER_PROC_H
+#define MUSTER_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "str.h"
+
+/* Zero-initialised: inherits the environment, no input, no deadline, 1 MiB of output kept. */
+struct proc_opts {
+    const char *const *env; /* NULL: the caller's; else the whole environment, NULL-terminated */
+    const char *cwd;
+    const char *input; /* text for stdin; NULL: /dev/null */
+    unsigned timeout_s; /* 0: none; then SIGKILL to the child's process group */
+    size_t out_max;     /* bytes kept of each stream; what is over is dropped */
+    uid_t uid;          /* 0: keep */
+    gid_t gid;
+    int pass_fd; /* > 2: kept open in the child under the same number */
+    /* Called for every whole line of stdout or stderr while the child runs. */
+    void (*on_line)(void *ctx, const char *line);
+    void *ctx;
+};
+
+struct proc_result {
+    int status; /* exit code, or 128 + signal */
+    bool timed_out;
+    struct strbuf out;
+    struct strbuf errout;
+};
+
+/* Runs argv[0] (an absolute path) and waits. Returns 0 when it exited 0. Otherwise -1 and
+ * "<program>: exit status N: <last line it said>". `ret` may be NULL; else the caller calls
+ * proc_result_free. */
+int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
+             struct err *err);
+void proc_result_free(struct proc_result *r);
+
+/* proc_run with neither options nor output wanted. */
+int proc_call(const char *const argv[], struct err *err);
+
+#define PROC_ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+#endif
