@@ -82,8 +82,7 @@ static int server_options(void *s, const char *domain)
 {
     if (set_int(s, ZMQ_CURVE_SERVER, 1) < 0 || set_int(s, ZMQ_ROUTER_MANDATORY, 1) < 0 ||
         set_int(s, ZMQ_BACKLOG, 1024) < 0 ||
-        zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0 ||
-        set_int(s, ZMQ_ZAP_ENFORCE_DOMAIN, 1) < 0)
+        zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0)
         return -1;
     return 0;
 }
