@@ -14,7 +14,7 @@
 struct proc_opts {
     const char *const *env; /* NULL: the caller's; else the whole environment, NULL-terminated */
     const char *cwd;
-    const char *input; /* text for stdin; NULL: /dev/null */
+    const char *input;  /* text for stdin; NULL: /dev/null */
     unsigned timeout_s; /* 0: none; then SIGKILL to the child's process group */
     size_t out_max;     /* bytes kept of each stream; what is over is dropped */
     uid_t uid;          /* 0: keep */

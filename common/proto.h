@@ -9,24 +9,24 @@
 #include "err.h"
 
 #define PROTO_VERSION 1
-#define PROTO_ENROL_MAX 4096          /* bytes of one message on the enrolment socket */
-#define PROTO_MAIN_MAX (1024 * 1024)  /* bytes of one message on the main socket */
-#define PROTO_PEER_MAX (64 * 1024)    /* bytes of one message between agents */
+#define PROTO_ENROL_MAX 4096         /* bytes of one message on the enrolment socket */
+#define PROTO_MAIN_MAX (1024 * 1024) /* bytes of one message on the main socket */
+#define PROTO_PEER_MAX (64 * 1024)   /* bytes of one message between agents */
 
 #define PROTO_DOMAIN_ENROL "enrol" /* ZAP domains */
 #define PROTO_DOMAIN_MAIN "main"
 #define PROTO_DOMAIN_PEER "peer"
 
 enum proto_type {
-    PROTO_ENROL,    /* agent -> enrol socket: {t,v,curve,seal} public halves, hex */
-    PROTO_BOUND,    /* -> agent: the keys are the node's now */
-    PROTO_REFUSED,  /* -> agent: {t,why} and nothing else will help */
-    PROTO_HELLO,    /* agent -> main: {t,v,agent,boot,rev,last_seq,facts} */
-    PROTO_PLAN,     /* -> agent: {t,plan} */
-    PROTO_ROSTER,   /* -> agent: {t,roster,sig} roster is the signed text itself */
-    PROTO_EVENT,    /* agent -> main: {t,event} */
-    PROTO_ACK,      /* -> agent: {t,seq} events up to and including seq are stored */
-    PROTO_STATE,    /* agent -> main: {t,state} what the node is now */
+    PROTO_ENROL,   /* agent -> enrol socket: {t,v,curve,seal} public halves, hex */
+    PROTO_BOUND,   /* -> agent: the keys are the node's now */
+    PROTO_REFUSED, /* -> agent: {t,why} and nothing else will help */
+    PROTO_HELLO,   /* agent -> main: {t,v,agent,boot,rev,last_seq,facts} */
+    PROTO_PLAN,    /* -> agent: {t,plan} */
+    PROTO_ROSTER,  /* -> agent: {t,roster,sig} roster is the signed text itself */
+    PROTO_EVENT,   /* agent -> main: {t,event} */
+    PROTO_ACK,     /* -> agent: {t,seq} events up to and including seq are stored */
+    PROTO_STATE,   /* agent -> main: {t,state} what the node is now */
     PROTO_TYPES
 };
 

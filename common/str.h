@@ -17,9 +17,9 @@ struct strbuf {
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_adds(struct strbuf *b, const char *s);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void strbuf_reset(struct strbuf *b);           /* empty, keeps the memory */
+void strbuf_reset(struct strbuf *b);            /* empty, keeps the memory */
 const char *strbuf_str(const struct strbuf *b); /* never NULL */
-void strbuf_free(struct strbuf *b);            /* a cleanup function, too */
+void strbuf_free(struct strbuf *b);             /* a cleanup function, too */
 
 /* Allocation that aborts instead of failing. The caller frees. */
 void *xcalloc(size_t n, size_t size);

@@ -15,7 +15,7 @@ typedef bool (*zap_allow_fn)(void *ctx, const char *domain, const char *address,
                              const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX]);
 
 struct zap *zap_new(struct zctx *c, zap_allow_fn allow, void *ctx, struct err *err);
-int zap_fd(struct zap *z); /* edge-triggered, as zsock_fd */
+int zap_fd(struct zap *z);     /* edge-triggered, as zsock_fd */
 void zap_serve(struct zap *z); /* answers all requests that wait */
 void zap_free(struct zap *z);
 

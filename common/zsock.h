@@ -38,8 +38,8 @@ struct zsock *zsock_server(struct zctx *c, const char *domain, const struct curv
                            size_t max_msg, const char *endpoint, struct err *err);
 /* CURVE client that connects and keeps reconnecting. */
 struct zsock *zsock_client(struct zctx *c, const struct curve_pair *own,
-                           const uint8_t server_pub[KEY_SIZE], size_t max_msg,
-                           const char *endpoint, struct err *err);
+                           const uint8_t server_pub[KEY_SIZE], size_t max_msg, const char *endpoint,
+                           struct err *err);
 void zsock_free(struct zsock *s);
 
 /* 1: *ret holds a message. 0: nothing there. Messages without User-Id or with other than the

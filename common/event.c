@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/event.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/js.h"
+#include "common/str.h"
+
+static const char *const kind_names[EVENT_KINDS] = {
+    [EVENT_PLAN] = "plan",       [EVENT_START] = "start",     [EVENT_PROGRESS] = "progress",
+    [EVENT_OK] = "ok",           [EVENT_CHANGED] = "changed", [EVENT_FAILED] = "failed",
+    [EVENT_REFUSED] = "refused", [EVENT_DONE] = "done",       [EVENT_ABORTED] = "aborted",
+    [EVENT_CLUSTER] = "cluster", [EVENT_CLOUD] = "cloud",     [EVENT_NOTE] = "note",
+};
+
+const char *event_kind_name(enum event_kind kind)
+{
+    return kind < EVENT_KINDS ? kind_names[kind] : "?";
+}
+
+/* Cuts what does not fit at a character's border, so that the text stays UTF-8. */
+static void clean_text(char *s)
+{
+    size_t n = strlen(s);
+
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+            s[i] = ' ';
+    if (n == EVENT_MSG_MAX - 1) {
+        size_t i = n;
+
+        while (i && ((unsigned char)s[i - 1] & 0xc0) == 0x80)
+            i--;
+        if (i && (unsigned char)s[i - 1] >= 0xc0)
+            s[i - 1] = '\0';
+    }
+}
+
+void event_fill(struct event *ev, enum event_kind kind, const char *id, const char *fmt, ...)
+{
+    va_list ap;
+
+    ev->kind = kind;
+    str_copy(ev->id, sizeof(ev->id), id);
+    va_start(ap, fmt);
+    vsnprintf(ev->msg, sizeof(ev->msg), fmt, ap);
+    va_end(ap);
+    clean_text(ev->msg);
+}
+
+/* Text that is not UTF-8 (a program's output may be anything) is carried as ASCII. */
+static json_t *text_value(const char *s)
+{
+    json_t *j = json_string(s);
+    char copy[EVENT_MSG_MAX];
+
+    if (j)
+        return j;
+    str_copy(copy, sizeof(copy), s);
+    for (char *c = copy; *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    return json_string(copy);
+}
+
+json_t *event_to_json(const struct event *ev)
+{
+    json_t *j =
+        json_pack("{s:I, s:o, s:o, s:I, s:o, s:s, s:I, s:o}", "ts", (json_int_t)ev->ts, "node",
+                  text_value(ev->node), "rev", text_value(ev->rev), "seq", (json_int_t)ev->seq,
+                  "id", text_value(ev->id), "kind", event_kind_name(ev->kind), "ms",
+                  (json_int_t)ev->ms, "msg", text_value(ev->msg));
+
+    if (!j)
+        abort();
+    return j;
+}
+
+static int text_member(const json_t *j, const char *key, char *dst, size_t cap, struct err *err)
+{
+    const char *s;
+
+    if (js_str(j, key, &s, err) < 0)
+        return -1;
+    if (!str_copy(dst, cap, s))
+        return err_set(err, ERR_FAILED, "member '%s': longer than %zu bytes", key, cap - 1);
+    return 0;
+}
+
+int event_from_json(const json_t *j, struct event *ret, struct err *err)
+{
+    struct event ev = {0};
+    const char *kind;
+
+    if (!json_is_object(j))
+        return err_set(err, ERR_FAILED, "event: is not an object");
+    if (js_u64(j, "ts", &ev.ts, err) < 0 || js_u64(j, "seq", &ev.seq, err) < 0 ||
+        js_u64(j, "ms", &ev.ms, err) < 0 ||
+        text_member(j, "node", ev.node, sizeof(ev.node), err) < 0 ||
+        text_member(j, "rev", ev.rev, sizeof(ev.rev), err) < 0 ||
+        text_member(j, "id", ev.id, sizeof(ev.id), err) < 0 ||
+        text_member(j, "msg", ev.msg, sizeof(ev.msg), err) < 0 || js_str(j, "kind", &kind, err) < 0)
+        return err_wrap(err, "event");
+    for (ev.kind = 0; ev.kind < EVENT_KINDS; ev.kind++)
+        if (str_eq(kind, kind_names[ev.kind]))
+            break;
+    if (ev.kind == EVENT_KINDS)
+        return err_set(err, ERR_FAILED, "event: unknown kind");
+    clean_text(ev.msg);
+    *ret = ev;
+    return 0;
+}
+
+char *event_text(const struct event *ev)
+{
+    _cleanup_json_
+    json_t *j = event_to_json(ev);
+
+    return js_text(j);
+}
+
+int event_parse(const char *text, size_t len, struct event *ret, struct err *err)
+{
+    _cleanup_json_
+    json_t *j = NULL;
+
+    if (len > EVENT_TEXT_MAX * 2)
+        return err_set(err, ERR_FAILED, "event: longer than %d bytes", EVENT_TEXT_MAX * 2);
+    if (js_parse(text, len, &j, err) < 0)
+        return err_wrap(err, "event");
+    return event_from_json(j, ret, err);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+
+extern char **environ;
+
+#define OUT_MAX_DEFAULT (1024 * 1024)
+#define EXEC_FAILED 127
+
+struct stream {
+    int fd;
+    struct strbuf *kept;
+    struct strbuf line; /* an unfinished line, for on_line */
+    size_t max;
+};
+
+static void child_exec(const char *const argv[], const struct proc_opts *o, int in, int out,
+                       int errfd)
+{
+    sigset_t none;
+
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errfd, 2) < 0)
+        _exit(EXEC_FAILED);
+    if (o->pass_fd > 2)
+        fcntl(o->pass_fd, F_SETFD, 0);
+    if (o->cwd && chdir(o->cwd) < 0)
+        _exit(EXEC_FAILED);
+    if (o->gid && (setgroups(0, NULL) < 0 || setgid(o->gid) < 0))
+        _exit(EXEC_FAILED);
+    if (o->uid && setuid(o->uid) < 0)
+        _exit(EXEC_FAILED);
+    execve(argv[0], (char *const *)argv, o->env ? (char *const *)o->env : environ);
+    dprintf(2, "%s\n", strerror(errno));
+    _exit(EXEC_FAILED);
+}
+
+/* Input goes through an unlinked file: no deadlock between what we write and what it says. */
+static int input_fd(const char *text)
+{
+    int fd;
+
+    if (!text)
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fd = memfd_create("input", MFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    for (size_t off = 0, len = strlen(text); off < len;) {
+        ssize_t n = write(fd, text + off, len - off);
+
+        if (n < 0) {
+            close(fd);
+            return -1;
+        }
+        off += (size_t)n;
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static void emit_line(struct stream *st, const struct proc_opts *o)
+{
+    o->on_line(o->ctx, strbuf_str(&st->line));
+    strbuf_reset(&st->line);
+}
+
+/* Returns false at end of stream. */
+static bool stream_read(struct stream *st, const struct proc_opts *o)
+{
+    char buf[4096];
+    ssize_t n = read(st->fd, buf, sizeof(buf));
+
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN;
+    if (n == 0) {
+        if (o->on_line && st->line.len)
+            emit_line(st, o);
+        return false;
+    }
+    if (st->kept->len < st->max) {
+        size_t room = st->max - st->kept->len;
+
+        strbuf_add(st->kept, buf, (size_t)n < room ? (size_t)n : room);
+    }
+    for (ssize_t i = 0; o->on_line && i < n; i++) {
+        if (buf[i] == '\n' || st->line.len > 8192)
+            emit_line(st, o);
+        else
+            strbuf_add(&st->line, &buf[i], 1);
+    }
+    return true;
+}
+
+/* Copies both streams until both end or the deadline passes; then reaps. */
+static void pump(pid_t pid, int pidfd, struct stream st[2], const struct proc_opts *o,
+                 struct proc_result *r)
+{
+    uint64_t end = o->timeout_s ? clock_mono_ms() + o->timeout_s * 1000ull : UINT64_MAX;
+    bool exited = false;
+    int status = 0;
+
+    while (!exited || st[0].fd >= 0 || st[1].fd >= 0) {
+        struct pollfd p[3] = {{.fd = st[0].fd, .events = POLLIN},
+                              {.fd = st[1].fd, .events = POLLIN},
+                              {.fd = exited ? -1 : pidfd, .events = POLLIN}};
+        uint64_t now = clock_mono_ms();
+        int wait_ms = -1;
+
+        if (exited)
+            wait_ms = 0; /* a grandchild may keep the pipe open: take what is there, then go */
+        else if (end != UINT64_MAX)
+            wait_ms = now >= end ? 0 : (int)(end - now < 60000 ? end - now : 60000);
+        if (poll(p, 3, wait_ms) == 0) {
+            if (exited)
+                break;
+            if (clock_mono_ms() >= end && !r->timed_out) {
+                r->timed_out = true;
+                kill(-pid, SIGKILL);
+                end = UINT64_MAX;
+            }
+            continue;
+        }
+        for (int i = 0; i < 2; i++) {
+            if (st[i].fd >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR)) &&
+                !stream_read(&st[i], o)) {
+                close(st[i].fd);
+                st[i].fd = -1;
+            }
+        }
+        if (!exited && p[2].revents)
+            exited = waitpid(pid, &status, 0) == pid || errno == ECHILD;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (st[i].fd >= 0)
+            close(st[i].fd);
+        strbuf_free(&st[i].line);
+    }
+    r->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The last line that is not empty, in place. */
+static const char *last_line(struct strbuf *b)
+{
+    char *nl;
+
+    if (!b->s)
+        return "";
+    str_chomp(b->s);
+    nl = strrchr(b->s, '\n');
+    return nl ? nl + 1 : b->s;
+}
+
+static int describe_failure(const char *program, const struct proc_opts *o, struct proc_result *r,
+                            struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf copy = {0};
+    const struct strbuf *from = r->errout.len ? &r->errout : &r->out;
+
+    if (r->timed_out)
+        return err_set(err, ERR_TIMEOUT, "%s: not finished after %u s", program, o->timeout_s);
+    strbuf_adds(&copy, strbuf_str(from));
+    return err_set(err, ERR_FAILED, "%s: exit status %d: %.300s", program, r->status,
+                   last_line(&copy));
+}
+
+int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
+             struct err *err)
+{
+    static const struct proc_opts none;
+    const struct proc_opts *o = opts ? opts : &none;
+    struct proc_result r = {0};
+    size_t max = o->out_max ? o->out_max : OUT_MAX_DEFAULT;
+    _cleanup_close_
+    int in = input_fd(o->input);
+    _cleanup_close_
+    int pidfd = -1;
+    int out[2], errp[2], rc = 0;
+    pid_t pid;
+
+    if (argv[0][0] != '/')
+        return err_set(err, ERR_FAILED, "%s: not an absolute path", argv[0]);
+    if (access(argv[0], X_OK) < 0)
+        return err_errno(err, errno, "%s", argv[0]);
+    if (in < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return err_errno(err, errno, "%s: pipe", argv[0]);
+    if (pipe2(errp, O_CLOEXEC) < 0) {
+        rc = errno;
+        close(out[0]);
+        close(out[1]);
+        return err_errno(err, rc, "%s: pipe", argv[0]);
+    }
+    pid = fork();
+    if (pid == 0)
+        child_exec(argv, o, in, out[1], errp[1]);
+    close(out[1]);
+    close(errp[1]);
+    if (pid > 0)
+        pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pid < 0 || pidfd < 0) {
+        rc = errno;
+        close(out[0]);
+        close(errp[0]);
+        if (pid > 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+        }
+        return err_errno(err, rc, "%s: fork", argv[0]);
+    }
+    fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+
+    struct stream st[2] = {{.fd = out[0], .kept = &r.out, .max = max},
+                           {.fd = errp[0], .kept = &r.errout, .max = max}};
+    pump(pid, pidfd, st, o, &r);
+    if (r.status != 0)
+        rc = describe_failure(argv[0], o, &r, err);
+    if (ret)
+        *ret = r;
+    else
+        proc_result_free(&r);
+    return rc;
+}
+
+void proc_result_free(struct proc_result *r)
+{
+    strbuf_free(&r->out);
+    strbuf_free(&r->errout);
+}
+
+int proc_call(const char *const argv[], struct err *err)
+{
+    return proc_run(argv, NULL, NULL, err);
+}
