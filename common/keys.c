@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -127,6 +128,35 @@ int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *er
         return err_errno(err, errno, "%s", path);
     crypto_hash_sha256_final(&st, digest);
     keys_hex(digest, sizeof(digest), ret);
+    return 0;
+}
+
+#define SEAL_TEXT_MAX 64
+#define SEAL_OVERHEAD (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
+
+void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t cap)
+{
+    uint8_t box[SEAL_OVERHEAD + SEAL_TEXT_MAX];
+    size_t len = strlen(text);
+
+    if (len > SEAL_TEXT_MAX || cap < KEYS_SEALED_HEX_SIZE(len))
+        abort();
+    randombytes_buf(box, crypto_secretbox_NONCEBYTES);
+    crypto_secretbox_easy(box + crypto_secretbox_NONCEBYTES, (const uint8_t *)text, len, box, key);
+    keys_hex(box, SEAL_OVERHEAD + len, ret);
+}
+
+int keys_unseal(const uint8_t key[KEY_SIZE], const char *sealed, char *ret, size_t cap)
+{
+    uint8_t box[SEAL_OVERHEAD + SEAL_TEXT_MAX];
+    size_t len = strlen(sealed) / 2;
+
+    if (len < SEAL_OVERHEAD || len > sizeof(box) || len - SEAL_OVERHEAD >= cap ||
+        keys_unhex(sealed, box, len) < 0 ||
+        crypto_secretbox_open_easy((uint8_t *)ret, box + crypto_secretbox_NONCEBYTES,
+                                   len - crypto_secretbox_NONCEBYTES, box, key) < 0)
+        return -1;
+    ret[len - SEAL_OVERHEAD] = '\0';
     return 0;
 }
 

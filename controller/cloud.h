@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cloud's API: signed calls, lists with all their pages, and asynchronous jobs, side by side
+ * in one loop. Knows the protocol and none of the resources. */
+#ifndef MUSTER_CLOUD_H
+#define MUSTER_CLOUD_H
+
+#include <jansson.h>
+
+#include "common/err.h"
+#include "controller/http.h"
+#include "controller/pairs.h"
+
+struct cloud;
+
+struct cloud_access {
+    char endpoint[512];
+    char key[160];
+    char secret[160];
+    char region[32]; /* VDC dialect; "" leaves the parameter out */
+};
+
+struct cloud *cloud_new(struct http *h, const struct cloud_access *access);
+void cloud_free(struct cloud *c);
+
+/* The answer: the value under the single top-level member, borrowed; NULL with `err` set when
+ * the call failed. err->code is ERR_CREDENTIALS when the keys were refused, else ERR_CLOUD; the
+ * message has the call, the server's code and its text. */
+typedef void (*cloud_done_fn)(void *ctx, const json_t *answer, const struct err *err);
+
+/* Starts `command`; `params` (more pairs) is copied. Nothing is ever sent twice. */
+void cloud_call(struct cloud *c, const char *command, const struct pairs *params,
+                cloud_done_fn done, void *ctx);
+
+/* Reads every page of a list call; the answer is the array of entities (empty when none).
+ * Reads are repeated a few times when the server does not answer. */
+void cloud_list(struct cloud *c, const char *command, const char *member,
+                const struct pairs *params, cloud_done_fn done, void *ctx);
+
+/* Asks for a job until it ends, with rising pauses; the answer is its jobresult (an object, maybe
+ * empty). */
+void cloud_job(struct cloud *c, const char *jobid, cloud_done_fn done, void *ctx);
+
+/* To be called in the loop: starts what has become due. Returns the milliseconds until the next
+ * thing is due, -1 for none. */
+int cloud_tick(struct cloud *c);
+
+/* Text of an id, a number or a string as the server generations write it; `ret` is "" when
+ * absent. */
+void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap);
+
+/* Pure: splits an HTTP answer into its payload or an error. *ret is a new reference. */
+int cloud_parse_answer(const char *command, long status, const char *body, size_t len, json_t **ret,
+                       struct err *err);
+
+#endif
