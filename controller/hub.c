@@ -25,6 +25,7 @@ struct peer {
     bool hello;
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
+    uint64_t to_ack;             /* answered once it is committed */
     uint64_t roster_sent;        /* epoch */
 };
 
@@ -178,18 +179,17 @@ static int enrol_message(struct hub *h, const struct zmsg *m, struct err *err)
 
 /* ---- the main socket ---- */
 
-static int send_roster(struct hub *h, struct peer *p)
+static void send_roster(struct hub *h, struct peer *p)
 {
     uint8_t sig[SIGN_SIZE];
     char hex[SIGN_HEX_SIZE];
 
     if (!h->roster || p->roster_sent == h->roster_epoch)
-        return 0;
+        return;
     keys_sign(h->sign, h->roster, strlen(h->roster), sig);
     keys_hex(sig, SIGN_SIZE, hex);
     answer(h->main, &p->at, PROTO_ROSTER, json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
     p->roster_sent = h->roster_epoch;
-    return 0;
 }
 
 /* Makes the roster anew; its epoch rises only when it differs. */
@@ -257,7 +257,7 @@ static int on_event(struct hub *h, struct peer *p, const struct zmsg *m, const j
     str_copy(ev.node, sizeof(ev.node), p->node.name); /* whatever it says, it is this node */
     if (store_event_add(h->store, &ev, p->node.incarnation, err) < 0)
         return -1;
-    answer(h->main, m, PROTO_ACK, json_pack("{s:I}", "seq", (json_int_t)ev.seq));
+    p->to_ack = ev.seq > p->to_ack ? ev.seq : p->to_ack;
     h->hooks.event(h->hooks.ctx, &ev);
     return 0;
 }
@@ -400,44 +400,71 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[3].fd = httpd_fd(h->httpd);
 }
 
-/* All that waits on one socket, in one transaction, as one message may be one event of many. */
-static int drain(struct hub *h, struct zsock *s,
-                 int (*handle)(struct hub *h, const struct zmsg *m, struct err *err),
-                 struct err *err)
+/* Enrolments: each is stored before it is answered. Returns how many messages there were. */
+static int drain_enrol(struct hub *h, struct err *err)
 {
     struct zmsg m;
-    bool open = false;
-    int rc = 0;
+    int n = 0;
 
-    while (rc == 0 && zsock_recv(s, &m) == 1) {
-        if (!open)
-            rc = store_begin(h->store, err);
-        open = true;
+    for (; zsock_recv(h->enrol, &m) == 1; n++) {
+        int rc = enrol_message(h, &m, err);
+
+        zmsg_free(&m);
+        if (rc < 0)
+            return -1;
+    }
+    return n;
+}
+
+/* The main socket: all that waits in one transaction, then the acknowledgements. */
+static int drain_main(struct hub *h, struct err *err)
+{
+    struct zmsg m;
+    int n = 0, rc = 0;
+
+    for (; rc == 0 && zsock_recv(h->main, &m) == 1; n++) {
+        rc = n == 0 ? store_begin(h->store, err) : 0;
         if (rc == 0)
-            rc = handle(h, &m, err);
+            rc = main_message(h, &m, err);
         zmsg_free(&m);
     }
-    if (open && rc == 0)
+    if (n && rc == 0)
         rc = store_commit(h->store, err);
-    return rc;
+    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+
+        if (p->to_ack && p->hello)
+            answer(h->main, &p->at, PROTO_ACK, json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
+        p->to_ack = 0;
+    }
+    return rc < 0 ? -1 : n;
 }
 
 int hub_run(struct hub *h, struct err *err)
 {
-    /* A node that the owner made in the meantime */
+    int busy = 1;
+
+    /* nodes that the owner made in the meantime */
     for (size_t i = 0; i < h->spec->n_nodes; i++)
         if (!h->peers[i].node.name[0] && reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
             return -1;
-    zap_serve(h->zap);
-    if (drain(h, h->enrol, enrol_message, err) < 0 || drain(h, h->main, main_message, err) < 0)
-        return -1;
-    if (refresh_roster(h, err) < 0)
-        return -1;
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (h->peers[i].hello && (send_roster(h, &h->peers[i]) < 0 || offer_plan(h, i, err) < 0))
+    /* The descriptors are edge-triggered and sending may use up an edge: go round until a whole
+     * pass finds nothing. */
+    while (busy) {
+        int enrolled, heard;
+
+        zap_serve(h->zap);
+        if ((enrolled = drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
+            refresh_roster(h, err) < 0)
             return -1;
-    /* sending may have used up a wake-up of the edge-triggered descriptors */
-    zap_serve(h->zap);
+        for (size_t i = 0; i < h->spec->n_nodes; i++)
+            if (h->peers[i].hello) {
+                send_roster(h, &h->peers[i]);
+                if (offer_plan(h, i, err) < 0)
+                    return -1;
+            }
+        busy = enrolled + heard;
+    }
     httpd_run(h->httpd);
     return 0;
 }
