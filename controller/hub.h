@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The controller's end of the agents' connections: enrolment and main socket behind the ZAP
+ * handler, and the HTTP port from which VMs fetch the agent's package and the application. What
+ * agents say goes to the store; what they are to do comes from the owner's hooks. */
+#ifndef MUSTER_HUB_H
+#define MUSTER_HUB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/keys.h"
+#include "controller/http.h"
+#include "controller/spec.h"
+#include "controller/store.h"
+
+struct hub;
+
+struct hub_hooks {
+    void *ctx;
+    /* The node's complete plan (new reference), or NULL when it cannot be made yet. */
+    json_t *(*plan)(void *ctx, size_t node);
+    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees. */
+    char *(*roster)(void *ctx, uint64_t epoch);
+    /* An event that was not known before. */
+    void (*event)(void *ctx, const struct event *ev);
+    void (*state)(void *ctx, size_t node, const json_t *state);
+};
+
+struct hub_config {
+    const char *listen; /* address to bind, "*" for all (HTTP: 0.0.0.0) */
+    uint16_t port;      /* enrolment; main is the next, HTTP the one after */
+    const struct curve_pair *keys;
+    const struct sign_pair *sign;
+};
+
+/* Fails with what to do when a port is taken. */
+int hub_open(const struct hub_config *config, const struct spec *s, struct store *st,
+             const struct hub_hooks *hooks, struct hub **ret, struct err *err);
+void hub_close(struct hub *h);
+
+/* A file that may be fetched as /blob/<sha256>. */
+void hub_serve_file(struct hub *h, const char *sha256, const char *path);
+
+#define HUB_FDS 4
+void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
+/* Handles all that waits; to be called after every wake-up and before every wait. */
+int hub_run(struct hub *h, struct err *err);
+
+/* Whether the node's agent is connected and has said hello in this run. */
+bool hub_connected(const struct hub *h, size_t node);
+
+#endif
