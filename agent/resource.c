@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct resource_ops res_package, res_file, res_service;
+extern const struct resource_ops res_route, res_disk, res_mount, res_package, res_file, res_service;
 
 const struct resource_ops *const resource_table[] = {
-    &res_package, &res_file, &res_service, NULL,
+    &res_route, &res_disk, &res_mount, &res_package, &res_file, &res_service, NULL,
 };
 
 const struct resource_ops *resource_ops_find(const char *type)

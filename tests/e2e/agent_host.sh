@@ -80,6 +80,20 @@ start() {
     nsenter -t "$p" -m mknod /dev/sdb b 7 "$minor" 2>/dev/null || true
     nsenter -t "$p" -m mkdir -p /dev/disk/by-id
     nsenter -t "$p" -m ln -sf ../../sdb "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_$(serial "$1")"
+    partitions "$1" "$loop" &
+}
+
+# The kernel's partitions of the guest's disk, as nodes in the guest, until the guest is gone.
+partitions() {
+    local p loop=${2#/dev/}
+    exec >/dev/null 2>&1 </dev/null
+    while p=$(pid "$1") && [ -n "$p" ]; do
+        if [ -e "/sys/block/$loop/${loop}p1/dev" ]; then
+            local d; d=$(cat "/sys/block/$loop/${loop}p1/dev")
+            nsenter -t "$p" -m sh -c "[ -b /dev/sdb1 ] || mknod /dev/sdb1 b ${d%:*} ${d#*:}"
+        fi
+        sleep 0.3
+    done
 }
 
 case "${1:-}" in
