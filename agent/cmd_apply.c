@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/cmd.h"
 #include "agent/engine.h"
@@ -80,7 +82,13 @@ static int plan_read_from(const struct apply_args *a, struct plan **ret, struct 
     if (a->file)
         return plan_load(a->file, ret, err);
     _cleanup_free_ char *path = str_fmt("/proc/self/fd/%d", a->plan_fd);
-    return plan_load(path, ret, err);
+    struct stat st;
+    if (fstat(a->plan_fd, &st) < 0)
+        return err_errno(err, errno, "--plan-fd %d", a->plan_fd);
+    if (plan_load(path, ret, err) < 0)
+        return -1;
+    (*ret)->inode = st.st_ino;
+    return 0;
 }
 
 int cmd_apply(int argc, char **argv)

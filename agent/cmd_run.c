@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/cmd.h"
+#include "agent/galera.h"
 #include "agent/paths.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
@@ -23,6 +24,7 @@
 #include "common/log.h"
 
 #define TICK_MS 1000
+#define TICK_SOON_MS 100 /* while something is under way */
 
 static void reap(struct supervisor *s)
 {
@@ -73,7 +75,7 @@ static void loop(struct supervisor *s, int sigfd)
             {.fd = s->look.pid ? s->look.chan.fd : -1, .events = POLLIN},
             {.fd = s->act.pid ? s->act.chan.fd : -1, .events = POLLIN},
         };
-        poll(p, ARRAY_LEN(p), TICK_MS);
+        poll(p, ARRAY_LEN(p), sup_cluster_eager(s) ? TICK_SOON_MS : TICK_MS);
         if (p[1].revents & POLLOUT)
             chan_flush(&s->net);
         if (p[1].revents & (POLLIN | POLLHUP | POLLERR))
@@ -97,6 +99,9 @@ static int prepare(struct supervisor *s, struct err *err)
     if (fs_mkdirs(PATH_STATE, 0711, err) < 0 || fs_mkdirs(PATH_RUN, 0755, err) < 0 ||
         fs_mkdirs(PATH_CLUSTER, 0700, err) < 0 || outbox_open(PATH_OUTBOX, &s->outbox, err) < 0)
         return -1;
+    /* No action of a life before this one may still use its permit. */
+    unlink(PATH_PERMIT);
+    unlink(GALERA_ENV);
     if (!fs_exists(PATH_BOOTSTRAP)) {
         log_warn("%s is missing: no controller is known; the plan on disk is kept up alone",
                  PATH_BOOTSTRAP);

@@ -195,11 +195,12 @@ static int classify_table(int fd, blkid_probe pr, const struct disk_want *w,
     blkid_partlist ls = blkid_probe_get_partitions(pr);
     int n = ls ? blkid_partlist_numof_partitions(ls) : 0;
     blkid_partition p = n == 1 ? blkid_partlist_get_partition(ls, 0) : NULL;
+    blkid_parttable table = p ? blkid_partition_get_table(p) : NULL;
+    const char *type = table ? blkid_parttable_get_type(table) : value_of(pr, "PTTYPE");
     const char *name = p ? blkid_partition_get_name(p) : NULL;
     const char *uuid = p ? blkid_partition_get_uuid(p) : NULL;
-    if (strcmp(value_of(pr, "PTTYPE"), "gpt") != 0 || n != 1)
-        return foreign(ret, "a %s partition table with %d partitions (R8)", value_of(pr, "PTTYPE"),
-                       n);
+    if (strcmp(type, "gpt") != 0 || n != 1)
+        return foreign(ret, "a %s partition table with %d partitions (R8)", type, n);
     if (!name || strcmp(name, DISK_PART_NAME) != 0)
         return foreign(ret, "a GPT with one partition '%.40s' (R8)", name ? name : "");
     if (!uuid || strcmp(uuid, w->part_uuid) != 0)

@@ -82,11 +82,11 @@ int mnt_fstab_set(const char *source, const char *path, const char *type, const 
                   struct err *err)
 {
     struct stat st;
-    _cleanup_(table_cleanup) struct libmnt_table *t =
-        stat(FSTAB, &st) == 0 ? mnt_new_table_from_file(FSTAB) : mnt_new_table();
-    if (!t)
+    _cleanup_(table_cleanup) struct libmnt_table *t = mnt_new_table();
+    if (t)
+        mnt_table_enable_comments(t, 1);
+    if (!t || (stat(FSTAB, &st) == 0 && mnt_table_parse_file(t, FSTAB) < 0))
         return err_set(err, ERR_FAILED, "cannot read " FSTAB "; it is left as it is");
-    mnt_table_enable_comments(t, 1);
     for (struct libmnt_fs *old; (old = mnt_table_find_target(t, path, MNT_ITER_BACKWARD));)
         mnt_table_remove_fs(t, old);
     struct libmnt_fs *fs = mnt_new_fs();

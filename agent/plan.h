@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/resource.h"
 #include "common/err.h"
@@ -28,6 +29,7 @@ struct plan {
     const json_t *secrets; /* object of texts, may be NULL */
     struct step *steps;
     size_t n_steps;
+    uint64_t inode; /* of the file it was loaded from, 0 when that is not the agent's plan */
 };
 
 /* Takes a reference of its own on `root`. The caller frees *ret with plan_free. */

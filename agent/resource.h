@@ -38,7 +38,11 @@ struct run {
     uint64_t spoke;                                   /* of the last PROGRESS event */
     void (*emit)(void *ctx, const struct event *ev);  /* takes no reference */
     void *ctx;
+    uint64_t plan_inode; /* of the plan's file at the start; 0: not the agent's own plan */
 };
+
+/* A newer plan took the place of the one that runs: whoever waits should give up. */
+bool run_superseded(const struct run *run);
 
 /* An event about the step at work. run_progress passes at most one a second. */
 void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "agent/paths.h"
 #include "agent/plan.h"
 #include "common/clock.h"
 #include "common/keys.h"
@@ -40,6 +42,12 @@ void run_progress(struct run *run, const char *fmt, ...)
     va_start(ap, fmt);
     run_say(run, EVENT_PROGRESS, fmt, ap);
     va_end(ap);
+}
+
+bool run_superseded(const struct run *run)
+{
+    struct stat st;
+    return run->plan_inode && stat(PATH_PLAN, &st) == 0 && st.st_ino != run->plan_inode;
 }
 
 int run_expand(const struct run *run, const char *text, char **ret, struct err *err)

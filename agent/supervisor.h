@@ -53,7 +53,10 @@ struct supervisor {
     json_t *db;                 /* last look at the database, or NULL */
     json_t *coordinator;        /* what the coordinator last said, or NULL */
     json_t *galera;             /* the plan's galera step, or NULL */
-    uint64_t cluster_sent;      /* crc of what the net process was told */
+    bool cluster_told;          /* the net process knows galera and record */
+    uint64_t generation;        /* of the record on disk */
+    char health[256];           /* path of the web step's health page, or "" */
+    unsigned looks;
     uint64_t state_sent_at;
     char *state_text; /* last one sent */
     int web;
@@ -85,6 +88,7 @@ void sup_cluster_plan(struct supervisor *s, const struct plan *p); /* p may be N
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
 void sup_cluster_tick(struct supervisor *s, uint64_t now);
+bool sup_cluster_eager(const struct supervisor *s); /* look often: the cluster is forming */
 void sup_job_died(struct supervisor *s, struct job *j, int status);
 void sup_job_readable(struct supervisor *s, struct job *j);
 

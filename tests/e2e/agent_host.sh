@@ -12,7 +12,7 @@ set -eu
 DIR=${MTEST_DIR:-/tmp/mtest}
 BASE=$DIR/base.tar
 NET=10.77.0
-SIZE=$((512 * 1024 * 1024))
+SIZE=$((3 * 1024 * 1024 * 1024))
 
 addr() { [ "$1" = a ] && echo $NET.11 || echo $NET.12; }
 volume() { [ "$1" = a ] && echo 11111111-aaaa-4aaa-8aaa-111111111111 || echo 22222222-bbbb-4bbb-8bbb-222222222222; }
@@ -109,6 +109,8 @@ down)
     for g in a b; do
         lxc-stop -P "$DIR/lxc" -n "mtest-$g" -k 2>/dev/null || true
         for l in $(losetup -n -O NAME -j "$DIR/mtest-$g.disk" 2>/dev/null); do losetup -d "$l"; done
+        # The agent makes the folder below its mount immutable.
+        chattr -f -i "$DIR/lxc/mtest-$g/rootfs/media/"* 2>/dev/null || true
         rm -rf "$DIR/lxc/mtest-$g" "$DIR/mtest-$g.disk"
     done
     ip link del mtestbr 2>/dev/null || true
