@@ -246,8 +246,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     return 0;
 }
 
-static int on_event(struct hub *h, struct peer *p, const struct zmsg *m, const json_t *j,
-                    struct err *err)
+static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
 {
     struct event ev;
     struct err bad;
@@ -278,7 +277,7 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
     case PROTO_HELLO:
         return on_hello(h, p, m, j, err);
     case PROTO_EVENT:
-        return on_event(h, p, m, j, err);
+        return on_event(h, p, j, err);
     case PROTO_STATE:
         state = json_object_get(j, "state");
         if (json_is_object(state)) {

@@ -3,6 +3,7 @@
  * spec_check.c; the reading of single values in spec_read.c. */
 #include "controller/spec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,11 +190,14 @@ static void read_nodes(struct reading *r, struct spec *s, const json_t *root)
 
 static void read_defaults(struct reading *r, struct spec *s, const json_t *root)
 {
+    static const char *const keys[] = {"template", "offering", "keypair", "user", NULL};
     const json_t *v = json_object_get(root, "defaults"), *key;
 
-    if (!v || !read_known(r, "defaults", v,
-                          (const char *const[]){"template", "offering", "keypair", NULL}))
+    snprintf(s->keypair, sizeof(s->keypair), "%s-key", s->deployment);
+    str_copy(s->user, sizeof(s->user), "debian");
+    if (!v || !read_known(r, "defaults", v, keys))
         return;
+    read_name(r, "defaults", v, "user", "debian", s->user, sizeof(s->user));
     key = json_object_get(v, "keypair");
     if (key &&
         read_known(r, "defaults.keypair", key, (const char *const[]){"name", "public_key", NULL})) {

@@ -159,7 +159,7 @@ void view_event(struct view *v, const struct event *ev)
             str_copy(r->msg, sizeof(r->msg), ev->msg);
     }
     if (ev->kind == EVENT_CLUSTER) {
-        snprintf(v->cluster, sizeof(v->cluster), "%s: %.480s", ev->node, ev->msg);
+        snprintf(v->cluster, sizeof(v->cluster), "%.60s: %.440s", ev->node, ev->msg);
     } else if (str_eq(ev->rev, "controller")) {
         controller_event(v, r, ev);
     } else if (r) {
