@@ -51,10 +51,10 @@ int deployment_read(const char *file, struct deployment *ret, struct err *err)
                            file);
         return -1;
     }
-    if (yaml_parse(file, text, len, &doc, err) < 0)
+    if (yaml_doc_parse(file, text, len, &doc, err) < 0)
         return -1;
     rc = spec_parse(file, &doc, &d.spec, &problems);
-    yaml_free(&doc);
+    yaml_doc_free(&doc);
     if (rc < 0) {
         fputs(strbuf_str(&problems.text), stderr);
         return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, problems.count,

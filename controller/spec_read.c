@@ -14,7 +14,7 @@ static void add_problem(struct reading *r, const char *path, const char *fmt, va
     unsigned line, column;
 
     vsnprintf(msg, sizeof(msg), fmt, ap);
-    yaml_where(r->doc, path, &line, &column);
+    yaml_doc_where(r->doc, path, &line, &column);
     strbuf_addf(&p->text, "%s:%u:%u: %s%s%s\n", r->name, line, column, path, *path ? ": " : "",
                 msg);
     p->count++;

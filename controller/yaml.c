@@ -214,8 +214,8 @@ static int read_document(struct reader *r, json_t **ret)
     }
 }
 
-int yaml_parse(const char *name, const char *text, size_t len, struct yaml_doc *ret,
-               struct err *err)
+int yaml_doc_parse(const char *name, const char *text, size_t len, struct yaml_doc *ret,
+                   struct err *err)
 {
     struct reader r = {.name = name, .marks = json_object(), .err = err};
     json_t *root = NULL;
@@ -234,8 +234,8 @@ int yaml_parse(const char *name, const char *text, size_t len, struct yaml_doc *
     return 0;
 }
 
-void yaml_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line,
-                unsigned *ret_column)
+void yaml_doc_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line,
+                    unsigned *ret_column)
 {
     _cleanup_free_
     char *p = xstrdup(path);
@@ -256,7 +256,7 @@ void yaml_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line
     }
 }
 
-void yaml_free(struct yaml_doc *doc)
+void yaml_doc_free(struct yaml_doc *doc)
 {
     json_decref(doc->root);
     json_decref(doc->marks);
