@@ -507,6 +507,9 @@ int up_run(struct deployment *d, const struct up_options *o, struct up_result *r
     if (open_hub(&u, err) < 0 || store_set(d->store, "state", "raising", err) < 0 ||
         say(&u, "", EVENT_START, "up", "raising", err) < 0)
         return -1;
+    for (size_t i = 0; i < apply_items(u.apply)->n; i++)
+        if (apply_items(u.apply)->v[i].state == ITEM_DONE)
+            on_item(&u, &apply_items(u.apply)->v[i], EVENT_OK, "is there");
     rc = loop(&u, err);
     if (rc == 0)
         rc = verify(&u, 60, err);

@@ -41,8 +41,15 @@ void view_free(struct view *v)
     *v = (struct view){0};
 }
 
+/* The progress of a step takes one line, which changes. */
 static void log_add(struct view *v, const struct event *ev)
 {
+    for (size_t i = 0; ev->kind == EVENT_PROGRESS && i < v->n_log; i++)
+        if (v->log[i].kind == EVENT_PROGRESS && str_eq(v->log[i].id, ev->id) &&
+            str_eq(v->log[i].node, ev->node)) {
+            v->log[i] = *ev;
+            return;
+        }
     if (v->n_log == VIEW_LOG_LINES) {
         memmove(v->log, v->log + 1, (VIEW_LOG_LINES - 1) * sizeof(v->log[0]));
         v->n_log--;
