@@ -30,8 +30,10 @@ for node in fra par; do
 done
 printf 'cloud part                        %8s s\n' "$(seconds "$start" "$cloud_end")"
 for node in fra par; do
+  # shellcheck disable=SC2016
   "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do cat /proc/\$p/smaps_rollup; done"' |
     awk -v n=$node '/^Rss/ {r += $2} /^Pss:/ {p += $2} END {printf "%s: agent idle, all processes      RSS %d kB, PSS %d kB\n", n, r, p}'
+  # shellcheck disable=SC2016
   "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do grep VmHWM /proc/\$p/status; done"' |
     awk -v n=$node '{r += $2} END {printf "%s: agent peak since start         RSS %d kB\n", n, r}'
 done

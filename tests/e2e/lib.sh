@@ -54,7 +54,8 @@ cloud() {
 
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
 is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }
-boot_id() { "$muster" ssh -f "$file" "$1" cat /proc/sys/kernel/random/boot_id 2>/dev/null; }
+# When the node's systemd started: containers share the host's boot id.
+booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestampMonotonic 2>/dev/null; }
 
 cleanup() {
   local rc=$?

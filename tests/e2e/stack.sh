@@ -10,8 +10,7 @@ before=$(host_state)
 python3 - "$work/photo.png" <<'PY'
 import struct, sys, zlib
 w, h = 64, 48
-raw = b''.join(b'\0' + bytes((x * 4 & 255, y * 5 & 255, 128) * 1) if False else
-               b'\0' + b''.join(bytes((x * 4 & 255, y * 5 & 255, 128)) for x in range(w)) for y in range(h))
+raw = b''.join(b'\0' + b''.join(bytes((x * 4 & 255, y * 5 & 255, 128)) for x in range(w)) for y in range(h))
 def chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 2, 0, 0, 0))
@@ -72,28 +71,20 @@ CLOUDSTACK_ENDPOINT=$("$vdc" status --json | jq -r .endpoint) CLOUDSTACK_KEY=wro
 ok "wrong key: $(cat "$work/err")"
 
 # --- restarts
+declare -A booted
+restarted() { # node
+  local now
+  now=$(booted_at "$1") && [ -n "$now" ] && [ "$now" != "${booted[$1]}" ]
+}
 restart() { # nodes…
   local n
-  declare -A boot
-  for n in "$@"; do boot[$n]=$(boot_id "$n"); done
+  for n in "$@"; do booted[$n]=$(booted_at "$n"); done
   for n in "$@"; do "$muster" ssh -f "$file" "$n" sudo systemctl reboot || true; done
-  for n in "$@"; do
-    rebooted() { local now; now=$(boot_id "$n") && [ -n "$now" ] && { [ "$now" != "${boot[$n]}" ] || new_start "$n"; }; }
-    until_true 120 "$n is back" rebooted
-  done
+  for n in "$@"; do until_true 120 "$n has restarted" restarted "$n"; done
   until_true 180 "ready after the restart of $*" is_ready
   curl -fsS "$(url_of par)/api.php" | jq -e ".photos[] | select(.id==\"$id\")" >/dev/null || die "the photo survived"
 }
-# A container shares its host's boot id: its own start time tells.
-declare -A started
-new_start() {
-  local now
-  now=$("$muster" ssh -f "$file" "$1" stat -c %Y /proc/1 2>/dev/null) || return 1
-  [ -n "$now" ] && [ "$now" != "${started[$1]:-}" ]
-}
-for n in fra par; do started[$n]=$("$muster" ssh -f "$file" $n stat -c %Y /proc/1); done
 restart fra
-for n in fra par; do started[$n]=$("$muster" ssh -f "$file" $n stat -c %Y /proc/1); done
 restart fra par
 
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || die "up after the restarts: $(cat "$work/out")"
