@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/access.h"
 #include "controller/cli.h"
 #include "controller/up.h"
 #include "controller/verify.h"
@@ -205,6 +206,9 @@ int cmd_status(const struct cli *cli, struct err *err)
 
     if (cli_open(cli, false, &d, err) < 0 || up_layout(&d, &layout, err) < 0 ||
         store_get(d.store, "state", &recorded, err) < 0)
+        return -1;
+    /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
+    if (d.spec.cloud == CLOUD_LOCAL && access_find(&d.spec, false, &access, host, err) < 0)
         return -1;
     nodes = all_status(&d, layout);
     state = sum_state(recorded ? recorded : "raising", nodes);

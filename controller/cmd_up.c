@@ -52,7 +52,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(items_free) struct items items = {0};
-    unsigned create = 0;
+    unsigned create = 0, known = 0;
 
     if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, true, err) < 0 ||
         up_look(&d, true, &items, err) < 0)
@@ -61,14 +61,15 @@ int cmd_plan(const struct cli *cli, struct err *err)
         bool there = items.v[i].id[0];
 
         create += !there && item_ops(items.v[i].kind)->create;
+        known += there;
         if (!cli->json && !there && item_ops(items.v[i].kind)->create)
             printf("  + %-22s %s\n", item_ops(items.v[i].kind)->what, items.v[i].label);
     }
     if (cli->json)
         print_plan_json(&d, &items);
     else if (create)
-        printf("%u to create, %zu there already. 'muster up -f %s' does it.\n", create,
-               items.n - create, cli->file);
+        printf("%u to create, %zu there already. 'muster up -f %s' does it.\n", create, known,
+               cli->file);
     else
         printf("nothing to create: all %zu resources are there.\n", items.n);
     if (create && cli->detailed_exitcode) {

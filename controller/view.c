@@ -281,6 +281,23 @@ static const struct {
     [ROW_READY] = {"●", TONE_GOOD},   [ROW_FAILED] = {"✗", TONE_BAD},
 };
 
+static void row_text(const struct view_row *r, char *ret, size_t cap)
+{
+    switch (r->state) {
+    case ROW_WAITING:
+        snprintf(ret, cap, "waits");
+        break;
+    case ROW_BOOTING:
+        snprintf(ret, cap, "boots, installs the agent");
+        break;
+    case ROW_READY:
+        snprintf(ret, cap, "ready%s%s", r->db[0] ? ", database " : "", r->db);
+        break;
+    default:
+        snprintf(ret, cap, "%s%s%s", r->step, r->msg[0] ? "  " : "", r->msg);
+    }
+}
+
 static void render_row(const struct view_row *r, unsigned columns, unsigned name_cols, bool color,
                        uint64_t now, struct strbuf *out)
 {
@@ -298,19 +315,7 @@ static void render_row(const struct view_row *r, unsigned columns, unsigned name
     elapsed(r->state == ROW_READY ? r->started : r->step_from,
             r->state == ROW_READY ? r->heard : now, time_text);
     text_cols = l.left > 9 ? l.left - 8 : 1;
-    switch (r->state) {
-    case ROW_WAITING:
-        snprintf(text, sizeof(text), "waits");
-        break;
-    case ROW_BOOTING:
-        snprintf(text, sizeof(text), "boots, installs the agent");
-        break;
-    case ROW_READY:
-        snprintf(text, sizeof(text), "ready%s%s", r->db[0] ? ", database " : "", r->db);
-        break;
-    default:
-        snprintf(text, sizeof(text), "%s%s%s", r->step, r->msg[0] ? "  " : "", r->msg);
-    }
+    row_text(r, text, sizeof(text));
     put(&l, r->state == ROW_FAILED ? TONE_BAD : TONE_PLAIN, text_cols, text);
     put(&l, TONE_PLAIN, l.left > 7 ? l.left - 7 : 0, "");
     snprintf(text, sizeof(text), "%7.7s", time_text);
@@ -394,6 +399,20 @@ void view_render(const struct view *v, unsigned columns, bool color, uint64_t no
             v->log[i].kind == EVENT_FAILED || v->log[i].kind == EVENT_REFUSED ? TONE_BAD : TONE_DIM,
             l.left, v->log[i].msg[0] ? v->log[i].msg : event_kind_name(v->log[i].kind));
         end(&l);
+    }
+}
+
+void view_still(const struct view *v, uint64_t now, struct strbuf *out)
+{
+    char text[EVENT_ID_MAX + EVENT_MSG_MAX + 4], time_text[16];
+
+    strbuf_adds(out, "still:");
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->rows[i].state == ROW_READY)
+            continue;
+        row_text(&v->rows[i], text, sizeof(text));
+        elapsed(v->rows[i].step_from, now, time_text);
+        strbuf_addf(out, " %s %s (%s);", v->rows[i].name, text, time_text);
     }
 }
 
