@@ -29,12 +29,9 @@ int cmd_validate(const struct cli *cli, struct err *err)
 
 static void print_plan_json(const struct deployment *d, const struct items *items)
 {
-    _cleanup_json_
-    json_t *arr = json_array();
-    _cleanup_json_
-    json_t *out = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *arr = json_array();
+    _cleanup_json_ json_t *out = NULL;
+    _cleanup_free_ char *text = NULL;
 
     for (size_t i = 0; i < items->n; i++)
         json_array_append_new(
@@ -82,8 +79,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
 
 static void print_urls(struct deployment *d)
 {
-    _cleanup_json_
-    json_t *layout = NULL;
+    _cleanup_json_ json_t *layout = NULL;
     struct err ignored;
 
     if (up_layout(d, &layout, &ignored) < 0)

@@ -85,8 +85,7 @@ void ui_event(struct ui *u, const struct event *ev)
 
     view_event(&u->view, ev);
     if (u->mode == UI_JSON) {
-        _cleanup_free_
-        char *text = event_text(ev);
+        _cleanup_free_ char *text = event_text(ev);
 
         strbuf_addf(&line, "%s\n", text);
         write_out(u, line.s, line.len);

@@ -169,10 +169,8 @@ static json_t *plan_for(void *ctx, size_t node)
 {
     struct up *u = ctx;
     const struct planner_input in = planner_in(u);
-    _cleanup_json_
-    json_t *plan = NULL;
-    _cleanup_json_
-    json_t *names = NULL;
+    _cleanup_json_ json_t *plan = NULL;
+    _cleanup_json_ json_t *names = NULL;
     struct err err;
 
     if (!u->cloud_done || planner_compile(&in, node, &plan, &err) < 0)
@@ -250,8 +248,7 @@ static void on_agent_event(void *ctx, const struct event *ev)
 static void on_agent_state(void *ctx, size_t node, const json_t *state)
 {
     struct up *u = ctx;
-    _cleanup_json_
-    json_t *plan = plan_for(u, node);
+    _cleanup_json_ json_t *plan = plan_for(u, node);
 
     u->runs[node].ready =
         plan && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
@@ -263,10 +260,8 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
 /* The agent's package: as told, or built beside us, or installed. */
 static int find_package(struct up *u, struct err *err)
 {
-    _cleanup_free_
-    char *self = access_program("muster");
-    _cleanup_free_
-    char *pattern = NULL;
+    _cleanup_free_ char *self = access_program("muster");
+    _cleanup_free_ char *pattern = NULL;
     char *slash = self ? strrchr(self, '/') : NULL;
     glob_t g = {0};
 
@@ -325,10 +320,8 @@ static int look(struct up *u, struct err *err)
 
 static int cloud_is_done(struct up *u, struct err *err)
 {
-    _cleanup_json_
-    json_t *layout = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_free_ char *text = NULL;
 
     layout_facts(&u->d->spec, apply_items(u->apply), u->facts);
     layout = layout_json(&u->d->spec, apply_items(u->apply), u->facts);
@@ -346,12 +339,9 @@ static bool nothing_to_do(struct up *u)
         if (items->v[i].state != ITEM_DONE)
             return false;
     for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
-        _cleanup_json_
-        json_t *plan = NULL;
-        _cleanup_json_
-        json_t *state = NULL;
-        _cleanup_json_
-        json_t *facts = NULL;
+        _cleanup_json_ json_t *plan = NULL;
+        _cleanup_json_ json_t *state = NULL;
+        _cleanup_json_ json_t *facts = NULL;
         struct err ignored;
 
         if (store_node_report(u->d->store, u->d->spec.nodes[i].name, &state, &facts, &ignored) < 0)
@@ -545,8 +535,7 @@ int up_look(struct deployment *d, bool start_local, struct items *ret, struct er
 
 int up_layout(struct deployment *d, json_t **ret, struct err *err)
 {
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
 
     *ret = NULL;
     if (store_get(d->store, "layout", &text, err) < 0)
