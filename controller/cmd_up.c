@@ -65,7 +65,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
     if (cli->json)
         print_plan_json(&d, &items);
     else if (create)
-        printf("%u to create, %zu there already. 'muster up -f %s' does it.\n", create, known,
+        printf("%u to create, %u there already. 'muster up -f %s' does it.\n", create, known,
                cli->file);
     else
         printf("nothing to create: all %zu resources are there.\n", items.n);
