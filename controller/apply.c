@@ -151,6 +151,10 @@ static int recognise_one(struct apply *a, struct item *it, bool adopt, struct er
                        "%s '%s' is there already, but not from this deployment's journal; "
                        "'muster up --adopt' takes it over, another deployment name avoids it",
                        item_ops(it->kind)->what, it->label);
+    if (!journaled && item_ops(it->kind)->shared) { /* somebody else's: used, not recorded */
+        it->state = ITEM_DONE;
+        return 0;
+    }
     if (item_settled(it, err) == 1) {
         str_copy(row.name, sizeof(row.name), it->name);
         str_copy(row.id, sizeof(row.id), it->id);
@@ -315,8 +319,7 @@ static void start(struct apply *a, struct work *w)
 {
     struct item *it = item_of(w);
     _cleanup_(pairs_free) struct pairs p = {0};
-    _cleanup_free_
-    char *user_data = NULL;
+    _cleanup_free_ char *user_data = NULL;
     struct err err = {0};
 
     it->state = ITEM_BUSY;

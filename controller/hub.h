@@ -46,6 +46,9 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
 /* Handles all that waits; to be called after every wake-up and before every wait. */
 int hub_run(struct hub *h, struct err *err);
 
+/* The owner has made a new VM of that name: its old connection and keys are void. */
+void hub_forget(struct hub *h, size_t node);
+
 /* Whether the node's agent is connected and has said hello in this run. */
 bool hub_connected(const struct hub *h, size_t node);
 

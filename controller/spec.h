@@ -78,7 +78,8 @@ struct spec {
     char controller_address[64]; /* as the VMs reach this machine; "": the local cloud knows */
     uint16_t controller_port;    /* the first of three */
     char keypair[SPEC_LABEL_MAX];
-    char public_key[SPEC_PATH_MAX];
+    char public_key[SPEC_PATH_MAX]; /* "": muster makes a pair of its own */
+    char user[SPEC_NAME_MAX];       /* that the template lets in */
     struct spec_zone *zones;
     size_t n_zones;
     struct spec_node *nodes;

@@ -18,11 +18,11 @@ struct yaml_doc {
 
 /* `name` is the file's name, for messages "name:line:column: what". The text may hold anything.
  * ERR_USAGE on failure. */
-int yaml_parse(const char *name, const char *text, size_t len, struct yaml_doc *ret,
-               struct err *err);
+int yaml_doc_parse(const char *name, const char *text, size_t len, struct yaml_doc *ret,
+                   struct err *err);
 /* Line and column of a path, or of the nearest enclosing value that has one. */
-void yaml_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line,
-                unsigned *ret_column);
-void yaml_free(struct yaml_doc *doc);
+void yaml_doc_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line,
+                    unsigned *ret_column);
+void yaml_doc_free(struct yaml_doc *doc);
 
 #endif

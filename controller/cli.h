@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: one table of verbs, from which parsing, help and completion come. */
+#ifndef MUSTER_CLI_H
+#define MUSTER_CLI_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "controller/deployment.h"
+#include "controller/ui.h"
+
+/* Options; each verb names those that it takes. */
+enum cli_option {
+    OPT_FILE = 1 << 0,
+    OPT_JSON = 1 << 1,
+    OPT_PROGRESS = 1 << 2,
+    OPT_YES = 1 << 3,
+    OPT_WITH_DATA = 1 << 4,
+    OPT_ADOPT = 1 << 5,
+    OPT_PACKAGE = 1 << 6,
+    OPT_EXITCODE = 1 << 7,
+    OPT_REST = 1 << 8, /* all further words belong to the verb */
+};
+
+struct cli {
+    const char *file;
+    bool json;
+    enum ui_mode mode;
+    int color; /* -1: as the terminal says */
+    bool yes;
+    bool with_data;
+    bool adopt;
+    bool detailed_exitcode;
+    const char *package;
+    char **words; /* operands */
+    int n_words;
+};
+
+struct verb {
+    const char *name;
+    const char *alias; /* or NULL */
+    const char *operands;
+    const char *summary;
+    unsigned options;
+    int min_words, max_words;
+    int (*run)(const struct cli *cli, struct err *err); /* 0, or -1 with the exit code in err */
+};
+
+extern const struct verb verbs[]; /* ended by a NULL name; main.c */
+
+/* Runs the command line; the exit code. Prints errors. */
+int cli_main(int argc, char **argv);
+
+/* Reads the file and opens the deployment's state; `lock` also makes it and takes the lock. */
+int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct err *err);
+
+int cmd_validate(const struct cli *cli, struct err *err);
+int cmd_plan(const struct cli *cli, struct err *err);
+int cmd_up(const struct cli *cli, struct err *err);
+int cmd_watch(const struct cli *cli, struct err *err);
+int cmd_status(const struct cli *cli, struct err *err);
+int cmd_show(const struct cli *cli, struct err *err);
+int cmd_events(const struct cli *cli, struct err *err);
+int cmd_ssh(const struct cli *cli, struct err *err);
+int cmd_destroy(const struct cli *cli, struct err *err);
+int cmd_vdc(const struct cli *cli, struct err *err);
+int cmd_version(const struct cli *cli, struct err *err);
+int cmd_help(const struct cli *cli, struct err *err);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* watch, events, status, show: the commands that only look. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/js.h"
+#include "common/str.h"
+#include "controller/access.h"
+#include "controller/cli.h"
+#include "controller/up.h"
+#include "controller/verify.h"
+
+#define POLL_MS 100
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    stop = 1;
+}
+
+/* ---- watch ---- */
+
+struct watching {
+    struct ui *ui;
+    bool ended;
+};
+
+static void on_event(void *ctx, const struct event *ev)
+{
+    struct watching *w = ctx;
+
+    if (str_eq(ev->id, "up") && str_eq(ev->rev, "controller"))
+        w->ended = ev->kind != EVENT_START;
+    ui_event(w->ui, ev);
+}
+
+static void states(struct deployment *d, struct ui *ui)
+{
+    for (size_t i = 0; i < d->spec.n_nodes; i++) {
+        _cleanup_json_ json_t *state = NULL;
+        _cleanup_json_ json_t *facts = NULL;
+        struct err ignored;
+
+        if (store_node_report(d->store, d->spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
+            state)
+            ui_state(ui, i, state);
+    }
+}
+
+int cmd_watch(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    struct watching w = {0};
+    uint64_t after = 0;
+    int rc = 0;
+
+    if (cli_open(cli, false, &d, err) < 0)
+        return -1;
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    w.ui = ui_new(cli->json ? UI_JSON : cli->mode, 1, cli->color, &d.spec);
+    while (rc == 0 && !stop) {
+        int wait_ms;
+
+        rc = store_events(d.store, &after, on_event, &w, err);
+        states(&d, w.ui);
+        if (w.ended)
+            break;
+        wait_ms = ui_tick(w.ui);
+        clock_pause_ms((unsigned)(wait_ms < 0 || wait_ms > POLL_MS ? POLL_MS : wait_ms));
+    }
+    ui_free(w.ui);
+    return rc;
+}
+
+/* ---- events ---- */
+
+static void print_event(void *ctx, const struct event *ev)
+{
+    const struct cli *cli = ctx;
+    _cleanup_(strbuf_free) struct strbuf line = {0};
+
+    if (cli->json) {
+        _cleanup_free_ char *text = event_text(ev);
+
+        puts(text);
+        return;
+    }
+    view_event_line(ev, &line);
+    fputs(strbuf_str(&line), stdout);
+}
+
+int cmd_events(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    uint64_t after = 0;
+
+    if (cli_open(cli, false, &d, err) < 0)
+        return -1;
+    return store_events(d.store, &after, print_event, (void *)cli, err);
+}
+
+/* ---- status ---- */
+
+static json_t *node_status(struct deployment *d, const json_t *place,
+                           const struct verify_result *seen)
+{
+    const char *name = js_opt_str(place, "name", "");
+    _cleanup_json_ json_t *state = NULL;
+    _cleanup_json_ json_t *facts = NULL;
+    struct store_node node = {0};
+    struct err ignored;
+    const json_t *db;
+    const char *phase;
+
+    store_node_report(d->store, name, &state, &facts, &ignored);
+    store_node_get(d->store, name, &node, &ignored);
+    db = json_object_get(state, "db");
+    phase = js_opt_str(state, "phase", node.bound ? "enrolled" : "unknown");
+    if (seen->has_url)
+        phase = seen->why[0] == '\0' && str_eq(phase, "ready") ? "ready"
+                : seen->site == 0                              ? "unreachable"
+                : str_eq(phase, "ready")                       ? "degraded"
+                                                               : phase;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:I, s:I}", "name", name,
+        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", seen->why, "public_ip",
+        js_opt_str(place, "public_ip", ""), "private_ip", js_opt_str(place, "private_ip", ""),
+        "url", js_opt_str(place, "url", ""), "db", "state",
+        seen->db[0] ? seen->db : js_opt_str(db, "state", ""), "cluster_size",
+        (json_int_t)(seen->db[0] ? seen->cluster_size : js_opt_u64(db, "cluster_size", 0)), "epoch",
+        (json_int_t)js_opt_u64(db, "epoch", 0), "epoch_row", js_opt_bool(db, "epoch_row", false),
+        "site", (json_int_t)seen->site, "seen", (json_int_t)node.seen);
+}
+
+/* Asks every site from here, now, and joins it with what the agents said last. */
+static json_t *all_status(struct deployment *d, const json_t *layout)
+{
+    const struct spec *s = &d->spec;
+    struct verify_result *seen = xcalloc(s->n_nodes, sizeof(*seen));
+    const char **urls = xcalloc(s->n_nodes, sizeof(*urls));
+    struct http *h = http_new();
+    json_t *arr = json_array();
+
+    for (size_t i = 0; i < s->n_nodes; i++)
+        urls[i] = js_opt_str(json_array_get(layout, i), "url", "");
+    verify_sites(h, s, urls, 5, seen);
+    for (size_t i = 0; i < s->n_nodes && i < json_array_size(layout); i++)
+        json_array_append_new(arr, node_status(d, json_array_get(layout, i), &seen[i]));
+    http_free(h);
+    free(urls);
+    free(seen);
+    return arr;
+}
+
+static const char *sum_state(const char *recorded, const json_t *nodes)
+{
+    bool all = json_array_size(nodes) > 0;
+
+    for (size_t i = 0; i < json_array_size(nodes); i++)
+        all = all && str_eq(js_opt_str(json_array_get(nodes, i), "state", ""), "ready");
+    if (all)
+        return "ready";
+    return str_eq(recorded, "ready") ? "degraded" : recorded;
+}
+
+static void print_status(const char *deployment, const char *state, const json_t *nodes)
+{
+    printf("%s: %s\n", deployment, state);
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        const json_t *n = json_array_get(nodes, i);
+        const json_t *db = json_object_get(n, "db");
+
+        printf("  %-8s %-18s %-12s %-16s %-10s %llu of %zu  %s%s%s\n", js_opt_str(n, "name", ""),
+               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
+               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""),
+               (unsigned long long)js_opt_u64(db, "cluster_size", 0), json_array_size(nodes),
+               js_opt_str(n, "url", ""), *js_opt_str(n, "why", "") ? "  " : "",
+               js_opt_str(n, "why", ""));
+    }
+}
+
+int cmd_status(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_json_ json_t *nodes = NULL;
+    _cleanup_json_ json_t *out = NULL;
+    struct cloud_access access;
+    char host[64];
+    _cleanup_free_ char *recorded = NULL;
+    const char *state;
+
+    if (cli_open(cli, false, &d, err) < 0 || up_layout(&d, &layout, err) < 0 ||
+        store_get(d.store, "state", &recorded, err) < 0)
+        return -1;
+    /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
+    if (d.spec.cloud == CLOUD_LOCAL && access_find(&d.spec, false, &access, host, err) < 0)
+        return -1;
+    nodes = all_status(&d, layout);
+    state = sum_state(recorded ? recorded : "raising", nodes);
+    if (cli->json) {
+        _cleanup_free_ char *text = NULL;
+
+        out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
+                        "state", state, "nodes", nodes);
+        text = json_dumps(out, JSON_INDENT(2));
+        puts(text);
+    } else {
+        print_status(d.spec.deployment, state, nodes);
+    }
+    return 0;
+}
+
+/* ---- show ---- */
+
+static void show_node(const struct spec *s, size_t n, bool ports, const char *last)
+{
+    printf("   %s %s", last, s->nodes[n].name);
+    if (ports && s->nodes[n].n_ports) {
+        printf("  (ports:");
+        for (size_t p = 0; p < s->nodes[n].n_ports; p++)
+            printf(" [%u]->[%u]", s->nodes[n].ports[p].public_port,
+                   s->nodes[n].ports[p].private_port);
+        printf(")");
+    }
+    puts("");
+}
+
+static void show_network(const struct spec *s, const struct item *net, size_t zone, bool gateway,
+                         const char *ip)
+{
+    const struct spec_zone *z = &s->zones[zone];
+    size_t of_zone = 0;
+
+    printf("― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
+           gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
+           net->id[0] ? "" : "  not there");
+    for (size_t n = 0; n < s->n_nodes; n++)
+        of_zone += s->nodes[n].zone == zone;
+    for (size_t n = 0; n < s->n_nodes; n++)
+        if (s->nodes[n].zone == zone)
+            show_node(s, n, gateway, --of_zone ? "├" : "└");
+}
+
+static void show_json(const struct deployment *d, const struct items *items)
+{
+    _cleanup_json_ json_t *arr = json_array();
+    _cleanup_json_ json_t *out = NULL;
+    _cleanup_free_ char *text = NULL;
+
+    for (size_t i = 0; i < items->n; i++)
+        json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,
+                                             "name", items->v[i].label, "id", items->v[i].id));
+    out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
+                    arr);
+    text = json_dumps(out, JSON_INDENT(2));
+    puts(text);
+}
+
+int cmd_show(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(items_free) struct items items = {0};
+
+    if (cli_open(cli, false, &d, err) < 0 || up_look(&d, false, &items, err) < 0)
+        return -1;
+    if (cli->json) {
+        show_json(&d, &items);
+        return 0;
+    }
+    for (size_t z = 0; z < d.spec.n_zones; z++) {
+        const struct item *address = items_find(&items, ITEM_ADDRESS, z);
+        const struct item *private = items_find(&items, ITEM_PRIVATE, z);
+
+        show_network(&d.spec, items_find(&items, ITEM_GATEWAY, z), z, true,
+                     js_opt_str(address->entity, "ipaddress", ""));
+        if (private)
+            show_network(&d.spec, private, z, false, "");
+        if (z + 1 < d.spec.n_zones)
+            puts("");
+    }
+    return 0;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/deployment.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/proc.h"
+#include "common/str.h"
+
+static char *folder_of(const char *file)
+{
+    _cleanup_free_ char *real = realpath(file, NULL);
+    _cleanup_free_ char *copy = xstrdup(real ? real : file);
+
+    return xstrdup(dirname(copy));
+}
+
+static char *state_folder(const char *deployment)
+{
+    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+    if (xdg && xdg[0] == '/')
+        return str_fmt("%s/muster/%s", xdg, deployment);
+    return str_fmt("%s/.local/state/muster/%s", home && *home ? home : "/root", deployment);
+}
+
+int deployment_read(const char *file, struct deployment *ret, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    struct deployment d = {.lock_fd = -1};
+    struct yaml_doc doc;
+    size_t len;
+    int rc;
+
+    if (fs_read(file, YAML_SIZE_MAX, &text, &len, err) < 0) {
+        err->code = ERR_USAGE;
+        if (errno == ENOENT)
+            return err_set(err, ERR_USAGE,
+                           "%s: no such file; name one with -f FILE (docs/examples has some)",
+                           file);
+        return -1;
+    }
+    if (yaml_doc_parse(file, text, len, &doc, err) < 0)
+        return -1;
+    rc = spec_parse(file, &doc, &d.spec, &problems);
+    yaml_doc_free(&doc);
+    if (rc < 0) {
+        fputs(strbuf_str(&problems.text), stderr);
+        return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, problems.count,
+                       problems.count == 1 ? "" : "s");
+    }
+    d.file = xstrdup(file);
+    d.base = folder_of(file);
+    d.state = state_folder(d.spec.deployment);
+    *ret = d;
+    return 0;
+}
+
+int deployment_open(struct deployment *d, bool create, struct err *err)
+{
+    _cleanup_free_ char *db = str_fmt("%s/muster.db", d->state);
+
+    if (!create && !fs_exists(db))
+        return err_set(err, ERR_FAILED,
+                       "deployment '%s' has not been raised from here; 'muster up -f %s' does it",
+                       d->spec.deployment, d->file);
+    if (create && fs_mkdirs(d->state, 0700, err) < 0)
+        return -1;
+    return store_open(d->state, create, &d->store, err);
+}
+
+int deployment_lock(struct deployment *d, struct err *err)
+{
+    _cleanup_free_ char *lock = str_fmt("%s/lock", d->state);
+    _cleanup_free_ char *curve = str_fmt("%s/controller.key", d->state);
+    _cleanup_free_ char *sign = str_fmt("%s/roster.key", d->state);
+
+    d->lock_fd = fs_lock(lock, false, err);
+    if (d->lock_fd < 0) {
+        if (err->code == ERR_LOCKED)
+            return err_set(err, ERR_LOCKED,
+                           "another muster is at work on '%s'; 'muster watch' shows it",
+                           d->spec.deployment);
+        return -1;
+    }
+    if (keys_curve_load_or_new(curve, &d->keys, err) < 0)
+        return -1;
+    return keys_sign_load_or_new(sign, &d->sign, err);
+}
+
+void deployment_close(struct deployment *d)
+{
+    spec_free(&d->spec);
+    free(d->file);
+    free(d->base);
+    free(d->state);
+    store_close(d->store);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    keys_wipe(&d->keys, sizeof(d->keys));
+    keys_wipe(&d->sign, sizeof(d->sign));
+    *d = (struct deployment){.lock_fd = -1};
+}
+
+char *deployment_path(const struct deployment *d, const char *path)
+{
+    const char *home = getenv("HOME");
+
+    if (path[0] == '/')
+        return xstrdup(path);
+    if (str_starts(path, "~/") && home)
+        return str_fmt("%s/%s", home, path + 2);
+    return str_fmt("%s/%s", d->base, path);
+}
+
+static int own_ssh_key(const struct deployment *d, char **ret_private, struct err *err)
+{
+    _cleanup_free_ char *key = str_fmt("%s/ssh_key", d->state);
+    _cleanup_free_ char *public = str_fmt("%s.pub", key);
+    _cleanup_free_ char *comment = str_fmt("muster %s", d->spec.deployment);
+
+    if (!fs_exists(public)) {
+        unlink(key); /* a run that was killed between the two files */
+        if (proc_call(PROC_ARGV("/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
+                                comment, "-f", key),
+                      err) < 0)
+            return err_wrap(err, "cannot make an SSH key (install openssh-client, or name one "
+                                 "with defaults.keypair.public_key)");
+    }
+    *ret_private = TAKE(key);
+    return 0;
+}
+
+int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
+                       struct err *err)
+{
+    _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *text = NULL;
+
+    if (d->spec.public_key[0]) {
+        path = deployment_path(d, d->spec.public_key);
+        private = xstrdup(path);
+        if (str_ends(private, ".pub"))
+        private[strlen(private) - 4] = '\0';
+    } else {
+        if (own_ssh_key(d, &private, err) < 0)
+            return -1;
+        path = str_fmt("%s.pub", private);
+    }
+    if (fs_read(path, 16384, &text, NULL, err) < 0) {
+        err->code = ERR_USAGE;
+        return err_wrap(err, "defaults.keypair.public_key");
+    }
+    str_chomp(text);
+    if (!str_starts(text, "ssh-") && !str_starts(text, "ecdsa-") && !str_starts(text, "sk-"))
+        return err_set(err, ERR_USAGE, "%s: is not an SSH public key", path);
+    *ret_public = TAKE(text);
+    *ret_private = TAKE(private);
+    return 0;
+}
+
+/* The same folder gives the same bytes: sorted names, no times, no owners. */
+static int pack_folder(const char *folder, const char *to, struct err *err)
+{
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp", to);
+
+    if (proc_call(PROC_ARGV("/bin/tar", "--create", "--file", tmp, "--directory", folder,
+                            "--sort=name", "--mtime=@0", "--owner=0", "--group=0",
+                            "--numeric-owner", "--format=ustar", "."),
+                  err) < 0)
+        return err_wrap(err, "packing %s", folder);
+    if (rename(tmp, to) < 0)
+        return err_errno(err, errno, "%s", to);
+    return 0;
+}
+
+int deployment_archive(const struct deployment *d, struct archive *ret, struct err *err)
+{
+    const struct spec_app *app = &d->spec.app;
+    struct archive a = {0};
+    _cleanup_free_ char *path = NULL;
+    struct stat st;
+    const char *name;
+
+    if (app->url[0] || !app->present) {
+        name = strrchr(app->url, '/');
+        str_copy(a.name, sizeof(a.name), name ? name + 1 : "");
+        str_copy(a.sha256, sizeof(a.sha256), app->sha256);
+        *ret = a;
+        return 0;
+    }
+    path = deployment_path(d, app->path);
+    if (stat(path, &st) < 0) {
+        err_errno(err, errno, "app.archive.path: %s", path);
+        err->code = ERR_USAGE;
+        return -1;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        char *packed = str_fmt("%s/%s.tar", d->state, app->name);
+        int rc = pack_folder(path, packed, err);
+
+        free(path);
+        path = packed;
+        if (rc < 0)
+            return -1;
+    }
+    name = strrchr(path, '/');
+    str_copy(a.name, sizeof(a.name), name ? name + 1 : path);
+    if (keys_sha256_file(path, a.sha256, err) < 0)
+        return -1;
+    if (app->sha256[0] && !str_eq(app->sha256, a.sha256))
+        return err_set(err, ERR_USAGE, "%s: its SHA-256 is %s, the file says %s", path, a.sha256,
+                       app->sha256);
+    a.path = TAKE(path);
+    *ret = a;
+    return 0;
+}
+
+void archive_free(struct archive *a)
+{
+    free(a->path);
+    *a = (struct archive){0};
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A deployment on the operator's machine: its file, its state folder, its keys. */
+#ifndef MUSTER_DEPLOYMENT_H
+#define MUSTER_DEPLOYMENT_H
+
+#include "common/keys.h"
+#include "controller/spec.h"
+#include "controller/store.h"
+
+struct deployment {
+    struct spec spec;
+    char *file;  /* path of the file */
+    char *base;  /* its folder: what relative paths in it mean */
+    char *state; /* state folder, 0700 */
+    struct store *store;
+    int lock_fd;
+    struct curve_pair keys;
+    struct sign_pair sign;
+};
+
+/* Reads and checks the file. On a problem of its content prints every one to stderr and answers
+ * ERR_USAGE with a one-line sum. */
+int deployment_read(const char *file, struct deployment *ret, struct err *err);
+/* Opens the state; `create` makes it. Without `create` a deployment that was never raised is an
+ * error that says so. */
+int deployment_open(struct deployment *d, bool create, struct err *err);
+/* Takes the lock that only one changing command may hold (ERR_LOCKED else), and loads the keys. */
+int deployment_lock(struct deployment *d, struct err *err);
+void deployment_close(struct deployment *d);
+
+/* A path of the file as an absolute one: "~/" and relative to the file's folder. The caller
+ * frees. */
+char *deployment_path(const struct deployment *d, const char *path);
+
+/* The public key that VMs let in, one line; makes a pair in the state folder when the file names
+ * none. *ret_private is the private half's path. The caller frees both. */
+int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
+                       struct err *err);
+
+/* The application's archive as a file (a folder is packed). `path` stays NULL for one with a URL.
+ */
+struct archive {
+    char *path;
+    char sha256[SHA256_HEX_SIZE];
+    char name[64];
+};
+int deployment_archive(const struct deployment *d, struct archive *ret, struct err *err);
+void archive_free(struct archive *a);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/httpd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/str.h"
+
+#define HTTPD_CONNECTIONS_MAX 256
+#define HTTPD_IDLE_S 30
+
+struct httpd {
+    struct MHD_Daemon *daemon;
+    httpd_handler handler;
+    void *ctx;
+    size_t body_max;
+};
+
+/* What is gathered of one request between the calls of libmicrohttpd. */
+struct exchange {
+    struct strbuf body;
+    bool too_long;
+};
+
+static enum MHD_Result collect_arg(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    pairs_add(ctx, name, value ? value : "");
+    return MHD_YES;
+}
+
+static struct MHD_Response *response_of(struct httpd_response *r)
+{
+    if (!r->file) {
+        if (!r->body)
+            r->body = xstrdup("");
+        return MHD_create_response_from_buffer(r->body_len, TAKE(r->body), MHD_RESPMEM_MUST_FREE);
+    }
+    _cleanup_close_ int fd = open(r->file, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        r->status = MHD_HTTP_NOT_FOUND;
+        return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    }
+    struct MHD_Response *resp = MHD_create_response_from_fd64((uint64_t)st.st_size, fd);
+    if (resp)
+        fd = -1; /* closed with the response */
+    return resp;
+}
+
+static enum MHD_Result send_response(struct MHD_Connection *c, struct httpd_response *r)
+{
+    if (r->status == 0)
+        r->status = MHD_HTTP_NOT_FOUND;
+    struct MHD_Response *resp = response_of(r);
+    for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++) {
+        if (r->headers[i].name && resp)
+            MHD_add_response_header(resp, r->headers[i].name, r->headers[i].value);
+        free(r->headers[i].value);
+    }
+    free(r->body);
+    if (!resp)
+        return MHD_NO;
+    enum MHD_Result ok = MHD_queue_response(c, (unsigned)r->status, resp);
+    MHD_destroy_response(resp);
+    return ok;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_len, void **con_cls)
+{
+    (void)version;
+    struct httpd *h = cls;
+    struct exchange *x = *con_cls;
+    if (!x) {
+        *con_cls = xcalloc(1, sizeof(*x));
+        return MHD_YES;
+    }
+    if (*data_len > 0) {
+        if (x->body.len + *data_len > h->body_max)
+            x->too_long = true;
+        else
+            strbuf_add(&x->body, data, *data_len);
+        *data_len = 0;
+        return MHD_YES;
+    }
+
+    struct httpd_response r = {0};
+    if (x->too_long) {
+        httpd_reply(&r, MHD_HTTP_CONTENT_TOO_LARGE, "text/plain", xstrdup("body too large\n"));
+        return send_response(c, &r);
+    }
+    char client[INET_ADDRSTRLEN] = "";
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info && info->client_addr->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)info->client_addr;
+        inet_ntop(AF_INET, &in->sin_addr, client, sizeof(client));
+    }
+    _cleanup_(pairs_free) struct pairs args = {0};
+    MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, collect_arg, &args);
+    struct httpd_request rq = {.method = method,
+                               .path = url,
+                               .client = client,
+                               .args = args,
+                               .body = strbuf_str(&x->body),
+                               .body_len = x->body.len,
+                               .impl = c};
+    h->handler(h->ctx, &rq, &r);
+    return send_response(c, &r);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)cls;
+    (void)c;
+    (void)why;
+    struct exchange *x = *con_cls;
+    if (x) {
+        /* A form may hold secrets (user data): not left behind in freed memory. */
+        if (x->body.s)
+            explicit_bzero(x->body.s, x->body.len);
+        strbuf_free(&x->body);
+    }
+    free(x);
+    *con_cls = NULL;
+}
+
+/* The socket is ours so that "in use" can be told from other failures. */
+static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err *err)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+    if (inet_pton(AF_INET, address, &sa.sin_addr) != 1)
+        return err_set(err, ERR_USAGE, "listen on '%s': not an IPv4 address", address);
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_errno(err, errno, "socket");
+    int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(fd, SOMAXCONN) != 0) {
+        int e = errno;
+        err_errno(err, e, "listen on %s:%u", address, port);
+        errno = e;
+        return -1;
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handler handler,
+               void *ctx, struct httpd **ret, struct err *err)
+{
+    int fd = -1;
+    if (listen_on(address, port, &fd, err) != 0)
+        return -1;
+    struct httpd *h = xcalloc(1, sizeof(*h));
+    *h = (struct httpd){.handler = handler, .ctx = ctx, .body_max = body_max};
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL, port, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)HTTPD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024, MHD_OPTION_END);
+    if (!h->daemon) {
+        close(fd);
+        free(h);
+        return err_set(err, ERR_FAILED, "listen on %s:%u: the HTTP server did not start", address,
+                       port);
+    }
+    *ret = h;
+    return 0;
+}
+
+int httpd_fd(const struct httpd *h)
+{
+    return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
+
+int httpd_timeout_ms(const struct httpd *h)
+{
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
+        return -1;
+    return ms > 60000 ? 60000 : (int)ms;
+}
+
+void httpd_run(struct httpd *h)
+{
+    MHD_run(h->daemon);
+}
+
+void httpd_close(struct httpd *h)
+{
+    if (!h)
+        return;
+    MHD_stop_daemon(h->daemon); /* closes the listening socket */
+    free(h);
+}
+
+const char *httpd_header(const struct httpd_request *rq, const char *name)
+{
+    return MHD_lookup_connection_value(rq->impl, MHD_HEADER_KIND, name);
+}
+
+void httpd_reply(struct httpd_response *ret, int status, const char *type, char *text)
+{
+    ret->status = status;
+    ret->body = text;
+    ret->body_len = strlen(text);
+    httpd_reply_header(ret, "Content-Type", type);
+}
+
+void httpd_reply_header(struct httpd_response *ret, const char *name, const char *value)
+{
+    for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++) {
+        if (!ret->headers[i].name) {
+            ret->headers[i].name = name;
+            ret->headers[i].value = xstrdup(value);
+            return;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cloud gave to each node, drawn from the listed entities; and when a node counts as
+ * ready. Pure. */
+#ifndef MUSTER_LAYOUT_H
+#define MUSTER_LAYOUT_H
+
+#include <jansson.h>
+
+#include "controller/items.h"
+#include "controller/planner.h"
+
+/* All items are done. Fills one record per node. */
+void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret);
+/* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
+json_t *layout_json(const struct spec *s, const struct items *items,
+                    const struct node_facts *facts);
+/* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev` and is a
+ * synced member of the whole cluster. */
+bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request: parameters, signature, the call's row, checks, answer. */
+#include "controller/localvdc/api.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/str.h"
+#include "controller/localvdc/calllog.h"
+#include "controller/sign.h"
+
+#define PARAMS_MAX 256
+
+static const char *const type_names[] = {
+    [API_STRING] = "string",   [API_UUID] = "uuid", [API_INTEGER] = "integer", [API_LONG] = "long",
+    [API_BOOLEAN] = "boolean", [API_LIST] = "list", [API_MAP] = "map",
+};
+
+const char *api_type_name(enum api_type t)
+{
+    return type_names[t];
+}
+
+const struct api_call *api_call_find(const char *name)
+{
+    for (const struct api_call *c = api_calls; c->name; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+int api_fail(struct api_rq *rq, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(rq->text, sizeof(rq->text), fmt, ap);
+    va_end(ap);
+    /* The text goes into a header, too, and what clients send comes back in it. */
+    for (unsigned char *c = (unsigned char *)rq->text; *c; c++) {
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?';
+    }
+    rq->code = code;
+    return -1;
+}
+
+/* The codes that CloudStack puts beside the HTTP status, by the exception that it throws. */
+static int cs_code(int code)
+{
+    switch (code) {
+    case API_PARAM:
+        return 4350;
+    case API_CONFLICT:
+        return 4360;
+    case API_INTERNAL:
+        return 4250;
+    default:
+        return 9999;
+    }
+}
+
+static bool is_uuid(const char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
+            return false;
+    }
+    return n == 36;
+}
+
+static bool type_holds(enum api_type t, const char *value)
+{
+    char *end = NULL;
+    switch (t) {
+    case API_UUID:
+        return is_uuid(value);
+    case API_INTEGER:
+    case API_LONG:
+        strtoll(value, &end, 10);
+        return *value && !*end;
+    case API_BOOLEAN:
+        return !strcasecmp(value, "true") || !strcasecmp(value, "false");
+    default:
+        return true;
+    }
+}
+
+/* A map is given as name[0].key=value. */
+static bool map_given(const struct api_rq *rq, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < rq->params->n; i++) {
+        if (strncmp(rq->params->v[i].name, name, n) == 0 && rq->params->v[i].name[n] == '[')
+            return true;
+    }
+    return false;
+}
+
+static int check_params(struct api_rq *rq, const struct api_param *p)
+{
+    for (; p && p->name; p++) {
+        if (p->type == API_MAP) {
+            if (p->required && !map_given(rq, p->name))
+                return api_fail(rq, API_PARAM,
+                                "Unable to execute API command %s due to missing parameter %s",
+                                rq->call->name, p->name);
+            continue;
+        }
+        const char *value = api_arg(rq, p->name);
+        if (p->required && !value)
+            return api_fail(rq, API_PARAM,
+                            "Unable to execute API command %s due to missing parameter %s",
+                            rq->call->name, p->name);
+        if (value && !type_holds(p->type, value))
+            return api_fail(rq, API_PARAM,
+                            "Unable to execute API command %s due to invalid value. Invalid "
+                            "parameter %s value=%s due to incorrect %s value format, or entity "
+                            "does not exist",
+                            rq->call->name, p->name, value, api_type_name(p->type));
+    }
+    return 0;
+}
+
+static int check_text(struct api_rq *rq)
+{
+    for (size_t i = 0; i < rq->params->n; i++) {
+        _cleanup_json_ json_t *utf8 = json_string(rq->params->v[i].value);
+        if (!utf8)
+            return api_fail(rq, API_PARAM, "Received value for parameter %s is not UTF-8",
+                            rq->params->v[i].name);
+        for (const char *c = rq->params->v[i].value; *c; c++) {
+            if (iscntrl((unsigned char)*c) && *c != '\n' && *c != '\r')
+                return api_fail(rq, API_PARAM,
+                                "Received value %s for parameter %s is invalid, contains illegal "
+                                "ASCII non-printable characters",
+                                rq->params->v[i].value, rq->params->v[i].name);
+        }
+    }
+    return 0;
+}
+
+static int check_expiry(struct api_rq *rq)
+{
+    const char *version = pairs_get_nocase(rq->params, "signatureVersion");
+    if (!version || strcmp(version, "3") != 0)
+        return 0;
+    const char *expires = pairs_get_nocase(rq->params, "expires");
+    struct tm tm = {0};
+    if (expires && strptime(expires, "%Y-%m-%dT%H:%M:%S%z", &tm)) {
+        long offset = tm.tm_gmtoff;
+        if (timegm(&tm) - offset >= time(NULL))
+            return 0;
+    }
+    return -1;
+}
+
+/* As verifyRequest does: with a wrong key, a wrong signature or a call that is not there, all the
+ * same answer. */
+static int authorize(struct api_rq *rq, const char *command)
+{
+    _cleanup_json_ json_t *keys = vdb_get(rq->db, "meta", "keys");
+    const char *key = pairs_get_nocase(rq->params, "apiKey");
+    const char *signature = pairs_get_nocase(rq->params, "signature");
+    bool known = key && signature && keys && str_eq(key, vdc_str(keys, "api_key"));
+    if (!known || check_expiry(rq) != 0 || !rq->call ||
+        !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
+        return api_fail(rq, API_UNAUTHORIZED,
+                        "unable to verify user credentials and/or request signature");
+    (void)command;
+    return 0;
+}
+
+static int execute(struct api_rq *rq, const char *command)
+{
+    if (!command)
+        return api_fail(rq, API_UNSUPPORTED, "No command given");
+    rq->call = api_call_find(command);
+    if (authorize(rq, command) != 0 || check_text(rq) != 0 ||
+        check_params(rq, rq->call->params) != 0)
+        return -1;
+    if (rq->call->list && check_params(rq, api_list_params) != 0)
+        return -1;
+    return rq->call->handler(rq);
+}
+
+static void answer(struct api_rq *rq, const char *command, struct httpd_response *ret)
+{
+    _cleanup_free_ char *root = str_fmt("%sresponse", rq->call ? command : "error");
+    for (char *c = root; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    json_t *inner = rq->result ? TAKE(rq->result) : json_object();
+    if (rq->code) {
+        json_decref(inner);
+        inner = json_pack("{s:[],s:i,s:i,s:s%}", "uuidList", "errorcode", rq->code, "cserrorcode",
+                          cs_code(rq->code), "errortext", rq->text, strlen(rq->text));
+        httpd_reply_header(ret, "X-Description", rq->text);
+    }
+    _cleanup_json_ json_t *whole = json_pack("{s:o}", root, inner);
+    char *text = json_dumps(whole, JSON_COMPACT);
+    httpd_reply(ret, rq->code ? rq->code : 200, "application/json; charset=UTF-8", text);
+}
+
+void api_serve(void *ctx, const struct httpd_request *http, struct httpd_response *ret)
+{
+    if (strcmp(http->path, VDC_PATH) != 0) {
+        httpd_reply(ret, 404, "text/plain", xstrdup("the API is at " VDC_PATH "\n"));
+        return;
+    }
+    _cleanup_(pairs_free) struct pairs all = {0};
+    struct api_rq rq = {.db = ctx, .params = &all, .post = strcmp(http->method, "POST") == 0};
+    struct err err = {0};
+    for (size_t i = 0; i < http->args.n && i < PARAMS_MAX; i++)
+        pairs_add(&all, http->args.v[i].name, http->args.v[i].value);
+    int r = pairs_parse(&all, http->body, http->body_len, PARAMS_MAX, &err);
+    const char *command = pairs_get(&all, "command");
+    if (r != 0)
+        api_fail(&rq, API_MALFORMED, "%s", err.msg);
+    else if (!rq.post && strcmp(http->method, "GET") != 0)
+        api_fail(&rq, API_METHOD, "the API takes GET and POST");
+    else if (execute(&rq, command) != 0 && rq.code == 0)
+        api_fail(&rq, API_INTERNAL, "internal error");
+    calllog_add(command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
+    answer(&rq, command ? command : "", ret);
+}

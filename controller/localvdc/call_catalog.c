@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Zones, templates, offerings and what the server says about itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/cleanup.h"
+#include "common/keys.h"
+#include "common/str.h"
+#include "controller/localvdc/calls.h"
+#include "controller/localvdc/template.h"
+
+static const char *const zones[] = {
+    "Frankfurt (ESX)", "Paris (ESX)", "Amsterdam", "Berlin",   "Brussels",  "Geneva", "Hong Kong",
+    "London",          "Los Angeles", "Milan",     "New York", "Singapore", "Slough", "Zurich",
+};
+
+static const struct {
+    int memory; /* MiB */
+    int cpus;
+} services[] = {{512, 1},  {1024, 1}, {1024, 2}, {2048, 1}, {2048, 2}, {4096, 1},
+                {4096, 2}, {4096, 4}, {8192, 2}, {8192, 4}, {16384, 4}};
+
+static const char *const disks[] = {"EBS", "EBS Protected", "EBS Mirrored"};
+
+static json_t *zone_json(const char *name)
+{
+    char id[37];
+    keys_uuid_derived("mvdc-zone", name, id);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:[]}", "id", id, "name", name, "networktype",
+                     "Advanced", "allocationstate", "Enabled", "dhcpprovider", "VirtualRouter",
+                     "securitygroupsenabled", 0, "localstorageenabled", 1, "tags");
+}
+
+static json_t *service_json(size_t i)
+{
+    char id[37], name[32];
+    snprintf(name, sizeof(name), "%d-%d", services[i].memory, services[i].cpus);
+    keys_uuid_derived("mvdc-service-offering", name, id);
+    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:s,s:b,s:b,s:b}", "id", id, "name", name,
+                     "displaytext", name, "cpunumber", services[i].cpus, "cpuspeed", 2000, "memory",
+                     services[i].memory, "storagetype", "shared", "iscustomized", 0, "issystem", 0,
+                     "offerha", 0);
+}
+
+static json_t *disk_json(const char *name)
+{
+    char id[37];
+    keys_uuid_derived("mvdc-disk-offering", name, id);
+    return json_pack("{s:s,s:s,s:s,s:i,s:b,s:b,s:s}", "id", id, "name", name, "displaytext", name,
+                     "disksize", 0, "iscustomized", 1, "displayoffering", 1, "storagetype",
+                     "shared");
+}
+
+static json_t *template_json(const json_t *zone)
+{
+    char id[37], os[37];
+    keys_uuid_derived("mvdc-template", TEMPLATE_NAME, id);
+    keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
+    bool ready = template_ready();
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:[]}", "id",
+        id, "name", TEMPLATE_NAME, "displaytext", "Debian GNU/Linux 12 (bookworm)", "zoneid",
+        vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "ispublic", 1, "isfeatured", 1,
+        "crossZones", 1, "isready", 1, "passwordenabled", 0, "sshkeyenabled", 1, "status",
+        ready ? "Download Complete" : "is built at its first use", "ostypeid", os, "ostypename",
+        TEMPLATE_NAME, "format", "TAR", "hypervisor", "LXC", "size",
+        (json_int_t)20 * 1024 * 1024 * 1024, "templatetype", "USER", "account", VDC_ACCOUNT,
+        "tags");
+}
+
+static json_t *all_zones(void)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(zones); i++)
+        json_array_append_new(all, zone_json(zones[i]));
+    return all;
+}
+
+static json_t *all_services(void)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        json_array_append_new(all, service_json(i));
+    return all;
+}
+
+static json_t *all_disks(void)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(disks); i++)
+        json_array_append_new(all, disk_json(disks[i]));
+    return all;
+}
+
+/* Takes the array over. */
+static json_t *pick(json_t *array, const char *id, const char *name)
+{
+    _cleanup_json_ json_t *all = array;
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(all, i, one)
+    {
+        if ((!id || strcasecmp(vdc_str(one, "id"), id) == 0) &&
+            (!name || strcasecmp(vdc_str(one, "name"), name) == 0))
+            return json_incref(one);
+    }
+    return NULL;
+}
+
+json_t *catalog_zone(const char *id, const char *name)
+{
+    return pick(all_zones(), id, name);
+}
+
+json_t *catalog_service_offering(const char *id)
+{
+    return pick(all_services(), id, NULL);
+}
+
+json_t *catalog_disk_offering(const char *id)
+{
+    return pick(all_disks(), id, NULL);
+}
+
+json_t *catalog_template(const char *id)
+{
+    json_t *all = json_array();
+    json_array_append_new(all, template_json(NULL));
+    return pick(all, id, NULL);
+}
+
+/* Takes the array over. */
+static int reply_catalog(struct api_rq *rq, const char *name, json_t *array)
+{
+    _cleanup_json_ json_t *all = array;
+    json_t *shown = json_array();
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(all, i, one)
+    {
+        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")))
+            json_array_append(shown, one);
+    }
+    return api_reply_list(rq, name, shown);
+}
+
+int call_list_zones(struct api_rq *rq)
+{
+    return reply_catalog(rq, "zone", all_zones());
+}
+
+int call_list_service_offerings(struct api_rq *rq)
+{
+    return reply_catalog(rq, "serviceoffering",
+                         api_arg_bool(rq, "issystem", false) ? json_array() : all_services());
+}
+
+int call_list_disk_offerings(struct api_rq *rq)
+{
+    return reply_catalog(rq, "diskoffering", all_disks());
+}
+
+int call_list_templates(struct api_rq *rq)
+{
+    static const char *const filters[] = {
+        "featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all"};
+    const char *filter = api_arg(rq, "templatefilter");
+    bool known = false;
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++)
+        known = known || strcasecmp(filters[i], filter) == 0;
+    if (!known)
+        return api_fail(rq, API_PARAM, "Invalid value for parameter templatefilter: %s", filter);
+    json_t *all = json_array();
+    _cleanup_json_ json_t *every = all_zones();
+    bool unique = api_arg_bool(rq, "showunique", false);
+    size_t i = 0;
+    json_t *zone = NULL;
+    json_array_foreach(every, i, zone)
+    {
+        if (api_match(rq, "zoneid", vdc_str(zone, "id")) && !(unique && json_array_size(all) > 0))
+            json_array_append_new(all, template_json(zone));
+    }
+    return reply_catalog(rq, "template", all);
+}
+
+int call_list_capabilities(struct api_rq *rq)
+{
+    rq->result = json_pack(
+        "{s:{s:s,s:b,s:b,s:b,s:i,s:i,s:i,s:b,s:b}}", "capability", "cloudstackversion", "4.18.0.0",
+        "allowuserexpungerecovervm", 1, "allowuserviewdestroyedvm", 1, "securitygroupsenabled", 0,
+        "customdiskofferingminsize", 1, "customdiskofferingmaxsize", 10240, "defaultuipagesize", 20,
+        "userpublictemplateenabled", 0, "dynamicrolesenabled", 0);
+    return 0;
+}
+
+static void add_api_params(json_t *out, const struct api_param *p)
+{
+    for (; p && p->name; p++)
+        json_array_append_new(out, json_pack("{s:s,s:s,s:b,s:i,s:s}", "name", p->name, "type",
+                                             api_type_name(p->type), "required", p->required,
+                                             "length", 255, "description", ""));
+}
+
+int call_list_apis(struct api_rq *rq)
+{
+    json_t *all = json_array();
+    for (const struct api_call *c = api_calls; c->name; c++) {
+        if (!api_match(rq, "name", c->name))
+            continue;
+        json_t *params = json_array();
+        add_api_params(params, c->params);
+        if (c->list)
+            add_api_params(params, api_list_params);
+        json_array_append_new(all, json_pack("{s:s,s:s,s:b,s:s,s:o,s:[]}", "name", c->name,
+                                             "description", c->description, "isasync", c->async,
+                                             "related", "", "params", params, "response"));
+    }
+    size_t n = json_array_size(all);
+    rq->result = json_pack("{s:I,s:o}", "count", (json_int_t)n, "api", all);
+    return 0;
+}
+
+int call_query_job(struct api_rq *rq)
+{
+    _cleanup_json_ json_t *job = api_need(rq, "jobid", "job");
+    if (!job)
+        return -1;
+    rq->result = api_public(job);
+    return 0;
+}
+
+int job_template(struct api_job *job, struct err *err)
+{
+    (void)job;
+    return template_ensure(err);
+}

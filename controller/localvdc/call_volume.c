@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Data volumes. A volume's size is what was asked for, its file is sparse. */
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/keys.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "controller/localvdc/calls.h"
+#include "controller/localvdc/compute.h"
+#include "controller/localvdc/disk.h"
+#include "controller/localvdc/tool.h"
+
+#define GIB_MAX 10240
+#define DEVICE_MAX 25 /* /dev/sdz */
+
+int call_create_volume(struct api_rq *rq)
+{
+    char id[37], now[32];
+    struct err err = {0};
+    const char *name = api_arg(rq, "name");
+    long long gib = api_arg_int(rq, "size", 0);
+    const char *offering_id = api_arg(rq, "diskofferingid");
+    _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
+    const char *zone_id = api_arg(rq, "zoneid");
+    _cleanup_json_ json_t *zone = zone_id ? catalog_zone(zone_id, NULL) : NULL;
+    if (api_arg(rq, "snapshotid"))
+        return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
+    if (!offering || !zone)
+        return api_fail(rq, API_PARAM, "Unable to find %s by id",
+                        !offering ? "disk offering" : "zone");
+    if (gib < 1 || gib > GIB_MAX)
+        return api_fail(rq, API_PARAM,
+                        "The disk offering is custom sized: parameter size must be from 1 to %d "
+                        "(GB)",
+                        GIB_MAX);
+    keys_uuid(id);
+    vdc_now(now);
+    _cleanup_json_ json_t *volume = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
+        name ? name : id, "zoneid", zone_id, "zonename", vdc_str(zone, "name"), "type", "DATADISK",
+        "diskofferingid", offering_id, "diskofferingname", vdc_str(offering, "name"), "size",
+        (json_int_t)gib << 30, "state", "Creating", "created", now, "account", VDC_ACCOUNT,
+        "domain", VDC_DOMAIN, "storagetype", "shared", "isextractable", 0, "tags");
+    if (vdb_put(rq->db, "volume", id, volume, &err) != 0)
+        return api_fail(rq, API_INTERNAL, "%s", err.msg);
+    return api_reply_job(rq, "Volume", id, json_pack("{s:s}", "id", id));
+}
+
+/* Root disks are listed, too; they have no documents of their own. */
+static json_t *root_volume(const json_t *vm)
+{
+    char id[37];
+    keys_uuid_derived("mvdc-root-volume", vdc_str(vm, "id"), id);
+    _cleanup_free_ char *name = str_fmt("ROOT-%.8s", vdc_str(vm, "id"));
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:[]}", "id", id, "name", name,
+        "zoneid", vdc_str(vm, "zoneid"), "zonename", vdc_str(vm, "zonename"), "type", "ROOT",
+        "size", json_integer_value(json_object_get(vm, "_rootsize")), "state", "Ready", "created",
+        vdc_str(vm, "created"), "account", VDC_ACCOUNT, "virtualmachineid", vdc_str(vm, "id"),
+        "vmname", vdc_str(vm, "name"), "vmdisplayname", vdc_str(vm, "displayname"), "deviceid", 0,
+        "vmstate", vdc_str(vm, "state"), "tags");
+}
+
+int call_list_volumes(struct api_rq *rq)
+{
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
+    _cleanup_json_ json_t *vms = vdb_list(rq->db, "vm");
+    json_t *shown = json_array();
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(vms, i, one)
+    {
+        json_array_append_new(all, root_volume(one));
+    }
+    json_array_foreach(all, i, one)
+    {
+        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")) &&
+            api_match(rq, "type", vdc_str(one, "type")) &&
+            api_match(rq, "state", vdc_str(one, "state")) &&
+            api_match(rq, "zoneid", vdc_str(one, "zoneid")) &&
+            api_match(rq, "diskofferingid", vdc_str(one, "diskofferingid")) &&
+            api_match(rq, "virtualmachineid", vdc_str(one, "virtualmachineid")))
+            json_array_append(shown, one);
+    }
+    return api_reply_list(rq, "volume", shown);
+}
+
+int call_attach_volume(struct api_rq *rq)
+{
+    _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
+    _cleanup_json_ json_t *vm = volume ? api_need(rq, "virtualmachineid", "vm") : NULL;
+    if (!vm)
+        return -1;
+    const char *holder = vdc_str(volume, "virtualmachineid");
+    if (*holder)
+        return api_fail(rq, API_PARAM, "Volume %s is attached to virtual machine %s already",
+                        vdc_str(volume, "name"), vdc_str(volume, "vmname"));
+    if (!str_eq(vdc_str(volume, "zoneid"), vdc_str(vm, "zoneid")))
+        return api_fail(rq, API_PARAM, "Volume %s is in zone %s, virtual machine %s in zone %s",
+                        vdc_str(volume, "name"), vdc_str(volume, "zonename"), vdc_str(vm, "name"),
+                        vdc_str(vm, "zonename"));
+    if (!str_eq(vdc_str(vm, "state"), "Running") && !str_eq(vdc_str(vm, "state"), "Stopped"))
+        return api_fail(rq, API_PARAM, "Please specify a VM that is either running or stopped.");
+    long long device = api_arg_int(rq, "deviceid", -1);
+    if (device == 0 || device < -1 || device > DEVICE_MAX)
+        return api_fail(rq, API_PARAM, "deviceid must be from 1 to %d", DEVICE_MAX);
+    return api_reply_job(rq, "Volume", NULL,
+                         json_pack("{s:s,s:s,s:I}", "id", vdc_str(volume, "id"), "vm",
+                                   vdc_str(vm, "id"), "deviceid", (json_int_t)device));
+}
+
+int call_detach_volume(struct api_rq *rq)
+{
+    const char *vm_id = api_arg(rq, "virtualmachineid");
+    if (!api_arg(rq, "id") && !(vm_id && api_arg(rq, "deviceid")))
+        return api_fail(rq, API_PARAM, "Specify either id, or virtualmachineid and deviceid");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(all, i, one)
+    {
+        json_int_t device = json_integer_value(json_object_get(one, "deviceid"));
+        const char *holder = vdc_str(one, "virtualmachineid");
+        if (!api_match(rq, "id", vdc_str(one, "id")) ||
+            (vm_id && (!str_eq(holder, vm_id) || device != api_arg_int(rq, "deviceid", device))))
+            continue;
+        if (!*holder)
+            return api_fail(rq, API_PARAM, "Volume %s is not attached to a virtual machine",
+                            vdc_str(one, "name"));
+        return api_reply_job(rq, "Volume", NULL, json_pack("{s:s}", "id", vdc_str(one, "id")));
+    }
+    return api_fail(rq, API_PARAM, "Unable to find the volume");
+}
+
+int call_delete_volume(struct api_rq *rq)
+{
+    char path[128];
+    struct err err = {0};
+    _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
+    if (!volume)
+        return -1;
+    const char *id = vdc_str(volume, "id");
+    if (*vdc_str(volume, "virtualmachineid"))
+        return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
+    volume_path(id, path, sizeof(path));
+    if (disk_detach(path, &err) != 0 || vdb_del(rq->db, "volume", id, &err) != 0)
+        return api_fail(rq, API_INTERNAL, "%s", err.msg);
+    unlink(path);
+    rq->result = json_pack("{s:b}", "success", 1);
+    return 0;
+}
+
+static void set_result(struct api_job *job)
+{
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", vdc_str(job->params, "id"));
+    if (volume)
+        job->result = json_pack("{s:o}", "volume", api_public(volume));
+}
+
+int job_create_volume(struct api_job *job, struct err *err)
+{
+    char path[128];
+    struct statvfs v;
+    const char *id = vdc_str(job->params, "id");
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    uint64_t bytes = (uint64_t)json_integer_value(json_object_get(volume, "size"));
+    volume_path(id, path, sizeof(path));
+    if (!volume)
+        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
+    if (disk_make(path, bytes, err) != 0)
+        return -1;
+    if (statvfs(path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < bytes)
+        log_warn("volume %s of %llu GB is larger than what is free below " VDC_DIR " (%llu GB): "
+                 "writes to it will fail when the disk is full",
+                 vdc_str(volume, "name"), (unsigned long long)bytes >> 30,
+                 (unsigned long long)v.f_bavail * v.f_frsize >> 30);
+    if (vdb_patch(job->db, "volume", id, json_pack("{s:s}", "state", "Ready"), err) != 0)
+        return -1;
+    set_result(job);
+    return 0;
+}
+
+int volume_plug(const char *id, struct err *err)
+{
+    char path[128], dev[32];
+    volume_path(id, path, sizeof(path));
+    if (disk_attach(path, dev, err) != 0)
+        return -1;
+    /* A kernel without partition parsers finds none by itself; partx tells it. No table: it
+     * fails, and there is nothing to tell. */
+    _cleanup_free_ char *pattern =
+        str_fmt("/sys/block/%s/%sp*", dev + strlen("/dev/"), dev + strlen("/dev/"));
+    glob_t g = {0};
+    struct err ignored = {0};
+    if (glob(pattern, 0, NULL, &g) != 0)
+        TOOL("partx", &ignored, "--add", dev);
+    globfree(&g);
+    return 0;
+}
+
+/* The lowest free device number of the guest; 0 is its root disk. Within a transaction. */
+static int pick_device(struct vdb *db, const char *vm_id, json_int_t asked, json_int_t *ret,
+                       struct err *err)
+{
+    bool used[DEVICE_MAX + 1] = {true};
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(volumes, i, one)
+    {
+        json_int_t n = json_integer_value(json_object_get(one, "deviceid"));
+        if (n >= 0 && n <= DEVICE_MAX)
+            used[n] = true;
+    }
+    for (json_int_t n = 1; n <= DEVICE_MAX; n++) {
+        if (!used[n] && (asked < 0 || asked == n)) {
+            *ret = n;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_FAILED, "the device number is in use");
+}
+
+static int claim(struct api_job *job, const json_t *vm, struct err *err)
+{
+    char now[32];
+    json_int_t device = 0;
+    const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(vm, "id");
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    if (!volume)
+        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
+    const char *holder = vdc_str(volume, "virtualmachineid");
+    if (str_eq(holder, vm_id))
+        return 0; /* claimed before this job was cut off */
+    if (*holder)
+        return err_set(err, ERR_FAILED, "volume %s was attached to virtual machine %s meanwhile",
+                       vdc_str(volume, "name"), vdc_str(volume, "vmname"));
+    json_int_t asked = json_integer_value(json_object_get(job->params, "deviceid"));
+    if (pick_device(job->db, vm_id, asked, &device, err) != 0)
+        return -1;
+    vdc_now(now);
+    return vdb_patch(job->db, "volume", id,
+                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "virtualmachineid", vm_id, "vmname",
+                               vdc_str(vm, "name"), "vmdisplayname", vdc_str(vm, "displayname"),
+                               "vmstate", vdc_str(vm, "state"), "deviceid", device, "attached",
+                               now),
+                     err);
+}
+
+static int lock_vm(const char *vm_id, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
+    return fs_lock(path, true, err);
+}
+
+int job_attach_volume(struct api_job *job, struct err *err)
+{
+    const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(job->params, "vm");
+    _cleanup_close_ int lock = lock_vm(vm_id, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
+    if (lock < 0)
+        return -1;
+    if (!vm)
+        return err_set(err, ERR_FAILED, "the virtual machine %s does not exist any more", vm_id);
+    if (vdb_begin(job->db, err) != 0)
+        return -1;
+    if (claim(job, vm, err) != 0) {
+        vdb_rollback(job->db);
+        return -1;
+    }
+    if (vdb_commit(job->db, err) != 0 || volume_plug(id, err) != 0)
+        return -1;
+    pid_t init = guest_init(vm_id);
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+        return -1;
+    set_result(job);
+    return 0;
+}
+
+static json_t *loose(void)
+{
+    return json_pack("{s:n,s:n,s:n,s:n,s:n,s:n}", "virtualmachineid", "vmname", "vmdisplayname",
+                     "vmstate", "deviceid", "attached");
+}
+
+int job_detach_volume(struct api_job *job, struct err *err)
+{
+    char path[128];
+    const char *id = vdc_str(job->params, "id");
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    if (!volume)
+        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
+    const char *vm_id = vdc_str(volume, "virtualmachineid");
+    _cleanup_close_ int lock = lock_vm(vm_id, err);
+    volume_path(id, path, sizeof(path));
+    if (lock < 0 || disk_detach(path, err) != 0 ||
+        vdb_patch(job->db, "volume", id, loose(), err) != 0)
+        return -1;
+    pid_t init = guest_init(vm_id);
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+        return -1;
+    set_result(job);
+    return 0;
+}
+
+int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
+{
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(volumes, i, one)
+    {
+        char path[128];
+        const char *id = vdc_str(one, "id");
+        volume_path(id, path, sizeof(path));
+        if (disk_detach(path, err) != 0 || vdb_patch(db, "volume", id, loose(), err) != 0)
+            return -1;
+    }
+    return 0;
+}

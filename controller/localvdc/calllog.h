@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record of API calls, one JSON object per line in VDC_CALLS. */
+#ifndef MUSTER_VDC_CALLLOG_H
+#define MUSTER_VDC_CALLLOG_H
+
+#include "controller/pairs.h"
+
+/* Writes one line; keys, signatures and user data are left out. Failing to write is no failure
+ * of the call. */
+void calllog_add(const char *command, const struct pairs *params, int status, int code);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks: sparse files on loop devices, and their nodes in a guest's /dev. */
+#ifndef MUSTER_VDC_DISK_H
+#define MUSTER_VDC_DISK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "controller/localvdc/vdb.h"
+
+/* A sparse file of that size; there already: success, never changed. */
+int disk_make(const char *path, uint64_t bytes, struct err *err);
+/* Puts the file on a loop device ("/dev/loopN", node made when missing), or finds the one that it
+ * is on. */
+int disk_attach(const char *path, char ret_dev[32], struct err *err);
+/* Takes it off; not attached is success. In use (mounted): an error. */
+int disk_detach(const char *path, struct err *err);
+/* The number of the loop device that holds the file, or -1. */
+int disk_loop_of(const char *path);
+
+void volume_path(const char *id, char *ret, size_t cap);
+/* Makes the nodes in the running guest's /dev equal to what is attached: /dev/sdb…, partitions,
+ * by-id links. `init` is the guest's first process as the host sees it. */
+int disk_sync_guest(struct vdb *db, const char *vm_id, pid_t init, struct err *err);
+
+/* Kernel events of block devices: a descriptor to poll, and the number of the loop device of the
+ * next event (-1: none waiting, -2: some were lost, look at all). */
+int disk_events_open(struct err *err);
+int disk_events_next(int fd);
+
+#endif

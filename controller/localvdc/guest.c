@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is the same for every driver: the record of a running guest. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/str.h"
+#include "controller/localvdc/compute.h"
+#include "controller/localvdc/disk.h"
+#include "controller/localvdc/rootfs.h"
+#include "controller/localvdc/tool.h"
+
+const struct compute_ops *compute_find(const char *name)
+{
+    static const struct compute_ops *const drivers[] = {&compute_lxc};
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+        if (str_eq(drivers[i]->name, name))
+            return drivers[i];
+    }
+    return NULL;
+}
+
+struct record {
+    int init, keeper;
+    unsigned long long init_start, keeper_start;
+};
+
+static struct record record_read(const char *vm_id)
+{
+    char path[160];
+    struct err err = {0};
+    struct record r = {0};
+    _cleanup_free_ char *text = NULL;
+    guest_path(vm_id, "running", path, sizeof(path));
+    if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) != 0 ||
+        sscanf(text, "%d %llu %d %llu", &r.init, &r.init_start, &r.keeper, &r.keeper_start) != 4)
+        return (struct record){0};
+    return r;
+}
+
+static bool same_process(int pid, unsigned long long start)
+{
+    return pid > 1 && start != 0 && tool_starttime(pid) == start;
+}
+
+int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err)
+{
+    char path[160], text[128];
+    guest_path(vm_id, "running", path, sizeof(path));
+    int n = snprintf(text, sizeof(text), "%d %llu %d %llu\n", (int)init, tool_starttime(init),
+                     (int)keeper, tool_starttime(keeper));
+    if (fs_write_atomic(path, text, (size_t)n, 0600, err) != 0)
+        return -1;
+    return disk_sync_guest(db, vm_id, init, err);
+}
+
+bool guest_alive(const char *vm_id)
+{
+    struct record r = record_read(vm_id);
+    return same_process(r.keeper, r.keeper_start);
+}
+
+pid_t guest_init(const char *vm_id)
+{
+    struct record r = record_read(vm_id);
+    return same_process(r.init, r.init_start) ? r.init : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asynchronous work: rows of kind "job", each done by a process of its own that outlives the
+ * daemon. A job that was cut off is done again from its start, so its effect is idempotent. */
+#ifndef MUSTER_VDC_JOB_H
+#define MUSTER_VDC_JOB_H
+
+#include "controller/localvdc/api.h"
+
+/* Names of jobs that no call asks for. */
+#define JOB_PROVISION "provisionNetwork" /* {"networkid"} */
+#define JOB_TEMPLATE "buildTemplate"
+#define JOB_RESUME "resumeVirtualMachine" /* {"id"}: after a reboot of the machine */
+
+struct jobs;
+struct jobs *jobs_new(struct vdb *db);
+void jobs_free(struct jobs *j); /* running jobs go on */
+/* Starts jobs that wait and looks after those that ended; to be called when a child ended, after
+ * each request and now and then. */
+void jobs_tick(struct jobs *j);
+
+/* In the job's own process. Returns 0 when the job is finished, well or badly. */
+int job_run(const char *id, struct err *err);
+
+#endif

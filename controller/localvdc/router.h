@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual routers: a namespace per network with a gateway, and one per Direct Connect Group that
+ * joins its private networks. All of it is made from the documents, again and again. */
+#ifndef MUSTER_VDC_ROUTER_H
+#define MUSTER_VDC_ROUTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "controller/localvdc/vdb.h"
+
+/* Brings the network's bridge, router and services to what the state says. */
+int router_ensure(struct vdb *db, const char *network_id, struct err *err);
+/* Removes what router_ensure made, by the document. */
+int router_remove(const json_t *network, struct err *err);
+/* Whether its services run. */
+bool router_alive(const json_t *network);
+bool router_is_private(const json_t *network);
+
+/* The metadata and password service of a network, in its router's namespace; returns on failure
+ * only. */
+int metadata_run(const char *network_id, struct err *err);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: one thread that answers calls, starts jobs and follows the kernel's disk events. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/keys.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "controller/httpd.h"
+#include "controller/localvdc/api.h"
+#include "controller/localvdc/cmd.h"
+#include "controller/localvdc/compute.h"
+#include "controller/localvdc/disk.h"
+#include "controller/localvdc/host.h"
+#include "controller/localvdc/job.h"
+#include "controller/localvdc/router.h"
+#include "controller/localvdc/template.h"
+#include "controller/localvdc/tool.h"
+
+#define BODY_MAX (2 * 1024 * 1024) /* user data may be 1 MiB of base64, and is URL-encoded */
+#define WATCH_MS 5000              /* between two looks at the routers */
+#define KEY_CHARS 43
+
+struct daemon {
+    struct vdb *db;
+    struct httpd *httpd;
+    struct jobs *jobs;
+    int events;  /* the kernel's device events */
+    int signals; /* SIGCHLD, SIGTERM, SIGINT */
+    bool ending;
+};
+
+static int ensure_keys(struct vdb *db, struct err *err)
+{
+    char api[KEY_CHARS + 1], secret[KEY_CHARS + 1];
+    _cleanup_json_ json_t *known = vdb_get(db, "meta", "keys");
+    if (known)
+        return 0;
+    keys_token(api, KEY_CHARS);
+    keys_token(secret, KEY_CHARS);
+    _cleanup_json_ json_t *keys = json_pack("{s:s,s:s}", "api_key", api, "secret_key", secret);
+    keys_wipe(secret, sizeof(secret));
+    return vdb_put(db, "meta", "keys", keys, err);
+}
+
+/* Puts a job unless one with that name for that thing waits already. */
+static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
+{
+    struct err err = {0};
+    char uuid[37] = "";
+    size_t i = 0;
+    json_t *job = NULL;
+    _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
+    json_array_foreach(open, i, job)
+    {
+        if (str_eq(vdc_str(job, "cmd"), cmd) &&
+            str_eq(vdc_str(json_object_get(job, "_args"), key), id))
+            return;
+    }
+    if (api_job_new(db, cmd, NULL, NULL, json_pack("{s:s}", key, id), uuid, &err) != 0)
+        log_warn("%s: %s", cmd, err.msg);
+}
+
+static void watch_routers(struct daemon *d)
+{
+    _cleanup_json_ json_t *networks = vdb_list(d->db, "network");
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(networks, i, one)
+    {
+        if (!router_alive(one))
+            want_job(d->db, JOB_PROVISION, "networkid", vdc_str(one, "id"));
+    }
+}
+
+static void sync_guests(struct daemon *d)
+{
+    _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
+    size_t i = 0;
+    json_t *vm = NULL;
+    json_array_foreach(vms, i, vm)
+    {
+        struct err err = {0};
+        const char *id = vdc_str(vm, "id");
+        pid_t init = guest_init(id);
+        if (init > 0 && disk_sync_guest(d->db, id, init, &err) != 0)
+            log_warn("disks of %s: %s", vdc_str(vm, "name"), err.msg);
+    }
+}
+
+/* Guests that ran when the machine went down are started again. */
+static void resume_guests(struct daemon *d)
+{
+    char boot[40];
+    vdc_boot_id(boot);
+    _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
+    size_t i = 0;
+    json_t *vm = NULL;
+    json_array_foreach(vms, i, vm)
+    {
+        if (str_eq(vdc_str(vm, "state"), "Running") && !str_eq(vdc_str(vm, "_boot"), boot))
+            want_job(d->db, JOB_RESUME, "id", vdc_str(vm, "id"));
+    }
+}
+
+static void on_event(struct daemon *d)
+{
+    int loop = -1;
+    bool any = false;
+    while ((loop = disk_events_next(d->events)) != -1)
+        any = true;
+    if (any)
+        sync_guests(d);
+}
+
+static void on_signal(struct daemon *d)
+{
+    struct signalfd_siginfo si;
+    while (read(d->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+        if (si.ssi_signo != SIGCHLD)
+            d->ending = true;
+    }
+}
+
+static void loop(struct daemon *d)
+{
+    uint64_t next = clock_mono_ms() + WATCH_MS;
+    while (!d->ending) {
+        struct pollfd fds[] = {{.fd = httpd_fd(d->httpd), .events = POLLIN},
+                               {.fd = d->events, .events = POLLIN},
+                               {.fd = d->signals, .events = POLLIN}};
+        uint64_t now = clock_mono_ms();
+        int wait = next > now ? (int)(next - now) : 0, http = httpd_timeout_ms(d->httpd);
+        if (poll(fds, ARRAY_LEN(fds), http >= 0 && http < wait ? http : wait) < 0 && errno != EINTR)
+            return;
+        if (fds[1].revents)
+            on_event(d);
+        if (fds[2].revents)
+            on_signal(d);
+        httpd_run(d->httpd);
+        if (clock_mono_ms() >= next) {
+            watch_routers(d);
+            next = clock_mono_ms() + WATCH_MS;
+        }
+        jobs_tick(d->jobs);
+    }
+}
+
+static int listen_api(struct daemon *d, struct err *err)
+{
+    if (httpd_open(VDC_ADDRESS, VDC_PORT, BODY_MAX, api_serve, d->db, &d->httpd, err) == 0)
+        return 0;
+    if (errno == EADDRINUSE)
+        return err_set(err, ERR_FAILED,
+                       "port %d of " VDC_ADDRESS " is taken by another program; end it ('ss -ltnp "
+                       "sport = %d' names it) and start again",
+                       VDC_PORT, VDC_PORT);
+    return -1;
+}
+
+static int open_signals(struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? err_errno(err, errno, "signalfd") : fd;
+}
+
+static void daemon_free(struct daemon *d)
+{
+    httpd_close(d->httpd);
+    jobs_free(d->jobs);
+    vdb_close(&d->db);
+    if (d->events >= 0)
+        close(d->events);
+    if (d->signals >= 0)
+        close(d->signals);
+}
+
+static int write_pid(struct err *err)
+{
+    char pid[16];
+    int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    return fs_write_atomic(DAEMON_PIDFILE, pid, (size_t)n, 0644, err);
+}
+
+int vdc_cmd_serve(int argc, char **argv, struct err *err)
+{
+    (void)argv;
+    if (argc != 1)
+        return err_set(err, ERR_USAGE, "serve takes no arguments");
+    _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
+    if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
+        return -1;
+    _cleanup_close_ int lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
+    if (lock < 0)
+        return err->code == ERR_LOCKED ? err_set(err, ERR_LOCKED, "the local cloud runs already")
+                                       : -1;
+    d.jobs = jobs_new(d.db);
+    if (ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 || host_ensure(d.db, err) != 0)
+        return -1;
+    if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
+        return -1;
+    if (!template_ready())
+        want_job(d.db, JOB_TEMPLATE, "", "");
+    watch_routers(&d);
+    resume_guests(&d);
+    sync_guests(&d);
+    if (write_pid(err) != 0)
+        return -1;
+    log_info("the API is at http://" VDC_ADDRESS ":%d" VDC_PATH, VDC_PORT);
+    loop(&d);
+    unlink(DAEMON_PIDFILE);
+    log_info("ends; guests and routers go on");
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* muster: the controller. The table is the program. */
+#include <stdlib.h>
+
+#include "controller/cli.h"
+
+const struct verb verbs[] = {
+    {"validate", NULL, "", "check the file; say every problem at once", OPT_FILE | OPT_JSON, 0, 0,
+     cmd_validate},
+    {"plan", NULL, "", "show what would be created; change nothing",
+     OPT_FILE | OPT_JSON | OPT_EXITCODE, 0, 0, cmd_plan},
+    {"up", "apply", "", "raise the deployment, or bring it back to what the file says",
+     OPT_FILE | OPT_JSON | OPT_PROGRESS | OPT_YES | OPT_ADOPT | OPT_PACKAGE, 0, 0, cmd_up},
+    {"watch", NULL, "", "show live what happens, from the first event on",
+     OPT_FILE | OPT_JSON | OPT_PROGRESS, 0, 0, cmd_watch},
+    {"status", NULL, "", "say how each node and site is now", OPT_FILE | OPT_JSON, 0, 0,
+     cmd_status},
+    {"show", NULL, "", "draw the networks, VMs, addresses and ports", OPT_FILE | OPT_JSON, 0, 0,
+     cmd_show},
+    {"events", NULL, "", "print what has happened", OPT_FILE | OPT_JSON, 0, 0, cmd_events},
+    {"ssh", NULL, "NODE [COMMAND…]", "open a shell on a node, or run a command there",
+     OPT_FILE | OPT_REST, 1, 1000, cmd_ssh},
+    {"destroy", "down", "", "remove what was raised; data disks stay unless --with-data",
+     OPT_FILE | OPT_YES | OPT_WITH_DATA, 0, 0, cmd_destroy},
+    {"vdc", NULL, "start|stop|status|destroy|logs", "manage the local cloud (muster-vdc)", OPT_REST,
+     0, 1000, cmd_vdc},
+    {"version", NULL, "", "print the version", 0, 0, 0, cmd_version},
+    {"help", NULL, "[COMMAND]", "explain a command", 0, 0, 1, cmd_help},
+    {0},
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}

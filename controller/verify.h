@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A look from outside: does each site answer, and does its node say that its database is part of
+ * the whole cluster? */
+#ifndef MUSTER_VERIFY_H
+#define MUSTER_VERIFY_H
+
+#include <stdbool.h>
+
+#include "controller/http.h"
+#include "controller/spec.h"
+
+struct verify_result {
+    bool has_url;
+    long site;   /* HTTP status of the site, 0: no answer */
+    long health; /* of the health page */
+    char db[32]; /* "Synced", … ; "" unknown */
+    unsigned cluster_size;
+    char why[256]; /* what is missing, "" when all is well */
+};
+
+/* `urls`: one per node, "" for a node without a web site. Runs the loop of `h` until every answer
+ * is there or `timeout_s` has passed. Returns whether all is well. */
+bool verify_sites(struct http *h, const struct spec *s, const char *const urls[],
+                  unsigned timeout_s, struct verify_result *ret);
+
+#endif

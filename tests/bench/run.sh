@@ -1,0 +1,40 @@
+#!/bin/bash
+# Measures one deployment on the local cloud and prints a table. No number here decides a test;
+# compare ratios within one run.
+# shellcheck source=tests/e2e/lib.sh
+source "$(dirname "$0")/../e2e/lib.sh"
+
+seconds() { awk "BEGIN {printf \"%.1f\", ($2 - $1) / 1000}"; }
+now() { date +%s%3N; }
+
+"$vdc" start >"$work/vdc.log" 2>&1 || die "start: $(cat "$work/vdc.log")"
+t0=$(now)
+"$muster" up -f "$file" --progress quiet >/dev/null 2>"$work/err" || die "up: $(cat "$work/err")"
+t1=$(now)
+"$muster" up -f "$file" --progress quiet >/dev/null 2>&1
+t2=$(now)
+"$muster" events -f "$file" --json >"$work/events"
+
+printf '\nwhole up                          %8s s\n' "$(seconds "$t0" "$t1")"
+printf 'second up                         %8s s\n' "$(seconds "$t1" "$t2")"
+ts() { jq -s "[.[] | select($1) | .ts] | $2" "$work/events"; }
+start=$(ts '.id=="up" and .kind=="start"' min)
+cloud_end=$(ts '.rev=="controller" and .kind=="changed"' max)
+for node in fra par; do
+  plan=$(ts ".node==\"$node\" and .kind==\"plan\"" min)
+  end=$(ts ".node==\"$node\" and .kind==\"done\"" min)
+  printf '%s: start to plan                %8s s\n' $node "$(seconds "$start" "$plan")"
+  printf '%s: host part (plan to done)     %8s s\n' $node "$(seconds "$plan" "$end")"
+  jq -r "select(.node==\"$node\" and (.kind==\"changed\" or .kind==\"ok\") and .rev!=\"controller\") | [.id, .ms] | @tsv" "$work/events" |
+    sort -u -k1,1 | while IFS=$'\t' read -r id ms; do printf '  %-32s %8.1f s\n' "$id" "$(awk "BEGIN {print $ms / 1000}")"; done
+done
+printf 'cloud part                        %8s s\n' "$(seconds "$start" "$cloud_end")"
+for node in fra par; do
+  # shellcheck disable=SC2016
+  "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do cat /proc/\$p/smaps_rollup; done"' |
+    awk -v n=$node '/^Rss/ {r += $2} /^Pss:/ {p += $2} END {printf "%s: agent idle, all processes      RSS %d kB, PSS %d kB\n", n, r, p}'
+  # shellcheck disable=SC2016
+  "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do grep VmHWM /proc/\$p/status; done"' |
+    awk -v n=$node '{r += $2} END {printf "%s: agent peak since start         RSS %d kB\n", n, r}'
+done
+printf 'agent package                     %8d kB\n' "$(du -k build/pkg/muster-agent*.deb | cut -f1)"

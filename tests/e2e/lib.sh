@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# What the end-to-end tests share. Sourced; expects to run as root on a machine whose local cloud is
+# not in use.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+muster=$PWD/build/bin/muster
+vdc=$PWD/build/bin/muster-vdc
+file=$PWD/docs/examples/saas.yaml
+work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
+export XDG_STATE_HOME=$work/state
+
+die() {
+  printf 'FAILED: %s\n' "$*"
+  exit 1
+}
+ok() { printf 'ok: %s\n' "$*"; }
+
+# until_true SECONDS WHAT COMMAND…: polls a condition.
+until_true() {
+  local end=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ $SECONDS -lt $end ] || die "not within the time: $what"
+    sleep 0.5
+  done
+  ok "$what"
+}
+
+# Everything that a local cloud could leave behind, in a form that can be compared.
+host_state() {
+  {
+    ip netns list
+    ip -br link | awk '{print $1}' | sed 's/@.*//'
+    ip route
+    ip rule
+    losetup -l -n -O BACK-FILE
+    awk '{print $2}' /proc/mounts
+    nft list tables
+    find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \)
+    cat /proc/sys/net/ipv4/ip_forward
+    pgrep -l "^(dnsmasq|muster|lxc)" | cut -d" " -f2- || true
+    ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
+  } | sort
+}
+
+# The cloud's own view, through another client.
+cloud() {
+  local status
+  status=$("$vdc" status --json)
+  CLOUDSTACK_ENDPOINT=$(jq -r .endpoint <<<"$status") CLOUDSTACK_KEY=$(jq -r .api_key <<<"$status") \
+    CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") cs "$@"
+}
+
+url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
+is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }
+# When the node's systemd started: containers share the host's boot id.
+booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestampMonotonic 2>/dev/null; }
+
+cleanup() {
+  local rc=$?
+  if [ $rc -ne 0 ]; then
+    printf -- '--- status\n'
+    "$muster" status -f "$file" || true
+    printf -- '--- events\n'
+    "$muster" events -f "$file" 2>/dev/null | tail -n 40 || true
+    "$vdc" logs 2>/dev/null | tail -n 40 || true
+  fi
+  "$vdc" destroy -y >/dev/null 2>&1 || true
+  rm -rf "$work"
+  exit $rc
+}
+trap cleanup EXIT
+
+if [ -e /var/lib/muster/vdc ]; then
+  trap - EXIT
+  die "the local cloud of this machine is in use; 'muster vdc destroy' removes it"
+fi

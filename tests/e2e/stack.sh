@@ -1,0 +1,104 @@
+#!/bin/bash
+# The main job: from nothing to two sites that share a database, through restarts, and back to
+# nothing.
+# shellcheck source=tests/e2e/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+before=$(host_state)
+
+# A photo that is one: 64 x 48 pixels, made here.
+python3 - "$work/photo.png" <<'PY'
+import struct, sys, zlib
+w, h = 64, 48
+raw = b''.join(b'\0' + b''.join(bytes((x * 4 & 255, y * 5 & 255, 128)) for x in range(w)) for y in range(h))
+def chunk(kind, data):
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+open(sys.argv[1], 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 2, 0, 0, 0))
+                              + chunk(b'IDAT', zlib.compress(raw)) + chunk(b'IEND', b''))
+PY
+
+"$muster" up -f "$file" --progress plain >"$work/up.out" 2>"$work/up.err" || {
+  cat "$work/up.err"
+  die "up"
+}
+[ "$(grep -c 'http://' "$work/up.out")" = 2 ] || die "up prints two URLs: $(cat "$work/up.out")"
+ok "up: $(tail -n 1 "$work/up.err")"
+
+fra=$(url_of fra)
+par=$(url_of par)
+curl -fsS "$fra/" | grep -q 'served by fra' || die "the site of fra"
+curl -fsS "$par/" | grep -q 'served by par' || die "the site of par"
+id=$(curl -fsS -F "photo=@$work/photo.png" -F title=Harbour "$fra/api.php" | jq -r .id)
+[ "${#id}" = 32 ] || die "the upload through fra"
+curl -fsS "$par/api.php" | jq -e ".photos[] | select(.id==\"$id\" and .title==\"Harbour\" and .site==\"fra\")" >/dev/null ||
+  die "par lists the photo uploaded through fra"
+[ "$(curl -fsS "$par/photo.php?id=$id" | sha256sum)" = "$(sha256sum <"$work/photo.png")" ] || die "the photo's bytes through par"
+curl -fsS "$par/photo.php?id=$id&small=1" | head -c 3 | od -An -tx1 | grep -q 'ff d8 ff' || die "a JPEG thumbnail"
+ok "a photo uploaded through one site is listed by the other"
+
+"$muster" status -f "$file" --json >"$work/status.json"
+jq -e '.schema == 1 and .deployment == "saas" and .state == "ready" and (.nodes | length == 2) and
+  all(.nodes[]; .name and .zone and .state == "ready" and .public_ip and .url and
+      .db.state == "Synced" and .db.cluster_size == 2)' "$work/status.json" >/dev/null ||
+  die "status: $(cat "$work/status.json")"
+ok "status --json"
+
+calls() { wc -l </var/lib/muster/vdc/calls.log; }
+n=$(calls)
+"$muster" up -f "$file" --progress plain 2>&1 | tee "$work/again" | grep -q ' 0 changed' || die "second up: $(cat "$work/again")"
+tail -n +$((n + 1)) /var/lib/muster/vdc/calls.log | jq -r .command | grep -vE '^(list|query)' && die "the second up called the above"
+ok "a second up changes nothing"
+
+"$muster" ssh -f "$file" fra sudo muster-agent apply --check /var/lib/muster-agent/plan.json >"$work/check" ||
+  die "dry run on the node: $(cat "$work/check")"
+ok "a dry run of the plan on the node finds nothing to change"
+
+[ "$("$muster" watch -f "$file" --json | wc -l)" = "$("$muster" events -f "$file" --json | wc -l)" ] || die "watch replays from the first event"
+ok "watch started late shows every event"
+
+for node in fra par; do
+  "$muster" ssh -f "$file" $node findmnt -n -o SOURCE,FSTYPE /media/datadisk-mariadb | grep -q '/dev/sdb1.*ext4' || die "$node: the data disk is mounted"
+  "$muster" ssh -f "$file" $node sudo mariadb -N -e "'SELECT @@datadir'" | grep -q '^/media/datadisk-mariadb/mysql' || die "$node: the data is on it"
+  "$muster" ssh -f "$file" $node sudo grep -rl bootstrap_secret /etc/muster-agent /var/lib/cloud 2>/dev/null | grep . && die "$node: the one-time key is still there"
+done
+ok "data disks, data directory, one-time keys gone"
+
+# --- refusals
+rc=0
+CLOUDSTACK_ENDPOINT=$("$vdc" status --json | jq -r .endpoint) CLOUDSTACK_KEY=wrong CLOUDSTACK_SECRET=wrong \
+  "$muster" up -f "$file" 2>"$work/err" || rc=$?
+[ $rc = 3 ] || die "a wrong API key exits 3, not $rc: $(cat "$work/err")"
+ok "wrong key: $(cat "$work/err")"
+
+# --- restarts
+declare -A booted
+restarted() { # node
+  local now
+  now=$(booted_at "$1") && [ -n "$now" ] && [ "$now" != "${booted[$1]}" ]
+}
+restart() { # nodes…
+  local n
+  for n in "$@"; do booted[$n]=$(booted_at "$n"); done
+  for n in "$@"; do "$muster" ssh -f "$file" "$n" sudo systemctl reboot || true; done
+  for n in "$@"; do until_true 120 "$n has restarted" restarted "$n"; done
+  until_true 180 "ready after the restart of $*" is_ready
+  curl -fsS "$(url_of par)/api.php" | jq -e ".photos[] | select(.id==\"$id\")" >/dev/null || die "the photo survived"
+}
+restart fra
+restart fra par
+
+"$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || die "up after the restarts: $(cat "$work/out")"
+
+# --- and away
+"$muster" destroy -f "$file" -y --with-data >"$work/out" 2>&1 || die "destroy: $(cat "$work/out")"
+[ "$(cloud listVirtualMachines | jq '.virtualmachine | length')" = 0 ] || die "a VM is left"
+[ "$(cloud listVolumes | jq '.volume | length')" = 0 ] || die "a volume is left"
+[ "$(cloud listNetworks | jq '.network | length')" = 0 ] || die "a network is left"
+ok "destroy leaves nothing at the cloud"
+"$vdc" destroy -y >/dev/null
+after=$(host_state)
+[ "$before" = "$after" ] || {
+  diff <(printf '%s\n' "$before") <(printf '%s\n' "$after") || true
+  die "the host is not as before"
+}
+ok "the host is as before"

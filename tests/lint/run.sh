@@ -1,0 +1,66 @@
+#!/bin/bash
+# The rules of the house that a machine can check.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bad=0
+complain() { printf '%s\n' "$*"; bad=1; }
+sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' 'tests/*.[ch]'; }
+
+# 1. Who includes whom: common knows nobody, agent and controller do not know each other.
+for f in $(git ls-files -- 'common/*.[ch]'); do
+  grep -nE '#include "(agent|controller)/' "$f" && complain "$f: common/ includes only common/"
+done
+for f in $(git ls-files -- 'agent/*.[ch]'); do
+  grep -nE '#include "controller/' "$f" && complain "$f: agent/ does not include controller/"
+done
+for f in $(git ls-files -- 'controller/*.[ch]'); do
+  grep -nE '#include "agent/' "$f" && complain "$f: controller/ does not include agent/"
+done
+for f in $(git ls-files -- 'controller/*.[ch]' ':!controller/localvdc/*'); do
+  grep -nE '#include "controller/localvdc/' "$f" && complain "$f: the controller speaks to the local cloud through HTTP"
+done
+
+# 2. One foreign library, one file.
+only() { # header files…
+  local header=$1 f
+  shift
+  for f in $(git grep -lE "#include <$header>" -- '*.c' '*.h' || true); do
+    case " $* " in *" $f "*) ;; *) complain "$f: includes <$header>; only $* may" ;; esac
+  done
+}
+only 'zmq\.h' common/zsock.c common/zap.c
+only 'sodium\.h' common/keys.c
+only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
+only 'curl/curl\.h' controller/http.c
+only 'yaml\.h' controller/yaml.c
+only 'microhttpd\.h' controller/httpd.c
+only 'libmnl/libmnl\.h' agent/rtnl.c
+only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c
+only '(mariadb/)?mysql\.h' agent/sql.c
+only 'libmount(/libmount)?\.h' agent/mnt.c
+only 'nettle/.*\.h' controller/sign.c
+
+# 3. Files stay readable.
+for f in $(git ls-files -- '*.c'); do
+  n=$(wc -l <"$f")
+  [ "$n" -le 600 ] || complain "$f: $n lines, at most 600"
+  case "$f" in */main.c) [ "$n" -lt 100 ] || complain "$f: $n lines, a main stays under 100" ;; esac
+done
+git ls-files | grep -E '(^|/)utils?\.[ch]$' && complain "no utils.c"
+
+# 4. Format, scripts.
+# shellcheck disable=SC2046
+clang-format --dry-run -Werror $(sources) || complain "clang-format: type: clang-format -i FILE"
+# shellcheck disable=SC2046
+shellcheck -x -P SCRIPTDIR $(git ls-files | grep -E '\.sh$|^dev$|^\.ci/run$|^docs/completion/.*bash$') || complain "shellcheck"
+
+# 5. Every verb explains itself.
+for verb in $(build/dev/bin/muster help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+  build/dev/bin/muster "$verb" --help >/dev/null || [ "$verb" = vdc ] || complain "muster $verb --help fails"
+done
+build/dev/bin/muster-agent help >/dev/null || complain "muster-agent help fails"
+build/dev/bin/muster-vdc help >/dev/null || complain "muster-vdc help fails"
+
+# 6. Nothing of a developer's machine.
+git grep -nIE '/work/|packages\.cloud\.google|nodesource' -- . ':!tests/lint/run.sh' && complain "a path or host of somebody's machine"
+exit $bad

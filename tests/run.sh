@@ -1,0 +1,55 @@
+#!/bin/bash
+# Every test, in the order in which a mistake is found cheapest: lint, both compilers, unit tests
+# under ASan and UBSan, fuzz corpus, then end to end on the local cloud.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-all}
+passed=0
+failed=()
+
+step() { # name command…
+  local name=$1 start=$SECONDS
+  shift
+  printf '== %s\n' "$name"
+  if "$@" >"/tmp/muster-test-$name.log" 2>&1; then
+    passed=$((passed + 1))
+    printf '   ok (%d s)\n' $((SECONDS - start))
+  else
+    failed+=("$name")
+    printf '   FAILED (%d s); the end of its output:\n' $((SECONDS - start))
+    tail -n 60 "/tmp/muster-test-$name.log" | sed 's/^/   | /'
+  fi
+}
+
+configure_and_build() {
+  cmake --preset "$1" && cmake --build "build/$1"
+}
+
+unit() {
+  ctest --test-dir build/dev --output-on-failure -j2
+}
+
+fuzz_replay() {
+  configure_and_build fuzz
+  local f name
+  for f in tests/fuzz/fuzz_*.c; do
+    name=$(basename "$f" .c)
+    mkdir -p "tests/fuzz/corpus/$name"
+    "build/fuzz/bin/$name" -runs=20000 -max_total_time=10 -seed=1 "$(mktemp -d)" "tests/fuzz/corpus/$name"
+  done
+}
+
+step build-dev configure_and_build dev
+step unit unit
+step lint tests/lint/run.sh
+if [ "$what" = all ]; then
+  step build-clang configure_and_build clang
+  step fuzz fuzz_replay
+  step build-release ./dev build
+  for t in tests/e2e/*.sh; do
+    case "$(basename "$t")" in lib.sh) continue ;; esac
+    [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t"
+  done
+fi
+printf '\n%d passed, %d failed\n' "$passed" ${#failed[@]}
+[ ${#failed[@]} -eq 0 ]

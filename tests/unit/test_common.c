@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/event.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/keys.h"
+#include "common/proc.h"
+#include "common/proto.h"
+#include "common/str.h"
+
+static void test_err_wrap(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(err_set(&err, ERR_CLOUD, "wrong\nfs"), -1);
+    assert_int_equal(err_wrap(&err, "mount %s", "/x"), -1);
+    assert_string_equal(err.msg, "mount /x: wrong fs");
+    assert_int_equal(err.code, ERR_CLOUD);
+}
+
+static void test_numbers(void **state)
+{
+    uint64_t v = 7;
+
+    (void)state;
+    assert_int_equal(str_to_u64("0", 10, &v), 0);
+    assert_int_equal(v, 0);
+    assert_int_equal(str_to_u64("18446744073709551615", UINT64_MAX, &v), 0);
+    assert_int_equal(str_to_u64("18446744073709551616", UINT64_MAX, &v), -1);
+    assert_int_equal(str_to_u64("", 10, &v), -1);
+    assert_int_equal(str_to_u64("-1", 10, &v), -1);
+    assert_int_equal(str_to_u64("11", 10, &v), -1);
+    assert_int_equal(str_distance("deploiment", "deployment"), 1);
+}
+
+static void test_json_bounds(void **state)
+{
+    struct err err;
+    json_t *j = NULL;
+    char deep[200];
+
+    (void)state;
+    memset(deep, '[', 100);
+    memset(deep + 100, ']', 100);
+    assert_int_equal(js_parse(deep, 200, &j, &err), -1);
+    assert_int_equal(js_parse("{\"a\":1,\"a\":2}", 13, &j, &err), -1);
+    assert_int_equal(js_parse("{} x", 4, &j, &err), -1);
+    assert_int_equal(js_parse("\"[[[[\"", 6, &j, &err), 0);
+    json_decref(j);
+}
+
+static void test_event_round_trip(void **state)
+{
+    struct event ev = {.ts = 12, .seq = 3, .ms = 40}, back;
+    _cleanup_free_ char *text = NULL;
+    struct err err;
+
+    (void)state;
+    strcpy(ev.node, "fra");
+    event_fill(&ev, EVENT_PROGRESS, "package:all", "two\nlines %s", "\xff");
+    text = event_text(&ev);
+    assert_int_equal(event_parse(text, strlen(text), &back, &err), 0);
+    assert_string_equal(back.msg, "two lines ?");
+    assert_int_equal(back.kind, EVENT_PROGRESS);
+    assert_int_equal(event_parse("{}", 2, &back, &err), -1);
+}
+
+static void test_proto(void **state)
+{
+    _cleanup_free_ char *text = proto_text(PROTO_ACK, json_pack("{s:i}", "seq", 5));
+    _cleanup_json_ json_t *j = NULL;
+    enum proto_type t;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(proto_parse(text, strlen(text), &t, &j, &err), 0);
+    assert_int_equal(t, PROTO_ACK);
+    assert_int_equal(proto_parse("{\"t\":\"exec\"}", 12, &t, &j, &err), -1);
+    assert_int_equal(proto_parse("[]", 2, &t, &j, &err), -1);
+}
+
+static void test_keys(void **state)
+{
+    char dir[] = "/tmp/muster-keys-XXXXXX", path[64], sealed[KEYS_SEALED_HEX_SIZE(64)], text[65];
+    struct curve_pair a, b;
+    struct sign_pair s;
+    uint8_t sig[SIGN_SIZE];
+    struct err err;
+    struct stat st;
+    char uuid[37], again[37];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/key", dir);
+    assert_int_equal(keys_curve_load_or_new(path, &a, &err), 0);
+    assert_int_equal(keys_curve_load_or_new(path, &b, &err), 0);
+    assert_memory_equal(&a, &b, sizeof(a));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(fs_write_atomic(path, "rubbish\n", 8, 0600, &err), 0);
+    assert_int_equal(keys_curve_load_or_new(path, &b, &err), -1);
+
+    keys_sign_new(&s);
+    keys_sign(&s, "roster", 6, sig);
+    assert_int_equal(keys_verify(s.pub, "roster", 6, sig), 0);
+    assert_int_not_equal(keys_verify(s.pub, "rosteR", 6, sig), 0);
+
+    keys_seal(a.sec, "secret", sealed, sizeof(sealed));
+    assert_int_equal(keys_unseal(a.sec, sealed, text, sizeof(text)), 0);
+    assert_string_equal(text, "secret");
+    sealed[10] ^= 1;
+    assert_int_equal(keys_unseal(a.sec, sealed, text, sizeof(text)), -1);
+
+    keys_uuid_derived("muster-partition", "x", uuid);
+    keys_uuid_derived("muster-partition", "x", again);
+    assert_string_equal(uuid, again);
+    keys_uuid_derived("muster-filesystem", "x", again);
+    assert_string_not_equal(uuid, again);
+    assert_int_equal(fs_remove_tree(dir, &err), 0);
+}
+
+static void count_line(void *ctx, const char *line)
+{
+    (void)line;
+    ++*(int *)ctx;
+}
+
+static void test_proc(void **state)
+{
+    _cleanup_(proc_result_free) struct proc_result r = {0};
+    struct err err;
+    int lines = 0;
+    const struct proc_opts opts = {.input = "a\nb\nc", .on_line = count_line, .ctx = &lines};
+    const struct proc_opts brief = {.timeout_s = 1};
+
+    (void)state;
+    assert_int_equal(proc_run(PROC_ARGV("/bin/cat"), &opts, &r, &err), 0);
+    assert_string_equal(strbuf_str(&r.out), "a\nb\nc");
+    assert_int_equal(lines, 3);
+    assert_int_equal(proc_call(PROC_ARGV("cat"), &err), -1);
+    assert_int_equal(proc_call(PROC_ARGV("/bin/ls", "/nonexistent"), &err), -1);
+    assert_non_null(strstr(err.msg, "exit status 2"));
+    assert_int_equal(proc_run(PROC_ARGV("/bin/sleep", "60"), &brief, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+}
+
+static void test_fs(void **state)
+{
+    char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
+    _cleanup_free_ char *text = NULL;
+    struct err err;
+    int a, b;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/a/b/c", dir);
+    assert_int_equal(fs_mkdirs(path, 0700, &err), 0);
+    assert_int_equal(fs_mkdirs(path, 0700, &err), 0);
+    snprintf(path, sizeof(path), "%s/a/file", dir);
+    assert_int_equal(fs_write_atomic(path, "12345", 5, 0640, &err), 0);
+    assert_int_equal(fs_read(path, 4, &text, NULL, &err), -1);
+    assert_int_equal(fs_read(path, 5, &text, NULL, &err), 0);
+    assert_string_equal(text, "12345");
+    snprintf(path, sizeof(path), "%s/lock", dir);
+    a = fs_lock(path, false, &err);
+    assert_true(a >= 0);
+    b = fs_lock(path, false, &err);
+    assert_int_equal(b, -1);
+    assert_int_equal(err.code, ERR_LOCKED);
+    close(a);
+    assert_int_equal(fs_remove_tree(dir, &err), 0);
+    assert_false(fs_exists(dir));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_err_wrap),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_json_bounds), cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_proto),       cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_proc),        cmocka_unit_test(test_fs),
+    };
+    struct err err;
+
+    assert_int_equal(keys_init(&err), 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

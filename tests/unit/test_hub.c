@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hub against real sockets: who gets in, who does not, and what happens to keys used twice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/proto.h"
+#include "common/str.h"
+#include "common/zsock.h"
+#include "controller/hub.h"
+
+#define PORT 17400
+#define WAIT_MS 8000
+
+struct world {
+    char dir[32];
+    struct spec spec;
+    struct spec_node node;
+    struct store *store;
+    struct curve_pair keys;
+    struct sign_pair sign;
+    struct curve_pair once;
+    struct hub *hub;
+    struct zctx *clients;
+    unsigned events;
+};
+
+static json_t *give_plan(void *ctx, size_t node)
+{
+    (void)ctx;
+    (void)node;
+    return json_pack("{s:s, s:[]}", "rev", "0123456789abcdef", "resources");
+}
+
+static char *no_roster(void *ctx, uint64_t epoch)
+{
+    (void)ctx;
+    (void)epoch;
+    return NULL;
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+    struct world *w = ctx;
+
+    (void)ev;
+    w->events++;
+}
+
+static void on_state(void *ctx, size_t node, const json_t *state)
+{
+    (void)ctx;
+    (void)node;
+    (void)state;
+}
+
+static int setup(void **state)
+{
+    static struct world w;
+    struct err err;
+    struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
+    const struct hub_hooks hooks = {&w, give_plan, no_roster, on_event, on_state};
+    const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign};
+
+    memset(&w, 0, sizeof(w));
+    strcpy(w.dir, "/tmp/muster-hub-XXXXXX");
+    assert_non_null(mkdtemp(w.dir));
+    keys_curve_new(&w.keys);
+    keys_sign_new(&w.sign);
+    keys_curve_new(&w.once);
+    strcpy(w.node.name, "fra");
+    w.spec.nodes = &w.node;
+    w.spec.n_nodes = 1;
+    assert_int_equal(store_open(w.dir, true, &w.store, &err), 0);
+    strcpy(n.name, "fra");
+    memcpy(n.enrol_pub, w.once.pub, KEY_SIZE);
+    assert_int_equal(store_node_put(w.store, &n, &err), 0);
+    assert_int_equal(hub_open(&config, &w.spec, w.store, &hooks, &w.hub, &err), 0);
+    w.clients = zctx_new();
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+
+    hub_close(w->hub);
+    zctx_free(w->clients);
+    store_close(w->store);
+    return fs_remove_tree(w->dir, &err);
+}
+
+/* Sends (again and again, as an agent does) and runs the hub until an answer comes; NULL: none
+ * within the time, or the handshake was refused. */
+static char *ask(struct world *w, struct zsock *s, const char *text)
+{
+    uint64_t end = clock_mono_ms() + WAIT_MS, next = 0;
+    struct zmsg m;
+    struct err err;
+
+    while (clock_mono_ms() < end && !zsock_was_refused(s)) {
+        if (clock_mono_ms() >= next && zsock_send(s, NULL, text, strlen(text)) == 0)
+            next = clock_mono_ms() + 500;
+        assert_int_equal(hub_run(w->hub, &err), 0);
+        if (zsock_recv(s, &m) == 1)
+            return m.body;
+        clock_pause_ms(5);
+    }
+    return NULL;
+}
+
+static struct zsock *client(struct world *w, const struct curve_pair *own, unsigned port)
+{
+    char endpoint[64];
+    struct err err;
+    struct zsock *s;
+
+    snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", port);
+    s = zsock_client(w->clients, own, w->keys.pub, PROTO_MAIN_MAX, endpoint, &err);
+    assert_non_null(s);
+    return s;
+}
+
+static char *enrol_text(const struct curve_pair *own)
+{
+    char hex[KEY_HEX_SIZE];
+
+    keys_hex(own->pub, KEY_SIZE, hex);
+    return proto_text(PROTO_ENROL, json_pack("{s:i, s:s, s:s}", "v", 1, "curve", hex, "seal", hex));
+}
+
+static void test_enrol_and_hello(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, other;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *other_text = NULL;
+    struct zsock *s;
+    char *answer;
+
+    keys_curve_new(&own);
+    keys_curve_new(&other);
+    text = enrol_text(&own);
+    other_text = enrol_text(&other);
+
+    s = client(w, &own, PORT + 1); /* the main socket before enrolment */
+    answer = ask(w, s, "{\"t\":\"hello\"}");
+    assert_null(answer);
+    assert_true(zsock_was_refused(s));
+    zsock_free(s);
+
+    s = client(w, &w->once, PORT);
+    answer = ask(w, s, text);
+    assert_string_equal(answer, "{\"t\":\"bound\"}");
+    free(answer);
+    answer = ask(w, s, text); /* the answer was lost: the same keys again */
+    assert_string_equal(answer, "{\"t\":\"bound\"}");
+    free(answer);
+    zsock_free(s);
+
+    s = client(w, &own, PORT + 1);
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{\"cpus\":2}}");
+    assert_non_null(strstr(answer, "\"t\":\"plan\""));
+    free(answer);
+    answer = ask(w, s,
+                 "{\"t\":\"event\",\"event\":{\"ts\":1,\"node\":\"other\",\"rev\":\"r\",\"seq\":7,"
+                 "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
+    assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
+    free(answer);
+
+    /* a second machine with the stolen one-time key freezes the node, for good */
+    struct zsock *thief = client(w, &w->once, PORT);
+    answer = ask(w, thief, other_text);
+    assert_non_null(strstr(answer, "\"t\":\"refused\""));
+    free(answer);
+    zsock_free(thief);
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}");
+    assert_null(answer); /* connected, but no message of it is heard any more */
+    zsock_free(s);
+}
+
+static void test_strangers(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair stranger;
+    _cleanup_free_ char *text = NULL;
+    struct store_node n;
+    struct err err;
+    struct zsock *s;
+
+    keys_curve_new(&stranger);
+    text = enrol_text(&stranger);
+    s = client(w, &stranger, PORT);
+    assert_null(ask(w, s, text));
+    assert_true(zsock_was_refused(s));
+    zsock_free(s);
+
+    /* an expired one-time key */
+    assert_int_equal(store_node_get(w->store, "fra", &n, &err), 1);
+    n.enrol_expires = (uint64_t)time(NULL) - 1;
+    assert_int_equal(store_node_put(w->store, &n, &err), 0);
+    hub_forget(w->hub, 0);
+    s = client(w, &w->once, PORT);
+    assert_null(ask(w, s, text));
+    assert_true(zsock_was_refused(s));
+    zsock_free(s);
+}
+
+static void test_rubbish(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own;
+    _cleanup_free_ char *text = NULL;
+    struct zsock *s = client(w, &w->once, PORT);
+    char *answer;
+
+    keys_curve_new(&own);
+    text = enrol_text(&own);
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const bad[] = {"", "{", "[]", "{\"t\":\"enrol\"}",
+                                          "{\"t\":\"enrol\",\"curve\":\"zz\",\"seal\":\"\"}"};
+
+        zsock_send(s, NULL, bad[i], strlen(bad[i]));
+    }
+    answer = ask(w, s, text);
+    assert_string_equal(answer, "{\"t\":\"bound\"}");
+    free(answer);
+    zsock_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_enrol_and_hello, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
+    };
+    struct err err;
+
+    assert_int_equal(keys_init(&err), 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

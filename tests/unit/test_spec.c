@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The deployment file: good examples are read, each broken file under tests/bad gives exactly the
+ * text beside it. */
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/str.h"
+#include "controller/spec.h"
+
+/* What the operator reads for that file; "" when it is good. The caller frees. */
+static char *problems_of(const char *path, const char *name)
+{
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    _cleanup_free_ char *text = NULL;
+    struct yaml_doc doc = {0};
+    struct spec spec = {0};
+    struct err err = {0};
+    size_t len;
+
+    assert_int_equal(fs_read(path, YAML_SIZE_MAX, &text, &len, &err), 0);
+    if (yaml_doc_parse(name, text, len, &doc, &err) < 0)
+        return str_fmt("%s\n", err.msg);
+    if (spec_parse(name, &doc, &spec, &problems) == 0)
+        spec_free(&spec);
+    yaml_doc_free(&doc);
+    return xstrdup(strbuf_str(&problems.text));
+}
+
+static void test_examples(void **state)
+{
+    glob_t g = {0};
+
+    (void)state;
+    assert_int_equal(glob(TEST_DIR "/../docs/examples/*.yaml", 0, NULL, &g), 0);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        _cleanup_free_ char *text = problems_of(g.gl_pathv[i], "file");
+
+        assert_string_equal(text, "");
+    }
+    globfree(&g);
+}
+
+static void test_bad_files(void **state)
+{
+    glob_t g = {0};
+
+    (void)state;
+    assert_int_equal(glob(TEST_DIR "/bad/*.yaml", 0, NULL, &g), 0);
+    assert_true(g.gl_pathc >= 10);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        const char *path = g.gl_pathv[i];
+        _cleanup_free_ char *expected_path =
+            str_fmt("%.*s.expected", (int)(strlen(path) - strlen(".yaml")), path);
+        _cleanup_free_ char *expected = NULL;
+        _cleanup_free_ char *got = problems_of(path, strrchr(path, '/') + 1);
+        struct err err;
+
+        assert_int_equal(fs_read(expected_path, 65536, &expected, NULL, &err), 0);
+        assert_string_equal(got, expected);
+    }
+    globfree(&g);
+}
+
+static void test_cidr(void **state)
+{
+    struct cidr a, b;
+    char host[16];
+
+    (void)state;
+    assert_int_equal(cidr_parse("10.1.1.0/24", &a), 0);
+    cidr_host(&a, 1, host);
+    assert_string_equal(host, "10.1.1.1");
+    assert_int_equal(cidr_parse("10.1.0.0/16", &b), 0);
+    assert_true(cidr_overlap(&a, &b));
+    assert_int_equal(cidr_parse("10.2.0.0/16", &b), 0);
+    assert_false(cidr_overlap(&a, &b));
+    assert_int_equal(cidr_parse("10.1.1.1/24", &a), -1);
+    assert_int_equal(cidr_parse("10.1.1.0/33", &a), -1);
+    assert_int_equal(cidr_parse("10.1.1/24", &a), -1);
+    assert_int_equal(cidr_parse("10.1.1.0", &a), -1);
+    assert_int_equal(cidr_parse("10.1.1.0/", &a), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_cidr),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
