@@ -105,7 +105,8 @@ struct cluster_msg {
     struct cluster_value value;        /* PROM: accepted; ACC */
     /* HB */
     enum cluster_state state;
-    bool ready; /* stopped, position known: may take part in a decision */
+    bool ready;    /* stopped, position known: may take part in a decision */
+    unsigned size; /* of a Primary: members that its database sees */
     unsigned n_chain;
     struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch - n_chain + 1 .. epoch */
 };
@@ -149,6 +150,7 @@ struct cluster_event {
     bool ok;                   /* DONE */
     char why[CLUSTER_WHY_MAX]; /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
+    unsigned size;
 };
 
 struct cluster_config {
@@ -187,6 +189,7 @@ struct cluster {
 
     bool db_seen; /* an EV_DB came since the start */
     bool running, primary;
+    unsigned size;
     struct cluster_position live; /* of the running database */
 
     bool asked; /* ACT_POSITION without an answer */
@@ -197,7 +200,7 @@ struct cluster {
     struct cluster_proposal prop;
     uint64_t max_round; /* highest round seen anywhere in this slot */
     uint64_t since;     /* when the state was entered */
-    uint64_t hb_at, quiet_at, retry_at, ahead_since;
+    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since;
     unsigned join_failures;
     uint64_t prng;
 };

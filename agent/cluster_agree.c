@@ -33,6 +33,7 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.epoch = c->rec.epoch;
     m.state = c->state;
     m.ready = cluster_ready(c);
+    m.size = c->running ? c->size : 0;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e); e--)

@@ -112,11 +112,11 @@ static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
 
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:o}", "t", msg_names[m->type],
+    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:o}", "t", msg_names[m->type],
                      "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
                      ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
                      "accepted_at", ballot_to_json(&m->accepted_at), "value",
-                     value_to_json(&m->value), "state", (int)m->state, "ready", m->ready, "chain",
+                     value_to_json(&m->value), "state", (int)m->state, "ready", m->ready, "size", (int)m->size, "chain",
                      chain_to_json(m->chain, m->n_chain));
 }
 
@@ -125,7 +125,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
     const char *t, *manifest;
     struct cluster_msg m = {0};
     json_t *position, *value, *chain;
-    uint64_t state;
+    uint64_t state, size;
     if (js_str(j, "t", &t, err) < 0 || js_str(j, "manifest", &manifest, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &m.epoch, err) < 0 ||
         ballot_member(j, "ballot", &m.ballot, err) < 0 ||
@@ -134,7 +134,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
         ballot_member(j, "accepted_at", &m.accepted_at, err) < 0 ||
         js_obj(j, "value", &value, err) < 0 || value_from_json(value, &m.value, err) < 0 ||
         bounded(j, "state", CLUSTER_STATES - 1, &state, err) < 0 ||
-        js_arr(j, "chain", &chain, err) < 0)
+        bounded(j, "size", 1024, &size, err) < 0 || js_arr(j, "chain", &chain, err) < 0)
         return err_wrap(err, "peer message");
     for (m.type = 0; m.type < MSG_TYPES && strcmp(msg_names[m.type], t) != 0;)
         m.type++;
@@ -142,6 +142,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
         return err_set(err, ERR_USAGE, "peer message: type or manifest not understood");
     m.state = (enum cluster_state)state;
     m.ready = js_opt_bool(j, "ready", false);
+    m.size = (unsigned)size;
     m.n_chain = (unsigned)json_array_size(chain);
     if (m.n_chain > CLUSTER_CHAIN || m.n_chain > m.epoch)
         return err_set(err, ERR_USAGE, "peer message: chain is too long");

@@ -15,7 +15,8 @@
 #define CLUSTER_FAULT_RETRY 10000
 #define CLUSTER_JOIN_RETRY 2000ULL
 #define CLUSTER_AHEAD 15000
-#define CLUSTER_NONPRIM_SOON 5000
+#define CLUSTER_STALE 20000
+#define CLUSTER_NONPRIM_SOON 1000
 #define CLUSTER_NONPRIM_WAIT 60000
 
 void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)

@@ -108,8 +108,16 @@ static void try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
         return;
     }
-    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch)
+    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch || !hb->position.uuid[0])
         return;
+    /* It still counts this node, which is down: its database has not noticed yet, and may be
+     * about to lose its quorum. Joining now would wait for a Primary that is none. */
+    if (hb->size >= c->cfg.n) {
+        c->stale_since = c->stale_since ? c->stale_since : now;
+        if (now - c->stale_since < CLUSTER_STALE)
+            return;
+    }
+    c->stale_since = 0;
     int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
     if (r == 0) {
         /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
@@ -294,6 +302,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->db_seen = true;
     c->running = ev->running;
     c->primary = ev->running && ev->primary;
+    c->size = ev->size;
     if (ev->running)
         c->live = ev->position;
     switch (c->state) {

@@ -18,7 +18,8 @@
 
 struct peer {
     uint8_t key[KEY_SIZE];
-    struct zsock *link; /* NULL: this node itself */
+    struct zsock *link; /* our connection to it; NULL: this node itself */
+    struct zmsg back;   /* its connection to us, when it has one: where to answer */
 };
 
 struct net_cluster {
@@ -62,6 +63,7 @@ static void close_links(struct net_cluster *k)
     for (unsigned i = 0; i < CLUSTER_MAX; i++) {
         zsock_free(k->peers[i].link);
         k->peers[i].link = NULL;
+        k->peers[i].back.rid_len = 0;
     }
     zsock_free(k->server);
     k->server = NULL;
@@ -182,14 +184,17 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
 
 /* --- the step and its actions -------------------------------------------------------------- */
 
+/* Over our connection, or while that one is down over the peer's; loss is expected. */
 static void send_msg(struct net_cluster *k, const struct cluster_action *a)
 {
     if (a->to >= k->c.cfg.n || !k->peers[a->to].link)
         return;
+    const struct peer *p = &k->peers[a->to];
     json_t *j = cluster_msg_to_json(&a->msg);
     _cleanup_free_ char *text = js_text(j);
     json_decref(j);
-    zsock_send(k->peers[a->to].link, NULL, text, strlen(text)); /* loss is expected */
+    if (zsock_send(p->link, NULL, text, strlen(text)) < 0 && p->back.rid_len)
+        zsock_send(k->server, &p->back, text, strlen(text));
 }
 
 static void tell_do(struct net *n, struct net_cluster *k, const char *what, uint64_t epoch)
@@ -282,24 +287,39 @@ static void on_saved(struct net *n, struct net_cluster *k)
     }
 }
 
+static void take(struct net *n, struct net_cluster *k, struct zmsg *msg, unsigned from,
+                 uint64_t now)
+{
+    struct err err;
+    json_t *j = NULL;
+    struct cluster_msg m;
+    if (js_parse(msg->body, msg->len, &j, &err) == 0 && cluster_msg_from_json(j, &m, &err) == 0) {
+        m.from = from;
+        step(n, k, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &m});
+    }
+    json_decref(j);
+    zmsg_free(msg);
+}
+
 static void receive(struct net *n, struct net_cluster *k, uint64_t now)
 {
     struct zmsg msg = {0};
     while (!k->saving && zsock_recv(k->server, &msg) == 1) {
-        struct err err;
-        json_t *j = NULL;
-        struct cluster_msg m;
         unsigned from = 0;
         while (from < k->c.cfg.n && strcmp(k->c.cfg.names[from], msg.user) != 0)
             from++;
-        if (from < k->c.cfg.n && js_parse(msg.body, msg.len, &j, &err) == 0 &&
-            cluster_msg_from_json(j, &m, &err) == 0) {
-            m.from = from;
-            step(n, k, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &m});
+        if (from == k->c.cfg.n) {
+            zmsg_free(&msg);
+            continue;
         }
-        json_decref(j);
-        zmsg_free(&msg);
+        memcpy(k->peers[from].back.rid, msg.rid, msg.rid_len);
+        k->peers[from].back.rid_len = msg.rid_len;
+        take(n, k, &msg, from, now);
     }
+    /* The other end of a link is the holder of the key that it was made with. */
+    for (unsigned i = 0; i < k->c.cfg.n; i++)
+        while (!k->saving && k->peers[i].link && zsock_recv(k->peers[i].link, &msg) == 1)
+            take(n, k, &msg, i, now);
 }
 
 /* --- from outside this file ---------------------------------------------------------------- */
@@ -321,6 +341,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.primary = strcmp(js_opt_str(db, "status", ""), "Primary") == 0;
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
+    ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
     ev.position = (struct cluster_position){.kind = DATADIR_OK};
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
@@ -386,6 +407,9 @@ int net_cluster_fds(struct net *n, int *fds, int max)
     if (!k || !k->open || max < 1)
         return 0;
     fds[i++] = zsock_fd(k->server);
+    for (unsigned p = 0; p < k->c.cfg.n && i < max; p++)
+        if (k->peers[p].link)
+            fds[i++] = zsock_fd(k->peers[p].link);
     return i;
 }
 
