@@ -37,8 +37,9 @@ static int next_event(struct reader *r, yaml_event_t *ev)
 
 static void mark(struct reader *r, const char *path, yaml_mark_t at)
 {
-    json_object_set_new(r->marks, path,
-                        json_integer((json_int_t)((at.line + 1) * 65536 + at.column + 1)));
+    json_object_set_new(
+        r->marks, path,
+        json_integer((json_int_t)(at.line + 1) * 65536 + (json_int_t)at.column + 1));
 }
 
 static bool one_of(const char *s, const char *const names[])
