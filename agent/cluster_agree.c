@@ -285,7 +285,8 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     if (m->from >= c->cfg.n || m->from == c->cfg.self || c->state == CLUSTER_HALT ||
         strcmp(m->manifest, c->cfg.manifest) != 0)
         return;
-    if (m->epoch == c->rec.epoch + 1 && m->type != MSG_HB && m->ballot.round > c->max_round)
+    uint64_t slot = m->type == MSG_HB ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
+    if (slot == c->rec.epoch + 1 && m->ballot.round > c->max_round)
         c->max_round = m->ballot.round;
     switch (m->type) {
     case MSG_HB:
@@ -304,7 +305,12 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     case MSG_ACCED:
         on_acced(c, m, now, out);
         break;
-    case MSG_NACK: /* max_round above is all there is to learn */
+    case MSG_NACK:
+        /* A higher promise was made: the first member tries above it at once, others wait. */
+        if (c->state == CLUSTER_PROPOSING && c->cfg.self == 0 &&
+            c->max_round > c->prop.ballot.round && c->prop.tries < 5)
+            cluster_propose(c, now, out);
+        break;
     case MSG_TYPES:
         break;
     }

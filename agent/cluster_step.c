@@ -251,8 +251,9 @@ static void on_position(struct cluster *c, const struct cluster_event *ev, struc
         c->has_record = true;
         cluster_act(out, ACT_SAVE);
     }
-    /* A transfer that did not finish: whatever is there is not a position. */
-    if (c->rec.joining && c->position.kind == DATADIR_OK && !c->position.clean)
+    /* A join that came as far as a transfer leaves data that the database itself distrusts; one
+     * that never met a Primary leaves it as it was. */
+    if (c->rec.joining && c->position.kind == DATADIR_TAINTED)
         c->position.kind = DATADIR_SST_PARTIAL;
     c->position.last_epoch = c->rec.last_epoch;
     c->known = true;
