@@ -71,9 +71,9 @@ struct cluster_value { /* what is decided: who bootstraps an epoch, from which p
 
 struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
     char cluster_id[37];
-    uint64_t epoch;                             /* last decided epoch known here; 0: none */
-    struct cluster_value chain[CLUSTER_CHAIN];  /* of epoch e at e % CLUSTER_CHAIN */
-    struct cluster_ballot promised;             /* in slot epoch + 1 */
+    uint64_t epoch;                            /* last decided epoch known here; 0: none */
+    struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch e at e % CLUSTER_CHAIN */
+    struct cluster_ballot promised;            /* in slot epoch + 1 */
     struct cluster_ballot accepted_at;
     struct cluster_value accepted;
     uint64_t permit_used; /* highest epoch whose BOOT permit was consumed here */
@@ -96,9 +96,9 @@ enum cluster_msg_type {
 
 struct cluster_msg {
     enum cluster_msg_type type;
-    unsigned from;      /* set by the receiver from the authenticated link */
-    char manifest[17];  /* digest of the members; others are not talked to */
-    uint64_t epoch;     /* HB: last decided; others: the slot */
+    unsigned from;     /* set by the receiver from the authenticated link */
+    char manifest[17]; /* digest of the members; others are not talked to */
+    uint64_t epoch;    /* HB: last decided; others: the slot */
     struct cluster_ballot ballot;
     struct cluster_position position;  /* PROM; HB of a Primary: uuid and live seqno */
     struct cluster_ballot accepted_at; /* PROM */
@@ -147,8 +147,8 @@ struct cluster_event {
     uint64_t now;
     const struct cluster_msg *msg;
     struct cluster_position position;
-    bool ok;                   /* DONE */
-    char why[CLUSTER_WHY_MAX]; /* DONE and POSITION: what failed */
+    bool ok;                       /* DONE */
+    char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
     unsigned size;
 };

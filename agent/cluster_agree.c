@@ -36,7 +36,8 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.size = c->running ? c->size : 0;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
-    for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e); e--)
+    for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e);
+         e--)
         m.n_chain++;
     for (unsigned i = 0; i < m.n_chain; i++)
         m.chain[i] = *cluster_entry(&c->rec, c->rec.epoch - m.n_chain + 1 + i);
@@ -62,7 +63,8 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
 {
     const struct cluster_value *mine = cluster_entry(&c->rec, m->epoch);
     const struct cluster_value *theirs = m->n_chain ? &m->chain[m->n_chain - 1] : NULL;
-    if (mine && theirs && (mine->node != theirs->node || strcmp(mine->cluster_id, theirs->cluster_id) != 0)) {
+    if (mine && theirs &&
+        (mine->node != theirs->node || strcmp(mine->cluster_id, theirs->cluster_id) != 0)) {
         cluster_enter(c, CLUSTER_HALT, now, "%s tells another decision of epoch %llu (I15)",
                       c->cfg.names[m->from], (unsigned long long)m->epoch);
         return;
@@ -116,8 +118,8 @@ static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now
         c->rec.promised = m->ballot;
         cluster_act(out, ACT_SAVE);
     }
-    cluster_enter(c, CLUSTER_FROZEN, now, "promised epoch %llu to %s",
-                  (unsigned long long)m->epoch, c->cfg.names[m->from]);
+    cluster_enter(c, CLUSTER_FROZEN, now, "promised epoch %llu to %s", (unsigned long long)m->epoch,
+                  c->cfg.names[m->from]);
     c->since = now;
     struct cluster_msg answer = message(c, MSG_PROM);
     answer.ballot = m->ballot;

@@ -73,8 +73,7 @@ static int value_from_json(const json_t *j, struct cluster_value *ret, struct er
     *ret = (struct cluster_value){0};
     if (bounded(j, "node", CLUSTER_MAX - 1, &node, err) < 0 ||
         uuid_member(j, "cluster_id", ret->cluster_id, err) < 0 ||
-        uuid_member(j, "uuid", ret->uuid, err) < 0 ||
-        signed_member(j, "base", &ret->base, err) < 0)
+        uuid_member(j, "uuid", ret->uuid, err) < 0 || signed_member(j, "base", &ret->base, err) < 0)
         return err_wrap(err, "decision");
     ret->node = (unsigned)node;
     return 0;
@@ -112,11 +111,12 @@ static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
 
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:o}", "t", msg_names[m->type],
-                     "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
-                     ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
-                     "accepted_at", ballot_to_json(&m->accepted_at), "value",
-                     value_to_json(&m->value), "state", (int)m->state, "ready", m->ready, "size", (int)m->size, "chain",
+    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:o}", "t",
+                     msg_names[m->type], "manifest", m->manifest, "epoch", (json_int_t)m->epoch,
+                     "ballot", ballot_to_json(&m->ballot), "position",
+                     cluster_position_to_json(&m->position), "accepted_at",
+                     ballot_to_json(&m->accepted_at), "value", value_to_json(&m->value), "state",
+                     (int)m->state, "ready", m->ready, "size", (int)m->size, "chain",
                      chain_to_json(m->chain, m->n_chain));
 }
 
@@ -155,14 +155,13 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
 
 json_t *cluster_record_to_json(const struct cluster_record *r)
 {
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:s, s:I}", "cluster_id",
-                     r->cluster_id, "epoch", (json_int_t)r->epoch, "chain",
-                     chain_to_json(r->chain, CLUSTER_CHAIN), "promised",
-                     ballot_to_json(&r->promised), "accepted_at", ballot_to_json(&r->accepted_at),
-                     "accepted", value_to_json(&r->accepted), "permit_used",
-                     (json_int_t)r->permit_used, "last_epoch", (json_int_t)r->last_epoch, "joining",
-                     (json_int_t)r->joining, "data", r->data, "hw_uuid", r->hw_uuid, "hw",
-                     (json_int_t)r->hw);
+    return json_pack(
+        "{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:s, s:I}", "cluster_id", r->cluster_id,
+        "epoch", (json_int_t)r->epoch, "chain", chain_to_json(r->chain, CLUSTER_CHAIN), "promised",
+        ballot_to_json(&r->promised), "accepted_at", ballot_to_json(&r->accepted_at), "accepted",
+        value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "last_epoch",
+        (json_int_t)r->last_epoch, "joining", (json_int_t)r->joining, "data", r->data, "hw_uuid",
+        r->hw_uuid, "hw", (json_int_t)r->hw);
 }
 
 int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct err *err)

@@ -11,9 +11,11 @@
  *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
  *    |
  *    |-- a live Primary is heard ----------> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
- *    |                                           \--not an ancestor--> QUARANTINE  \-fails-> STOPPED
+ *    |                                           \--not an ancestor--> QUARANTINE  \-fails->
+ * STOPPED
  *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
- *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
+ *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted-->
+ * decided
  *    |
  *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
  *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
@@ -220,8 +222,9 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
     if (missing) {
         c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
         if (now - c->since > CLUSTER_SILENT / 2 || c->why[0] == '\0') {
-            snprintf(c->why, sizeof(c->why), silent ? "waits for members that are not heard"
-                                                    : "waits for members that are busy");
+            snprintf(c->why, sizeof(c->why),
+                     silent ? "waits for members that are not heard"
+                            : "waits for members that are busy");
             c->waiting = missing;
         }
         return;
@@ -283,7 +286,8 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
         cluster_act(out, ACT_SAVE);
         if (boot)
             cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
-        cluster_enter(c, CLUSTER_PRIMARY, ev->now, boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
+        cluster_enter(c, CLUSTER_PRIMARY, ev->now,
+                      boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
                       (unsigned long long)c->rec.epoch);
         c->hb_at = 0; /* tell at once */
         return;
@@ -366,7 +370,8 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
         snprintf(c->why, sizeof(c->why), "no quorum; waits for members that are not heard");
         return;
     }
-    uint64_t patience = running * 2 <= c->cfg.n || c->cfg.n == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
+    uint64_t patience =
+        running * 2 <= c->cfg.n || c->cfg.n == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
     if (running == c->cfg.n)
         patience = CLUSTER_NONPRIM_WAIT; /* the network may merge them again */
     if (now - c->since < patience || cluster_live_primary(c, now))
@@ -398,7 +403,8 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN || c->state == CLUSTER_PROPOSING)
         consider(c, now, out);
-    else if (c->state == CLUSTER_JOIN_WAIT || (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
+    else if (c->state == CLUSTER_JOIN_WAIT ||
+             (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
         try_join(c, now, out);
     if (now >= c->hb_at) {
         c->hb_at = now + CLUSTER_HB;

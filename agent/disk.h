@@ -24,8 +24,8 @@ void disk_want_fill(struct disk_want *w, const char *volume, const char *filesys
 
 /* disk_find.c: which disk it is, never by its name (R1). */
 struct disk_place {
-    char node[64];      /* the device node of the whole disk */
-    char how[96];       /* how it was recognised */
+    char node[64]; /* the device node of the whole disk */
+    char how[96];  /* how it was recognised */
     dev_t rdev;
     uint64_t size;
 };
@@ -49,7 +49,7 @@ enum disk_kind {
 
 struct disk_look {
     enum disk_kind kind;
-    char why[192]; /* what was seen, with the number of the rule that decided */
+    char why[192];                  /* what was seen, with the number of the rule that decided */
     uint64_t part_start, part_size; /* when there is a partition of ours */
 };
 

@@ -134,7 +134,8 @@ static const char *value_of(blkid_probe pr, const char *name)
 static blkid_probe probe_open(const struct span *s, bool partitions)
 {
     blkid_probe pr = blkid_new_probe();
-    if (!pr || blkid_probe_set_device(pr, s->fd, (blkid_loff_t)s->start, (blkid_loff_t)s->size) < 0) {
+    if (!pr ||
+        blkid_probe_set_device(pr, s->fd, (blkid_loff_t)s->start, (blkid_loff_t)s->size) < 0) {
         probe_cleanup(&pr);
         return NULL;
     }
@@ -179,8 +180,9 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
         int blank = span_blank(&s, err);
         if (blank < 0)
             return -1;
-        return blank ? look(ret, DISK_TABLE_OURS, "our partition, nothing in it (R8)")
-                     : look(ret, DISK_UNFINISHED, "our partition, in it neither zeros nor a format");
+        return blank
+                   ? look(ret, DISK_TABLE_OURS, "our partition, nothing in it (R8)")
+                   : look(ret, DISK_UNFINISHED, "our partition, in it neither zeros nor a format");
     }
     if (strcmp(value_of(pr, "TYPE"), w->filesystem) == 0 &&
         strcmp(value_of(pr, "UUID"), w->fs_uuid) == 0)
@@ -189,8 +191,8 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
                    value_of(pr, "UUID"), w->filesystem);
 }
 
-static int classify_table(int fd, blkid_probe pr, const struct disk_want *w,
-                          struct disk_look *ret, struct err *err)
+static int classify_table(int fd, blkid_probe pr, const struct disk_want *w, struct disk_look *ret,
+                          struct err *err)
 {
     blkid_partlist ls = blkid_probe_get_partitions(pr);
     int n = ls ? blkid_partlist_numof_partitions(ls) : 0;

@@ -23,11 +23,11 @@ struct peer {
 };
 
 struct net_cluster {
-    char *roster;    /* verified text, or NULL */
-    json_t *galera;  /* the plan's step, or NULL */
-    json_t *record;  /* as the supervisor told it; json null: none */
+    char *roster;   /* verified text, or NULL */
+    json_t *galera; /* the plan's step, or NULL */
+    json_t *record; /* as the supervisor told it; json null: none */
     bool open;
-    bool stale;      /* links and state must be made anew */
+    bool stale; /* links and state must be made anew */
     struct zsock *server;
     struct peer peers[CLUSTER_MAX];
     struct cluster c;

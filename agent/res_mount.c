@@ -112,7 +112,8 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
     if (uuid_of(source, have, sizeof(have), err) < 0)
         return -1;
     if (strcmp(have, w.fs_uuid) != 0)
-        return verdict_refused(ret, "%s is mounted on %s: another filesystem (R8)", source, m->path);
+        return verdict_refused(ret, "%s is mounted on %s: another filesystem (R8)", source,
+                               m->path);
     int mark = marker_look(m, err);
     if (mark < 0)
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
@@ -133,7 +134,8 @@ static int folder_prepare(const char *path, struct err *err)
     if (fd < 0)
         return err_errno(err, errno, "open %s", path);
     if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
-        return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : err_errno(err, errno, "flags of %s", path);
+        return errno == ENOTTY || errno == EOPNOTSUPP ? 0
+                                                      : err_errno(err, errno, "flags of %s", path);
     if (flags & FS_IMMUTABLE_FL)
         return 0;
     if (fchmod(fd, 0) < 0)
@@ -172,7 +174,8 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     int mark = marker_look(m, err);
     if (mark < 0)
         return -1;
-    if (mark == 0 && (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
+    if (mark == 0 &&
+        (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);
     return mnt_fstab_set(tag, m->path, m->filesystem, OPTIONS, err);
 }

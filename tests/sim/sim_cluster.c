@@ -13,7 +13,7 @@
 
 #define NODES_MAX 4
 #define QUEUE 512
-#define END 400000 /* virtual milliseconds of one run */
+#define END 400000  /* virtual milliseconds of one run */
 #define CALM 200000 /* from here on nothing fails: a Primary must form */
 
 static uint64_t prng;
@@ -39,7 +39,7 @@ struct node {
     /* survives power loss */
     bool has_disk;
     struct cluster_record disk;
-    int64_t pos;   /* durable position; -1: fresh */
+    int64_t pos; /* durable position; -1: fresh */
     bool fresh, clean;
     char uuid[37];
     uint64_t history; /* epoch under which its data was last part of a Primary */
@@ -48,6 +48,8 @@ struct node {
     enum cluster_action_type doing;
     uint64_t doing_epoch, done_at; /* 0: nothing */
     uint64_t tick_at, look_at;
+    bool refusal;
+    enum cluster_action_type refused;
 };
 
 struct world {
@@ -69,8 +71,8 @@ static void fail(const struct world *w, const char *what)
     for (unsigned i = 0; i < w->n; i++)
         fprintf(stderr, "  node %u %s pos %lld epoch %llu %s: %s\n", i,
                 w->nodes[i].up ? "up" : "down", (long long)w->nodes[i].pos,
-                (unsigned long long)w->nodes[i].disk.epoch,
-                cluster_state_name(w->nodes[i].c.state), w->nodes[i].c.why);
+                (unsigned long long)w->nodes[i].disk.epoch, cluster_state_name(w->nodes[i].c.state),
+                w->nodes[i].c.why);
     exit(1);
 }
 
@@ -78,6 +80,7 @@ static void power_off(struct world *w, struct node *nd)
 {
     nd->up = nd->db = nd->primary = false;
     nd->done_at = 0;
+    nd->refusal = false;
     nd->clean = false;
     nd->boots_at = w->now + 1000 + rnd(40000);
     w->crashes++;
@@ -117,8 +120,11 @@ static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
 static void begin(struct world *w, unsigned i, const struct cluster_action *a)
 {
     struct node *nd = &w->nodes[i];
-    if (nd->done_at)
+    if (nd->done_at) { /* as the supervisor: one action at a time */
+        nd->refused = a->type;
+        nd->refusal = true;
         return;
+    }
     nd->doing = a->type;
     nd->doing_epoch = a->epoch;
     nd->done_at = w->now + (a->type == ACT_POSITION ? 200 + rnd(2000) : 500 + rnd(4000));
@@ -191,7 +197,9 @@ static void finish(struct world *w, unsigned i)
     nd->done_at = 0;
     if (nd->doing == ACT_POSITION) {
         ev.type = EV_POSITION;
-        ev.position = (struct cluster_position){.kind = nd->fresh ? DATADIR_FRESH : nd->pos < 0 ? DATADIR_SST_PARTIAL : DATADIR_OK,
+        ev.position = (struct cluster_position){.kind = nd->fresh     ? DATADIR_FRESH
+                                                        : nd->pos < 0 ? DATADIR_SST_PARTIAL
+                                                                      : DATADIR_OK,
                                                 .seqno = nd->pos,
                                                 .clean = nd->clean};
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
@@ -292,11 +300,21 @@ static void node_time(struct world *w, unsigned i)
         nd->db = nd->primary = false;
         nd->clean = false;
     }
+    if (nd->refusal) {
+        struct cluster_event ev = {.now = w->now, .why = "another action is at work"};
+        nd->refusal = false;
+        ev.type = nd->refused == ACT_POSITION ? EV_POSITION : EV_DONE;
+        ev.position = (struct cluster_position){.kind = DATADIR_UNREADABLE, .seqno = -1};
+        step(w, i, &ev);
+    }
     if (nd->done_at && w->now >= nd->done_at)
         finish(w, i);
     if (nd->up && w->now >= nd->look_at) {
-        struct cluster_event ev = {.type = EV_DB, .now = w->now, .running = nd->db,
-                                   .primary = nd->primary, .synced = nd->primary};
+        struct cluster_event ev = {.type = EV_DB,
+                                   .now = w->now,
+                                   .running = nd->db,
+                                   .primary = nd->primary,
+                                   .synced = nd->primary};
         nd->look_at = w->now + 1000 + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
             ev.size += w->nodes[k].up && w->nodes[k].primary;
@@ -328,6 +346,9 @@ static unsigned run(uint64_t seed)
         for (unsigned i = 0; i < w.n; i++)
             node_time(&w, i);
     }
+    for (unsigned i = 0; i < w.n; i++)
+        if (w.nodes[i].c.state == CLUSTER_QUARANTINE)
+            return w.bootstraps; /* ahead of a Primary that went on without it: an operator's */
     for (unsigned i = 0; i < w.n; i++)
         if (!w.nodes[i].primary)
             fail(&w, "calm for long, and not everybody is part of a Primary (I16)");
