@@ -117,16 +117,14 @@ int event_from_json(const json_t *j, struct event *ret, struct err *err)
 
 char *event_text(const struct event *ev)
 {
-    _cleanup_json_
-    json_t *j = event_to_json(ev);
+    _cleanup_json_ json_t *j = event_to_json(ev);
 
     return js_text(j);
 }
 
 int event_parse(const char *text, size_t len, struct event *ret, struct err *err)
 {
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_json_ json_t *j = NULL;
 
     if (len > EVENT_TEXT_MAX * 2)
         return err_set(err, ERR_FAILED, "event: longer than %d bytes", EVENT_TEXT_MAX * 2);

@@ -15,10 +15,8 @@
 
 int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
 {
-    _cleanup_close_
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    _cleanup_free_
-    char *buf = NULL;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_free_ char *buf = NULL;
     size_t len = 0, cap = 4096;
 
     if (fd < 0)
@@ -69,10 +67,8 @@ static int write_all(int fd, const char *data, size_t len)
 int fs_write_atomic_as(const char *path, const void *data, size_t len, mode_t mode, uid_t uid,
                        gid_t gid, struct err *err)
 {
-    _cleanup_free_
-    char *tmp = str_fmt("%s.tmp%d", path, (int)getpid());
-    _cleanup_close_
-    int fd = -1;
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp%d", path, (int)getpid());
+    _cleanup_close_ int fd = -1;
 
     unlink(tmp);
     fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -96,8 +92,7 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *err)
 {
-    _cleanup_free_
-    char *p = xstrdup(path);
+    _cleanup_free_ char *p = xstrdup(path);
 
     for (char *s = p + 1;; s++) {
         char c = *s;
@@ -125,8 +120,7 @@ static int remove_at(int dirfd, const char *name, dev_t dev, const char *path, s
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : err_errno(err, errno, "%s", path);
     if (S_ISDIR(st.st_mode)) {
-        _cleanup_closedir_
-        DIR *d = NULL;
+        _cleanup_closedir_ DIR *d = NULL;
         int fd;
 
         if (st.st_dev != dev)
@@ -135,8 +129,7 @@ static int remove_at(int dirfd, const char *name, dev_t dev, const char *path, s
         if (fd < 0 || !(d = fdopendir(fd)))
             return err_errno(err, errno, "%s", path);
         for (struct dirent *e; (e = readdir(d));) {
-            _cleanup_free_
-            char *inner = NULL;
+            _cleanup_free_ char *inner = NULL;
 
             if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
                 continue;
@@ -166,12 +159,10 @@ bool fs_exists(const char *path)
 
 int fs_sync_parent(const char *path, struct err *err)
 {
-    _cleanup_free_
-    char *dir = xstrdup(path);
+    _cleanup_free_ char *dir = xstrdup(path);
     char *slash = strrchr(dir, '/');
     const char *name = ".";
-    _cleanup_close_
-    int fd = -1;
+    _cleanup_close_ int fd = -1;
 
     if (slash) {
         *(slash == dir ? slash + 1 : slash) = '\0';

@@ -112,8 +112,7 @@ void keys_sha256(const void *data, size_t len, char ret[SHA256_HEX_SIZE])
 
 int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *err)
 {
-    _cleanup_fclose_
-    FILE *f = fopen(path, "re");
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
     uint8_t digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_state st;
     uint8_t buf[65536];
@@ -171,10 +170,8 @@ void keys_wipe(void *buf, size_t len)
 static int secret_load_or_new(const char *path, uint8_t *sec, size_t len,
                               void (*make)(uint8_t *sec), struct err *err)
 {
-    _cleanup_free_
-    char *text = NULL;
-    _cleanup_free_
-    char *tmp = NULL;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *tmp = NULL;
     char hex[2 * SIGN_SECRET_SIZE + 2];
     int rc;
 

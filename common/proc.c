@@ -189,10 +189,8 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     const struct proc_opts *o = opts ? opts : &none;
     struct proc_result r = {0};
     size_t max = o->out_max ? o->out_max : OUT_MAX_DEFAULT;
-    _cleanup_close_
-    int in = input_fd(o->input);
-    _cleanup_close_
-    int pidfd = -1;
+    _cleanup_close_ int in = input_fd(o->input);
+    _cleanup_close_ int pidfd = -1;
     int out[2], errp[2], rc = 0;
     pid_t pid;
 

@@ -21,8 +21,7 @@ const char *proto_type_name(enum proto_type t)
 int proto_parse(const char *text, size_t len, enum proto_type *ret_type, json_t **ret,
                 struct err *err)
 {
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_json_ json_t *j = NULL;
     const char *name;
     enum proto_type t;
 
@@ -44,8 +43,7 @@ int proto_parse(const char *text, size_t len, enum proto_type *ret_type, json_t 
 
 char *proto_text(enum proto_type t, json_t *members)
 {
-    _cleanup_json_
-    json_t *j = members ? members : json_object();
+    _cleanup_json_ json_t *j = members ? members : json_object();
 
     if (json_object_set_new(j, "t", json_string(proto_type_name(t))) < 0)
         abort();

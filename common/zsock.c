@@ -25,6 +25,7 @@ struct zsock {
     void *monitor; /* clients only: tells a refusal from silence */
     bool server;
     bool refused;
+    unsigned handshakes;
 };
 
 struct zctx *zctx_new(void)
@@ -243,7 +244,8 @@ int zsock_fd(struct zsock *s)
     return fd;
 }
 
-bool zsock_was_refused(struct zsock *s)
+/* Takes up what the monitor saw since the last look. */
+static void monitor_drain(struct zsock *s)
 {
     zmq_msg_t f;
 
@@ -266,6 +268,18 @@ bool zsock_was_refused(struct zsock *s)
             zmq_msg_close(&f);
         }
         s->refused = event != ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        s->handshakes += !s->refused;
     }
+}
+
+bool zsock_was_refused(struct zsock *s)
+{
+    monitor_drain(s);
     return s->refused;
+}
+
+unsigned zsock_handshakes(struct zsock *s)
+{
+    monitor_drain(s);
+    return s->handshakes;
 }

@@ -55,5 +55,7 @@ int zsock_fd(struct zsock *s);
 
 /* Whether the last handshake of a client was refused by the server's ZAP handler. */
 bool zsock_was_refused(struct zsock *s);
+/* How often a client has connected: when it rises, the server knows nothing of this peer yet. */
+unsigned zsock_handshakes(struct zsock *s);
 
 #endif

@@ -61,10 +61,8 @@ static void show_line(void *ctx, const char *line)
 
 static int local_access(bool start, struct cloud_access *ret, char *ret_host, struct err *err)
 {
-    _cleanup_free_
-    char *program = access_program("muster-vdc");
-    _cleanup_json_
-    json_t *status = NULL;
+    _cleanup_free_ char *program = access_program("muster-vdc");
+    _cleanup_json_ json_t *status = NULL;
     const char *endpoint, *key, *secret, *host;
 
     if (!program)
@@ -118,8 +116,7 @@ static bool take(struct cloud_access *ret, const char *endpoint, const char *key
 /* `[profile]` and `name = value` lines of cloudmonkey's file. */
 static bool from_cmk(const char *path, const char *profile, struct cloud_access *ret)
 {
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     char url[512] = "", key[160] = "", secret[160] = "", section[64] = "";
     struct err ignored;
     char *save = NULL;
@@ -145,10 +142,8 @@ static bool from_cmk(const char *path, const char *profile, struct cloud_access 
 
 static bool from_vdcapi(const char *path, struct cloud_access *ret)
 {
-    _cleanup_free_
-    char *text = NULL;
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *j = NULL;
     struct err ignored;
     size_t len;
 
@@ -162,10 +157,8 @@ int access_find(const struct spec *s, bool start, struct cloud_access *ret, char
                 struct err *err)
 {
     const char *home = getenv("HOME");
-    _cleanup_free_
-    char *cmk = str_fmt("%s/.cmk/config", home ? home : "");
-    _cleanup_free_
-    char *vdcapi = str_fmt("%s/.vdcapi", home ? home : "");
+    _cleanup_free_ char *cmk = str_fmt("%s/.cmk/config", home ? home : "");
+    _cleanup_free_ char *vdcapi = str_fmt("%s/.vdcapi", home ? home : "");
     struct cloud_access a = {0};
 
     str_copy(ret_host, 64, s->controller_address);

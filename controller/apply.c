@@ -319,8 +319,7 @@ static void start(struct apply *a, struct work *w)
 {
     struct item *it = item_of(w);
     _cleanup_(pairs_free) struct pairs p = {0};
-    _cleanup_free_
-    char *user_data = NULL;
+    _cleanup_free_ char *user_data = NULL;
     struct err err = {0};
 
     it->state = ITEM_BUSY;

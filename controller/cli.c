@@ -187,14 +187,11 @@ int cli_main(int argc, char **argv)
         return 0;
     }
     v = find_verb(str_eq(argv[1], "--version") ? "version" : argv[1]);
-    rc = v ? parse(v, argc - 1, argv + 1, &cli, &err) : unknown_verb(argv[1], &err);
-    if (rc == 1)
-        return 0;
-    if (rc == 0)
-        rc = keys_init(&err);
-    if (rc == 0)
+    if (!v)
+        rc = unknown_verb(argv[1], &err);
+    else if ((rc = parse(v, argc - 1, argv + 1, &cli, &err)) == 0 && (rc = keys_init(&err)) == 0)
         rc = v->run(&cli, &err);
-    if (rc == 0)
+    if (rc >= 0) /* 1: help was asked for */
         return 0;
     if (err.msg[0])
         fprintf(stderr, "muster: %s\n", err.msg);

@@ -109,8 +109,7 @@ static int server_error(const char *command, long status, const json_t *payload,
 int cloud_parse_answer(const char *command, long status, const char *body, size_t len, json_t **ret,
                        struct err *err)
 {
-    _cleanup_json_
-    json_t *root = NULL;
+    _cleanup_json_ json_t *root = NULL;
     json_t *payload = NULL;
     struct err parse_err;
 
@@ -137,8 +136,7 @@ static void finish(struct call *k, const json_t *answer, const struct err *err)
 {
     cloud_done_fn done = k->done;
     void *ctx = k->ctx;
-    _cleanup_json_
-    json_t *keep = json_incref((json_t *)answer);
+    _cleanup_json_ json_t *keep = json_incref((json_t *)answer);
 
     call_free(k);
     done(ctx, keep, err);
@@ -172,8 +170,7 @@ static void list_answer(struct call *k, const json_t *payload)
 static void job_answer(struct call *k, const json_t *payload)
 {
     const json_t *result = json_object_get(payload, "jobresult");
-    _cleanup_json_
-    json_t *none = json_object();
+    _cleanup_json_ json_t *none = json_object();
     char status[8];
     struct err err;
 
@@ -203,8 +200,7 @@ static void on_answer(void *ctx, long status, const char *body, size_t len,
                       const struct err *http_err)
 {
     struct call *k = ctx;
-    _cleanup_json_
-    json_t *payload = NULL;
+    _cleanup_json_ json_t *payload = NULL;
     struct err err;
 
     if (status == 0)
@@ -230,10 +226,8 @@ static void send_call(struct call *k)
 {
     const struct cloud_access *a = &k->cloud->access;
     _cleanup_(pairs_free) struct pairs p = {0};
-    _cleanup_free_
-    char *query = NULL;
-    _cleanup_free_
-    char *url = NULL;
+    _cleanup_free_ char *query = NULL;
+    _cleanup_free_ char *url = NULL;
     char number[16];
 
     pairs_add(&p, "command", k->command);

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/access.h"
 #include "controller/cli.h"
 #include "controller/up.h"
 #include "controller/verify.h"
@@ -42,10 +43,8 @@ static void on_event(void *ctx, const struct event *ev)
 static void states(struct deployment *d, struct ui *ui)
 {
     for (size_t i = 0; i < d->spec.n_nodes; i++) {
-        _cleanup_json_
-        json_t *state = NULL;
-        _cleanup_json_
-        json_t *facts = NULL;
+        _cleanup_json_ json_t *state = NULL;
+        _cleanup_json_ json_t *facts = NULL;
         struct err ignored;
 
         if (store_node_report(d->store, d->spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
@@ -88,8 +87,7 @@ static void print_event(void *ctx, const struct event *ev)
     _cleanup_(strbuf_free) struct strbuf line = {0};
 
     if (cli->json) {
-        _cleanup_free_
-        char *text = event_text(ev);
+        _cleanup_free_ char *text = event_text(ev);
 
         puts(text);
         return;
@@ -114,10 +112,8 @@ static json_t *node_status(struct deployment *d, const json_t *place,
                            const struct verify_result *seen)
 {
     const char *name = js_opt_str(place, "name", "");
-    _cleanup_json_
-    json_t *state = NULL;
-    _cleanup_json_
-    json_t *facts = NULL;
+    _cleanup_json_ json_t *state = NULL;
+    _cleanup_json_ json_t *facts = NULL;
     struct store_node node = {0};
     struct err ignored;
     const json_t *db;
@@ -193,24 +189,24 @@ static void print_status(const char *deployment, const char *state, const json_t
 int cmd_status(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_json_
-    json_t *layout = NULL;
-    _cleanup_json_
-    json_t *nodes = NULL;
-    _cleanup_json_
-    json_t *out = NULL;
-    _cleanup_free_
-    char *recorded = NULL;
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_json_ json_t *nodes = NULL;
+    _cleanup_json_ json_t *out = NULL;
+    struct cloud_access access;
+    char host[64];
+    _cleanup_free_ char *recorded = NULL;
     const char *state;
 
     if (cli_open(cli, false, &d, err) < 0 || up_layout(&d, &layout, err) < 0 ||
         store_get(d.store, "state", &recorded, err) < 0)
         return -1;
+    /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
+    if (d.spec.cloud == CLOUD_LOCAL && access_find(&d.spec, false, &access, host, err) < 0)
+        return -1;
     nodes = all_status(&d, layout);
     state = sum_state(recorded ? recorded : "raising", nodes);
     if (cli->json) {
-        _cleanup_free_
-        char *text = NULL;
+        _cleanup_free_ char *text = NULL;
 
         out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
                         "state", state, "nodes", nodes);
@@ -255,12 +251,9 @@ static void show_network(const struct spec *s, const struct item *net, size_t zo
 
 static void show_json(const struct deployment *d, const struct items *items)
 {
-    _cleanup_json_
-    json_t *arr = json_array();
-    _cleanup_json_
-    json_t *out = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *arr = json_array();
+    _cleanup_json_ json_t *out = NULL;
+    _cleanup_free_ char *text = NULL;
 
     for (size_t i = 0; i < items->n; i++)
         json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,

@@ -24,16 +24,11 @@ static const json_t *place_of(const json_t *layout, const char *name)
 int cmd_ssh(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_json_
-    json_t *layout = NULL;
-    _cleanup_free_
-    char *public = NULL;
-    _cleanup_free_
-    char *private = NULL;
-    _cleanup_free_
-    char *hosts = NULL;
-    _cleanup_free_
-    char *at = NULL;
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_free_ char *public = NULL;
+    _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *hosts = NULL;
+    _cleanup_free_ char *at = NULL;
     const json_t *place;
     const char **argv;
     char port[8];
@@ -77,8 +72,7 @@ int cmd_ssh(const struct cli *cli, struct err *err)
 
 int cmd_vdc(const struct cli *cli, struct err *err)
 {
-    _cleanup_free_
-    char *program = access_program("muster-vdc");
+    _cleanup_free_ char *program = access_program("muster-vdc");
     const char **argv = xcalloc((size_t)cli->n_words + 3, sizeof(*argv));
     int n = 0;
 

@@ -29,12 +29,9 @@ int cmd_validate(const struct cli *cli, struct err *err)
 
 static void print_plan_json(const struct deployment *d, const struct items *items)
 {
-    _cleanup_json_
-    json_t *arr = json_array();
-    _cleanup_json_
-    json_t *out = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *arr = json_array();
+    _cleanup_json_ json_t *out = NULL;
+    _cleanup_free_ char *text = NULL;
 
     for (size_t i = 0; i < items->n; i++)
         json_array_append_new(
@@ -52,7 +49,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(items_free) struct items items = {0};
-    unsigned create = 0;
+    unsigned create = 0, known = 0;
 
     if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, true, err) < 0 ||
         up_look(&d, true, &items, err) < 0)
@@ -61,14 +58,15 @@ int cmd_plan(const struct cli *cli, struct err *err)
         bool there = items.v[i].id[0];
 
         create += !there && item_ops(items.v[i].kind)->create;
+        known += there;
         if (!cli->json && !there && item_ops(items.v[i].kind)->create)
             printf("  + %-22s %s\n", item_ops(items.v[i].kind)->what, items.v[i].label);
     }
     if (cli->json)
         print_plan_json(&d, &items);
     else if (create)
-        printf("%u to create, %zu there already. 'muster up -f %s' does it.\n", create,
-               items.n - create, cli->file);
+        printf("%u to create, %u there already. 'muster up -f %s' does it.\n", create, known,
+               cli->file);
     else
         printf("nothing to create: all %zu resources are there.\n", items.n);
     if (create && cli->detailed_exitcode) {
@@ -81,8 +79,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
 
 static void print_urls(struct deployment *d)
 {
-    _cleanup_json_
-    json_t *layout = NULL;
+    _cleanup_json_ json_t *layout = NULL;
     struct err ignored;
 
     if (up_layout(d, &layout, &ignored) < 0)

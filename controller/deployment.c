@@ -16,10 +16,8 @@
 
 static char *folder_of(const char *file)
 {
-    _cleanup_free_
-    char *real = realpath(file, NULL);
-    _cleanup_free_
-    char *copy = xstrdup(real ? real : file);
+    _cleanup_free_ char *real = realpath(file, NULL);
+    _cleanup_free_ char *copy = xstrdup(real ? real : file);
 
     return xstrdup(dirname(copy));
 }
@@ -35,8 +33,7 @@ static char *state_folder(const char *deployment)
 
 int deployment_read(const char *file, struct deployment *ret, struct err *err)
 {
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
     struct deployment d = {.lock_fd = -1};
     struct yaml_doc doc;
@@ -69,8 +66,7 @@ int deployment_read(const char *file, struct deployment *ret, struct err *err)
 
 int deployment_open(struct deployment *d, bool create, struct err *err)
 {
-    _cleanup_free_
-    char *db = str_fmt("%s/muster.db", d->state);
+    _cleanup_free_ char *db = str_fmt("%s/muster.db", d->state);
 
     if (!create && !fs_exists(db))
         return err_set(err, ERR_FAILED,
@@ -83,12 +79,9 @@ int deployment_open(struct deployment *d, bool create, struct err *err)
 
 int deployment_lock(struct deployment *d, struct err *err)
 {
-    _cleanup_free_
-    char *lock = str_fmt("%s/lock", d->state);
-    _cleanup_free_
-    char *curve = str_fmt("%s/controller.key", d->state);
-    _cleanup_free_
-    char *sign = str_fmt("%s/roster.key", d->state);
+    _cleanup_free_ char *lock = str_fmt("%s/lock", d->state);
+    _cleanup_free_ char *curve = str_fmt("%s/controller.key", d->state);
+    _cleanup_free_ char *sign = str_fmt("%s/roster.key", d->state);
 
     d->lock_fd = fs_lock(lock, false, err);
     if (d->lock_fd < 0) {
@@ -130,12 +123,9 @@ char *deployment_path(const struct deployment *d, const char *path)
 
 static int own_ssh_key(const struct deployment *d, char **ret_private, struct err *err)
 {
-    _cleanup_free_
-    char *key = str_fmt("%s/ssh_key", d->state);
-    _cleanup_free_
-    char *public = str_fmt("%s.pub", key);
-    _cleanup_free_
-    char *comment = str_fmt("muster %s", d->spec.deployment);
+    _cleanup_free_ char *key = str_fmt("%s/ssh_key", d->state);
+    _cleanup_free_ char *public = str_fmt("%s.pub", key);
+    _cleanup_free_ char *comment = str_fmt("muster %s", d->spec.deployment);
 
     if (!fs_exists(public)) {
         unlink(key); /* a run that was killed between the two files */
@@ -152,12 +142,9 @@ static int own_ssh_key(const struct deployment *d, char **ret_private, struct er
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err)
 {
-    _cleanup_free_
-    char *private = NULL;
-    _cleanup_free_
-    char *path = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *text = NULL;
 
     if (d->spec.public_key[0]) {
         path = deployment_path(d, d->spec.public_key);
@@ -184,8 +171,7 @@ int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret
 /* The same folder gives the same bytes: sorted names, no times, no owners. */
 static int pack_folder(const char *folder, const char *to, struct err *err)
 {
-    _cleanup_free_
-    char *tmp = str_fmt("%s.tmp", to);
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp", to);
 
     if (proc_call(PROC_ARGV("/bin/tar", "--create", "--file", tmp, "--directory", folder,
                             "--sort=name", "--mtime=@0", "--owner=0", "--group=0",
@@ -201,8 +187,7 @@ int deployment_archive(const struct deployment *d, struct archive *ret, struct e
 {
     const struct spec_app *app = &d->spec.app;
     struct archive a = {0};
-    _cleanup_free_
-    char *path = NULL;
+    _cleanup_free_ char *path = NULL;
     struct stat st;
     const char *name;
 

@@ -69,8 +69,8 @@ void destroy_preview(const struct items *items, bool with_data, struct strbuf *g
 
 static void finished(struct target *t)
 {
-    _cleanup_free_
-    char *line = str_fmt("destroyed %s %s", item_ops(t->item->kind)->what, t->item->label);
+    _cleanup_free_ char *line =
+        str_fmt("destroyed %s %s", item_ops(t->item->kind)->what, t->item->label);
 
     t->busy = false;
     t->done = true;

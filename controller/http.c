@@ -117,8 +117,7 @@ static void deliver(struct http *h, struct request *r, CURLcode rc)
     long status = 0;
     http_done_fn done = r->done;
     void *ctx = r->ctx;
-    _cleanup_free_
-    char *body = xstrdup(strbuf_str(&r->body));
+    _cleanup_free_ char *body = xstrdup(strbuf_str(&r->body));
     size_t len = r->body.len;
 
     if (rc == CURLE_OK)

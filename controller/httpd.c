@@ -43,8 +43,7 @@ static struct MHD_Response *response_of(struct httpd_response *r)
             r->body = xstrdup("");
         return MHD_create_response_from_buffer(r->body_len, TAKE(r->body), MHD_RESPMEM_MUST_FREE);
     }
-    _cleanup_close_
-    int fd = open(r->file, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open(r->file, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         r->status = MHD_HTTP_NOT_FOUND;
@@ -142,8 +141,7 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
     if (inet_pton(AF_INET, address, &sa.sin_addr) != 1)
         return err_set(err, ERR_USAGE, "listen on '%s': not an IPv4 address", address);
-    _cleanup_close_
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(err, errno, "socket");
     int one = 1;

@@ -139,16 +139,14 @@ static int note(struct hub *h, const char *node, enum event_kind kind, const cha
 
 static void answer(struct zsock *s, const struct zmsg *to, enum proto_type t, json_t *members)
 {
-    _cleanup_free_
-    char *text = proto_text(t, members);
+    _cleanup_free_ char *text = proto_text(t, members);
 
     zsock_send(s, to, text, strlen(text)); /* lost: the agent asks again */
 }
 
 static int enrol_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_json_ json_t *j = NULL;
     struct peer *p = peer_by_name(h, m->user);
     uint8_t raw[KEY_SIZE];
     enum proto_type t;
@@ -195,8 +193,7 @@ static void send_roster(struct hub *h, struct peer *p)
 /* Makes the roster anew; its epoch rises only when it differs. */
 static int refresh_roster(struct hub *h, struct err *err)
 {
-    _cleanup_free_
-    char *same = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
+    _cleanup_free_ char *same = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
     char epoch[24];
 
     if (!same || (h->roster && str_eq(same, h->roster)))
@@ -213,8 +210,7 @@ static int refresh_roster(struct hub *h, struct err *err)
 static int offer_plan(struct hub *h, size_t i, struct err *err)
 {
     struct peer *p = &h->peers[i];
-    _cleanup_json_
-    json_t *plan = h->hooks.plan(h->hooks.ctx, i);
+    _cleanup_json_ json_t *plan = h->hooks.plan(h->hooks.ctx, i);
     const char *rev = js_opt_str(plan, "rev", "");
 
     if (!plan || str_eq(rev, p->offered))
@@ -232,8 +228,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
                     struct err *err)
 {
     const json_t *facts = json_object_get(j, "facts");
-    _cleanup_free_
-    char *text = js_text(json_is_object(facts) ? facts : json_null());
+    _cleanup_free_ char *text = js_text(json_is_object(facts) ? facts : json_null());
 
     p->hello = true;
     p->at = *m;
@@ -263,8 +258,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
 
 static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_json_ json_t *j = NULL;
     struct peer *p = main_peer(h, m->user);
     const json_t *state;
     enum proto_type t;
@@ -281,8 +275,7 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
     case PROTO_STATE:
         state = json_object_get(j, "state");
         if (json_is_object(state)) {
-            _cleanup_free_
-            char *text = js_text(state);
+            _cleanup_free_ char *text = js_text(state);
 
             if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
                 return -1;
@@ -324,10 +317,8 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path)
 
 static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
 {
-    _cleanup_free_
-    char *enrol = str_fmt("tcp://%s:%u", c->listen, c->port);
-    _cleanup_free_
-    char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
+    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", c->listen, c->port);
+    _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
 
     h->ctx = zctx_new();
     h->zap = zap_new(h->ctx, allow, h, err);
@@ -347,8 +338,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
              const struct hub_hooks *hooks, struct hub **ret, struct err *err)
 {
     struct hub *h = xcalloc(1, sizeof(*h));
-    _cleanup_free_
-    char *epoch = NULL;
+    _cleanup_free_ char *epoch = NULL;
     int rc = 0;
 
     h->spec = s;

@@ -103,10 +103,8 @@ static void add_zone(struct items *items, const struct spec *s, size_t z)
 {
     const struct spec_zone *zone = &s->zones[z];
     char short_name[SPEC_LABEL_MAX];
-    _cleanup_free_
-    char *label = NULL;
-    _cleanup_free_
-    char *private_label = NULL;
+    _cleanup_free_ char *label = NULL;
+    _cleanup_free_ char *private_label = NULL;
 
     slug(zone->name, short_name, sizeof(short_name));
     label = str_fmt("%s-gateway-%s", s->deployment, short_name);
@@ -129,10 +127,8 @@ static void add_zone(struct items *items, const struct spec *s, size_t z)
 static void add_node(struct items *items, const struct spec *s, size_t n)
 {
     const struct spec_node *node = &s->nodes[n];
-    _cleanup_free_
-    char *vm_label = str_fmt("%s-%s", s->deployment, node->name);
-    _cleanup_free_
-    char *disk_label = str_fmt("%s-%s-data", s->deployment, node->name);
+    _cleanup_free_ char *vm_label = str_fmt("%s-%s", s->deployment, node->name);
+    _cleanup_free_ char *disk_label = str_fmt("%s-%s-data", s->deployment, node->name);
 
 #define OF_NODE(kind, key, label)                                                                  \
     do {                                                                                           \
@@ -150,8 +146,7 @@ static void add_node(struct items *items, const struct spec *s, size_t n)
     needs(items, items_find(items, ITEM_EGRESS, node->zone));
     needs(items, items_find(items, ITEM_KEYPAIR, 0));
     for (size_t p = 0; p < node->n_ports; p++) {
-        _cleanup_free_
-        char *key = str_fmt("%s/%u", node->name, node->ports[p].public_port);
+        _cleanup_free_ char *key = str_fmt("%s/%u", node->name, node->ports[p].public_port);
 
         OF_NODE(ITEM_FORWARD, key, key);
         items->v[items->n - 1].port = node->ports[p];

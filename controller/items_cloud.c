@@ -176,8 +176,7 @@ static int vm_params(const struct item *it, const struct items *items, const str
     const struct spec_node *node = &s->nodes[it->node];
     const char *private = dep_id(items, it, ITEM_PRIVATE);
     char zone[64], template[64], offering[64];
-    _cleanup_free_
-    char *networks = NULL;
+    _cleanup_free_ char *networks = NULL;
 
     if (catalogue_id(inv, LIST_ZONES, s->zones[it->zone].name, it->zone, s, zone, err) < 0 ||
         catalogue_id(inv, LIST_TEMPLATES, node->template, it->zone, s, template, err) < 0 ||

@@ -51,8 +51,7 @@ static int hex_digit(char c)
 /* Decodes escapes; NULL when malformed or when the text would hold a NUL. The caller frees. */
 static char *form_decode(const char *s, size_t len)
 {
-    _cleanup_free_
-    char *out = xcalloc(1, len + 1);
+    _cleanup_free_ char *out = xcalloc(1, len + 1);
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
         char c = s[i];
@@ -87,10 +86,8 @@ int pairs_parse(struct pairs *p, const char *text, size_t len, size_t max, struc
             return err_set(err, ERR_USAGE, "more than %zu parameters", max);
         const char *eq = memchr(start, '=', part);
         size_t name_len = eq ? (size_t)(eq - start) : part;
-        _cleanup_free_
-        char *name = form_decode(start, name_len);
-        _cleanup_free_
-        char *value = eq ? form_decode(eq + 1, part - name_len - 1) : xstrdup("");
+        _cleanup_free_ char *name = form_decode(start, name_len);
+        _cleanup_free_ char *value = eq ? form_decode(eq + 1, part - name_len - 1) : xstrdup("");
         if (!name || !value)
             return err_set(err, ERR_USAGE, "a parameter is not properly URL-encoded");
         pairs_take(p, TAKE(name), TAKE(value));

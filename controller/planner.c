@@ -23,8 +23,7 @@ static void add_route(const struct planner_input *in, size_t node, json_t *resou
 {
     const struct spec *s = in->spec;
     const struct spec_zone *zone = &s->zones[s->nodes[node].zone];
-    _cleanup_free_
-    char *address = NULL;
+    _cleanup_free_ char *address = NULL;
     json_t *to = json_array();
     char via[16];
 
@@ -69,8 +68,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "php-cli");
         push_unique(names, "php-mysql"); /* the health page asks the database */
         for (size_t i = 0; i < json_array_size(s->web.php); i++) {
-            _cleanup_free_
-            char *name = str_fmt("php-%s", json_string_value(json_array_get(s->web.php, i)));
+            _cleanup_free_ char *name =
+                str_fmt("php-%s", json_string_value(json_array_get(s->web.php, i)));
 
             push_unique(names, name);
         }
@@ -107,10 +106,8 @@ static void add_disk(const struct planner_input *in, size_t node, json_t *resour
 static void add_database(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
-    _cleanup_free_
-    char *datadir = str_fmt("%s/mysql", s->database.mount);
-    _cleanup_free_
-    char *id = str_fmt("galera:%s", s->database.cluster);
+    _cleanup_free_ char *datadir = str_fmt("%s/mysql", s->database.mount);
+    _cleanup_free_ char *id = str_fmt("galera:%s", s->database.cluster);
     json_t *members = json_array();
 
     if (!s->database.present) {
@@ -150,8 +147,7 @@ static void add_web(const struct planner_input *in, json_t *resources)
 static char *expand(const struct planner_input *in, size_t node, const char *text)
 {
     const struct spec *s = in->spec;
-    _cleanup_free_
-    char *password = str_fmt("${secret:db_%s}", s->app.database);
+    _cleanup_free_ char *password = str_fmt("${secret:db_%s}", s->app.database);
     const struct {
         const char *name;
         const char *value;
@@ -186,8 +182,7 @@ static json_t *expand_value(const struct planner_input *in, size_t node, const j
     const char *key;
 
     if (json_is_string(v)) {
-        _cleanup_free_
-        char *text = expand(in, node, json_string_value(v));
+        _cleanup_free_ char *text = expand(in, node, json_string_value(v));
 
         return json_string(text);
     }
@@ -215,12 +210,9 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
 {
     const struct spec *s = in->spec;
     const struct spec_app *a = &s->app;
-    _cleanup_free_
-    char *sql_id = str_fmt("sql:%s", a->database);
-    _cleanup_free_
-    char *app_id = str_fmt("app:%s", a->name);
-    _cleanup_free_
-    char *password = str_fmt("${secret:db_%s}", a->database);
+    _cleanup_free_ char *sql_id = str_fmt("sql:%s", a->database);
+    _cleanup_free_ char *app_id = str_fmt("app:%s", a->name);
+    _cleanup_free_ char *password = str_fmt("${secret:db_%s}", a->database);
 
     if (!a->present)
         return;
@@ -239,12 +231,9 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
 int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err)
 {
     const struct spec *s = in->spec;
-    _cleanup_json_
-    json_t *resources = json_array();
-    _cleanup_json_
-    json_t *plan = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *resources = json_array();
+    _cleanup_json_ json_t *plan = NULL;
+    _cleanup_free_ char *text = NULL;
     char digest[SHA256_HEX_SIZE];
 
     if (s->nodes[node].disk.present && !in->facts[node].volume[0])
@@ -272,8 +261,7 @@ static void collect(const char *text, json_t *names)
 
     while ((text = strstr(text, open))) {
         const char *end = strchr(text += sizeof(open) - 1, '}');
-        _cleanup_free_
-        char *name = end ? strndup(text, (size_t)(end - text)) : NULL;
+        _cleanup_free_ char *name = end ? strndup(text, (size_t)(end - text)) : NULL;
 
         if (!end)
             return;
@@ -283,8 +271,7 @@ static void collect(const char *text, json_t *names)
 
 json_t *planner_secret_names(const json_t *plan)
 {
-    _cleanup_free_
-    char *text = js_text(json_object_get(plan, "resources"));
+    _cleanup_free_ char *text = js_text(json_object_get(plan, "resources"));
     json_t *names = json_array();
 
     collect(text, names);
@@ -295,9 +282,9 @@ char *planner_roster(const struct planner_input *in, const char *const keys[], u
 {
     const struct spec *s = in->spec;
     json_t *members = json_array();
-    _cleanup_json_
-    json_t *roster = json_pack("{s:i, s:s, s:I, s:o}", "v", 1, "deployment", s->deployment, "epoch",
-                               (json_int_t)epoch, "members", members);
+    _cleanup_json_ json_t *roster =
+        json_pack("{s:i, s:s, s:I, s:o}", "v", 1, "deployment", s->deployment, "epoch",
+                  (json_int_t)epoch, "members", members);
 
     for (size_t n = 0; n < s->n_nodes; n++) {
         if (!keys[n] || !keys[n][0])

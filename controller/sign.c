@@ -30,8 +30,7 @@ static int by_name(const void *a, const void *b)
 
 void sign_compute(const struct pair *v, size_t n, const char *secret, char ret[SIGN_TEXT_SIZE])
 {
-    _cleanup_free_
-    const struct pair **sorted = xcalloc(n + 1, sizeof(*sorted));
+    _cleanup_free_ const struct pair **sorted = xcalloc(n + 1, sizeof(*sorted));
     size_t m = 0;
     for (size_t i = 0; i < n; i++) {
         if (strcasecmp(v[i].name, "signature") != 0)
@@ -95,8 +94,7 @@ int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err
     size_t len = strlen(text);
     struct base64_decode_ctx ctx;
     base64_decode_init(&ctx);
-    _cleanup_free_
-    char *out = xcalloc(1, BASE64_DECODE_LENGTH(len) + 4);
+    _cleanup_free_ char *out = xcalloc(1, BASE64_DECODE_LENGTH(len) + 4);
     size_t n = BASE64_DECODE_LENGTH(len) + 3;
     if (!base64_decode_update(&ctx, &n, (uint8_t *)out, len, text))
         return err_set(err, ERR_USAGE, "not base64 encoded");

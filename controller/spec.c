@@ -33,8 +33,7 @@ static void read_cloud(struct reading *r, struct spec *s, const json_t *root)
 
         name = json_object_iter_key(json_object_iter((json_t *)v));
         inner = json_object_get(v, name);
-        _cleanup_free_
-        char *path = str_fmt("cloud.%s", name);
+        _cleanup_free_ char *path = str_fmt("cloud.%s", name);
 
         if (read_known(r, path, inner, (const char *const[]){"profile", NULL}))
             read_name(r, path, inner, "profile", "", s->profile, sizeof(s->profile));
@@ -62,10 +61,8 @@ static void read_controller(struct reading *r, struct spec *s, const json_t *roo
 static void read_zone(struct reading *r, struct spec_zone *z, const char *path, const json_t *v)
 {
     static const char *const keys[] = {"name", "gateway", "private", NULL};
-    _cleanup_free_
-    char *gw_path = str_fmt("%s.gateway", path);
-    _cleanup_free_
-    char *pr_path = str_fmt("%s.private", path);
+    _cleanup_free_ char *gw_path = str_fmt("%s.gateway", path);
+    _cleanup_free_ char *pr_path = str_fmt("%s.private", path);
     const json_t *gw, *pr, *egress;
 
     if (!read_known(r, path, v, keys))
@@ -98,8 +95,7 @@ static void read_zones(struct reading *r, struct spec *s, const json_t *root)
 
     s->zones = xcalloc(json_array_size(arr), sizeof(*s->zones));
     for (size_t i = 0; i < json_array_size(arr); i++) {
-        _cleanup_free_
-        char *path = str_fmt("zones[%zu]", i);
+        _cleanup_free_ char *path = str_fmt("zones[%zu]", i);
 
         read_zone(r, &s->zones[s->n_zones++], path, json_array_get(arr, i));
     }
@@ -107,8 +103,7 @@ static void read_zones(struct reading *r, struct spec *s, const json_t *root)
 
 static void read_ports(struct reading *r, struct spec_node *n, const char *path, json_t *v)
 {
-    _cleanup_free_
-    char *inner = str_fmt("%s.ports", path);
+    _cleanup_free_ char *inner = str_fmt("%s.ports", path);
     const char *key;
     json_t *val;
 
@@ -136,8 +131,7 @@ static void read_ports(struct reading *r, struct spec_node *n, const char *path,
 static void read_disk(struct reading *r, struct spec_node *n, const char *path, const json_t *v)
 {
     static const char *const keys[] = {"size", "offering", "wipe", NULL};
-    _cleanup_free_
-    char *inner = str_fmt("%s.datadisk", path);
+    _cleanup_free_ char *inner = str_fmt("%s.datadisk", path);
 
     if (!v || !read_known(r, inner, v, keys))
         return;
@@ -181,8 +175,7 @@ static void read_nodes(struct reading *r, struct spec *s, const json_t *root)
 
     s->nodes = xcalloc(json_array_size(arr), sizeof(*s->nodes));
     for (size_t i = 0; i < json_array_size(arr); i++) {
-        _cleanup_free_
-        char *path = str_fmt("nodes[%zu]", i);
+        _cleanup_free_ char *path = str_fmt("nodes[%zu]", i);
 
         read_node_entry(r, s, &s->nodes[s->n_nodes++], path, json_array_get(arr, i), defaults);
     }

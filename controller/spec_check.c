@@ -48,8 +48,7 @@ static void check_networks(struct reading *r, const struct spec *s)
 {
     for (size_t i = 0; i < s->n_zones; i++) {
         const struct spec_zone *a = &s->zones[i];
-        _cleanup_free_
-        char *path = str_fmt("zones[%zu]", i);
+        _cleanup_free_ char *path = str_fmt("zones[%zu]", i);
 
         if (a->has_private && cidr_overlap(&a->gateway, &a->private))
             problem_at(r, path, "private.cidr", "overlaps the zone's own gateway network %s",
@@ -82,8 +81,8 @@ static void check_ports(struct reading *r, const struct spec *s, size_t i)
             continue;
         for (size_t p = 0; p < a->n_ports; p++)
             for (size_t q = 0; q < (i == j ? p : b->n_ports); q++) {
-                _cleanup_free_
-                char *key = str_fmt("nodes[%zu].ports.%u", i, a->ports[p].public_port);
+                _cleanup_free_ char *key =
+                    str_fmt("nodes[%zu].ports.%u", i, a->ports[p].public_port);
 
                 if (a->ports[p].public_port == b->ports[q].public_port)
                     problem(r, key, "public port %u of zone '%s' is taken by node '%s'",
@@ -96,8 +95,7 @@ static void check_nodes(struct reading *r, const struct spec *s)
 {
     for (size_t i = 0; i < s->n_nodes; i++) {
         const struct spec_node *n = &s->nodes[i];
-        _cleanup_free_
-        char *path = str_fmt("nodes[%zu]", i);
+        _cleanup_free_ char *path = str_fmt("nodes[%zu]", i);
 
         for (size_t j = 0; j < i; j++)
             if (str_eq(n->name, s->nodes[j].name))

@@ -31,8 +31,7 @@ void problem(struct reading *r, const char *path, const char *fmt, ...)
 
 void problem_at(struct reading *r, const char *path, const char *key, const char *fmt, ...)
 {
-    _cleanup_free_
-    char *inner = *path ? str_fmt("%s.%s", path, key) : xstrdup(key);
+    _cleanup_free_ char *inner = *path ? str_fmt("%s.%s", path, key) : xstrdup(key);
     va_list ap;
 
     va_start(ap, fmt);
@@ -219,8 +218,7 @@ static json_t *read_strings(struct reading *r, const char *path, const json_t *v
         problem_at(r, path, key, "expected a list");
     for (size_t i = 0; i < json_array_size(j); i++) {
         const char *s = json_string_value(json_array_get(j, i));
-        _cleanup_free_
-        char *inner = str_fmt("%s[%zu]", key, i);
+        _cleanup_free_ char *inner = str_fmt("%s[%zu]", key, i);
 
         if (!s || !good(s))
             problem_at(r, path, inner, "%s", expected);
@@ -260,8 +258,7 @@ json_t *read_config_files(struct reading *r, const char *path, const json_t *v)
         problem(r, path, "expected a list of {path: …, content: …}");
     for (size_t i = 0; i < json_array_size(v); i++) {
         static const char *const keys[] = {"path", "content", "after_install", NULL};
-        _cleanup_free_
-        char *inner = str_fmt("%s[%zu]", path, i);
+        _cleanup_free_ char *inner = str_fmt("%s[%zu]", path, i);
         const json_t *e = json_array_get(v, i);
         const char *file, *content;
 
@@ -289,8 +286,7 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
         problem(r, path, "expected a list of {php: SCRIPT} or {form: PATH, fields: {…}}");
     for (size_t i = 0; i < json_array_size(v); i++) {
         static const char *const keys[] = {"php", "form", "fields", NULL};
-        _cleanup_free_
-        char *inner = str_fmt("%s[%zu]", path, i);
+        _cleanup_free_ char *inner = str_fmt("%s[%zu]", path, i);
         const json_t *e = json_array_get(v, i);
         const char *php, *form;
 

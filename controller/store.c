@@ -121,8 +121,7 @@ static int open_db(struct store *s, const char *path, bool create, struct err *e
 
 static int check_version(struct store *s, bool create, struct err *err)
 {
-    _cleanup_free_
-    char *v = NULL;
+    _cleanup_free_ char *v = NULL;
     uint64_t n = 0;
 
     if (store_get(s, "schema", &v, err) < 0)
@@ -139,10 +138,8 @@ static int check_version(struct store *s, bool create, struct err *err)
 
 int store_open(const char *dir, bool create, struct store **ret, struct err *err)
 {
-    _cleanup_free_
-    char *path = str_fmt("%s/muster.db", dir);
-    _cleanup_free_
-    char *key_path = str_fmt("%s/store.key", dir);
+    _cleanup_free_ char *path = str_fmt("%s/muster.db", dir);
+    _cleanup_free_ char *key_path = str_fmt("%s/store.key", dir);
     struct store *s = xcalloc(1, sizeof(*s));
     struct curve_pair key;
 
@@ -258,8 +255,7 @@ int store_resources(struct store *s, json_t **ret, struct err *err)
 {
     _cleanup_stmt_ sqlite3_stmt *st =
         query(s, err, "SELECT name, id, job, state FROM resource ORDER BY rowid", "");
-    _cleanup_json_
-    json_t *arr = json_array();
+    _cleanup_json_ json_t *arr = json_array();
     int rc;
 
     while ((rc = step_row(s, st, "resources", err)) == 1)

@@ -23,7 +23,6 @@ struct ui {
     unsigned lines;      /* of the last frame */
     uint64_t next_frame;
     uint64_t last_line;
-    struct event last; /* plain: repeated as "still: …" */
 };
 
 static const char *const mode_names[UI_MODES] = {
@@ -86,13 +85,11 @@ void ui_event(struct ui *u, const struct event *ev)
 
     view_event(&u->view, ev);
     if (u->mode == UI_JSON) {
-        _cleanup_free_
-        char *text = event_text(ev);
+        _cleanup_free_ char *text = event_text(ev);
 
         strbuf_addf(&line, "%s\n", text);
         write_out(u, line.s, line.len);
     } else if (u->mode == UI_PLAIN) {
-        u->last = *ev;
         if (!worth_a_line(ev))
             return;
         view_event_line(ev, &line);
@@ -147,11 +144,12 @@ int ui_tick(struct ui *u)
         }
         return (int)(u->next_frame - now);
     }
-    if (u->mode == UI_PLAIN && u->last.ts && now - u->last_line >= STILL_MS) {
-        _cleanup_free_
-        char *text = str_fmt("still: %s %s %s\n", u->last.node, u->last.id, u->last.msg);
+    if (u->mode == UI_PLAIN && u->view.started && now - u->last_line >= STILL_MS) {
+        _cleanup_(strbuf_free) struct strbuf line = {0};
 
-        write_out(u, text, strlen(text));
+        view_still(&u->view, clock_wall_ms(), &line);
+        strbuf_adds(&line, "\n");
+        write_out(u, line.s, line.len);
         u->last_line = now;
     }
     return u->mode == UI_PLAIN ? 1000 : -1;

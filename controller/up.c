@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -16,47 +15,12 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/access.h"
-#include "controller/apply.h"
-#include "controller/hub.h"
 #include "controller/layout.h"
-#include "controller/planner.h"
-#include "controller/sign.h"
-#include "controller/userdata.h"
+#include "controller/up_run.h"
 #include "controller/verify.h"
 
-#define ENROL_TTL_S (60 * 60)
 #define SILENCE_MS (15 * 60 * 1000) /* nothing at all happened: give up waiting */
-#define RUNS_BEFORE_FAILURE 3       /* a node's plan may fail and be tried again */
 #define LIST_TIMEOUT_MS 120000
-
-struct node_run {
-    unsigned aborted;
-    unsigned changed;
-    bool ready;
-    char failure[EVENT_MSG_MAX];
-    bool refused;
-};
-
-struct up {
-    struct deployment *d;
-    const struct up_options *options;
-    struct http *http;
-    struct cloud *cloud;
-    struct apply *apply;
-    struct hub *hub;
-    struct ui *ui;
-    struct archive archive;
-    char host[64]; /* this machine as the VMs reach it */
-    char *public_key;
-    char *private_key;
-    char *package;
-    char package_sha256[SHA256_HEX_SIZE];
-    char *archive_url;
-    struct node_facts *facts;
-    struct node_run *runs;
-    bool cloud_done;
-    uint64_t last_event; /* monotonic */
-};
 
 static volatile sig_atomic_t interrupted;
 
@@ -100,7 +64,7 @@ static int say(struct up *u, const char *node, enum event_kind kind, const char 
     return 0;
 }
 
-/* ---- hooks of the cloud part ---- */
+/* ---- hook of the cloud part ---- */
 
 static void on_item(void *ctx, const struct item *it, enum event_kind kind, const char *msg)
 {
@@ -110,163 +74,13 @@ static void on_item(void *ctx, const struct item *it, enum event_kind kind, cons
     say(u, it->of_node ? u->d->spec.nodes[it->node].name : "", kind, it->name, msg, &ignored);
 }
 
-/* A new VM: its one-time key is made and recorded before the cloud is asked for it. */
-static int make_user_data(void *ctx, size_t node, char **ret, struct err *err)
-{
-    struct up *u = ctx;
-    const struct spec *s = &u->d->spec;
-    struct store_node n = {0};
-    struct curve_pair once;
-    char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
-    char *text = NULL;
-    int rc;
-
-    if (store_node_get(u->d->store, s->nodes[node].name, &n, err) < 0)
-        return -1;
-    keys_curve_new(&once);
-    n = (struct store_node){.incarnation = n.incarnation + 1,
-                            .enrol_expires = (uint64_t)time(NULL) + ENROL_TTL_S};
-    str_copy(n.name, sizeof(n.name), s->nodes[node].name);
-    memcpy(n.enrol_pub, once.pub, KEY_SIZE);
-    if (store_node_put(u->d->store, &n, err) < 0)
-        return -1;
-    keys_hex(u->d->keys.pub, KEY_SIZE, controller_hex);
-    keys_hex(u->d->sign.pub, KEY_SIZE, sign_hex);
-    keys_hex(once.sec, KEY_SIZE, secret_hex);
-    rc = userdata_text(&(struct userdata){.deployment = s->deployment,
-                                          .node = n.name,
-                                          .address = u->host,
-                                          .port = s->controller_port,
-                                          .controller_key = controller_hex,
-                                          .sign_key = sign_hex,
-                                          .bootstrap_secret = secret_hex,
-                                          .expires = n.enrol_expires,
-                                          .package_sha256 = u->package_sha256},
-                       &text, err);
-    keys_wipe(&once, sizeof(once));
-    keys_wipe(secret_hex, sizeof(secret_hex));
-    if (rc == 0) {
-        *ret = base64_text(text, strlen(text));
-        keys_wipe(text, strlen(text));
-        free(text);
-        hub_forget(u->hub, node);
-    }
-    return rc;
-}
-
-/* ---- hooks of the hub ---- */
-
-static struct planner_input planner_in(const struct up *u)
-{
-    return (struct planner_input){.spec = &u->d->spec,
-                                  .facts = u->facts,
-                                  .archive_url = u->archive_url,
-                                  .archive_sha256 = u->archive.sha256,
-                                  .archive_name = u->archive.name};
-}
-
-static json_t *plan_for(void *ctx, size_t node)
-{
-    struct up *u = ctx;
-    const struct planner_input in = planner_in(u);
-    _cleanup_json_
-    json_t *plan = NULL;
-    _cleanup_json_
-    json_t *names = NULL;
-    struct err err;
-
-    if (!u->cloud_done || planner_compile(&in, node, &plan, &err) < 0)
-        return NULL;
-    names = planner_secret_names(plan);
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        char secret[65];
-
-        if (store_secret(u->d->store, name, 24, secret, &err) < 0)
-            return NULL;
-        json_object_set_new(json_object_get(plan, "secrets"), name, json_string(secret));
-        keys_wipe(secret, sizeof(secret));
-    }
-    return TAKE(plan);
-}
-
-static char *roster_for(void *ctx, uint64_t epoch)
-{
-    struct up *u = ctx;
-    const struct spec *s = &u->d->spec;
-    const struct planner_input in = planner_in(u);
-    char(*hex)[KEY_HEX_SIZE];
-    const char **keys;
-    char *text;
-
-    if (!u->cloud_done || !s->database.present)
-        return NULL;
-    hex = xcalloc(s->n_nodes, sizeof(*hex));
-    keys = xcalloc(s->n_nodes, sizeof(*keys));
-    for (size_t i = 0; i < s->n_nodes; i++) {
-        struct store_node n = {0};
-        struct err ignored;
-
-        if (store_node_get(u->d->store, s->nodes[i].name, &n, &ignored) == 1 && n.bound)
-            str_copy(hex[i], sizeof(hex[i]), n.curve_pub);
-        keys[i] = hex[i];
-    }
-    text = planner_roster(&in, keys, epoch);
-    free(keys);
-    free(hex);
-    return text;
-}
-
-static size_t node_index(const struct spec *s, const char *name)
-{
-    size_t i = 0;
-
-    while (i < s->n_nodes && !str_eq(s->nodes[i].name, name))
-        i++;
-    return i;
-}
-
-static void on_agent_event(void *ctx, const struct event *ev)
-{
-    struct up *u = ctx;
-    size_t i = node_index(&u->d->spec, ev->node);
-
-    u->last_event = clock_mono_ms();
-    ui_event(u->ui, ev);
-    if (i == u->d->spec.n_nodes)
-        return;
-    if (ev->kind == EVENT_CHANGED)
-        u->runs[i].changed++;
-    if (ev->kind == EVENT_FAILED || ev->kind == EVENT_REFUSED) {
-        snprintf(u->runs[i].failure, EVENT_MSG_MAX, "%.60s: %.440s", ev->id, ev->msg);
-        u->runs[i].refused = ev->kind == EVENT_REFUSED;
-    }
-    if (ev->kind == EVENT_ABORTED)
-        u->runs[i].aborted++;
-    if (ev->kind == EVENT_DONE)
-        u->runs[i].aborted = 0;
-}
-
-static void on_agent_state(void *ctx, size_t node, const json_t *state)
-{
-    struct up *u = ctx;
-    _cleanup_json_
-    json_t *plan = plan_for(u, node);
-
-    u->runs[node].ready =
-        plan && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
-    ui_state(u->ui, node, state);
-}
-
 /* ---- steps ---- */
 
 /* The agent's package: as told, or built beside us, or installed. */
 static int find_package(struct up *u, struct err *err)
 {
-    _cleanup_free_
-    char *self = access_program("muster");
-    _cleanup_free_
-    char *pattern = NULL;
+    _cleanup_free_ char *self = access_program("muster");
+    _cleanup_free_ char *pattern = NULL;
     char *slash = self ? strrchr(self, '/') : NULL;
     glob_t g = {0};
 
@@ -325,10 +139,8 @@ static int look(struct up *u, struct err *err)
 
 static int cloud_is_done(struct up *u, struct err *err)
 {
-    _cleanup_json_
-    json_t *layout = NULL;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_free_ char *text = NULL;
 
     layout_facts(&u->d->spec, apply_items(u->apply), u->facts);
     layout = layout_json(&u->d->spec, apply_items(u->apply), u->facts);
@@ -346,17 +158,14 @@ static bool nothing_to_do(struct up *u)
         if (items->v[i].state != ITEM_DONE)
             return false;
     for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
-        _cleanup_json_
-        json_t *plan = NULL;
-        _cleanup_json_
-        json_t *state = NULL;
-        _cleanup_json_
-        json_t *facts = NULL;
+        _cleanup_json_ json_t *plan = NULL;
+        _cleanup_json_ json_t *state = NULL;
+        _cleanup_json_ json_t *facts = NULL;
         struct err ignored;
 
         if (store_node_report(u->d->store, u->d->spec.nodes[i].name, &state, &facts, &ignored) < 0)
             return false;
-        plan = plan_for(u, i);
+        plan = up_plan(u, i);
         if (!plan || !layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", "")))
             return false;
     }
@@ -388,22 +197,6 @@ static int verify(struct up *u, unsigned tries, struct err *err)
     return rc;
 }
 
-static int check_nodes(struct up *u, bool *ret_ready, struct err *err)
-{
-    *ret_ready = u->cloud_done;
-    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
-        struct node_run *r = &u->runs[i];
-        const char *name = u->d->spec.nodes[i].name;
-
-        if (r->aborted && r->refused)
-            return err_set(err, ERR_SAFETY, "%s: refused: %s", name, r->failure);
-        if (r->aborted >= RUNS_BEFORE_FAILURE)
-            return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
-        *ret_ready = *ret_ready && r->ready;
-    }
-    return 0;
-}
-
 static int loop(struct up *u, struct err *err)
 {
     bool ready = false;
@@ -417,7 +210,7 @@ static int loop(struct up *u, struct err *err)
             if (rc < 0 || (rc == 1 && cloud_is_done(u, err) < 0))
                 return -1;
         }
-        if (hub_run(u->hub, err) < 0 || check_nodes(u, &ready, err) < 0)
+        if (hub_run(u->hub, err) < 0 || up_check_nodes(u, &ready, err) < 0)
             return -1;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
@@ -439,26 +232,6 @@ static int loop(struct up *u, struct err *err)
     return 0;
 }
 
-static int open_hub(struct up *u, struct err *err)
-{
-    const struct hub_hooks hooks = {.ctx = u,
-                                    .plan = plan_for,
-                                    .roster = roster_for,
-                                    .event = on_agent_event,
-                                    .state = on_agent_state};
-    const struct hub_config config = {.listen = "*",
-                                      .port = u->d->spec.controller_port,
-                                      .keys = &u->d->keys,
-                                      .sign = &u->d->sign};
-
-    if (hub_open(&config, &u->d->spec, u->d->store, &hooks, &u->hub, err) < 0)
-        return -1;
-    hub_serve_file(u->hub, u->package_sha256, u->package);
-    if (u->archive.path)
-        hub_serve_file(u->hub, u->archive.sha256, u->archive.path);
-    return 0;
-}
-
 static void set_signals(void)
 {
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -470,7 +243,7 @@ static void set_signals(void)
 
 static int prepare(struct up *u, struct err *err)
 {
-    const struct apply_hooks hooks = {.ctx = u, .user_data = make_user_data, .event = on_item};
+    const struct apply_hooks hooks = {.ctx = u, .user_data = up_user_data, .event = on_item};
     const struct spec *s = &u->d->spec;
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
@@ -504,7 +277,7 @@ int up_run(struct deployment *d, const struct up_options *o, struct up_result *r
     if (settled && nothing_to_do(&u) && verify(&u, 1, &ignored) == 0)
         return store_set(d->store, "state", "ready", err);
     u.ui = ui_new(o->mode, o->mode == UI_JSON ? 1 : 2, o->color, &d->spec);
-    if (open_hub(&u, err) < 0 || store_set(d->store, "state", "raising", err) < 0 ||
+    if (up_open_hub(&u, err) < 0 || store_set(d->store, "state", "raising", err) < 0 ||
         say(&u, "", EVENT_START, "up", "raising", err) < 0)
         return -1;
     for (size_t i = 0; i < apply_items(u.apply)->n; i++)
@@ -545,8 +318,7 @@ int up_look(struct deployment *d, bool start_local, struct items *ret, struct er
 
 int up_layout(struct deployment *d, json_t **ret, struct err *err)
 {
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
 
     *ret = NULL;
     if (store_get(d->store, "layout", &text, err) < 0)

@@ -11,12 +11,9 @@
 
 static char *bootstrap_text(const struct userdata *u)
 {
-    _cleanup_free_
-    char *enrol = str_fmt("tcp://%s:%u", u->address, u->port);
-    _cleanup_free_
-    char *main_socket = str_fmt("tcp://%s:%u", u->address, u->port + 1u);
-    _cleanup_json_
-    json_t *j =
+    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", u->address, u->port);
+    _cleanup_free_ char *main_socket = str_fmt("tcp://%s:%u", u->address, u->port + 1u);
+    _cleanup_json_ json_t *j =
         json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "v", 1, "deployment",
                   u->deployment, "node", u->node, "enrol", enrol, "main", main_socket,
                   "controller_key", u->controller_key, "sign_key", u->sign_key, "bootstrap_secret",
@@ -27,10 +24,9 @@ static char *bootstrap_text(const struct userdata *u)
 
 int userdata_text(const struct userdata *u, char **ret, struct err *err)
 {
-    _cleanup_free_
-    char *bootstrap = bootstrap_text(u);
-    _cleanup_free_
-    char *url = str_fmt("http://%s:%u/blob/%s", u->address, u->port + 2u, u->package_sha256);
+    _cleanup_free_ char *bootstrap = bootstrap_text(u);
+    _cleanup_free_ char *url =
+        str_fmt("http://%s:%u/blob/%s", u->address, u->port + 2u, u->package_sha256);
     const struct {
         const char *name;
         const char *value;

@@ -21,8 +21,7 @@ static void on_page(void *ctx, long status, const char *body, size_t len, const 
 {
     struct probe *p = ctx;
     struct verify_result *r = p->result;
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_json_ json_t *j = NULL;
     struct err bad;
 
     if (!p->health) {
@@ -59,10 +58,8 @@ bool verify_sites(struct http *h, const struct spec *s, const char *const urls[]
 
     memset(ret, 0, s->n_nodes * sizeof(*ret));
     for (size_t i = 0; i < s->n_nodes; i++) {
-        _cleanup_free_
-        char *health = str_fmt("%s%s", urls[i], PLANNER_HEALTH_PATH);
-        _cleanup_free_
-        char *site = str_fmt("%s/", urls[i]);
+        _cleanup_free_ char *health = str_fmt("%s%s", urls[i], PLANNER_HEALTH_PATH);
+        _cleanup_free_ char *site = str_fmt("%s/", urls[i]);
 
         ret[i].has_url = urls[i][0] && s->web.present;
         if (!ret[i].has_url)

@@ -51,6 +51,8 @@ void view_state(struct view *v, size_t node, const json_t *state);
 /* The whole picture, at most `columns` wide, lines ended by "\n". `now`: ms since 1970. */
 void view_render(const struct view *v, unsigned columns, bool color, uint64_t now,
                  struct strbuf *out);
+/* One line without its end: what is still being waited for, and for how long. */
+void view_still(const struct view *v, uint64_t now, struct strbuf *out);
 /* One event as a line without colour (plain progress, `events`). */
 void view_event_line(const struct event *ev, struct strbuf *out);
 

@@ -37,8 +37,9 @@ static int next_event(struct reader *r, yaml_event_t *ev)
 
 static void mark(struct reader *r, const char *path, yaml_mark_t at)
 {
-    json_object_set_new(r->marks, path,
-                        json_integer((json_int_t)((at.line + 1) * 65536 + at.column + 1)));
+    json_object_set_new(
+        r->marks, path,
+        json_integer((json_int_t)(at.line + 1) * 65536 + (json_int_t)at.column + 1));
 }
 
 static bool one_of(const char *s, const char *const names[])
@@ -92,8 +93,7 @@ static int read_mapping(struct reader *r, const char *path, json_t *obj)
     for (;;) {
         _cleanup_(yaml_event_delete) yaml_event_t key = {0};
         _cleanup_(yaml_event_delete) yaml_event_t val = {0};
-        _cleanup_free_
-        char *inner = NULL;
+        _cleanup_free_ char *inner = NULL;
         json_t *v = NULL;
         const char *k;
 
@@ -121,8 +121,7 @@ static int read_sequence(struct reader *r, const char *path, json_t *arr)
 {
     for (size_t i = 0;; i++) {
         _cleanup_(yaml_event_delete) yaml_event_t ev = {0};
-        _cleanup_free_
-        char *inner = str_fmt("%s[%zu]", path, i);
+        _cleanup_free_ char *inner = str_fmt("%s[%zu]", path, i);
         json_t *v = NULL;
 
         if (next_event(r, &ev) < 0)
@@ -148,8 +147,7 @@ static int refuse_extras(struct reader *r, const yaml_event_t *ev, const yaml_ch
 
 static int read_node(struct reader *r, yaml_event_t *ev, const char *path, json_t **ret)
 {
-    _cleanup_json_
-    json_t *v = NULL;
+    _cleanup_json_ json_t *v = NULL;
     int rc = 0;
 
     if (++r->depth > JS_DEPTH_MAX)
@@ -186,8 +184,7 @@ static int read_node(struct reader *r, yaml_event_t *ev, const char *path, json_
 
 static int read_document(struct reader *r, json_t **ret)
 {
-    _cleanup_json_
-    json_t *root = NULL;
+    _cleanup_json_ json_t *root = NULL;
 
     for (;;) {
         _cleanup_(yaml_event_delete) yaml_event_t ev = {0};
@@ -237,8 +234,7 @@ int yaml_doc_parse(const char *name, const char *text, size_t len, struct yaml_d
 void yaml_doc_where(const struct yaml_doc *doc, const char *path, unsigned *ret_line,
                     unsigned *ret_column)
 {
-    _cleanup_free_
-    char *p = xstrdup(path);
+    _cleanup_free_ char *p = xstrdup(path);
 
     *ret_line = *ret_column = 1;
     while (*p) {

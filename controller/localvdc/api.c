@@ -133,8 +133,7 @@ static int check_params(struct api_rq *rq, const struct api_param *p)
 static int check_text(struct api_rq *rq)
 {
     for (size_t i = 0; i < rq->params->n; i++) {
-        _cleanup_json_
-        json_t *utf8 = json_string(rq->params->v[i].value);
+        _cleanup_json_ json_t *utf8 = json_string(rq->params->v[i].value);
         if (!utf8)
             return api_fail(rq, API_PARAM, "Received value for parameter %s is not UTF-8",
                             rq->params->v[i].name);
@@ -168,8 +167,7 @@ static int check_expiry(struct api_rq *rq)
  * same answer. */
 static int authorize(struct api_rq *rq, const char *command)
 {
-    _cleanup_json_
-    json_t *keys = vdb_get(rq->db, "meta", "keys");
+    _cleanup_json_ json_t *keys = vdb_get(rq->db, "meta", "keys");
     const char *key = pairs_get_nocase(rq->params, "apiKey");
     const char *signature = pairs_get_nocase(rq->params, "signature");
     bool known = key && signature && keys && str_eq(key, vdc_str(keys, "api_key"));
@@ -196,8 +194,7 @@ static int execute(struct api_rq *rq, const char *command)
 
 static void answer(struct api_rq *rq, const char *command, struct httpd_response *ret)
 {
-    _cleanup_free_
-    char *root = str_fmt("%sresponse", rq->call ? command : "error");
+    _cleanup_free_ char *root = str_fmt("%sresponse", rq->call ? command : "error");
     for (char *c = root; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     json_t *inner = rq->result ? TAKE(rq->result) : json_object();
@@ -207,8 +204,7 @@ static void answer(struct api_rq *rq, const char *command, struct httpd_response
                           cs_code(rq->code), "errortext", rq->text, strlen(rq->text));
         httpd_reply_header(ret, "X-Description", rq->text);
     }
-    _cleanup_json_
-    json_t *whole = json_pack("{s:o}", root, inner);
+    _cleanup_json_ json_t *whole = json_pack("{s:o}", root, inner);
     char *text = json_dumps(whole, JSON_COMPACT);
     httpd_reply(ret, rq->code ? rq->code : 200, "application/json; charset=UTF-8", text);
 }

@@ -112,8 +112,7 @@ bool api_match_common(const struct api_rq *rq, const json_t *doc)
         return false;
     if (!api_arg(rq, "ids"))
         return true;
-    _cleanup_json_
-    json_t *ids = api_split(api_arg(rq, "ids"));
+    _cleanup_json_ json_t *ids = api_split(api_arg(rq, "ids"));
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(ids, i, one)
@@ -126,8 +125,7 @@ bool api_match_common(const struct api_rq *rq, const json_t *doc)
 
 int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
 {
-    _cleanup_json_
-    json_t *items = all;
+    _cleanup_json_ json_t *items = all;
     long long count = (long long)json_array_size(items);
     long long page = api_arg_int(rq, "page", 0), size = api_arg_int(rq, "pagesize", 0);
     bool paged = api_arg(rq, "page") != NULL;
@@ -140,8 +138,7 @@ int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
                         PAGE_SIZE_MAX);
     long long from = paged ? (page - 1) * size : 0;
     long long until = paged ? from + size : (size == -1 ? count : PAGE_SIZE_MAX);
-    _cleanup_json_
-    json_t *part = json_array();
+    _cleanup_json_ json_t *part = json_array();
     for (long long i = from; i < until && i < count; i++)
         json_array_append_new(part, api_public(json_array_get(items, (size_t)i)));
     /* Calls of CloudStack answer an empty list with an empty object, those of the VDC do not. */
@@ -160,8 +157,7 @@ int api_job_new(struct vdb *db, const char *cmd, const char *type, const char *i
     if (!*ret_id)
         keys_uuid(ret_id);
     keys_uuid_derived("mvdc-account", VDC_ACCOUNT, uuid);
-    _cleanup_json_
-    json_t *job =
+    _cleanup_json_ json_t *job =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:o}", "jobid", ret_id, "cmd", cmd, "created",
                   now, "accountid", uuid, "userid", uuid, "jobstatus", 0, "jobprocstatus", 0,
                   "jobresultcode", 0, "_args", args ? args : json_object());
@@ -179,8 +175,7 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
     char job[37] = "";
     const char *custom = api_arg(rq, "customjobid");
     if (custom) {
-        _cleanup_json_
-        json_t *other = vdb_get(rq->db, "job", custom);
+        _cleanup_json_ json_t *other = vdb_get(rq->db, "job", custom);
         if (strlen(custom) != 36 || other) {
             json_decref(args);
             return api_fail(rq, API_PARAM, "Job with id=%s already exists or is malformed", custom);

@@ -97,8 +97,7 @@ static json_t *all_disks(void)
 /* Takes the array over. */
 static json_t *pick(json_t *array, const char *id, const char *name)
 {
-    _cleanup_json_
-    json_t *all = array;
+    _cleanup_json_ json_t *all = array;
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(all, i, one)
@@ -135,8 +134,7 @@ json_t *catalog_template(const char *id)
 /* Takes the array over. */
 static int reply_catalog(struct api_rq *rq, const char *name, json_t *array)
 {
-    _cleanup_json_
-    json_t *all = array;
+    _cleanup_json_ json_t *all = array;
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -175,8 +173,7 @@ int call_list_templates(struct api_rq *rq)
     if (!known)
         return api_fail(rq, API_PARAM, "Invalid value for parameter templatefilter: %s", filter);
     json_t *all = json_array();
-    _cleanup_json_
-    json_t *every = all_zones();
+    _cleanup_json_ json_t *every = all_zones();
     bool unique = api_arg_bool(rq, "showunique", false);
     size_t i = 0;
     json_t *zone = NULL;
@@ -227,8 +224,7 @@ int call_list_apis(struct api_rq *rq)
 
 int call_query_job(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *job = api_need(rq, "jobid", "job");
+    _cleanup_json_ json_t *job = api_need(rq, "jobid", "job");
     if (!job)
         return -1;
     rq->result = api_public(job);

@@ -42,8 +42,7 @@ static int check_name(struct api_rq *rq, const char *name)
                         "Invalid name '%s'. It should be a valid host name: at most 63 letters, "
                         "digits and '-', beginning with a letter and not ending with '-'",
                         name);
-    _cleanup_json_
-    json_t *same = vdb_find(rq->db, "vm", "name", name);
+    _cleanup_json_ json_t *same = vdb_find(rq->db, "vm", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "There already exists a VM with name %s", name);
     return 0;
@@ -53,8 +52,7 @@ static int check_userdata(struct api_rq *rq)
 {
     struct err err = {0};
     const char *text = api_arg(rq, "userdata");
-    _cleanup_free_
-    char *data = NULL;
+    _cleanup_free_ char *data = NULL;
     size_t len = 0;
     if (!text)
         return 0;
@@ -76,8 +74,7 @@ static int public_keys(struct api_rq *rq, json_t *names, struct strbuf *out)
     json_array_foreach(names, i, one)
     {
         const char *name = json_string_value(one);
-        _cleanup_json_
-        json_t *found = vdb_find(rq->db, "key", "name", name);
+        _cleanup_json_ json_t *found = vdb_find(rq->db, "key", "name", name);
         if (json_array_size(found) == 0)
             return api_fail(rq, API_PARAM, "A key pair with name '%s' was not found.", name);
         strbuf_addf(out, "%s%s", i ? "\n" : "", vdc_str(json_array_get(found, 0), "_publickey"));
@@ -115,8 +112,7 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
 static json_t *used_addresses(struct vdb *db, const char *network_id)
 {
     json_t *used = json_array();
-    _cleanup_json_
-    json_t *vms = vdb_list(db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     size_t i = 0, k = 0;
     json_t *vm = NULL, *nic = NULL;
     json_array_foreach(vms, i, vm)
@@ -137,8 +133,7 @@ static int pick_address(struct api_rq *rq, const json_t *network, bool first, ch
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     const char *asked = wanted_address(rq, id, first);
-    _cleanup_json_
-    json_t *used = used_addresses(rq->db, id);
+    _cleanup_json_ json_t *used = used_addresses(rq->db, id);
     if (ipv4_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
@@ -165,8 +160,7 @@ static int add_nic(struct api_rq *rq, json_t *nics, const char *network_id, cons
     char id[37], ip[16], mac[18], device[8];
     uint8_t r[4];
     size_t index = json_array_size(nics);
-    _cleanup_json_
-    json_t *network = vdb_get(rq->db, "network", network_id);
+    _cleanup_json_ json_t *network = vdb_get(rq->db, "network", network_id);
     if (!network)
         return api_fail(rq, API_PARAM, "Unable to find network by id %s", network_id);
     if (!str_eq(vdc_str(network, "zoneid"), zone_id))
@@ -189,8 +183,7 @@ static int add_nic(struct api_rq *rq, json_t *nics, const char *network_id, cons
 
 static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
 {
-    _cleanup_json_
-    json_t *ids = wanted_networks(rq);
+    _cleanup_json_ json_t *ids = wanted_networks(rq);
     size_t i = 0;
     json_t *one = NULL;
     if (json_array_size(ids) == 0 || json_array_size(ids) > NICS_MAX)
@@ -226,8 +219,7 @@ static json_t *vm_new(struct api_rq *rq, const struct wanted *w, const char *id,
     vdc_now(now);
     template_dir(dir, sizeof(dir));
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
-    _cleanup_free_
-    char *instance = str_fmt("mvdc-%.8s", id);
+    _cleanup_free_ char *instance = str_fmt("mvdc-%.8s", id);
     return json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:s,s:s,s:s,s:O,"
         "s:O,s:[],s:s,s:s,s:s,s:I}",
@@ -249,8 +241,7 @@ static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, co
     struct err err = {0};
     if (check_name(rq, name) != 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) != 0)
         return -1;
-    _cleanup_json_
-    json_t *vm = vm_new(rq, w, id, name);
+    _cleanup_json_ json_t *vm = vm_new(rq, w, id, name);
     if (json_array_size(w->keypairs) > 0)
         json_object_set(vm, "keypairs", json_array_get(w->keypairs, 0));
     bool start = api_arg_bool(rq, "startvm", true);
@@ -268,8 +259,7 @@ int call_deploy_vm(struct api_rq *rq)
     struct err err = {0};
     _cleanup_(wanted_free) struct wanted w = {0};
     keys_uuid(id);
-    _cleanup_free_
-    char *made = str_fmt("VM-%s", id);
+    _cleanup_free_ char *made = str_fmt("VM-%s", id);
     const char *name = api_arg(rq, "name") ? api_arg(rq, "name") : made;
     w.zone = catalog_zone(api_arg(rq, "zoneid"), NULL);
     w.template = catalog_template(api_arg(rq, "templateid"));

@@ -19,17 +19,16 @@ int call_register_key(struct api_rq *rq)
     const char *name = api_arg(rq, "name"), *key = api_arg(rq, "publickey");
     if (!str_starts(key, "ssh-") && !str_starts(key, "ecdsa-") && !str_starts(key, "sk-"))
         return api_fail(rq, API_PARAM, "Public key is invalid");
-    _cleanup_json_
-    json_t *same = vdb_find(rq->db, "key", "name", name);
+    _cleanup_json_ json_t *same = vdb_find(rq->db, "key", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
     keys_uuid(id);
     keys_sha256(key, strlen(key), digest);
     for (size_t i = 0; i < 16; i++)
         snprintf(print + i * 3, 4, "%.2s%s", digest + i * 2, i < 15 ? ":" : "");
-    _cleanup_json_
-    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "id", id, "name", name, "fingerprint",
-                            print, "account", VDC_ACCOUNT, "domain", VDC_DOMAIN, "_publickey", key);
+    _cleanup_json_ json_t *doc =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "id", id, "name", name, "fingerprint", print,
+                  "account", VDC_ACCOUNT, "domain", VDC_DOMAIN, "_publickey", key);
     if (vdb_put(rq->db, "key", id, doc, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:o}", "keypair", api_public(doc));
@@ -38,8 +37,7 @@ int call_register_key(struct api_rq *rq)
 
 int call_list_keys(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "key");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "key");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -56,8 +54,7 @@ int call_delete_key(struct api_rq *rq)
 {
     struct err err = {0};
     const char *name = api_arg(rq, "name");
-    _cleanup_json_
-    json_t *same = vdb_find(rq->db, "key", "name", name);
+    _cleanup_json_ json_t *same = vdb_find(rq->db, "key", "name", name);
     const json_t *doc = json_array_get(same, 0);
     if (!doc)
         return api_fail(rq, API_PARAM, "A key pair with name '%s' does not exist", name);
@@ -126,8 +123,7 @@ static int tags_call(struct api_rq *rq, bool add)
     const char *kind = kind_of(rq, &type);
     if (!kind)
         return -1;
-    _cleanup_json_
-    json_t *ids = api_split(api_arg(rq, "resourceids"));
+    _cleanup_json_ json_t *ids = api_split(api_arg(rq, "resourceids"));
     if (vdb_begin(rq->db, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     size_t i = 0;
@@ -135,8 +131,7 @@ static int tags_call(struct api_rq *rq, bool add)
     json_array_foreach(ids, i, one)
     {
         const char *id = json_string_value(one);
-        _cleanup_json_
-        json_t *doc = vdb_get(rq->db, kind, id);
+        _cleanup_json_ json_t *doc = vdb_get(rq->db, kind, id);
         if (!doc) {
             vdb_rollback(rq->db);
             return api_fail(rq, API_PARAM, "Unable to find %s with id %s", type, id);
@@ -170,8 +165,7 @@ int call_list_tags(struct api_rq *rq)
 {
     json_t *shown = json_array();
     for (size_t t = 0; t < ARRAY_LEN(taggable); t++) {
-        _cleanup_json_
-        json_t *docs = vdb_list(rq->db, taggable[t].kind);
+        _cleanup_json_ json_t *docs = vdb_list(rq->db, taggable[t].kind);
         size_t i = 0, k = 0;
         json_t *doc = NULL, *tag = NULL;
         json_array_foreach(docs, i, doc)

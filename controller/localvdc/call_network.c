@@ -28,8 +28,7 @@ static json_t *network_new(struct api_rq *rq, const char *subtype, struct ipv4_n
     uint32_t gateway = 0;
     char id[37], now[32], mask[16];
     const char *zonename = api_arg(rq, "zonename"), *text = api_arg(rq, "displaytext");
-    _cleanup_json_
-    json_t *zone = catalog_zone(NULL, zonename);
+    _cleanup_json_ json_t *zone = catalog_zone(NULL, zonename);
     if (!zone) {
         api_fail(rq, API_PARAM, "Unable to find zone %s", zonename);
         return NULL;
@@ -69,8 +68,7 @@ static int provision_later(struct api_rq *rq, const char *id, struct err *err)
 /* The first address of the pool that no network has. Within a transaction. */
 static int pick_public(struct api_rq *rq, char ret[16])
 {
-    _cleanup_json_
-    json_t *ips = vdb_list(rq->db, "ip");
+    _cleanup_json_ json_t *ips = vdb_list(rq->db, "ip");
     for (int last = VDC_POOL_FIRST; last <= VDC_POOL_LAST; last++) {
         bool taken = false;
         size_t i = 0;
@@ -91,8 +89,7 @@ static int put_public(struct api_rq *rq, const json_t *network, const char *ip, 
     char id[37], now[32];
     keys_uuid(id);
     vdc_now(now);
-    _cleanup_json_
-    json_t *doc =
+    _cleanup_json_ json_t *doc =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:[]}", "id", id,
                   "ipaddress", ip, "allocated", now, "zoneid", vdc_str(network, "zoneid"),
                   "zonename", vdc_str(network, "zonename"), "associatednetworkid",
@@ -107,8 +104,7 @@ int call_create_local_network(struct api_rq *rq)
     struct ipv4_net c;
     struct err err = {0};
     char ip[16];
-    _cleanup_json_
-    json_t *network = network_new(rq, "internetgateway", &c);
+    _cleanup_json_ json_t *network = network_new(rq, "internetgateway", &c);
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
@@ -130,8 +126,7 @@ int call_create_local_network(struct api_rq *rq)
 static json_t *find_group(struct api_rq *rq)
 {
     const char *id = api_arg(rq, "dcgid"), *name = api_arg(rq, "dcgname");
-    _cleanup_json_
-    json_t *groups = vdb_list(rq->db, "dcg");
+    _cleanup_json_ json_t *groups = vdb_list(rq->db, "dcg");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(groups, i, one)
@@ -147,8 +142,7 @@ static json_t *find_group(struct api_rq *rq)
 
 static int check_overlap(struct api_rq *rq, const char *group, const struct ipv4_net *c)
 {
-    _cleanup_json_
-    json_t *others = vdb_find(rq->db, "network", "dcgid", group);
+    _cleanup_json_ json_t *others = vdb_find(rq->db, "network", "dcgid", group);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(others, i, one)
@@ -166,10 +160,8 @@ int call_create_private_direct_connect(struct api_rq *rq)
 {
     struct ipv4_net c;
     struct err err = {0};
-    _cleanup_json_
-    json_t *group = find_group(rq);
-    _cleanup_json_
-    json_t *network = group ? network_new(rq, "privatedirectconnect", &c) : NULL;
+    _cleanup_json_ json_t *group = find_group(rq);
+    _cleanup_json_ json_t *network = group ? network_new(rq, "privatedirectconnect", &c) : NULL;
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
@@ -185,8 +177,7 @@ int call_create_private_direct_connect(struct api_rq *rq)
         vdb_commit(rq->db, &err) != 0)
         return internal(rq, &err);
     json_t *shown = api_public(network);
-    _cleanup_free_
-    char *sid = str_fmt("LOCAL/IPVPN/%s", vdc_str(group, "id"));
+    _cleanup_free_ char *sid = str_fmt("LOCAL/IPVPN/%s", vdc_str(group, "id"));
     json_object_set_new(shown, "sid", json_string(sid));
     rq->result = json_pack("{s:i,s:[o]}", "count", 1, "privatedirectconnect", shown);
     return 0;
@@ -197,17 +188,14 @@ int call_create_dcg(struct api_rq *rq)
     struct err err = {0};
     long long number = 0;
     const char *name = api_arg(rq, "name");
-    _cleanup_json_
-    json_t *same = vdb_find(rq->db, "dcg", "name", name);
+    _cleanup_json_ json_t *same = vdb_find(rq->db, "dcg", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "A Direct Connect Group named %s exists", name);
     if (vdb_next(rq->db, "dcg", &number, &err) != 0)
         return internal(rq, &err);
     number += GROUP_FIRST;
-    _cleanup_free_
-    char *id = str_fmt("%lld", number);
-    _cleanup_json_
-    json_t *doc = json_pack("{s:s,s:s}", "id", id, "name", name);
+    _cleanup_free_ char *id = str_fmt("%lld", number);
+    _cleanup_json_ json_t *doc = json_pack("{s:s,s:s}", "id", id, "name", name);
     if (vdb_put(rq->db, "dcg", id, doc, &err) != 0)
         return internal(rq, &err);
     rq->result = json_pack("{s:i,s:[{s:I,s:s}]}", "count", 1, "directconnectgroup", "id",
@@ -217,8 +205,7 @@ int call_create_dcg(struct api_rq *rq)
 
 int call_list_dcgs(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *groups = vdb_list(rq->db, "dcg");
+    _cleanup_json_ json_t *groups = vdb_list(rq->db, "dcg");
     json_t *shown = json_array();
     size_t i = 0, k = 0;
     json_t *one = NULL, *network = NULL;
@@ -227,15 +214,13 @@ int call_list_dcgs(struct api_rq *rq)
         const char *id = vdc_str(one, "id");
         if (!api_match(rq, "id", id) || !api_match(rq, "name", vdc_str(one, "name")))
             continue;
-        _cleanup_json_
-        json_t *members = vdb_find(rq->db, "network", "dcgid", id);
+        _cleanup_json_ json_t *members = vdb_find(rq->db, "network", "dcgid", id);
         json_t *networks = json_array();
         json_array_foreach(members, k, network)
         {
             json_array_append_new(networks, api_public(network));
         }
-        _cleanup_free_
-        char *sid = str_fmt("LOCAL/IPVPN/%s", id);
+        _cleanup_free_ char *sid = str_fmt("LOCAL/IPVPN/%s", id);
         json_array_append_new(shown,
                               json_pack("{s:s,s:s,s:[s],s:o}", "id", id, "name",
                                         vdc_str(one, "name"), "sids", sid, "networks", networks));
@@ -245,8 +230,7 @@ int call_list_dcgs(struct api_rq *rq)
 
 int call_list_networks(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "network");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "network");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -262,8 +246,7 @@ int call_list_networks(struct api_rq *rq)
 
 int call_list_public_ips(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "ip");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "ip");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -279,8 +262,7 @@ int call_list_public_ips(struct api_rq *rq)
 
 int call_delete_network(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *network = api_need(rq, "id", "network");
+    _cleanup_json_ json_t *network = api_need(rq, "id", "network");
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
@@ -290,8 +272,7 @@ int call_delete_network(struct api_rq *rq)
 /* The name of a guest that has a NIC in the network, or NULL; the caller frees. */
 static char *user_of(struct vdb *db, const char *network_id)
 {
-    _cleanup_json_
-    json_t *vms = vdb_list(db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     size_t i = 0, k = 0;
     json_t *vm = NULL, *nic = NULL;
     json_array_foreach(vms, i, vm)
@@ -308,8 +289,7 @@ static char *user_of(struct vdb *db, const char *network_id)
 static int drop_all(struct vdb *db, const char *kind, const char *key, const char *network_id,
                     struct err *err)
 {
-    _cleanup_json_
-    json_t *all = vdb_find(db, kind, key, network_id);
+    _cleanup_json_ json_t *all = vdb_find(db, kind, key, network_id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(all, i, one)
@@ -323,12 +303,10 @@ static int drop_all(struct vdb *db, const char *kind, const char *key, const cha
 int job_delete_network(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
-    _cleanup_json_
-    json_t *network = vdb_get(job->db, "network", id);
+    _cleanup_json_ json_t *network = vdb_get(job->db, "network", id);
     if (!network)
         return 0; /* done before */
-    _cleanup_free_
-    char *user = user_of(job->db, id);
+    _cleanup_free_ char *user = user_of(job->db, id);
     if (user)
         return err_set(err, ERR_FAILED,
                        "Failed to delete network %s: virtual machine %s still has a NIC in it",

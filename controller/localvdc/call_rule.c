@@ -37,8 +37,7 @@ static const char *protocol_of(struct api_rq *rq, bool ports_only)
 /* A list of networks in canonical form; everywhere when it is not given. */
 static int cidrs_of(struct api_rq *rq, const char *arg, struct strbuf *out)
 {
-    _cleanup_json_
-    json_t *items = api_split(api_arg(rq, arg));
+    _cleanup_json_ json_t *items = api_split(api_arg(rq, arg));
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(items, i, one)
@@ -83,8 +82,7 @@ int call_create_egress(struct api_rq *rq)
     struct err err = {0};
     json_int_t from = 0, to = 0;
     _cleanup_(strbuf_free) struct strbuf cidrs = {0}, dest = {0};
-    _cleanup_json_
-    json_t *network = api_need(rq, "networkid", "network");
+    _cleanup_json_ json_t *network = api_need(rq, "networkid", "network");
     const char *protocol = network ? protocol_of(rq, false) : NULL;
     if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
         cidrs_of(rq, "destcidrlist", &dest) != 0 ||
@@ -94,11 +92,10 @@ int call_create_egress(struct api_rq *rq)
         return api_fail(rq, API_PARAM, "Network %s has no Internet gateway, so no egress rules",
                         vdc_str(network, "name"));
     keys_uuid(id);
-    _cleanup_json_
-    json_t *rule = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "id", id, "networkid",
-                             vdc_str(network, "id"), "protocol", protocol, "cidrlist",
-                             strbuf_str(&cidrs), "destcidrlist", strbuf_str(&dest), "state",
-                             "Staged", "traffictype", "Egress", "tags");
+    _cleanup_json_ json_t *rule = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "id", id, "networkid", vdc_str(network, "id"),
+        "protocol", protocol, "cidrlist", strbuf_str(&cidrs), "destcidrlist", strbuf_str(&dest),
+        "state", "Staged", "traffictype", "Egress", "tags");
     if (from > 0) {
         json_object_set_new(rule, "startport", json_integer(from));
         json_object_set_new(rule, "endport", json_integer(to));
@@ -133,8 +130,7 @@ static int put_firewall(struct api_rq *rq, const json_t *forward, json_int_t fro
 {
     char id[37];
     keys_uuid(id);
-    _cleanup_json_
-    json_t *rule = json_pack(
+    _cleanup_json_ json_t *rule = json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:s,s:[]}", "id", id, "networkid",
         vdc_str(forward, "networkid"), "ipaddressid", vdc_str(forward, "ipaddressid"), "ipaddress",
         vdc_str(forward, "ipaddress"), "protocol", vdc_str(forward, "protocol"), "cidrlist",
@@ -181,22 +177,18 @@ int call_create_forward(struct api_rq *rq)
     struct err err = {0};
     json_int_t from = 0, to = 0;
     _cleanup_(strbuf_free) struct strbuf cidrs = {0};
-    _cleanup_json_
-    json_t *ip = api_need(rq, "ipaddressid", "ip");
-    _cleanup_json_
-    json_t *vm = ip ? api_need(rq, "virtualmachineid", "vm") : NULL;
+    _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
+    _cleanup_json_ json_t *vm = ip ? api_need(rq, "virtualmachineid", "vm") : NULL;
     const char *protocol = vm ? protocol_of(rq, true) : NULL;
     if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
         ports_of(rq, "publicport", "publicendport", &from, &to) != 0)
         return -1;
-    _cleanup_json_
-    json_t *forward = forward_new(rq, ip, vm, from, to, strbuf_str(&cidrs));
+    _cleanup_json_ json_t *forward = forward_new(rq, ip, vm, from, to, strbuf_str(&cidrs));
     if (!forward)
         return -1;
     if (vdb_begin(rq->db, &err) != 0)
         return internal(rq, &err);
-    _cleanup_json_
-    json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
+    _cleanup_json_ json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(others, i, one)
@@ -221,8 +213,7 @@ int call_create_forward(struct api_rq *rq)
 
 static int list_rules(struct api_rq *rq, const char *kind, const char *name)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, kind);
+    _cleanup_json_ json_t *all = vdb_list(rq->db, kind);
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -252,8 +243,7 @@ int call_list_firewall(struct api_rq *rq)
 
 static int delete_rule(struct api_rq *rq, const char *kind, const char *type)
 {
-    _cleanup_json_
-    json_t *rule = api_need(rq, "id", kind);
+    _cleanup_json_ json_t *rule = api_need(rq, "id", kind);
     return rule ? reply_rule_job(rq, kind, type, rule, NULL) : -1;
 }
 
@@ -278,8 +268,7 @@ int job_create_rule(struct api_job *job, struct err *err)
     if (router_ensure(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
         vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) != 0)
         return -1;
-    _cleanup_json_
-    json_t *rule = vdb_get(job->db, kind, id);
+    _cleanup_json_ json_t *rule = vdb_get(job->db, kind, id);
     job->result = json_pack("{s:o}", vdc_str(job->params, "name"), api_public(rule));
     return 0;
 }
@@ -288,8 +277,7 @@ int job_delete_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
     /* A forward takes the firewall rules with it that it had opened. */
-    _cleanup_json_
-    json_t *opened = vdb_find(job->db, "firewall", "_forward", id);
+    _cleanup_json_ json_t *opened = vdb_find(job->db, "firewall", "_forward", id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(opened, i, one)

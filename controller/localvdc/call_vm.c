@@ -55,8 +55,7 @@ static bool on_network(const json_t *vm, const char *network_id)
 
 int call_list_vms(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "vm");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "vm");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -76,8 +75,7 @@ int call_list_vms(struct api_rq *rq)
 
 static int vm_job(struct api_rq *rq, const char *flag, bool value)
 {
-    _cleanup_json_
-    json_t *vm = api_need(rq, "id", "vm");
+    _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
     if (!vm)
         return -1;
     return api_reply_job(rq, "VirtualMachine", NULL,
@@ -101,8 +99,7 @@ int call_reboot_vm(struct api_rq *rq)
 
 int call_destroy_vm(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *vm = api_need(rq, "id", "vm");
+    _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
     if (!vm)
         return -1;
     return api_reply_job(rq, "VirtualMachine", NULL,
@@ -125,8 +122,7 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
         return -1;
     if (rootfs_mount(vm, err) != 0)
         return -1;
-    _cleanup_json_
-    json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     json_array_foreach(volumes, i, volume)
     {
         if (volume_plug(vdc_str(volume, "id"), err) != 0)
@@ -148,8 +144,7 @@ static int bring_down(struct vdb *db, const json_t *vm, bool forced, struct err 
 
 static int lock_vm(const struct api_job *job, struct err *err)
 {
-    _cleanup_free_
-    char *path = str_fmt(VDC_DIR "/lock/vm-%s", vdc_str(job->params, "id"));
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vdc_str(job->params, "id"));
     return fs_lock(path, true, err);
 }
 
@@ -164,18 +159,15 @@ static json_t *load_vm(const struct api_job *job, struct err *err)
 
 static void set_result(struct api_job *job)
 {
-    _cleanup_json_
-    json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
+    _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
     if (vm)
         job->result = json_pack("{s:o}", "virtualmachine", api_public(vm));
 }
 
 int job_start_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_
-    int lock = lock_vm(job, err);
-    _cleanup_json_
-    json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     if (!vm)
         return -1;
     const char *id = vdc_str(vm, "id"), *state = vdc_str(vm, "state");
@@ -198,10 +190,8 @@ int job_start_vm(struct api_job *job, struct err *err)
 
 int job_resume(struct api_job *job, struct err *err)
 {
-    _cleanup_close_
-    int lock = lock_vm(job, err);
-    _cleanup_json_
-    json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     if (!vm)
         return -1;
     return bring_up(job->db, vm, err);
@@ -209,10 +199,8 @@ int job_resume(struct api_job *job, struct err *err)
 
 int job_stop_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_
-    int lock = lock_vm(job, err);
-    _cleanup_json_
-    json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
     if (!vm || bring_down(job->db, vm, forced, err) != 0)
         return -1;
@@ -222,10 +210,8 @@ int job_stop_vm(struct api_job *job, struct err *err)
 
 int job_reboot_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_
-    int lock = lock_vm(job, err);
-    _cleanup_json_
-    json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
     if (!vm || bring_down(job->db, vm, forced, err) != 0 || bring_up(job->db, vm, err) != 0)
         return -1;
@@ -236,14 +222,12 @@ int job_reboot_vm(struct api_job *job, struct err *err)
 /* Forwards that lead to the guest, with the firewall rules that they opened. */
 static int drop_forwards(struct vdb *db, const char *id, struct err *err)
 {
-    _cleanup_json_
-    json_t *all = vdb_find(db, "forward", "virtualmachineid", id);
+    _cleanup_json_ json_t *all = vdb_find(db, "forward", "virtualmachineid", id);
     size_t i = 0, k = 0;
     json_t *one = NULL, *rule = NULL;
     json_array_foreach(all, i, one)
     {
-        _cleanup_json_
-        json_t *opened = vdb_find(db, "firewall", "_forward", vdc_str(one, "id"));
+        _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", vdc_str(one, "id"));
         json_array_foreach(opened, k, rule)
         {
             if (vdb_del(db, "firewall", vdc_str(rule, "id"), err) != 0)
@@ -275,20 +259,17 @@ static int expunge(struct vdb *db, const json_t *vm, struct err *err)
 int job_destroy_vm(struct api_job *job, struct err *err)
 {
     bool final = json_is_true(json_object_get(job->params, "expunge"));
-    _cleanup_close_
-    int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = lock_vm(job, err);
     if (lock < 0)
         return -1;
-    _cleanup_json_
-    json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
+    _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
     if (vm && bring_down(job->db, vm, true, err) != 0)
         return -1;
     if (vm && final && expunge(job->db, vm, err) != 0)
         return -1;
     if (vm && !final && set_state(job->db, vdc_str(vm, "id"), "Destroyed", err) != 0)
         return -1;
-    _cleanup_json_
-    json_t *last = json_deep_copy(json_object_get(job->params, "vm"));
+    _cleanup_json_ json_t *last = json_deep_copy(json_object_get(job->params, "vm"));
     json_object_set_new(last, "state", json_string(final ? "Expunging" : "Destroyed"));
     job->result = json_pack("{s:O}", "virtualmachine", last);
     return 0;

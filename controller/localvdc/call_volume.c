@@ -28,11 +28,9 @@ int call_create_volume(struct api_rq *rq)
     const char *name = api_arg(rq, "name");
     long long gib = api_arg_int(rq, "size", 0);
     const char *offering_id = api_arg(rq, "diskofferingid");
-    _cleanup_json_
-    json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
+    _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
     const char *zone_id = api_arg(rq, "zoneid");
-    _cleanup_json_
-    json_t *zone = zone_id ? catalog_zone(zone_id, NULL) : NULL;
+    _cleanup_json_ json_t *zone = zone_id ? catalog_zone(zone_id, NULL) : NULL;
     if (api_arg(rq, "snapshotid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
     if (!offering || !zone)
@@ -45,8 +43,7 @@ int call_create_volume(struct api_rq *rq)
                         GIB_MAX);
     keys_uuid(id);
     vdc_now(now);
-    _cleanup_json_
-    json_t *volume = json_pack(
+    _cleanup_json_ json_t *volume = json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
         name ? name : id, "zoneid", zone_id, "zonename", vdc_str(zone, "name"), "type", "DATADISK",
         "diskofferingid", offering_id, "diskofferingname", vdc_str(offering, "name"), "size",
@@ -62,8 +59,7 @@ static json_t *root_volume(const json_t *vm)
 {
     char id[37];
     keys_uuid_derived("mvdc-root-volume", vdc_str(vm, "id"), id);
-    _cleanup_free_
-    char *name = str_fmt("ROOT-%.8s", vdc_str(vm, "id"));
+    _cleanup_free_ char *name = str_fmt("ROOT-%.8s", vdc_str(vm, "id"));
     return json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:[]}", "id", id, "name", name,
         "zoneid", vdc_str(vm, "zoneid"), "zonename", vdc_str(vm, "zonename"), "type", "ROOT",
@@ -75,10 +71,8 @@ static json_t *root_volume(const json_t *vm)
 
 int call_list_volumes(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "volume");
-    _cleanup_json_
-    json_t *vms = vdb_list(rq->db, "vm");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
+    _cleanup_json_ json_t *vms = vdb_list(rq->db, "vm");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -101,10 +95,8 @@ int call_list_volumes(struct api_rq *rq)
 
 int call_attach_volume(struct api_rq *rq)
 {
-    _cleanup_json_
-    json_t *volume = api_need(rq, "id", "volume");
-    _cleanup_json_
-    json_t *vm = volume ? api_need(rq, "virtualmachineid", "vm") : NULL;
+    _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
+    _cleanup_json_ json_t *vm = volume ? api_need(rq, "virtualmachineid", "vm") : NULL;
     if (!vm)
         return -1;
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -130,8 +122,7 @@ int call_detach_volume(struct api_rq *rq)
     const char *vm_id = api_arg(rq, "virtualmachineid");
     if (!api_arg(rq, "id") && !(vm_id && api_arg(rq, "deviceid")))
         return api_fail(rq, API_PARAM, "Specify either id, or virtualmachineid and deviceid");
-    _cleanup_json_
-    json_t *all = vdb_list(rq->db, "volume");
+    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(all, i, one)
@@ -153,8 +144,7 @@ int call_delete_volume(struct api_rq *rq)
 {
     char path[128];
     struct err err = {0};
-    _cleanup_json_
-    json_t *volume = api_need(rq, "id", "volume");
+    _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
     if (!volume)
         return -1;
     const char *id = vdc_str(volume, "id");
@@ -170,8 +160,7 @@ int call_delete_volume(struct api_rq *rq)
 
 static void set_result(struct api_job *job)
 {
-    _cleanup_json_
-    json_t *volume = vdb_get(job->db, "volume", vdc_str(job->params, "id"));
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", vdc_str(job->params, "id"));
     if (volume)
         job->result = json_pack("{s:o}", "volume", api_public(volume));
 }
@@ -181,8 +170,7 @@ int job_create_volume(struct api_job *job, struct err *err)
     char path[128];
     struct statvfs v;
     const char *id = vdc_str(job->params, "id");
-    _cleanup_json_
-    json_t *volume = vdb_get(job->db, "volume", id);
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
     uint64_t bytes = (uint64_t)json_integer_value(json_object_get(volume, "size"));
     volume_path(id, path, sizeof(path));
     if (!volume)
@@ -208,8 +196,8 @@ int volume_plug(const char *id, struct err *err)
         return -1;
     /* A kernel without partition parsers finds none by itself; partx tells it. No table: it
      * fails, and there is nothing to tell. */
-    _cleanup_free_
-    char *pattern = str_fmt("/sys/block/%s/%sp*", dev + strlen("/dev/"), dev + strlen("/dev/"));
+    _cleanup_free_ char *pattern =
+        str_fmt("/sys/block/%s/%sp*", dev + strlen("/dev/"), dev + strlen("/dev/"));
     glob_t g = {0};
     struct err ignored = {0};
     if (glob(pattern, 0, NULL, &g) != 0)
@@ -223,8 +211,7 @@ static int pick_device(struct vdb *db, const char *vm_id, json_int_t asked, json
                        struct err *err)
 {
     bool used[DEVICE_MAX + 1] = {true};
-    _cleanup_json_
-    json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(volumes, i, one)
@@ -247,8 +234,7 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
     char now[32];
     json_int_t device = 0;
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(vm, "id");
-    _cleanup_json_
-    json_t *volume = vdb_get(job->db, "volume", id);
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -271,18 +257,15 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
 
 static int lock_vm(const char *vm_id, struct err *err)
 {
-    _cleanup_free_
-    char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
     return fs_lock(path, true, err);
 }
 
 int job_attach_volume(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(job->params, "vm");
-    _cleanup_close_
-    int lock = lock_vm(vm_id, err);
-    _cleanup_json_
-    json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
+    _cleanup_close_ int lock = lock_vm(vm_id, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
     if (lock < 0)
         return -1;
     if (!vm)
@@ -312,13 +295,11 @@ int job_detach_volume(struct api_job *job, struct err *err)
 {
     char path[128];
     const char *id = vdc_str(job->params, "id");
-    _cleanup_json_
-    json_t *volume = vdb_get(job->db, "volume", id);
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *vm_id = vdc_str(volume, "virtualmachineid");
-    _cleanup_close_
-    int lock = lock_vm(vm_id, err);
+    _cleanup_close_ int lock = lock_vm(vm_id, err);
     volume_path(id, path, sizeof(path));
     if (lock < 0 || disk_detach(path, err) != 0 ||
         vdb_patch(job->db, "volume", id, loose(), err) != 0)
@@ -332,8 +313,7 @@ int job_detach_volume(struct api_job *job, struct err *err)
 
 int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
 {
-    _cleanup_json_
-    json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(volumes, i, one)

@@ -25,21 +25,18 @@ static bool hidden(const char *name)
 
 void calllog_add(const char *command, const struct pairs *params, int status, int code)
 {
-    _cleanup_json_
-    json_t *shown = json_object();
+    _cleanup_json_ json_t *shown = json_object();
     for (size_t i = 0; i < params->n; i++) {
         if (!hidden(params->v[i].name))
             json_object_set_new(shown, params->v[i].name, json_string(params->v[i].value));
     }
-    _cleanup_json_
-    json_t *line = json_pack("{s:I,s:s,s:O,s:i,s:i}", "ts", (json_int_t)clock_wall_ms(), "command",
-                             command, "params", shown, "status", status, "errorcode", code);
-    _cleanup_free_
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    _cleanup_json_ json_t *line =
+        json_pack("{s:I,s:s,s:O,s:i,s:i}", "ts", (json_int_t)clock_wall_ms(), "command", command,
+                  "params", shown, "status", status, "errorcode", code);
+    _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     if (!text)
         return;
-    _cleanup_close_
-    int fd = open(VDC_CALLS, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    _cleanup_close_ int fd = open(VDC_CALLS, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || dprintf(fd, "%s\n", text) < 0)
         log_warn("cannot write " VDC_CALLS);
 }

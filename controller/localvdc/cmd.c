@@ -38,8 +38,7 @@ int vdc_cmd_need_root(struct err *err)
 static int start_failed(struct err *err)
 {
     struct err ignored = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     const char *last = "see " VDC_LOG;
     if (fs_read(VDC_LOG, 64 * 1024 * 1024, &text, NULL, &ignored) == 0) {
         str_chomp(text);
@@ -76,8 +75,7 @@ static int wait_for_template(struct vdb *db, struct err *err)
             fflush(stdout);
             str_copy(before, sizeof(before), now);
         }
-        _cleanup_json_
-        json_t *open = vdb_find(db, "job", "_open", "yes");
+        _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
         bool building = false;
         size_t i = 0;
         json_t *job = NULL;
@@ -99,8 +97,7 @@ static int store_allow(struct vdb *db, json_t *hosts, struct err *err)
 {
     if (json_array_size(hosts) == 0)
         return 0;
-    _cleanup_json_
-    json_t *config = json_pack("{s:O}", "allow", hosts);
+    _cleanup_json_ json_t *config = json_pack("{s:O}", "allow", hosts);
     return vdb_put(db, "meta", "config", config, err);
 }
 
@@ -109,8 +106,7 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     static const struct option options[] = {
         {"no-wait", no_argument, NULL, 'n'}, {"allow", required_argument, NULL, 'a'}, {0}};
     bool wait = true;
-    _cleanup_json_
-    json_t *allow = json_array();
+    _cleanup_json_ json_t *allow = json_array();
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'n')
             wait = false;
@@ -163,14 +159,12 @@ static json_t *status_json(bool root)
     _cleanup_(vdb_close) struct vdb *db = NULL;
     if (!root || vdc_open(false, &db, &err) != 0)
         return s;
-    _cleanup_json_
-    json_t *keys = vdb_get(db, "meta", "keys");
+    _cleanup_json_ json_t *keys = vdb_get(db, "meta", "keys");
     json_object_update(s, keys ? keys : json_null());
     static const char *const kinds[] = {"network", "vm", "volume"};
     static const char *const names[] = {"networks", "virtual_machines", "volumes"};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        _cleanup_json_
-        json_t *all = vdb_list(db, kinds[i]);
+        _cleanup_json_ json_t *all = vdb_list(db, kinds[i]);
         json_object_set_new(s, names[i], json_integer((json_int_t)json_array_size(all)));
     }
     return s;
@@ -181,11 +175,9 @@ int vdc_cmd_status(int argc, char **argv, struct err *err)
     bool json = argc == 2 && str_eq(argv[1], "--json");
     if (argc > 2 || (argc == 2 && !json))
         return err_set(err, ERR_USAGE, "status takes --json only");
-    _cleanup_json_
-    json_t *s = status_json(geteuid() == 0);
+    _cleanup_json_ json_t *s = status_json(geteuid() == 0);
     if (json) {
-        _cleanup_free_
-        char *text = json_dumps(s, JSON_COMPACT);
+        _cleanup_free_ char *text = json_dumps(s, JSON_COMPACT);
         printf("%s\n", text);
         return 0;
     }
@@ -242,8 +234,7 @@ int vdc_cmd_metadata(int argc, char **argv, struct err *err)
 static pid_t parent_of(pid_t pid)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
+    _cleanup_free_ char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
     int parent = 0;
     if (fs_read(path, 4096, &text, NULL, &err) != 0)
         return 0;

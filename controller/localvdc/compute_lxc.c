@@ -92,8 +92,7 @@ static int start_failed(const json_t *vm, struct err *err)
     char path[160];
     guest_path(vdc_str(vm, "id"), "lxc.log", path, sizeof(path));
     struct err ignored = {0};
-    _cleanup_free_
-    char *log = NULL;
+    _cleanup_free_ char *log = NULL;
     const char *last = "it says nothing";
     if (fs_read(path, 1024 * 1024, &log, NULL, &ignored) == 0) {
         /* The first error is the cause; those after it follow from it. */
@@ -154,12 +153,10 @@ static int lxc_stop(const json_t *vm, bool forced, struct err *err)
 /* Only folders can be removed in a group's folder, the innermost first. */
 static void remove_group(const char *path)
 {
-    _cleanup_closedir_
-    DIR *dir = opendir(path);
+    _cleanup_closedir_ DIR *dir = opendir(path);
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (e->d_type == DT_DIR && e->d_name[0] != '.') {
-            _cleanup_free_
-            char *sub = str_fmt("%s/%s", path, e->d_name);
+            _cleanup_free_ char *sub = str_fmt("%s/%s", path, e->d_name);
             remove_group(sub);
         }
     }
@@ -169,8 +166,7 @@ static void remove_group(const char *path)
 /* liblxc's lock of a container stays behind in a folder named after its path. */
 static void remove_lock(const char *name)
 {
-    _cleanup_free_
-    char *path = str_fmt("/run/lxc/lock" VMS_DIR "/.%s", name);
+    _cleanup_free_ char *path = str_fmt("/run/lxc/lock" VMS_DIR "/.%s", name);
     unlink(path);
     for (char *slash = strrchr(path, '/'); slash && slash > path; slash = strrchr(path, '/')) {
         *slash = '\0';
@@ -194,8 +190,7 @@ static int lxc_clean(const char *vm_id, struct err *err)
     remove_lock(name);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-            _cleanup_free_
-            char *dir = str_fmt("/sys/fs/cgroup/%s%s%s", places[i], kinds[k], name);
+            _cleanup_free_ char *dir = str_fmt("/sys/fs/cgroup/%s%s%s", places[i], kinds[k], name);
             if (fs_exists(dir))
                 remove_group(dir);
         }

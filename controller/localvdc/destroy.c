@@ -33,28 +33,24 @@ static void note(int failed, const struct err *now, struct err *first)
 /* Ends the processes of jobs that are under way: "muster-vdc job <id>" with an id of ours. */
 static void end_jobs(struct vdb *db)
 {
-    _cleanup_json_
-    json_t *open = vdb_find(db, "job", "_open", "yes");
+    _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
     size_t i = 0;
     json_t *job = NULL;
     json_array_foreach(open, i, job)
     {
         const char *id = vdc_str(job, "jobid");
-        _cleanup_closedir_
-        DIR *proc = opendir("/proc");
+        _cleanup_closedir_ DIR *proc = opendir("/proc");
         for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
             struct err err = {0};
             size_t len = 0;
-            _cleanup_free_
-            char *cmdline = NULL, *path = str_fmt("/proc/%s/cmdline", e->d_name);
+            _cleanup_free_ char *cmdline = NULL, *path = str_fmt("/proc/%s/cmdline", e->d_name);
             int pid = atoi(e->d_name);
             if (pid < 2 || fs_read(path, 4096, &cmdline, &len, &err) != 0)
                 continue;
             if (memmem(cmdline, len, "job", 4) && memmem(cmdline, len, id, strlen(id) + 1))
                 kill(pid, SIGKILL);
         }
-        _cleanup_free_
-        char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
+        _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
         struct err err = {0};
         int held = fs_lock(lock, true, &err); /* it is gone when its lock is free */
         if (held >= 0)
@@ -64,8 +60,7 @@ static void end_jobs(struct vdb *db)
 
 static void remove_guests(struct vdb *db, struct err *first)
 {
-    _cleanup_json_
-    json_t *vms = vdb_list(db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     size_t i = 0;
     json_t *vm = NULL;
     json_array_foreach(vms, i, vm)
@@ -82,8 +77,7 @@ static void remove_guests(struct vdb *db, struct err *first)
 
 static void remove_volumes(struct vdb *db, struct err *first)
 {
-    _cleanup_json_
-    json_t *volumes = vdb_list(db, "volume");
+    _cleanup_json_ json_t *volumes = vdb_list(db, "volume");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(volumes, i, one)
@@ -98,8 +92,7 @@ static void remove_volumes(struct vdb *db, struct err *first)
 
 static void remove_networks(struct vdb *db, struct err *first)
 {
-    _cleanup_json_
-    json_t *networks = vdb_list(db, "network");
+    _cleanup_json_ json_t *networks = vdb_list(db, "network");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(networks, i, one)

@@ -40,8 +40,7 @@ static void link_name(const char *id, char ret[32])
 static int read_dev(const char *path, dev_t *ret)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     unsigned major = 0, minor = 0;
     if (access(path, R_OK) != 0 || fs_read(path, 64, &text, NULL, &err) != 0 ||
         sscanf(text, "%u:%u", &major, &minor) != 2)
@@ -102,26 +101,19 @@ static int show_volume(struct guest *g, const json_t *volume, struct err *err)
         return 0;
     snprintf(node, sizeof(node), "sd%c", (char)('a' + device));
     link_name(id, link);
-    _cleanup_free_
-    char *sys = str_fmt("/sys/block/loop%d", loop);
-    _cleanup_free_
-    char *whole = str_fmt("%s/dev", sys);
-    _cleanup_free_
-    char *prefix = str_fmt("loop%dp", loop);
+    _cleanup_free_ char *sys = str_fmt("/sys/block/loop%d", loop);
+    _cleanup_free_ char *whole = str_fmt("%s/dev", sys);
+    _cleanup_free_ char *prefix = str_fmt("loop%dp", loop);
     if (show(g, node, link, whole, err) != 0)
         return -1;
-    _cleanup_closedir_
-    DIR *dir = opendir(sys);
+    _cleanup_closedir_ DIR *dir = opendir(sys);
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (!str_starts(e->d_name, prefix))
             continue;
         const char *number = e->d_name + strlen(prefix);
-        _cleanup_free_
-        char *part = str_fmt("%s%s", node, number);
-        _cleanup_free_
-        char *part_link = str_fmt("%s-part%s", link, number);
-        _cleanup_free_
-        char *file = str_fmt("%s/%s/dev", sys, e->d_name);
+        _cleanup_free_ char *part = str_fmt("%s%s", node, number);
+        _cleanup_free_ char *part_link = str_fmt("%s-part%s", link, number);
+        _cleanup_free_ char *file = str_fmt("%s/%s/dev", sys, e->d_name);
         if (show(g, part, part_link, file, err) != 0)
             return -1;
     }
@@ -131,8 +123,7 @@ static int show_volume(struct guest *g, const json_t *volume, struct err *err)
 static void sweep(int fd, const char *prefix, const json_t *wanted)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_
-    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    _cleanup_closedir_ DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (str_starts(e->d_name, prefix) && !json_object_get(wanted, e->d_name))
             unlinkat(fd, e->d_name, 0);
@@ -150,22 +141,16 @@ static int sub_dir(int at, const char *name)
 
 int disk_sync_guest(struct vdb *db, const char *vm_id, pid_t init, struct err *err)
 {
-    _cleanup_free_
-    char *root = str_fmt("/proc/%d/root", (int)init);
-    _cleanup_close_
-    int top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_close_
-    int dev = top < 0 ? -1 : openat(top, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_close_
-    int disk = dev < 0 ? -1 : sub_dir(dev, "disk");
-    _cleanup_close_
-    int byid = disk < 0 ? -1 : sub_dir(disk, "by-id");
+    _cleanup_free_ char *root = str_fmt("/proc/%d/root", (int)init);
+    _cleanup_close_ int top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int dev =
+        top < 0 ? -1 : openat(top, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_close_ int disk = dev < 0 ? -1 : sub_dir(dev, "disk");
+    _cleanup_close_ int byid = disk < 0 ? -1 : sub_dir(disk, "by-id");
     if (byid < 0)
         return err_errno(err, errno, "open the guest's /dev");
-    _cleanup_json_
-    json_t *wanted = json_object();
-    _cleanup_json_
-    json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
+    _cleanup_json_ json_t *wanted = json_object();
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
     struct guest g = {dev, byid, wanted};
     size_t i = 0;
     json_t *volume = NULL;

@@ -31,8 +31,7 @@ static struct record record_read(const char *vm_id)
     char path[160];
     struct err err = {0};
     struct record r = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     guest_path(vm_id, "running", path, sizeof(path));
     if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) != 0 ||
         sscanf(text, "%d %llu %d %llu", &r.init, &r.init_start, &r.keeper, &r.keeper_start) != 4)

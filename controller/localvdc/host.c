@@ -22,17 +22,14 @@ static int remember(struct vdb *db, struct err *err)
 {
     char boot[40];
     vdc_boot_id(boot);
-    _cleanup_json_
-    json_t *known = vdb_get(db, "meta", "host");
+    _cleanup_json_ json_t *known = vdb_get(db, "meta", "host");
     if (str_eq(vdc_str(known, "boot"), boot))
         return 0;
-    _cleanup_free_
-    char *forward = NULL;
+    _cleanup_free_ char *forward = NULL;
     if (fs_read("/proc/sys/" FORWARD_KEY, 16, &forward, NULL, err) != 0)
         return -1;
-    _cleanup_json_
-    json_t *doc = json_pack("{s:s,s:s,s:b}", "boot", boot, "ip_forward", str_chomp(forward),
-                            "netns", fs_exists("/run/netns"));
+    _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:b}", "boot", boot, "ip_forward",
+                                           str_chomp(forward), "netns", fs_exists("/run/netns"));
     return vdb_put(db, "meta", "host", doc, err);
 }
 
@@ -69,8 +66,7 @@ int host_remove(struct vdb *db, struct err *err)
     first_of(tool_run("nft", (const char *const[]){"-f", "-", NULL},
                       "add table ip " VDC_NFT_TABLE "\ndelete table ip " VDC_NFT_TABLE "\n", &now),
              &now, err);
-    _cleanup_json_
-    json_t *known = db ? vdb_get(db, "meta", "host") : NULL;
+    _cleanup_json_ json_t *known = db ? vdb_get(db, "meta", "host") : NULL;
     if (known && str_eq(vdc_str(known, "boot"), boot)) {
         first_of(sysctl_set(FORWARD_KEY, vdc_str(known, "ip_forward"), &now), &now, err);
         /* `ip netns` turned its folder into a mount point; gone only when nobody else uses it. */

@@ -70,8 +70,7 @@ static void reap(struct jobs *j)
         if (s->pid == 0 || waitpid(s->pid, NULL, WNOHANG) != s->pid)
             continue;
         s->pid = 0;
-        _cleanup_json_
-        json_t *job = vdb_get(j->db, "job", s->id);
+        _cleanup_json_ json_t *job = vdb_get(j->db, "job", s->id);
         bool open = job && json_object_get(job, "_open");
         if (open && s->tries < JOB_TRIES)
             continue; /* killed on its way: once more */
@@ -105,8 +104,7 @@ void jobs_tick(struct jobs *j)
     size_t running = 0, i = 0;
     for (size_t k = 0; k < j->n; k++)
         running += j->slots[k].pid != 0;
-    _cleanup_json_
-    json_t *open = vdb_find(j->db, "job", "_open", "yes");
+    _cleanup_json_ json_t *open = vdb_find(j->db, "job", "_open", "yes");
     json_t *job = NULL;
     json_array_foreach(open, i, job)
     {
@@ -142,14 +140,11 @@ int job_run(const char *id, struct err *err)
     if (vdc_open(false, &db, err) != 0)
         return -1;
     /* A job's process that outlived an earlier daemon holds the lock until it is done. */
-    _cleanup_free_
-    char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
-    _cleanup_close_
-    int held = fs_lock(lock, true, err);
+    _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
+    _cleanup_close_ int held = fs_lock(lock, true, err);
     if (held < 0)
         return -1;
-    _cleanup_json_
-    json_t *row = vdb_get(db, "job", id);
+    _cleanup_json_ json_t *row = vdb_get(db, "job", id);
     if (!row)
         return err_set(err, ERR_FAILED, "no job %s", id);
     if (!json_object_get(row, "_open"))

@@ -23,8 +23,7 @@
 
 int disk_make(const char *path, uint64_t bytes, struct err *err)
 {
-    _cleanup_close_
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0)
         return err_errno(err, errno, "make disk %s", path);
@@ -37,15 +36,12 @@ int disk_make(const char *path, uint64_t bytes, struct err *err)
 
 int disk_loop_of(const char *path)
 {
-    _cleanup_closedir_
-    DIR *dir = opendir("/sys/block");
+    _cleanup_closedir_ DIR *dir = opendir("/sys/block");
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (!str_starts(e->d_name, "loop"))
             continue;
-        _cleanup_free_
-        char *file = str_fmt("/sys/block/%s/loop/backing_file", e->d_name);
-        _cleanup_free_
-        char *backing = NULL;
+        _cleanup_free_ char *file = str_fmt("/sys/block/%s/loop/backing_file", e->d_name);
+        _cleanup_free_ char *backing = NULL;
         struct err err = {0};
         if (access(file, R_OK) == 0 && fs_read(file, 4096, &backing, NULL, &err) == 0 &&
             str_eq(str_chomp(backing), path))
@@ -67,14 +63,11 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
 {
     int number = disk_loop_of(path);
     if (number >= 0) {
-        _cleanup_close_
-        int there = open_loop(number, ret_dev);
+        _cleanup_close_ int there = open_loop(number, ret_dev);
         return there < 0 ? err_errno(err, errno, "open %s", ret_dev) : 0;
     }
-    _cleanup_close_
-    int file = open(path, O_RDWR | O_CLOEXEC);
-    _cleanup_close_
-    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    _cleanup_close_ int file = open(path, O_RDWR | O_CLOEXEC);
+    _cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     if (file < 0 || control < 0)
         return err_errno(err, errno, "attach %s", path);
     struct loop_config config = {.fd = (uint32_t)file, .info = {.lo_flags = LO_FLAGS_PARTSCAN}};
@@ -82,8 +75,7 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
         number = ioctl(control, LOOP_CTL_GET_FREE);
         if (number < 0)
             return err_errno(err, errno, "attach %s: no free loop device", path);
-        _cleanup_close_
-        int loop = open_loop(number, ret_dev);
+        _cleanup_close_ int loop = open_loop(number, ret_dev);
         if (loop < 0)
             return err_errno(err, errno, "open %s", ret_dev);
         if (ioctl(loop, LOOP_CONFIGURE, &config) == 0)
@@ -100,8 +92,7 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
 static int check_unused(const char *path, const char *dev, struct err *err)
 {
     for (int i = 0; i < 20; i++) {
-        _cleanup_close_
-        int alone = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
+        _cleanup_close_ int alone = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
         if (alone >= 0)
             return 0;
         if (errno != EBUSY)
@@ -114,8 +105,7 @@ static int check_unused(const char *path, const char *dev, struct err *err)
 
 static int clear(const char *path, int number, char dev[32], struct err *err)
 {
-    _cleanup_close_
-    int loop = open_loop(number, dev);
+    _cleanup_close_ int loop = open_loop(number, dev);
     if (loop < 0)
         return err_errno(err, errno, "open %s", dev);
     if (check_unused(path, dev, err) != 0)

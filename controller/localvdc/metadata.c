@@ -23,8 +23,7 @@ struct service {
 /* The guest that has this address in the network; a new reference. */
 static json_t *guest_at(const struct service *s, const char *address)
 {
-    _cleanup_json_
-    json_t *vms = vdb_list(s->db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(s->db, "vm");
     size_t i = 0, k = 0;
     json_t *vm = NULL, *nic = NULL;
     json_array_foreach(vms, i, vm)
@@ -42,11 +41,9 @@ static json_t *guest_at(const struct service *s, const char *address)
 /* The keys that CloudStack's router serves, with their values. */
 static json_t *values_of(const struct service *s, const json_t *vm, const char *address)
 {
-    _cleanup_json_
-    json_t *network = vdb_get(s->db, "network", s->network_id);
+    _cleanup_json_ json_t *network = vdb_get(s->db, "network", s->network_id);
     const char *id = vdc_str(vm, "id"), *public_ip = vdc_str(network, "_ip");
-    _cleanup_free_
-    char *cloud = str_fmt("CloudStack-{%s}", vdc_str(vm, "zoneid"));
+    _cleanup_free_ char *cloud = str_fmt("CloudStack-{%s}", vdc_str(vm, "zoneid"));
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "service-offering",
                      vdc_str(vm, "serviceofferingname"), "availability-zone",
                      vdc_str(vm, "zonename"), "local-hostname", vdc_str(vm, "name"), "local-ipv4",
@@ -63,8 +60,7 @@ static void reply_text(struct httpd_response *ret, const char *text)
 static void serve_metadata(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
 {
     const struct service *s = ctx;
-    _cleanup_json_
-    json_t *vm = guest_at(s, rq->client);
+    _cleanup_json_ json_t *vm = guest_at(s, rq->client);
     if (!vm || !str_starts(rq->path, "/latest/"))
         return;
     const char *what = rq->path + strlen("/latest/");
@@ -80,8 +76,7 @@ static void serve_metadata(void *ctx, const struct httpd_request *rq, struct htt
         }
         return;
     }
-    _cleanup_json_
-    json_t *values = values_of(s, vm, rq->client);
+    _cleanup_json_ json_t *values = values_of(s, vm, rq->client);
     if (str_eq(what, "meta-data/") || str_eq(what, "meta-data")) {
         _cleanup_(strbuf_free) struct strbuf list = {0};
         const char *key = NULL;
@@ -119,8 +114,7 @@ int metadata_run(const char *network_id, struct err *err)
     _cleanup_(vdb_close) struct vdb *db = NULL;
     if (vdc_open(false, &db, err) != 0)
         return -1;
-    _cleanup_json_
-    json_t *network = vdb_get(db, "network", network_id);
+    _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
     if (!network)
         return err_set(err, ERR_FAILED, "metadata: no network %s", network_id);
     struct service s = {db, network_id};
@@ -129,8 +123,7 @@ int metadata_run(const char *network_id, struct err *err)
     if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) != 0 ||
         httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) != 0)
         return err_wrap(err, "metadata of network %s", vdc_str(network, "name"));
-    _cleanup_free_
-    char *pidfile = str_fmt(VDC_DIR "/net/%s/metadata.pid", network_id);
+    _cleanup_free_ char *pidfile = str_fmt(VDC_DIR "/net/%s/metadata.pid", network_id);
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) != 0)

@@ -53,10 +53,8 @@ int netns_enter(const char *name, int *ret_back, struct err *err)
 {
     char path[64];
     ns_path(name, path, sizeof(path));
-    _cleanup_close_
-    int back = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    _cleanup_close_
-    int to = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int back = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int to = open(path, O_RDONLY | O_CLOEXEC);
     if (back < 0 || to < 0 || setns(to, CLONE_NEWNET) != 0)
         return err_errno(err, errno, "enter namespace %s", name);
     *ret_back = back;
@@ -109,8 +107,7 @@ int sysctl_set(const char *key, const char *value, struct err *err)
 {
     char path[128];
     snprintf(path, sizeof(path), "/proc/sys/%s", key);
-    _cleanup_close_
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, value, strlen(value)) < 0)
         return err_errno(err, errno, "write %s to %s", value, path);
     return 0;

@@ -33,8 +33,7 @@ static bool is_host(const char *s)
 
 static int read_conf(struct outside *o, struct err *err)
 {
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     if (!fs_exists(VDC_CONF))
         return 0;
     if (fs_read(VDC_CONF, 65536, &text, NULL, err) != 0)
@@ -64,8 +63,7 @@ static int read_conf(struct outside *o, struct err *err)
 static void read_servers(const char *path, json_t *out)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     if (fs_read(path, 65536, &text, NULL, &err) != 0)
         return;
     char *save = NULL;
@@ -89,8 +87,7 @@ int outside_read(struct vdb *db, struct outside *ret, struct err *err)
         outside_free(&o);
         return -1;
     }
-    _cleanup_json_
-    json_t *sources = sources_read();
+    _cleanup_json_ json_t *sources = sources_read();
     json_array_foreach(sources, i, one)
     {
         if (sources_uri_host(vdc_str(one, "uri"), host, sizeof(host)) && is_host(host))
@@ -99,8 +96,7 @@ int outside_read(struct vdb *db, struct outside *ret, struct err *err)
     sources_proxy(proxy, sizeof(proxy));
     if (sources_uri_host(proxy, host, sizeof(host)) && is_host(host))
         add_unique(o.hosts, host);
-    _cleanup_json_
-    json_t *config = vdb_get(db, "meta", "config");
+    _cleanup_json_ json_t *config = vdb_get(db, "meta", "config");
     json_array_foreach(json_object_get(config, "allow"), i, one)
     {
         if (is_host(json_string_value(one)))

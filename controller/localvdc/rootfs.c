@@ -26,8 +26,7 @@ void guest_path(const char *vm_id, const char *file, char *ret, size_t cap)
 static bool is_mount_point(const char *path)
 {
     struct stat at, above;
-    _cleanup_free_
-    char *parent = str_fmt("%s/..", path);
+    _cleanup_free_ char *parent = str_fmt("%s/..", path);
     return lstat(path, &at) == 0 && stat(parent, &above) == 0 && at.st_dev != above.st_dev;
 }
 
@@ -36,8 +35,7 @@ static int ensure_image(const char *image, uint64_t bytes, struct err *err)
 {
     if (fs_exists(image))
         return 0;
-    _cleanup_free_
-    char *tmp = str_fmt("%s.tmp", image);
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp", image);
     unlink(tmp);
     if (disk_make(tmp, bytes, err) != 0 || TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-E",
                                                 "lazy_itable_init=1", "-L", "root", tmp) != 0)
@@ -75,8 +73,8 @@ int rootfs_mount(const json_t *vm, struct err *err)
         return err_wrap(err, "root disk of %s", vdc_str(vm, "name"));
     if (is_mount_point(root))
         return 0;
-    _cleanup_free_
-    char *options = str_fmt("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
+    _cleanup_free_ char *options =
+        str_fmt("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
     if (mount("mvdc", root, "overlay", 0, options) != 0)
         return err_errno(err, errno, "root disk of %s: mount the overlay", vdc_str(vm, "name"));
     return 0;

@@ -79,8 +79,7 @@ static int ensure_links(const struct router *r, struct err *err)
 static int put_file(const struct router *r, const char *name, const struct strbuf *text,
                     bool *ret_changed, struct err *err)
 {
-    _cleanup_free_
-    char *path = str_fmt("%s/%s", r->dir, name), *old = NULL;
+    _cleanup_free_ char *path = str_fmt("%s/%s", r->dir, name), *old = NULL;
     struct err ignored = {0};
     if (fs_read(path, 1024 * 1024, &old, NULL, &ignored) == 0 && strcmp(old, strbuf_str(text)) == 0)
         return 0;
@@ -94,8 +93,7 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
                           struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf conf = {0}, hosts = {0}, names = {0};
-    _cleanup_json_
-    json_t *vms = vdb_list(db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     bool changed = false;
     rules_dnsmasq(r->network, r->private ? NULL : o, r->iface, r->dir, &conf);
     rules_dhcp_hosts(r->id, vms, &hosts, &names);
@@ -106,10 +104,8 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
     if (!changed && tool_pid(r->pidfile, r->conf))
         return 0;
     tool_stop(r->pidfile, r->conf);
-    _cleanup_free_
-    char *leases = str_fmt("%s/leases", r->dir);
-    _cleanup_free_
-    char *arg = str_fmt("--conf-file=%s", r->conf);
+    _cleanup_free_ char *leases = str_fmt("%s/leases", r->dir);
+    _cleanup_free_ char *arg = str_fmt("--conf-file=%s", r->conf);
     unlink(leases);
     return TOOL("dnsmasq", err, arg);
 }
@@ -117,12 +113,9 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
 static int ensure_filter(struct vdb *db, const struct router *r, const struct outside *o,
                          struct err *err)
 {
-    _cleanup_json_
-    json_t *egress = vdb_find(db, "egress", "networkid", r->id);
-    _cleanup_json_
-    json_t *forwards = vdb_find(db, "forward", "networkid", r->id);
-    _cleanup_json_
-    json_t *firewall = vdb_find(db, "firewall", "networkid", r->id);
+    _cleanup_json_ json_t *egress = vdb_find(db, "egress", "networkid", r->id);
+    _cleanup_json_ json_t *forwards = vdb_find(db, "forward", "networkid", r->id);
+    _cleanup_json_ json_t *firewall = vdb_find(db, "firewall", "networkid", r->id);
     _cleanup_(strbuf_free) struct strbuf nft = {0};
     rules_nft(r->network, egress, forwards, firewall, &nft);
     size_t i = 0;
@@ -140,8 +133,7 @@ static int ensure_metadata(const struct router *r, struct err *err)
 {
     if (r->private || tool_pid(r->metadata_pid, r->id))
         return 0;
-    _cleanup_free_
-    char *log = str_fmt("%s/metadata.log", r->dir);
+    _cleanup_free_ char *log = str_fmt("%s/metadata.log", r->dir);
     return spawn_daemon((const char *const[]){"metadata", r->id, NULL}, log, err);
 }
 
@@ -159,12 +151,9 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
 
 int router_ensure(struct vdb *db, const char *network_id, struct err *err)
 {
-    _cleanup_free_
-    char *lock = str_fmt(VDC_DIR "/lock/net-%s", network_id);
-    _cleanup_close_
-    int held = fs_lock(lock, true, err);
-    _cleanup_json_
-    json_t *network = held >= 0 ? vdb_get(db, "network", network_id) : NULL;
+    _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/net-%s", network_id);
+    _cleanup_close_ int held = fs_lock(lock, true, err);
+    _cleanup_json_ json_t *network = held >= 0 ? vdb_get(db, "network", network_id) : NULL;
     if (held < 0)
         return -1;
     if (!network)

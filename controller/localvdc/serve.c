@@ -42,14 +42,12 @@ struct daemon {
 static int ensure_keys(struct vdb *db, struct err *err)
 {
     char api[KEY_CHARS + 1], secret[KEY_CHARS + 1];
-    _cleanup_json_
-    json_t *known = vdb_get(db, "meta", "keys");
+    _cleanup_json_ json_t *known = vdb_get(db, "meta", "keys");
     if (known)
         return 0;
     keys_token(api, KEY_CHARS);
     keys_token(secret, KEY_CHARS);
-    _cleanup_json_
-    json_t *keys = json_pack("{s:s,s:s}", "api_key", api, "secret_key", secret);
+    _cleanup_json_ json_t *keys = json_pack("{s:s,s:s}", "api_key", api, "secret_key", secret);
     keys_wipe(secret, sizeof(secret));
     return vdb_put(db, "meta", "keys", keys, err);
 }
@@ -61,8 +59,7 @@ static void want_job(struct vdb *db, const char *cmd, const char *key, const cha
     char uuid[37] = "";
     size_t i = 0;
     json_t *job = NULL;
-    _cleanup_json_
-    json_t *open = vdb_find(db, "job", "_open", "yes");
+    _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
     json_array_foreach(open, i, job)
     {
         if (str_eq(vdc_str(job, "cmd"), cmd) &&
@@ -75,8 +72,7 @@ static void want_job(struct vdb *db, const char *cmd, const char *key, const cha
 
 static void watch_routers(struct daemon *d)
 {
-    _cleanup_json_
-    json_t *networks = vdb_list(d->db, "network");
+    _cleanup_json_ json_t *networks = vdb_list(d->db, "network");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(networks, i, one)
@@ -88,8 +84,7 @@ static void watch_routers(struct daemon *d)
 
 static void sync_guests(struct daemon *d)
 {
-    _cleanup_json_
-    json_t *vms = vdb_list(d->db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
     json_t *vm = NULL;
     json_array_foreach(vms, i, vm)
@@ -107,8 +102,7 @@ static void resume_guests(struct daemon *d)
 {
     char boot[40];
     vdc_boot_id(boot);
-    _cleanup_json_
-    json_t *vms = vdb_list(d->db, "vm");
+    _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
     json_t *vm = NULL;
     json_array_foreach(vms, i, vm)
@@ -212,8 +206,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
     if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
         return -1;
-    _cleanup_close_
-    int lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
+    _cleanup_close_ int lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
     if (lock < 0)
         return err->code == ERR_LOCKED ? err_set(err, ERR_LOCKED, "the local cloud runs already")
                                        : -1;

@@ -34,8 +34,7 @@ bool sources_uri_host(const char *uri, char *ret, size_t cap)
 
 static bool is_debian(const char *uri)
 {
-    _cleanup_free_
-    char *u = xstrdup(uri);
+    _cleanup_free_ char *u = xstrdup(uri);
     size_t n = strlen(u);
     while (n > 0 && u[n - 1] == '/')
         u[--n] = '\0';
@@ -64,14 +63,10 @@ static char *field(const char *stanza, size_t len, const char *name)
 
 static void parse_stanza(const char *stanza, size_t len, json_t *out)
 {
-    _cleanup_free_
-    char *types = field(stanza, len, "Types"), *uris = field(stanza, len, "URIs");
-    _cleanup_free_
-    char *suites = field(stanza, len, "Suites");
-    _cleanup_free_
-    char *components = field(stanza, len, "Components");
-    _cleanup_free_
-    char *enabled = field(stanza, len, "Enabled");
+    _cleanup_free_ char *types = field(stanza, len, "Types"), *uris = field(stanza, len, "URIs");
+    _cleanup_free_ char *suites = field(stanza, len, "Suites");
+    _cleanup_free_ char *components = field(stanza, len, "Components");
+    _cleanup_free_ char *enabled = field(stanza, len, "Enabled");
     if (!types || !uris || !suites || !components || (enabled && strcasestr(enabled, "no")))
         return;
     if (!strstr(types, "deb"))
@@ -79,8 +74,7 @@ static void parse_stanza(const char *stanza, size_t len, json_t *out)
     const char *c = components + strspn(components, " \t");
     char *save_uri = NULL, *save_suite = NULL;
     for (char *u = strtok_r(uris, " \t", &save_uri); u; u = strtok_r(NULL, " \t", &save_uri)) {
-        _cleanup_free_
-        char *copy = xstrdup(suites);
+        _cleanup_free_ char *copy = xstrdup(suites);
         for (char *s = strtok_r(copy, " \t", &save_suite); s;
              s = strtok_r(NULL, " \t", &save_suite))
             add(out, u, s, c);
@@ -116,8 +110,7 @@ void sources_parse(const char *text, bool deb822, json_t *out)
             continue;
         }
         size_t n = strcspn(p, "\n");
-        _cleanup_free_
-        char *line = strndup(p, n);
+        _cleanup_free_ char *line = strndup(p, n);
         *strchrnul(line, '#') = '\0';
         parse_line(line, out);
         p += n;
@@ -132,8 +125,7 @@ static void read_glob(const char *pattern, bool deb822, json_t *out)
     if (glob(pattern, 0, NULL, &g) == 0) {
         for (size_t i = 0; i < g.gl_pathc; i++) {
             struct err err = {0};
-            _cleanup_free_
-            char *text = NULL;
+            _cleanup_free_ char *text = NULL;
             if (fs_read(g.gl_pathv[i], FILE_MAX, &text, NULL, &err) == 0)
                 sources_parse(text, deb822, out);
         }

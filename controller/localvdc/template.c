@@ -76,8 +76,7 @@ static const char *const masked[] = {
 
 static void sources_text(struct strbuf *out)
 {
-    _cleanup_json_
-    json_t *sources = sources_read();
+    _cleanup_json_ json_t *sources = sources_read();
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(sources, i, one)
@@ -111,8 +110,7 @@ bool template_ready(void)
 void template_progress(char *ret, size_t cap)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     *ret = '\0';
     if (fs_read(VDC_TEMPLATE_LOG, 16 * 1024 * 1024, &text, NULL, &err) != 0)
         return;
@@ -137,8 +135,7 @@ static void say(void *ctx, const char *line)
 
 static int put(const char *root, const char *path, const char *text, struct err *err)
 {
-    _cleanup_free_
-    char *whole = str_fmt("%s/%s", root, path);
+    _cleanup_free_ char *whole = str_fmt("%s/%s", root, path);
     unlink(whole);
     return fs_write_atomic(whole, text, strlen(text), 0644, err);
 }
@@ -151,8 +148,7 @@ static int dress(const char *root, const struct strbuf *sources, struct err *err
             return -1;
     }
     for (size_t i = 0; i < ARRAY_LEN(masked); i++) {
-        _cleanup_free_
-        char *unit = str_fmt("%s/etc/systemd/system/%s", root, masked[i]);
+        _cleanup_free_ char *unit = str_fmt("%s/etc/systemd/system/%s", root, masked[i]);
         unlink(unit);
         if (symlink("/dev/null", unit) != 0)
             return err_errno(err, errno, "mask %s", unit);
@@ -160,32 +156,27 @@ static int dress(const char *root, const struct strbuf *sources, struct err *err
     static const char *const gone[] = {"etc/apt/sources.list.d", "var/lib/apt/lists",
                                        "var/cache/apt/archives", "var/lib/dbus/machine-id"};
     for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
-        _cleanup_free_
-        char *path = str_fmt("%s/%s", root, gone[i]);
+        _cleanup_free_ char *path = str_fmt("%s/%s", root, gone[i]);
         if (fs_remove_tree(path, err) != 0)
             return -1;
     }
     static const char *const made[] = {"etc/apt/sources.list.d", "var/lib/apt/lists/partial",
                                        "var/cache/apt/archives/partial"};
     for (size_t i = 0; i < ARRAY_LEN(made); i++) {
-        _cleanup_free_
-        char *path = str_fmt("%s/%s", root, made[i]);
+        _cleanup_free_ char *path = str_fmt("%s/%s", root, made[i]);
         if (fs_mkdirs(path, 0755, err) != 0)
             return -1;
     }
     static const char *const types[] = {"rsa", "ecdsa", "ed25519"};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        _cleanup_free_
-        char *key = str_fmt("%s/etc/ssh/ssh_host_%s_key", root, types[i]);
-        _cleanup_free_
-        char *pub = str_fmt("%s.pub", key);
+        _cleanup_free_ char *key = str_fmt("%s/etc/ssh/ssh_host_%s_key", root, types[i]);
+        _cleanup_free_ char *pub = str_fmt("%s.pub", key);
         unlink(key);
         unlink(pub);
     }
     sources_proxy(proxy, sizeof(proxy));
     if (*proxy) {
-        _cleanup_free_
-        char *conf = str_fmt("Acquire::http::Proxy \"%s\";\n", proxy);
+        _cleanup_free_ char *conf = str_fmt("Acquire::http::Proxy \"%s\";\n", proxy);
         if (put(root, "etc/apt/apt.conf.d/91mvdc-proxy", conf, err) != 0)
             return -1;
     }
@@ -216,8 +207,7 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
         tool_find("mmdebstrap", tool, sizeof(tool), err) != 0 ||
         fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)
         return -1;
-    _cleanup_free_
-    char *include = str_fmt("--include=%s", packages);
+    _cleanup_free_ char *include = str_fmt("--include=%s", packages);
     struct proc_opts opts = {
         .env = tool_env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
     say(b, "building " TEMPLATE_NAME " from this machine's package sources (about a minute)");
@@ -237,16 +227,14 @@ int template_ensure(struct err *err)
         return 0;
     if (fs_mkdirs(VDC_CACHE, 0755, err) != 0)
         return -1;
-    _cleanup_close_
-    int lock = fs_lock(VDC_CACHE "/lock", true, err);
+    _cleanup_close_ int lock = fs_lock(VDC_CACHE "/lock", true, err);
     if (lock < 0)
         return -1;
     if (fs_exists(dir))
         return 0; /* somebody else built it meanwhile */
-    _cleanup_free_
-    char *tmp = str_fmt("%s.tmp", dir);
-    _cleanup_close_
-    int log = open(VDC_TEMPLATE_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp", dir);
+    _cleanup_close_ int log =
+        open(VDC_TEMPLATE_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (log < 0)
         return err_errno(err, errno, "write " VDC_TEMPLATE_LOG);
     struct build b = {log, clock_mono_ms()};

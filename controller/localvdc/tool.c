@@ -77,15 +77,13 @@ int tool_run(const char *name, const char *const args[], const char *input, stru
 pid_t tool_pid(const char *pidfile, const char *mark)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *text = NULL, *cmdline = NULL;
+    _cleanup_free_ char *text = NULL, *cmdline = NULL;
     uint64_t pid = 0;
     size_t len = 0;
     if (fs_read(pidfile, 32, &text, NULL, &err) != 0 ||
         str_to_u64(str_chomp(text), INT32_MAX, &pid) != 0 || pid < 2)
         return 0;
-    _cleanup_free_
-    char *path = str_fmt("/proc/%d/cmdline", (int)pid);
+    _cleanup_free_ char *path = str_fmt("/proc/%d/cmdline", (int)pid);
     if (fs_read(path, 65536, &cmdline, &len, &err) != 0 || len == 0)
         return 0;
     return memmem(cmdline, len, mark, strlen(mark)) ? (pid_t)pid : 0;
@@ -108,8 +106,7 @@ void tool_stop(const char *pidfile, const char *mark)
 unsigned long long tool_starttime(pid_t pid)
 {
     struct err err = {0};
-    _cleanup_free_
-    char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
+    _cleanup_free_ char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
     if (fs_read(path, 4096, &text, NULL, &err) != 0)
         return 0;
     /* Field 22; the name in field 2 may hold anything, so counting starts after its ')'. */

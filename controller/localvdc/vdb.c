@@ -106,8 +106,7 @@ void vdb_rollback(struct vdb *db)
 
 int vdb_put(struct vdb *db, const char *kind, const char *id, const json_t *doc, struct err *err)
 {
-    _cleanup_free_
-    char *text = json_dumps(doc, JSON_COMPACT);
+    _cleanup_free_ char *text = json_dumps(doc, JSON_COMPACT);
     _cleanup_stmt_ sqlite3_stmt *st =
         PREPARE(db,
                 "INSERT INTO object(kind, id, doc) VALUES(?1, ?2, ?3)"
@@ -119,8 +118,7 @@ int vdb_put(struct vdb *db, const char *kind, const char *id, const json_t *doc,
 static int patch_within(struct vdb *db, const char *kind, const char *id, json_t *members,
                         struct err *err)
 {
-    _cleanup_json_
-    json_t *doc = vdb_get(db, kind, id);
+    _cleanup_json_ json_t *doc = vdb_get(db, kind, id);
     if (!doc)
         return err_set(err, ERR_FAILED, "state: no %s %s", kind, id);
     const char *key = NULL;
@@ -137,8 +135,7 @@ static int patch_within(struct vdb *db, const char *kind, const char *id, json_t
 
 int vdb_patch(struct vdb *db, const char *kind, const char *id, json_t *members, struct err *err)
 {
-    _cleanup_json_
-    json_t *m = members;
+    _cleanup_json_ json_t *m = members;
     if (db->in_transaction)
         return patch_within(db, kind, id, m, err);
     if (vdb_begin(db, err) != 0)
@@ -192,8 +189,7 @@ json_t *vdb_list(struct vdb *db, const char *kind)
 
 json_t *vdb_find(struct vdb *db, const char *kind, const char *key, const char *value)
 {
-    _cleanup_free_
-    char *path = str_fmt("$.%s", key);
+    _cleanup_free_ char *path = str_fmt("$.%s", key);
     _cleanup_stmt_ sqlite3_stmt *st = PREPARE(
         db, "SELECT doc FROM object WHERE kind = ?1 AND json_extract(doc, ?2) = ?3 ORDER BY seq",
         kind, path, value);

@@ -47,8 +47,7 @@ void vdc_now(char ret[32])
 void vdc_boot_id(char ret[40])
 {
     struct err err = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     if (fs_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL, &err) != 0)
         text = xstrdup("unknown");
     str_copy(ret, 40, str_chomp(text));

@@ -54,6 +54,9 @@ clang-format --dry-run -Werror $(sources) || complain "clang-format: type: clang
 # shellcheck disable=SC2046
 shellcheck -x -P SCRIPTDIR $(git ls-files | grep -E '\.sh$|^dev$|^\.ci/run$|^docs/completion/.*bash$') || complain "shellcheck"
 
+git ls-files -z -- 'common/*.c' 'agent/*.c' 'controller/*.c' |
+  xargs -0 -P "$(nproc)" -n 6 clang-tidy --quiet -p build/dev 2>/dev/null || complain "clang-tidy"
+
 # 5. Every verb explains itself.
 for verb in $(build/dev/bin/muster help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
   build/dev/bin/muster "$verb" --help >/dev/null || [ "$verb" = vdc ] || complain "muster $verb --help fails"

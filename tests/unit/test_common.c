@@ -63,8 +63,7 @@ static void test_json_bounds(void **state)
 static void test_event_round_trip(void **state)
 {
     struct event ev = {.ts = 12, .seq = 3, .ms = 40}, back;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct err err;
 
     (void)state;
@@ -79,10 +78,8 @@ static void test_event_round_trip(void **state)
 
 static void test_proto(void **state)
 {
-    _cleanup_free_
-    char *text = proto_text(PROTO_ACK, json_pack("{s:i}", "seq", 5));
-    _cleanup_json_
-    json_t *j = NULL;
+    _cleanup_free_ char *text = proto_text(PROTO_ACK, json_pack("{s:i}", "seq", 5));
+    _cleanup_json_ json_t *j = NULL;
     enum proto_type t;
     struct err err;
 
@@ -161,8 +158,7 @@ static void test_proc(void **state)
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct err err;
     int a, b;
 

@@ -25,10 +25,8 @@
 
 static void golden(const char *name, const char *got)
 {
-    _cleanup_free_
-    char *path = str_fmt("%s/golden/%s", TEST_DIR, name);
-    _cleanup_free_
-    char *expected = NULL;
+    _cleanup_free_ char *path = str_fmt("%s/golden/%s", TEST_DIR, name);
+    _cleanup_free_ char *expected = NULL;
     struct err err;
 
     if (getenv("MUSTER_GOLDEN"))
@@ -40,8 +38,7 @@ static void golden(const char *name, const char *got)
 static void load(struct spec *s)
 {
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct yaml_doc doc;
     struct err err;
     size_t len;
@@ -75,16 +72,11 @@ static void test_items(void **state)
 static void test_plan(void **state)
 {
     _cleanup_(spec_free) struct spec s = {0};
-    _cleanup_json_
-    json_t *plan = NULL;
-    _cleanup_json_
-    json_t *again = NULL;
-    _cleanup_json_
-    json_t *names = NULL;
-    _cleanup_free_
-    char *text = NULL;
-    _cleanup_free_
-    char *roster = NULL;
+    _cleanup_json_ json_t *plan = NULL;
+    _cleanup_json_ json_t *again = NULL;
+    _cleanup_json_ json_t *names = NULL;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *roster = NULL;
     const struct node_facts facts[] = {
         {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555",
          "http://198.51.100.10"},
@@ -156,8 +148,7 @@ static void test_answers(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        _cleanup_json_
-        json_t *j = NULL;
+        _cleanup_json_ json_t *j = NULL;
         struct err err = {0};
         int rc = cloud_parse_answer("call", cases[i].status, cases[i].body, strlen(cases[i].body),
                                     &j, &err);
@@ -183,8 +174,8 @@ static void test_picture(void **state)
 {
     _cleanup_(spec_free) struct spec s = {0};
     _cleanup_(strbuf_free) struct strbuf out = {0};
-    _cleanup_json_
-    json_t *synced = json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
+    _cleanup_json_ json_t *synced =
+        json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
     struct view v;
     static const unsigned widths[] = {80, 120};
 

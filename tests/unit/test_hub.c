@@ -145,10 +145,8 @@ static void test_enrol_and_hello(void **state)
 {
     struct world *w = *state;
     struct curve_pair own, other;
-    _cleanup_free_
-    char *text = NULL;
-    _cleanup_free_
-    char *other_text = NULL;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *other_text = NULL;
     struct zsock *s;
     char *answer;
 
@@ -197,8 +195,7 @@ static void test_strangers(void **state)
 {
     struct world *w = *state;
     struct curve_pair stranger;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct store_node n;
     struct err err;
     struct zsock *s;
@@ -225,8 +222,7 @@ static void test_rubbish(void **state)
 {
     struct world *w = *state;
     struct curve_pair own;
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct zsock *s = client(w, &w->once, PORT);
     char *answer;
 

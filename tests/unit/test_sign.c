@@ -50,8 +50,7 @@ static void params_carry_the_signature(void **state)
 {
     (void)state;
     struct pair v[] = {{"command", "listZones"}, {"apiKey", "a b"}};
-    _cleanup_free_
-    char *q = sign_params(v, 2, "secret");
+    _cleanup_free_ char *q = sign_params(v, 2, "secret");
     _cleanup_(pairs_free) struct pairs p = {0};
     struct err err = {0};
     assert_int_equal(pairs_parse(&p, q, strlen(q), 8, &err), 0);
@@ -84,18 +83,15 @@ static void base64_there_and_back(void **state)
         const char *raw, *text;
     } rows[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"fooba", "Zm9vYmE="}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        _cleanup_free_
-        char *text = base64_text(rows[i].raw, strlen(rows[i].raw));
+        _cleanup_free_ char *text = base64_text(rows[i].raw, strlen(rows[i].raw));
         assert_string_equal(text, rows[i].text);
         struct err err = {0};
         size_t len = 0;
-        _cleanup_free_
-        char *raw = NULL;
+        _cleanup_free_ char *raw = NULL;
         assert_int_equal(base64_decode(text, &raw, &len, &err), 0);
         assert_string_equal(raw, rows[i].raw);
         *strchrnul(text, '=') = '\0'; /* padding may be missing */
-        _cleanup_free_
-        char *again = NULL;
+        _cleanup_free_ char *again = NULL;
         assert_int_equal(base64_decode(text, &again, &len, &err), 0);
         assert_string_equal(again, rows[i].raw);
         assert_int_equal(len, strlen(rows[i].raw));

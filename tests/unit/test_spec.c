@@ -20,8 +20,7 @@
 static char *problems_of(const char *path, const char *name)
 {
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
-    _cleanup_free_
-    char *text = NULL;
+    _cleanup_free_ char *text = NULL;
     struct yaml_doc doc = {0};
     struct spec spec = {0};
     struct err err = {0};
@@ -43,8 +42,7 @@ static void test_examples(void **state)
     (void)state;
     assert_int_equal(glob(TEST_DIR "/../docs/examples/*.yaml", 0, NULL, &g), 0);
     for (size_t i = 0; i < g.gl_pathc; i++) {
-        _cleanup_free_
-        char *text = problems_of(g.gl_pathv[i], "file");
+        _cleanup_free_ char *text = problems_of(g.gl_pathv[i], "file");
 
         assert_string_equal(text, "");
     }
@@ -60,12 +58,10 @@ static void test_bad_files(void **state)
     assert_true(g.gl_pathc >= 10);
     for (size_t i = 0; i < g.gl_pathc; i++) {
         const char *path = g.gl_pathv[i];
-        _cleanup_free_
-        char *expected_path = str_fmt("%.*s.expected", (int)(strlen(path) - strlen(".yaml")), path);
-        _cleanup_free_
-        char *expected = NULL;
-        _cleanup_free_
-        char *got = problems_of(path, strrchr(path, '/') + 1);
+        _cleanup_free_ char *expected_path =
+            str_fmt("%.*s.expected", (int)(strlen(path) - strlen(".yaml")), path);
+        _cleanup_free_ char *expected = NULL;
+        _cleanup_free_ char *got = problems_of(path, strrchr(path, '/') + 1);
         struct err err;
 
         assert_int_equal(fs_read(expected_path, 65536, &expected, NULL, &err), 0);

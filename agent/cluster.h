@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database coordinator: agents agree among themselves which node starts first. Pure: the
+ * clock comes in events, the disk and the network are actions. docs/galera.md has the protocol
+ * and its invariants (I1..I17); names here follow it.
+ *
+ * One decision per epoch: slot e+1 is decided by a two-phase agreement in which EVERY member of
+ * the configuration promises (gate closed, position frozen) and accepts. Times: milliseconds. */
+#ifndef MUSTER_AGENT_CLUSTER_H
+#define MUSTER_AGENT_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLUSTER_MAX 16  /* members */
+#define CLUSTER_CHAIN 8 /* epochs that are remembered with their base */
+#define CLUSTER_WHY_MAX 256
+
+enum cluster_state {
+    CLUSTER_UNCONF,         /* S0: no roster or no galera step yet */
+    CLUSTER_PREP,           /* S1: the steps before the database still run */
+    CLUSTER_STOPPED,        /* S2: gate closed, database down */
+    CLUSTER_RECOVERING_POS, /* S3: reading this node's position */
+    CLUSTER_FROZEN,         /* S4: promised; the gate stays closed for lower ballots */
+    CLUSTER_PROPOSING,      /* S5 */
+    CLUSTER_BOOT_PERMIT,    /* S6: a decision names this node */
+    CLUSTER_BOOTSTRAPPING,  /* S7 */
+    CLUSTER_PRIMARY,        /* S8 */
+    CLUSTER_JOIN_WAIT,      /* S9 */
+    CLUSTER_JOINING,        /* S10 */
+    CLUSTER_NONPRIM,        /* S11: runs without quorum */
+    CLUSTER_LEAVING,        /* S12: not entered yet */
+    CLUSTER_QUARANTINE,     /* S13: its history is not the cluster's */
+    CLUSTER_FAULT,          /* S14 */
+    CLUSTER_AMNESIAC,       /* S15: lost its record; no vote */
+    CLUSTER_HALT,           /* S16: an invariant does not hold */
+    CLUSTER_STATES
+};
+
+enum cluster_datadir {
+    DATADIR_OK,
+    DATADIR_FRESH,       /* made by the agent, never joined */
+    DATADIR_EMPTY,       /* nothing there, and we did not make it so */
+    DATADIR_SST_PARTIAL, /* a state transfer did not finish */
+    DATADIR_TAINTED,     /* the database itself does not trust its state */
+    DATADIR_NOT_MOUNTED,
+    DATADIR_UNREADABLE,
+    DATADIR_KINDS
+};
+
+struct cluster_position {
+    enum cluster_datadir kind;
+    char uuid[37];
+    int64_t seqno; /* -1: none */
+    bool clean;    /* from a clean stop, not from recovery */
+    bool safe;     /* safe_to_bootstrap */
+    uint64_t last_epoch;
+};
+
+struct cluster_ballot {
+    uint64_t round; /* 0: none */
+    unsigned node;
+};
+
+struct cluster_value { /* what is decided: who bootstraps an epoch, from which position */
+    unsigned node;
+    char cluster_id[37];
+    char uuid[37]; /* "" for the first formation */
+    int64_t base;
+};
+
+struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
+    char cluster_id[37];
+    uint64_t epoch;                             /* last decided epoch known here; 0: none */
+    struct cluster_value chain[CLUSTER_CHAIN];  /* of epoch e at e % CLUSTER_CHAIN */
+    struct cluster_ballot promised;             /* in slot epoch + 1 */
+    struct cluster_ballot accepted_at;
+    struct cluster_value accepted;
+    uint64_t permit_used; /* highest epoch whose BOOT permit was consumed here */
+    uint64_t last_epoch;  /* under which this node was last part of a Primary */
+    uint64_t joining;     /* a join under that epoch began and has not ended well */
+    bool data;            /* the gate was opened once: never FRESH again */
+    char hw_uuid[37];     /* highest durable position ever reported to us */
+    int64_t hw;
+};
+
+enum cluster_msg_type {
+    MSG_HB, /* heartbeat: state, decided epochs, live position */
+    MSG_PREP,
+    MSG_PROM,
+    MSG_NACK,
+    MSG_ACC,
+    MSG_ACCED,
+    MSG_TYPES
+};
+
+struct cluster_msg {
+    enum cluster_msg_type type;
+    unsigned from;      /* set by the receiver from the authenticated link */
+    char manifest[17];  /* digest of the members; others are not talked to */
+    uint64_t epoch;     /* HB: last decided; others: the slot */
+    struct cluster_ballot ballot;
+    struct cluster_position position;  /* PROM; HB of a Primary: uuid and live seqno */
+    struct cluster_ballot accepted_at; /* PROM */
+    struct cluster_value value;        /* PROM: accepted; ACC */
+    /* HB */
+    enum cluster_state state;
+    bool ready; /* stopped, position known: may take part in a decision */
+    unsigned n_chain;
+    struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch - n_chain + 1 .. epoch */
+};
+
+enum cluster_action_type {
+    ACT_SAVE,     /* make the record durable before anything that follows */
+    ACT_SEND,     /* msg to member `to` */
+    ACT_POSITION, /* find out the position; answered by EV_POSITION */
+    ACT_BOOT,     /* start with a BOOT permit of `epoch`; EV_DONE */
+    ACT_JOIN,     /* start with a JOIN permit; EV_DONE */
+    ACT_STOP,     /* stop the database; EV_DONE */
+    ACT_ROW,      /* write the row of `epoch` into the database; no answer */
+};
+
+struct cluster_action {
+    enum cluster_action_type type;
+    unsigned to;
+    uint64_t epoch;
+    struct cluster_msg msg;
+};
+
+#define CLUSTER_ACTIONS_MAX 64
+struct cluster_out {
+    size_t n;
+    struct cluster_action a[CLUSTER_ACTIONS_MAX];
+};
+
+enum cluster_event_type {
+    EV_TICK,
+    EV_MSG,
+    EV_POSITION,
+    EV_DONE, /* the action BOOT, JOIN or STOP ended */
+    EV_DB,   /* what the database says, every second or so */
+};
+
+struct cluster_event {
+    enum cluster_event_type type;
+    uint64_t now;
+    const struct cluster_msg *msg;
+    struct cluster_position position;
+    bool ok;                   /* DONE */
+    char why[CLUSTER_WHY_MAX]; /* DONE and POSITION: what failed */
+    bool running, primary, synced; /* DB; position has uuid and seqno */
+};
+
+struct cluster_config {
+    unsigned n, self;
+    char names[CLUSTER_MAX][64];
+    unsigned weights[CLUSTER_MAX];
+    char manifest[17];
+    char mint[37]; /* a UUID for a new cluster, should this node propose one */
+    uint64_t seed;
+};
+
+struct cluster_peer {
+    bool heard;
+    uint64_t at;
+    struct cluster_msg hb;
+};
+
+struct cluster_proposal {
+    struct cluster_ballot ballot;
+    bool accepting; /* phase 2 */
+    bool promised[CLUSTER_MAX], accepted[CLUSTER_MAX];
+    struct cluster_position position[CLUSTER_MAX];
+    struct cluster_ballot highest;
+    struct cluster_value value;
+    uint64_t again; /* send again */
+    unsigned tries;
+};
+
+struct cluster {
+    struct cluster_config cfg;
+    struct cluster_record rec;
+    bool has_record;
+    enum cluster_state state;
+    char why[CLUSTER_WHY_MAX];
+    unsigned waiting; /* bit set of members */
+
+    bool db_seen; /* an EV_DB came since the start */
+    bool running, primary;
+    struct cluster_position live; /* of the running database */
+
+    bool asked; /* ACT_POSITION without an answer */
+    bool known; /* position is valid: nothing ran since */
+    struct cluster_position position;
+
+    struct cluster_peer peers[CLUSTER_MAX];
+    struct cluster_proposal prop;
+    uint64_t max_round; /* highest round seen anywhere in this slot */
+    uint64_t since;     /* when the state was entered */
+    uint64_t hb_at, quiet_at, retry_at, ahead_since;
+    unsigned join_failures;
+    uint64_t prng;
+};
+
+/* `rec` NULL: none was found. */
+void cluster_init(struct cluster *c, const struct cluster_config *cfg,
+                  const struct cluster_record *rec, uint64_t now);
+void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out);
+
+/* cluster_choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
+ * and why when the rules leave it to the operator. */
+int cluster_choose(const struct cluster_config *cfg, const struct cluster_record *rec,
+                   const struct cluster_position *reports, char why[CLUSTER_WHY_MAX]);
+/* I8: 1: this position is an ancestor of the history in `rec` whose last epoch is live at
+ * `live`. 0: not yet known. -1: it is not, and why. */
+int cluster_ancestor(const struct cluster_record *rec, const struct cluster_position *own,
+                     const struct cluster_position *live, char why[CLUSTER_WHY_MAX]);
+const struct cluster_value *cluster_entry(const struct cluster_record *rec, uint64_t epoch);
+
+const char *cluster_state_name(enum cluster_state s);
+const char *cluster_datadir_name(enum cluster_datadir d);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by cluster_step.c (one node's states) and cluster_agree.c (the agreement) only. */
+#ifndef MUSTER_AGENT_CLUSTER_INTERNAL_H
+#define MUSTER_AGENT_CLUSTER_INTERNAL_H
+
+#include "agent/cluster.h"
+
+/* Timers, for liveness only (milliseconds). */
+#define CLUSTER_HB 1000
+#define CLUSTER_SILENT 5000 /* no heartbeat for so long: not heard */
+#define CLUSTER_QUIET_MIN 3000
+#define CLUSTER_QUIET_MAX 10000
+#define CLUSTER_RETRY 1000 /* of a proposal; doubles to 16 s */
+#define CLUSTER_FROZEN_MAX 10000
+#define CLUSTER_FAULT_RETRY 10000
+#define CLUSTER_JOIN_RETRY 2000ULL
+#define CLUSTER_AHEAD 15000
+#define CLUSTER_NONPRIM_SOON 5000
+#define CLUSTER_NONPRIM_WAIT 60000
+
+void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type);
+bool cluster_stopped(const struct cluster *c);
+bool cluster_ready(const struct cluster *c);
+const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
+
+/* cluster_agree.c */
+void cluster_heartbeat(struct cluster *c, struct cluster_out *out);
+void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out);
+void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out);
+void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
+                     struct cluster_out *out);
+
+#endif

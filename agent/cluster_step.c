@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator's state machine. Only the transitions that ship are drawn; states of
+ * cluster.h that are not here (LEAVING) have no way in yet.
+ *
+ *            EV_DB: runs                           EV_DB: non-primary
+ *  start ---------------------------> PRIMARY <------------------------> NONPRIM
+ *    | EV_DB: down                      ^  | EV_DB: down                   | all reachable,
+ *    v                                  |  v                               v none Primary
+ *  STOPPED <--> RECOVERING_POS          |  STOPPED                  ACT_STOP, STOPPED
+ *    |  unreadable: FAULT (looks again) |
+ *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
+ *    |
+ *    |-- a live Primary is heard ----------> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
+ *    |                                           \--not an ancestor--> QUARANTINE  \-fails-> STOPPED
+ *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
+ *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
+ *    |
+ *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
+ *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
+ *        decided: names another --> STOPPED, until it is heard as Primary
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cluster_internal.h"
+
+void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->why, sizeof(c->why), fmt, ap);
+    va_end(ap);
+    if (c->state != state)
+        c->since = now;
+    c->state = state;
+    c->waiting = 0;
+}
+
+struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type)
+{
+    static struct cluster_action overflow; /* never read: the bound is above any real step */
+    if (out->n == CLUSTER_ACTIONS_MAX)
+        return &overflow;
+    struct cluster_action *a = &out->a[out->n++];
+    *a = (struct cluster_action){.type = type};
+    return a;
+}
+
+static uint64_t random_between(struct cluster *c, uint64_t from, uint64_t to)
+{
+    c->prng = c->prng * 6364136223846793005ULL + 1442695040888963407ULL;
+    return from + (c->prng >> 33) % (to - from + 1);
+}
+
+bool cluster_stopped(const struct cluster *c)
+{
+    return c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN ||
+           c->state == CLUSTER_PROPOSING || c->state == CLUSTER_JOIN_WAIT;
+}
+
+/* May it take part in a decision: gate closed, position read since, record at hand. */
+bool cluster_ready(const struct cluster *c)
+{
+    return cluster_stopped(c) && c->known && !c->running && c->has_record;
+}
+
+void cluster_init(struct cluster *c, const struct cluster_config *cfg,
+                  const struct cluster_record *rec, uint64_t now)
+{
+    *c = (struct cluster){.cfg = *cfg, .has_record = rec != NULL, .since = now};
+    if (rec)
+        c->rec = *rec;
+    c->prng = cfg->seed | 1;
+    c->max_round = c->rec.promised.round;
+    c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+    cluster_enter(c, CLUSTER_UNCONF, now, "the database has not been looked at yet");
+}
+
+/* The gate opens: what was promised or reported before must never count again (I5). */
+static void bump(struct cluster *c)
+{
+    c->max_round++;
+    c->rec.promised = (struct cluster_ballot){c->max_round, c->cfg.self};
+    c->rec.data = true;
+    c->known = false;
+}
+
+/* --- joining ------------------------------------------------------------------------------- */
+
+const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_peer *p = &c->peers[i];
+        if (i != c->cfg.self && p->heard && now - p->at <= CLUSTER_SILENT &&
+            p->hb.state == CLUSTER_PRIMARY)
+            return &p->hb;
+    }
+    return NULL;
+}
+
+static void try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_msg *hb = cluster_live_primary(c, now);
+    char why[CLUSTER_WHY_MAX] = "";
+    if (!hb) {
+        cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
+        c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        return;
+    }
+    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch)
+        return;
+    int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
+    if (r == 0) {
+        /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
+        if (!c->ahead_since)
+            c->ahead_since = now;
+        if (now - c->ahead_since < CLUSTER_AHEAD)
+            return;
+        snprintf(why, sizeof(why), "the data here is ahead: %lld, the cluster is at %lld",
+                 (long long)c->position.seqno, (long long)hb->position.seqno);
+        r = -1;
+    }
+    c->ahead_since = 0;
+    if (r < 0) {
+        cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
+        return;
+    }
+    bump(c);
+    c->has_record = true;
+    c->rec.joining = c->rec.epoch;
+    cluster_act(out, ACT_SAVE);
+    cluster_act(out, ACT_JOIN)->epoch = c->rec.epoch;
+    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
+                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
+}
+
+/* --- booting ------------------------------------------------------------------------------- */
+
+static bool decided_for_me(const struct cluster *c)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    return v && v->node == c->cfg.self && c->rec.permit_used < c->rec.epoch;
+}
+
+static void try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    bool fresh = v->base < 0 && c->position.kind == DATADIR_FRESH;
+    bool same = c->position.kind == DATADIR_OK && c->position.seqno == v->base &&
+                strcmp(c->position.uuid, v->uuid) == 0;
+    /* The permit is consumed in either case: a second try needs the next slot. */
+    c->rec.permit_used = c->rec.epoch;
+    if ((!fresh && !same) || c->rec.promised.round > 0) {
+        cluster_act(out, ACT_SAVE);
+        cluster_enter(c, CLUSTER_STOPPED, now, "the permit of epoch %llu no longer fits",
+                      (unsigned long long)c->rec.epoch);
+        return;
+    }
+    bump(c);
+    c->rec.last_epoch = c->rec.epoch;
+    c->rec.joining = 0;
+    cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
+    cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
+    cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",
+                  (unsigned long long)c->rec.epoch);
+}
+
+/* --- while stopped ------------------------------------------------------------------------- */
+
+/* Who is missing for a decision, and who is busy with something that may yet end well. */
+static unsigned not_ready(const struct cluster *c, uint64_t now, bool *ret_silent)
+{
+    unsigned set = 0;
+    *ret_silent = false;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_peer *p = &c->peers[i];
+        if (i == c->cfg.self)
+            continue;
+        bool silent = !p->heard || now - p->at > CLUSTER_SILENT;
+        if (silent || !p->hb.ready)
+            set |= 1U << i;
+        *ret_silent = *ret_silent || silent;
+    }
+    return set;
+}
+
+static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    bool silent;
+    if (!c->known) {
+        if (!c->asked && now >= c->retry_at) {
+            cluster_act(out, ACT_POSITION);
+            c->asked = true;
+            cluster_enter(c, CLUSTER_RECOVERING_POS, now, "reads the position of its data");
+        }
+        return;
+    }
+    if (cluster_live_primary(c, now)) {
+        cluster_enter(c, CLUSTER_JOIN_WAIT, now, "a Primary is alive");
+        try_join(c, now, out);
+        return;
+    }
+    if (decided_for_me(c)) {
+        cluster_enter(c, CLUSTER_BOOT_PERMIT, now, "the decision names this node");
+        try_boot(c, now, out);
+        return;
+    }
+    if (c->state != CLUSTER_STOPPED)
+        return;
+    unsigned missing = not_ready(c, now, &silent);
+    if (missing) {
+        c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        if (now - c->since > CLUSTER_SILENT / 2 || c->why[0] == '\0') {
+            snprintf(c->why, sizeof(c->why), silent ? "waits for members that are not heard"
+                                                    : "waits for members that are busy");
+            c->waiting = missing;
+        }
+        return;
+    }
+    if (c->cfg.self == 0 || now >= c->quiet_at)
+        cluster_propose(c, now, out);
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+static void on_position(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    c->asked = false;
+    c->position = ev->position;
+    if (c->state != CLUSTER_RECOVERING_POS)
+        return;
+    if (c->position.kind == DATADIR_NOT_MOUNTED || c->position.kind == DATADIR_UNREADABLE) {
+        c->retry_at = ev->now + CLUSTER_FAULT_RETRY;
+        cluster_enter(c, CLUSTER_FAULT, ev->now, "%s", ev->why);
+        return;
+    }
+    /* The very first bootstrap died before it wrote a history: there is still nothing. */
+    if (c->position.kind == DATADIR_EMPTY && v && v->node == c->cfg.self && !v->uuid[0])
+        c->position.kind = DATADIR_FRESH;
+    if (c->position.kind == DATADIR_FRESH && !c->has_record) {
+        c->has_record = true;
+        cluster_act(out, ACT_SAVE);
+    }
+    /* A transfer that did not finish: whatever is there is not a position. */
+    if (c->rec.joining && c->position.kind == DATADIR_OK && !c->position.clean)
+        c->position.kind = DATADIR_SST_PARTIAL;
+    c->position.last_epoch = c->rec.last_epoch;
+    c->known = true;
+    c->retry_at = c->join_failures ? c->retry_at : 0;
+    if (!c->has_record)
+        cluster_enter(c, CLUSTER_AMNESIAC, ev->now,
+                      "the record of this member is lost and its data is not: it joins only a "
+                      "live Primary, or an operator adopts it");
+    else
+        cluster_enter(c, CLUSTER_STOPPED, ev->now, "position %s %.8s:%lld",
+                      cluster_datadir_name(c->position.kind), c->position.uuid,
+                      (long long)c->position.seqno);
+}
+
+static void on_done(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    if (c->state != CLUSTER_BOOTSTRAPPING && c->state != CLUSTER_JOINING &&
+        c->state != CLUSTER_NONPRIM)
+        return; /* of a life before this one */
+    c->known = false;
+    if (ev->ok && (c->state == CLUSTER_BOOTSTRAPPING || c->state == CLUSTER_JOINING)) {
+        bool boot = c->state == CLUSTER_BOOTSTRAPPING;
+        c->rec.last_epoch = c->rec.epoch;
+        c->rec.joining = 0;
+        c->join_failures = 0;
+        c->running = c->primary = true;
+        cluster_act(out, ACT_SAVE);
+        if (boot)
+            cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
+        cluster_enter(c, CLUSTER_PRIMARY, ev->now, boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
+                      (unsigned long long)c->rec.epoch);
+        c->hb_at = 0; /* tell at once */
+        return;
+    }
+    if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
+        unsigned n = c->join_failures < 4 ? c->join_failures : 4;
+        c->join_failures++;
+        c->retry_at = ev->now + (CLUSTER_JOIN_RETRY << n);
+    }
+    c->running = c->primary = false;
+    cluster_enter(c, CLUSTER_STOPPED, ev->now, "%s", ev->ok ? "stopped" : ev->why);
+}
+
+static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    bool first = !c->db_seen;
+    c->db_seen = true;
+    c->running = ev->running;
+    c->primary = ev->running && ev->primary;
+    if (ev->running)
+        c->live = ev->position;
+    switch (c->state) {
+    case CLUSTER_UNCONF:
+        if (ev->primary && ev->synced) {
+            if (c->rec.joining || c->rec.last_epoch != c->rec.epoch) {
+                c->rec.last_epoch = c->rec.epoch;
+                c->rec.joining = 0;
+                cluster_act(out, ACT_SAVE);
+            }
+            cluster_enter(c, CLUSTER_PRIMARY, ev->now, "found running");
+        } else if (!ev->running) {
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database does not run");
+        } else {
+            snprintf(c->why, sizeof(c->why), "the database was found starting%s",
+                     first ? "" : "; waiting for it");
+            /* A joiner may take hours; it is never disturbed (I18). */
+            if (!c->rec.joining && ev->now - c->since > CLUSTER_NONPRIM_WAIT)
+                cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
+        }
+        break;
+    case CLUSTER_PRIMARY:
+        if (!ev->running)
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database stopped");
+        else if (!ev->primary)
+            cluster_enter(c, CLUSTER_NONPRIM, ev->now, "quorum is lost; writes are refused");
+        break;
+    case CLUSTER_NONPRIM:
+        if (!ev->running)
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database stopped");
+        else if (ev->primary)
+            cluster_enter(c, CLUSTER_PRIMARY, ev->now, "quorum is back");
+        break;
+    default:
+        break;
+    }
+    if (c->state == CLUSTER_STOPPED && ev->running) {
+        /* Not started by a permit of ours; the gate should have prevented it. */
+        c->known = false;
+    }
+}
+
+/* Without quorum and nothing that could restore it inside Galera: stop, so that all can decide. */
+static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    unsigned running = 1, heard = 1, missing = 0;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_peer *p = &c->peers[i];
+        if (i == c->cfg.self)
+            continue;
+        if (!p->heard || now - p->at > CLUSTER_SILENT) {
+            missing |= 1U << i;
+            continue;
+        }
+        heard++;
+        running += p->hb.state == CLUSTER_NONPRIM || p->hb.state == CLUSTER_PRIMARY;
+    }
+    c->waiting = missing;
+    if (heard < c->cfg.n) {
+        snprintf(c->why, sizeof(c->why), "no quorum; waits for members that are not heard");
+        return;
+    }
+    uint64_t patience = running * 2 <= c->cfg.n || c->cfg.n == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
+    if (running == c->cfg.n)
+        patience = CLUSTER_NONPRIM_WAIT; /* the network may merge them again */
+    if (now - c->since < patience || cluster_live_primary(c, now))
+        return;
+    cluster_act(out, ACT_STOP);
+    cluster_enter(c, CLUSTER_NONPRIM, now, "stops the database, so that all members can decide");
+    c->since = now;
+}
+
+static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    switch (c->state) {
+    case CLUSTER_FAULT:
+        if (now >= c->retry_at)
+            cluster_enter(c, CLUSTER_STOPPED, now, "looks at its data again");
+        break;
+    case CLUSTER_FROZEN:
+        if (now - c->since > CLUSTER_FROZEN_MAX)
+            cluster_enter(c, CLUSTER_STOPPED, now, "no decision came");
+        break;
+    case CLUSTER_PROPOSING:
+        cluster_propose_again(c, now, out);
+        break;
+    case CLUSTER_NONPRIM:
+        nonprim_tick(c, now, out);
+        break;
+    default:
+        break;
+    }
+    if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN || c->state == CLUSTER_PROPOSING)
+        consider(c, now, out);
+    else if (c->state == CLUSTER_JOIN_WAIT || (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
+        try_join(c, now, out);
+    if (now >= c->hb_at) {
+        c->hb_at = now + CLUSTER_HB;
+        cluster_heartbeat(c, out);
+    }
+}
+
+void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    enum cluster_state before = c->state;
+    out->n = 0;
+    switch (ev->type) {
+    case EV_TICK:
+        on_tick(c, ev->now, out);
+        break;
+    case EV_MSG:
+        cluster_message(c, ev->msg, ev->now, out);
+        if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN)
+            consider(c, ev->now, out);
+        else if (c->state == CLUSTER_JOIN_WAIT)
+            try_join(c, ev->now, out);
+        break;
+    case EV_POSITION:
+        on_position(c, ev, out);
+        if (c->state == CLUSTER_STOPPED)
+            consider(c, ev->now, out);
+        break;
+    case EV_DONE:
+        on_done(c, ev, out);
+        break;
+    case EV_DB:
+        on_db(c, ev, out);
+        break;
+    }
+    if (c->state != before)
+        cluster_heartbeat(c, out); /* peers should not wait a second to learn it */
+}

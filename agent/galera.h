@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan's galera step as a value, shared by the step itself and by the coordinator's actions. */
+#ifndef MUSTER_AGENT_GALERA_H
+#define MUSTER_AGENT_GALERA_H
+
+#include <jansson.h>
+
+#include "agent/cluster.h"
+#include "common/err.h"
+
+#define GALERA_SERVICE "mariadb"
+/* The galera step is through with its configuration: the coordinator may act. On tmpfs. */
+#define GALERA_READY "/run/muster-agent/galera-ready"
+#define GALERA_ENV "/run/muster-agent/mariadb.env"
+#define DATADIR_FRESH_MARK MOUNT_STATE "/datadir-fresh" /* below the mount */
+#define DATADIR_OURS_MARK MOUNT_STATE "/datadir"
+
+struct galera {
+    const char *cluster, *node, *address, *datadir, *mount;
+    const json_t *members;
+    uint64_t segment;
+};
+
+/* Borrowed from `spec`. */
+int galera_read(const json_t *spec, struct galera *ret, struct err *err);
+
+/* What the coordinator's actions do (galera_exec.c). They block: run them in a child. */
+int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);
+int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                struct err *err);
+int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                struct err *err);
+int galera_stop(struct err *err);
+/* The row of an epoch, readable everywhere once written here. */
+int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
+               struct err *err);
+
+/* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
+ * no row is looked for. New reference. */
+json_t *galera_look(uint64_t epoch);
+/* The same, but only what the galera step needs: 1 Synced in a Primary, 0 not. */
+int galera_synced(char *ret_state, size_t cap);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "agent/galera.h"
+#include "agent/resource.h"
+#include "agent/sql.h"
+#include "agent/svc.h"
+#include "common/cleanup.h"
+#include "common/str.h"
+
+static const struct field fields[] = {
+    FIELD(galera, cluster, FIELD_NAME),   FIELD(galera, node, FIELD_NAME),
+    FIELD(galera, address, FIELD_ADDRESS), FIELD(galera, members, FIELD_ARRAY),
+    FIELD(galera, segment, FIELD_U64),    FIELD(galera, datadir, FIELD_PATH),
+    FIELD(galera, mount, FIELD_PATH),
+};
+
+struct member {
+    const char *name, *address;
+};
+
+static const struct field member_fields[] = {
+    FIELD(member, name, FIELD_NAME),
+    FIELD(member, address, FIELD_ADDRESS),
+};
+
+int galera_read(const json_t *spec, struct galera *ret, struct err *err)
+{
+    size_t i;
+    json_t *m;
+    bool self = false;
+    if (fields_read(spec, fields, ARRAY_LEN(fields), ret, err) < 0)
+        return -1;
+    json_array_foreach(ret->members, i, m)
+    {
+        struct member member = {0};
+        if (fields_read(m, member_fields, ARRAY_LEN(member_fields), &member, err) < 0)
+            return err_wrap(err, "member %zu", i + 1);
+        self = self || strcmp(member.name, ret->node) == 0;
+    }
+    if (!self || json_array_size(ret->members) > CLUSTER_MAX)
+        return err_set(err, ERR_USAGE, "members must have this node and at most %d", CLUSTER_MAX);
+    return 0;
+}
+
+static void status_row(void *ctx, const char *k, const char *v)
+{
+    static const char *const wanted[][2] = {
+        {"wsrep_local_state_comment", "state"},
+        {"wsrep_cluster_status", "status"},
+        {"wsrep_cluster_state_uuid", "uuid"},
+    };
+    uint64_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        if (strcmp(k, wanted[i][0]) == 0)
+            json_object_set_new(ctx, wanted[i][1], json_string(v));
+    if (strcmp(k, "wsrep_cluster_size") == 0 && str_to_u64(v, CLUSTER_MAX * 4, &n) == 0)
+        json_object_set_new(ctx, "cluster_size", json_integer((json_int_t)n));
+    if (strcmp(k, "wsrep_last_committed") == 0 && str_to_u64(v, INT64_MAX, &n) == 0)
+        json_object_set_new(ctx, "seqno", json_integer((json_int_t)n));
+}
+
+#define STATUS_QUERY                                                                               \
+    "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_local_state_comment',"                      \
+    "'wsrep_cluster_status','wsrep_cluster_state_uuid','wsrep_cluster_size',"                      \
+    "'wsrep_last_committed')"
+
+static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
+{
+    char found[8] = "";
+    struct err err;
+    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu",
+                                         (unsigned long long)epoch);
+    bool row = epoch && sql_text(s, query, found, sizeof(found), &err) == 0 && found[0] == '1';
+    json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
+    json_object_set_new(db, "epoch_row", json_boolean(row));
+}
+
+json_t *galera_look(uint64_t epoch)
+{
+    struct err err;
+    struct svc_state st = {0};
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    json_t *db = json_pack("{s:s, s:s, s:i, s:s, s:i}", "state", "Stopped", "status",
+                           "Disconnected", "cluster_size", 0, "uuid", "", "seqno", -1);
+    if (sql_open(3, &s, &err) == 0 && sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0) {
+        bool primary = strcmp(json_string_value(json_object_get(db, "status")), "Primary") == 0;
+        json_object_set_new(db, "running", json_true());
+        if (primary)
+            look_at_row(s, epoch, db);
+        return db;
+    }
+    bool runs = svc_look(GALERA_SERVICE, &st, &err) == 0 && (st.active || st.busy || st.main_pid);
+    json_object_set_new(db, "running", json_boolean(runs));
+    if (runs)
+        json_object_set_new(db, "state", json_string("Starting"));
+    return db;
+}
+
+static void synced_row(void *ctx, const char *k, const char *v)
+{
+    char (*out)[64] = ctx;
+    if (strcmp(k, "wsrep_local_state_comment") == 0)
+        str_copy(out[0], 64, v);
+    else if (strcmp(k, "wsrep_cluster_status") == 0)
+        str_copy(out[1], 64, v);
+}
+
+int galera_synced(char *ret_state, size_t cap)
+{
+    struct err err;
+    char seen[2][64] = {"not reachable", ""};
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    if (sql_open(5, &s, &err) == 0)
+        sql_pairs(s, STATUS_QUERY, synced_row, seen, &err);
+    str_copy(ret_state, cap, seen[0]);
+    return strcmp(seen[0], "Synced") == 0 && strcmp(seen[1], "Primary") == 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/cmd.h"
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "common/keys.h"
+#include "common/log.h"
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("muster-agent " MUSTER_VERSION);
+    return 0;
+}
+
+static int cmd_help(int argc, char **argv);
+
+static const struct cmd commands[] = {
+    {"run", cmd_run, "serve the controller; what the system service runs",
+     "\nNeeds root. Enrols with /etc/muster-agent/bootstrap.json, then keeps this machine\n"
+     "as its plan wants it, with or without the controller.\n"},
+    {"apply", cmd_apply, "converge this machine to a plan file",
+     " [--check] [--json] PLANFILE\n\n"
+     "  --check  change nothing; say what differs (exit code 10 when something does)\n"
+     "  --json   one event a line as JSON\n"},
+    {"disk", cmd_disk, "say what is on the data disk, and which rule decides",
+     " --explain (PLANFILE | --volume UUID --size BYTES)\n\nChanges nothing.\n"},
+    {"status", cmd_status, "what the agent does now", " [--json]\n"},
+    {"version", cmd_version, "print the version", "\n"},
+    {"help", cmd_help, "print this text", " [VERB]\n"},
+};
+
+static const struct cmd *find(const char *verb)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].verb, verb) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    const struct cmd *c = argc > 1 ? find(argv[1]) : NULL;
+    if (c) {
+        printf("usage: muster-agent %s%s", c->verb, c->help);
+        return 0;
+    }
+    puts("usage: muster-agent VERB [OPTION]... [ARGUMENT]\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        printf("  %-8s %s\n", commands[i].verb, commands[i].summary);
+    puts("\n'muster-agent VERB --help' says more.");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    umask(022);
+    log_open("muster-agent");
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        cmd_help(0, NULL);
+        return argc < 2 ? ERR_USAGE : 0;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cmd_version(0, NULL);
+    const struct cmd *c = find(argv[1]);
+    if (!c)
+        return cmd_usage("help", "no such verb; 'muster-agent help' lists them");
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return cmd_help(2, (char *[]){argv[0], argv[1], NULL});
+    if (keys_init(&err) < 0)
+        return cmd_fail(&err);
+    return c->run(argc - 1, argv + 1);
+}

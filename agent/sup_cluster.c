@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor's part of the coordinator: its record on disk, its actions, and looks at the
+ * database; actions and looks run in forks, so that nothing here ever blocks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/cluster_codec.h"
+#include "agent/cluster_store.h"
+#include "agent/galera.h"
+#include "agent/paths.h"
+#include "agent/supervisor.h"
+#include "agent/webcheck.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#define LOOK_EVERY_MS 2000
+#define LOOK_SOON_MS 500
+
+void sup_cluster_plan(struct supervisor *s, const struct plan *p)
+{
+    const json_t *galera = p ? plan_find(p, "galera") : NULL;
+    const json_t *web = p ? plan_find(p, "web") : NULL;
+    bool same = galera && s->galera && json_equal(galera, s->galera);
+    str_copy(s->health, sizeof(s->health), web ? js_opt_str(web, "health", "") : "");
+    s->web = web ? 0 : -1;
+    if (same)
+        return;
+    json_decref(s->galera);
+    s->galera = galera ? json_deep_copy(galera) : NULL;
+    s->cluster_told = false;
+}
+
+/* --- the record ---------------------------------------------------------------------------- */
+
+struct store_dirs {
+    const char *dirs[2];
+    char *owned;
+};
+
+static void store_dirs_cleanup(struct store_dirs *d)
+{
+    free(d->owned);
+}
+
+static void store_dirs_fill(const struct supervisor *s, struct store_dirs *d)
+{
+    d->owned = str_fmt("%s/" MOUNT_STATE, js_opt_str(s->galera, "mount", "/nonexistent"));
+    d->dirs[0] = PATH_CLUSTER;
+    d->dirs[1] = d->owned;
+}
+
+void sup_cluster_tell(struct supervisor *s)
+{
+    _cleanup_(store_dirs_cleanup) struct store_dirs d = {0};
+    struct cluster_record rec;
+    struct err err = {0};
+    s->cluster_told = false;
+    if (!s->net_pid || !s->galera || !fs_exists(GALERA_READY))
+        return;
+    store_dirs_fill(s, &d);
+    int found = cluster_store_load(d.dirs, &rec, &s->generation, &err);
+    if (found < 0) {
+        sup_event(s, EVENT_REFUSED, "cluster", "%s", err.msg);
+        s->cluster_told = true; /* once is enough */
+        return;
+    }
+    sup_net_tell(s, "cluster",
+                 json_pack("{s:O, s:o}", "galera", s->galera, "record",
+                           found ? cluster_record_to_json(&rec) : json_null()));
+    s->cluster_told = true;
+    s->look_next = 0;
+}
+
+static void on_save(struct supervisor *s, const json_t *msg)
+{
+    _cleanup_(store_dirs_cleanup) struct store_dirs d = {0};
+    struct cluster_record rec;
+    struct err err = {0};
+    if (!s->galera)
+        return;
+    store_dirs_fill(s, &d);
+    if (cluster_record_from_json(json_object_get(msg, "record"), &rec, &err) < 0 ||
+        cluster_store_save(d.dirs, &rec, ++s->generation, &err) < 0) {
+        /* Unsaved means unpromised: the net process begins again from what is on disk. */
+        sup_event(s, EVENT_FAILED, "cluster", "%s", err.msg);
+        kill(s->net_pid, SIGKILL);
+        return;
+    }
+    sup_net_tell(s, "saved", NULL);
+}
+
+/* --- children ------------------------------------------------------------------------------ */
+
+static void child_answer(int fd, json_t *answer)
+{
+    _cleanup_free_ char *text = js_text(answer);
+    dprintf(fd, "%s\n", text);
+}
+
+static pid_t job_fork(struct job *j, const char *what, int *ret_fd)
+{
+    int pipefd[2];
+    if (pipe2(pipefd, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        signal(SIGPIPE, SIG_DFL);
+        *ret_fd = pipefd[1];
+        return 0;
+    }
+    close(pipefd[1]);
+    if (pid < 0) {
+        close(pipefd[0]);
+        return -1;
+    }
+    j->pid = pid;
+    str_copy(j->what, sizeof(j->what), what);
+    chan_open(&j->chan, pipefd[0]);
+    return pid;
+}
+
+static json_t *run_action(const struct galera *g, const char *what, const json_t *msg)
+{
+    struct cluster_position p = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+    struct cluster_value v = {0};
+    struct err err = {0};
+    uint64_t epoch = js_opt_u64(msg, "epoch", 0);
+    int r = -1;
+    if (strcmp(what, "position") == 0) {
+        r = galera_position(g, &p, &err);
+    } else if (cluster_position_from_json(json_object_get(msg, "position"), &p, &err) == 0) {
+        if (strcmp(what, "boot") == 0)
+            r = galera_boot(g, epoch, &p, &err);
+        else if (strcmp(what, "join") == 0)
+            r = galera_join(g, epoch, &p, &err);
+        else if (strcmp(what, "stop") == 0)
+            r = galera_stop(&err);
+        else if (strcmp(what, "row") == 0) {
+            str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
+            str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
+            v.base = (int64_t)json_integer_value(json_object_get(msg, "base"));
+            r = galera_row(g, epoch, &v, &err);
+        }
+    }
+    return json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", r == 0, "why", err.msg, "position",
+                     cluster_position_to_json(&p));
+}
+
+static void on_do(struct supervisor *s, const json_t *msg)
+{
+    const char *what = js_opt_str(msg, "what", "");
+    struct galera g = {0};
+    struct err err = {0};
+    struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+    int fd = -1;
+    if (!s->galera || galera_read(s->galera, &g, &err) < 0)
+        return;
+    pid_t pid = s->act.pid ? -1 : job_fork(&s->act, what, &fd);
+    if (pid == 0) {
+        log_open("muster-agent[db]");
+        child_answer(fd, run_action(&g, what, msg));
+        _exit(0);
+    }
+    if (pid < 0)
+        sup_net_tell(s, "result",
+                     json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
+                               "another action is at work", "position",
+                               cluster_position_to_json(&none)));
+}
+
+static void look_start(struct supervisor *s)
+{
+    uint64_t epoch = js_opt_u64(s->coordinator, "epoch", 0);
+    int fd = -1;
+    bool web = s->health[0] && ++s->looks % 5 == 1;
+    if (job_fork(&s->look, "look", &fd) != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    json_t *answer = json_object();
+    if (s->galera && fs_exists(GALERA_READY))
+        json_object_set_new(answer, "db", galera_look(epoch));
+    if (web)
+        json_object_set_new(answer, "web", json_integer(webcheck_status(s->health)));
+    child_answer(fd, answer);
+    _exit(0);
+}
+
+static void on_look(struct supervisor *s, json_t *answer)
+{
+    json_t *db = json_object_get(answer, "db");
+    json_t *web = json_object_get(answer, "web");
+    if (web)
+        s->web = (int)json_integer_value(web);
+    if (!db)
+        return;
+    bool runs = json_is_true(json_object_get(db, "running"));
+    sup_net_tell(s, "db", json_pack("{s:O}", "db", db));
+    json_object_del(db, "running");
+    json_decref(s->db);
+    s->db = json_incref(db);
+    bool calm = (!runs || strcmp(js_opt_str(db, "state", ""), "Synced") == 0) &&
+                strcmp(js_opt_str(s->coordinator, "state", "unconfigured"), "unconfigured") != 0;
+    s->look_next = clock_mono_ms() + (calm ? LOOK_EVERY_MS : LOOK_SOON_MS);
+}
+
+void sup_job_readable(struct supervisor *s, struct job *j)
+{
+    (void)s;
+    bool broken, alive = chan_fill(&j->chan);
+    json_t *answer = chan_next(&j->chan, &broken);
+    if (answer) {
+        json_decref(j->answer);
+        j->answer = answer;
+    }
+    if (!alive)
+        chan_close(&j->chan);
+}
+
+void sup_job_died(struct supervisor *s, struct job *j, int status)
+{
+    if (j->chan.fd >= 0)
+        sup_job_readable(s, j);
+    chan_close(&j->chan);
+    j->pid = 0;
+    json_t *answer = j->answer;
+    j->answer = NULL;
+    if (j == &s->look) {
+        s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
+        if (answer)
+            on_look(s, answer);
+        json_decref(answer);
+        return;
+    }
+    if (!answer) {
+        struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+        _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
+        answer = json_pack("{s:s, s:b, s:s, s:o}", "what", j->what, "ok", 0, "why", why, "position",
+                           cluster_position_to_json(&none));
+    }
+    if (!json_is_true(json_object_get(answer, "ok")))
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
+    s->look_next = 0;
+    sup_net_tell(s, "result", answer);
+}
+
+/* --- messages and time --------------------------------------------------------------------- */
+
+static void on_coordinator(struct supervisor *s, json_t *msg)
+{
+    struct err err;
+    const char *state = js_opt_str(msg, "state", "?");
+    const char *why = js_opt_str(msg, "why", "");
+    const char *before = js_opt_str(s->coordinator, "state", "");
+    bool changed = strcmp(state, before) != 0;
+    json_object_del(msg, "m");
+    _cleanup_free_ char *text = js_text(msg);
+    fs_write_atomic(PATH_COORDINATOR, text, strlen(text), 0600, &err);
+    if (changed)
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", state, why);
+    json_decref(s->coordinator);
+    s->coordinator = json_incref(msg);
+}
+
+void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)
+{
+    if (strcmp(m, "save") == 0)
+        on_save(s, msg);
+    else if (strcmp(m, "do") == 0)
+        on_do(s, msg);
+    else if (strcmp(m, "coordinator") == 0)
+        on_coordinator(s, msg);
+}
+
+bool sup_cluster_eager(const struct supervisor *s)
+{
+    return s->galera && s->worker_pid &&
+           (!s->cluster_told || strcmp(js_opt_str(s->coordinator, "state", ""), "primary") != 0);
+}
+
+void sup_cluster_tick(struct supervisor *s, uint64_t now)
+{
+    if (s->galera && !s->cluster_told)
+        sup_cluster_tell(s);
+    bool anything = (s->galera && fs_exists(GALERA_READY)) || s->health[0];
+    if (anything && !s->look.pid && now >= s->look_next)
+        look_start(s);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The root process of `muster-agent run`: one thread, one poll loop. It owns the plan on disk,
+ * the event outbox and the children; it has no network socket and parses nothing from outside
+ * but what its own net process passed on. Internal to the sup_*.c files. */
+#ifndef MUSTER_AGENT_SUPERVISOR_H
+#define MUSTER_AGENT_SUPERVISOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/bootstrap.h"
+#include "agent/chan.h"
+#include "agent/outbox.h"
+#include "agent/plan.h"
+
+/* A child that ends with one JSON line on its pipe: a look at the database, a cluster action. */
+struct job {
+    pid_t pid; /* 0: none */
+    struct chan chan;
+    json_t *answer;
+    char what[16];
+    uint64_t seq; /* the asker's number, given back with the answer */
+};
+
+struct supervisor {
+    struct bootstrap boot;
+    bool has_boot; /* a controller is known */
+    bool stopping;
+
+    pid_t net_pid; /* 0: not running */
+    struct chan net;
+    uint64_t net_next; /* not before (clock_mono_ms); 0: now */
+    unsigned net_failures;
+    bool bound, online;
+    uint64_t acked_at; /* when the controller last took an event */
+
+    struct outbox *outbox;
+
+    char rev[EVENT_REV_MAX]; /* of the plan on disk */
+    pid_t worker_pid;
+    struct chan worker;
+    char worker_rev[EVENT_REV_MAX];
+    bool wanted;          /* the plan on disk is still to be converged */
+    uint64_t worker_next; /* not before */
+    unsigned worker_failures;
+    bool said_end; /* DONE or ABORTED came from this worker */
+
+    char phase[16];
+    char step[EVENT_ID_MAX];
+    char result[EVENT_MSG_MAX]; /* "N changed, M ok" of the last run */
+    json_t *db;                 /* last look at the database, or NULL */
+    json_t *coordinator;        /* what the coordinator last said, or NULL */
+    json_t *galera;             /* the plan's galera step, or NULL */
+    bool cluster_told;          /* the net process knows galera and record */
+    uint64_t generation;        /* of the record on disk */
+    char health[256];           /* path of the web step's health page, or "" */
+    unsigned looks;
+    uint64_t state_sent_at;
+    char *state_text; /* last one sent */
+    int web;
+
+    struct job look; /* status of the database and the web server */
+    uint64_t look_next;
+    struct job act; /* position, boot, join, stop */
+};
+
+/* sup_net.c */
+void sup_net_start(struct supervisor *s);
+void sup_net_died(struct supervisor *s, int status);
+void sup_net_readable(struct supervisor *s);
+void sup_net_tell(struct supervisor *s, const char *m, json_t *members); /* takes members */
+void sup_net_events(struct supervisor *s); /* sends what the outbox has */
+
+/* sup_worker.c */
+void sup_plan_load(struct supervisor *s);              /* from disk, at start */
+void sup_plan_take(struct supervisor *s, json_t *plan); /* a new one */
+void sup_worker_start(struct supervisor *s);
+void sup_worker_died(struct supervisor *s, int status);
+void sup_worker_readable(struct supervisor *s);
+/* An event of the agent itself. */
+void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* sup_cluster.c */
+void sup_cluster_plan(struct supervisor *s, const struct plan *p); /* p may be NULL */
+void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
+void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
+void sup_cluster_tick(struct supervisor *s, uint64_t now);
+bool sup_cluster_eager(const struct supervisor *s); /* look often: the cluster is forming */
+void sup_job_died(struct supervisor *s, struct job *j, int status);
+void sup_job_readable(struct supervisor *s, struct job *j);
+
+/* sup_state.c */
+void sup_state_tell(struct supervisor *s, uint64_t now); /* when it changed, and every 10 s */
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/webcheck.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/keys.h"
+#include "common/str.h"
+
+/* Sends `request` and reads to the end; the first line's status. */
+static int exchange(const char *request, size_t len, unsigned timeout_s, struct err *err)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+    struct timeval tv = {.tv_sec = (time_t)timeout_s};
+    char head[1024], rest[4096];
+    size_t have = 0;
+    int status = 0;
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0)
+        return err_errno(err, errno, "socket");
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+        return err_errno(err, errno, "connect to the local web server");
+    if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return err_errno(err, errno, "send a request to the local web server");
+    for (;;) {
+        char *at = have < sizeof(head) - 1 ? head + have : rest;
+        ssize_t n = recv(fd, at, at == rest ? sizeof(rest) : sizeof(head) - 1 - have, 0);
+        if (n < 0)
+            return err_errno(err, errno, "read the local web server's answer");
+        if (n == 0)
+            break;
+        if (at != rest)
+            have += (size_t)n;
+    }
+    head[have] = '\0';
+    if (sscanf(head, "HTTP/1.%*d %d", &status) != 1)
+        return err_set(err, ERR_FAILED, "the local web server answered no HTTP");
+    return status;
+}
+
+int webcheck_status(const char *path)
+{
+    struct err err;
+    _cleanup_free_ char *request =
+        str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    int status = exchange(request, strlen(request), 5, &err);
+    return status < 0 ? 0 : status;
+}
+
+int webcheck_post(const char *path, const char *body, int *ret_status, struct err *err)
+{
+    char *request = str_fmt("POST %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n"
+                            "Content-Type: application/x-www-form-urlencoded\r\n"
+                            "Content-Length: %zu\r\n\r\n%s",
+                            path, strlen(body), body);
+    size_t len = strlen(request);
+    int status = exchange(request, len, 300, err);
+    keys_wipe(request, len);
+    free(request);
+    if (status < 0)
+        return -1;
+    *ret_status = status;
+    return status >= 400 ? err_set(err, ERR_FAILED, "POST %s: status %d", path, status) : 0;
+}

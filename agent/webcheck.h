@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One HTTP request to the local web server. */
+#ifndef MUSTER_AGENT_WEBCHECK_H
+#define MUSTER_AGENT_WEBCHECK_H
+
+#include <stddef.h>
+
+#include "common/err.h"
+
+/* The status of GET `path` at 127.0.0.1:80, or 0 when there is no answer within 5 s. */
+int webcheck_status(const char *path);
+
+/* One form post to 127.0.0.1:80 as application/x-www-form-urlencoded `body`; -1 when there is no
+ * answer or its status is 400 or more. */
+int webcheck_post(const char *path, const char *body, int *ret_status, struct err *err);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run of `up`; shared by up.c (the story) and up_agents.c (its side towards the nodes). */
+#ifndef MUSTER_UP_RUN_H
+#define MUSTER_UP_RUN_H
+
+#include "controller/apply.h"
+#include "controller/hub.h"
+#include "controller/planner.h"
+#include "controller/up.h"
+
+struct node_run {
+    unsigned aborted;
+    unsigned changed;
+    bool ready;
+    char failure[EVENT_MSG_MAX];
+    bool refused;
+};
+
+struct up {
+    struct deployment *d;
+    const struct up_options *options;
+    struct http *http;
+    struct cloud *cloud;
+    struct apply *apply;
+    struct hub *hub;
+    struct ui *ui;
+    struct archive archive;
+    char host[64]; /* this machine as the VMs reach it */
+    char *public_key;
+    char *private_key;
+    char *package;
+    char package_sha256[SHA256_HEX_SIZE];
+    char *archive_url;
+    struct node_facts *facts;
+    struct node_run *runs;
+    bool cloud_done;
+    uint64_t last_event; /* monotonic */
+};
+
+/* User-data of a node that is about to be created: its one-time key is made and recorded before
+ * the cloud is asked for the VM. Hook of apply. */
+int up_user_data(void *ctx, size_t node, char **ret, struct err *err);
+/* The node's plan with its secrets; NULL while the cloud part is not done. New reference. */
+json_t *up_plan(void *ctx, size_t node);
+int up_open_hub(struct up *u, struct err *err);
+/* Fails when a node's plan was refused or failed too often; else says whether all are ready. */
+int up_check_nodes(struct up *u, bool *ret_ready, struct err *err);
+
+#endif

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Two bare guests (LXC system containers with systemd, one data disk each) in which the agent can
+# be tried by hand, without a controller and without the local VDC:
+#   agent_host.sh up        make the base root (once), the bridge and both guests, start them
+#   agent_host.sh run a CMD...     run a command in guest a (or b)
+#   agent_host.sh push a FILE DEST copy a file into it
+#   agent_host.sh power a   kill guest a without any warning, then start it again
+#   agent_host.sh down      remove guests, disks, bridge and table (the base root stays)
+# Everything it makes is called mtest*: it touches nothing else.
+set -eu
+DIR=${MTEST_DIR:-/tmp/mtest}
+BASE=$DIR/base.tar
+NET=10.77.0
+SIZE=$((3 * 1024 * 1024 * 1024))
+
+addr() { [ "$1" = a ] && echo $NET.11 || echo $NET.12; }
+volume() { [ "$1" = a ] && echo 11111111-aaaa-4aaa-8aaa-111111111111 || echo 22222222-bbbb-4bbb-8bbb-222222222222; }
+serial() { volume "$1" | tr -d - | cut -c1-20; }
+rootfs() { echo "$DIR/lxc/mtest-$1/rootfs"; }
+pid() { lxc-info -P "$DIR/lxc" -n "mtest-$1" -p -H; }
+
+base() {
+    [ -f "$BASE" ] && return
+    mkdir -p "$DIR"
+    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' \
+        --include=systemd,systemd-sysv,dbus,ifupdown,iproute2,iputils-ping,ca-certificates,procps,e2fsprogs,xfsprogs,fdisk,libzmq5,libsodium23,libjansson4,libmnl0,libmariadb3,libfdisk1,libmount1,libblkid1,curl \
+        bookworm "$BASE.tmp.tar" http://deb.debian.org/debian
+    mv "$BASE.tmp.tar" "$BASE"
+}
+
+network() {
+    ip link show mtestbr >/dev/null 2>&1 || ip link add mtestbr type bridge
+    ip addr replace $NET.1/24 dev mtestbr
+    ip link set mtestbr up
+    sysctl -qw net.ipv4.ip_forward=1
+    nft list table ip mtest >/dev/null 2>&1 || nft -f - <<NFT
+table ip mtest {
+  chain post { type nat hook postrouting priority srcnat; ip saddr $NET.0/24 ip daddr != $NET.0/24 masquerade; }
+}
+NFT
+}
+
+guest() {
+    local n=mtest-$1 root; root=$(rootfs "$1")
+    [ -d "$root" ] && return
+    mkdir -p "$root"
+    tar -xf "$BASE" -C "$root"
+    echo "$n" >"$root/etc/hostname"
+    cp /etc/resolv.conf "$root/etc/resolv.conf"
+    printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\nauto eth0\niface eth0 inet static\n address %s/24\n gateway %s.1\n' "$(addr "$1")" $NET >"$root/etc/network/interfaces"
+    : >"$root/etc/machine-id"
+    truncate -s $SIZE "$DIR/$n.disk"
+    cat >"$DIR/lxc/$n/config" <<CFG
+lxc.include = /usr/share/lxc/config/common.conf
+lxc.mount.auto = proc:mixed sys:mixed cgroup:mixed
+lxc.apparmor.profile = unconfined
+lxc.cgroup.devices.allow = b 7:* rwm
+lxc.cgroup.devices.allow = b 259:* rwm
+lxc.uts.name = $n
+lxc.rootfs.path = dir:$root
+lxc.net.0.type = veth
+lxc.net.0.link = mtestbr
+lxc.net.0.name = eth0
+lxc.net.0.flags = up
+lxc.net.1.type = veth
+lxc.net.1.link = mtestbr
+lxc.net.1.name = eth1
+lxc.net.1.hwaddr = 02:77:00:00:01:0$([ "$1" = a ] && echo 1 || echo 2)
+CFG
+}
+
+start() {
+    local n=mtest-$1 loop
+    loop=$(losetup -n -O NAME -j "$DIR/$n.disk" | head -1)
+    [ -n "$loop" ] || loop=$(losetup -f --show "$DIR/$n.disk")
+    lxc-start -P "$DIR/lxc" -n "$n" -d
+    local p minor; p=$(pid "$1"); minor=${loop#/dev/loop}
+    # What udev would do: the disk, room for its partition node, the link by serial.
+    nsenter -t "$p" -m mknod /dev/sdb b 7 "$minor" 2>/dev/null || true
+    nsenter -t "$p" -m mkdir -p /dev/disk/by-id
+    nsenter -t "$p" -m ln -sf ../../sdb "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_$(serial "$1")"
+    partitions "$1" "$loop" &
+}
+
+# The kernel's partitions of the guest's disk, as nodes in the guest, until the guest is gone.
+partitions() {
+    local p loop=${2#/dev/}
+    exec >/dev/null 2>&1 </dev/null
+    while p=$(pid "$1") && [ -n "$p" ]; do
+        if [ -e "/sys/block/$loop/${loop}p1/dev" ]; then
+            local d; d=$(cat "/sys/block/$loop/${loop}p1/dev")
+            nsenter -t "$p" -m sh -c "[ -b /dev/sdb1 ] || mknod /dev/sdb1 b ${d%:*} ${d#*:}"
+        fi
+        sleep 0.3
+    done
+}
+
+case "${1:-}" in
+base) base ;;
+up) base; network; for g in a b; do guest $g; start $g; done ;;
+run) g=$2; shift 2; lxc-attach -P "$DIR/lxc" -n "mtest-$g" --clear-env -v PATH=/usr/sbin:/usr/bin:/sbin:/bin -- "$@" ;;
+push) cp "$3" "$(rootfs "$2")$4" ;;
+power) lxc-stop -P "$DIR/lxc" -n "mtest-$2" -k; start "$2" ;;
+stop) lxc-stop -P "$DIR/lxc" -n "mtest-$2" -k ;;
+start) start "$2" ;;
+volume) volume "$2" ;;
+down)
+    for g in a b; do
+        lxc-stop -P "$DIR/lxc" -n "mtest-$g" -k 2>/dev/null || true
+        for l in $(losetup -n -O NAME -j "$DIR/mtest-$g.disk" 2>/dev/null); do losetup -d "$l"; done
+        # The agent makes the folder below its mount immutable.
+        chattr -f -i "$DIR/lxc/mtest-$g/rootfs/media/"* 2>/dev/null || true
+        rm -rf "$DIR/lxc/mtest-$g" "$DIR/mtest-$g.disk"
+    done
+    ip link del mtestbr 2>/dev/null || true
+    nft delete table ip mtest 2>/dev/null || true ;;
+*) sed -n '3,11p' "$0"; exit 2 ;;
+esac
