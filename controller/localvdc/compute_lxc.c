@@ -163,6 +163,18 @@ static void remove_group(const char *path)
     rmdir(path);
 }
 
+/* liblxc's lock of a container stays behind in a folder named after its path. */
+static void remove_lock(const char *name)
+{
+    _cleanup_free_ char *path = str_fmt("/run/lxc/lock" VMS_DIR "/.%s", name);
+    unlink(path);
+    for (char *slash = strrchr(path, '/'); slash && slash > path; slash = strrchr(path, '/')) {
+        *slash = '\0';
+        if (str_eq(path, "/run") || rmdir(path) != 0)
+            return; /* somebody else's containers have theirs here */
+    }
+}
+
 /* Empty groups of containers that were killed; in every hierarchy that the machine has. */
 static int lxc_clean(const char *vm_id, struct err *err)
 {
@@ -175,6 +187,7 @@ static int lxc_clean(const char *vm_id, struct err *err)
         "misc/"};
     char name[VDC_NAME_MAX];
     vdc_name("mvdc-", vm_id, name);
+    remove_lock(name);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
             _cleanup_free_ char *dir = str_fmt("/sys/fs/cgroup/%s%s%s", places[i], kinds[k], name);

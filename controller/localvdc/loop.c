@@ -87,23 +87,47 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
     return err_set(err, ERR_FAILED, "attach %s: every free loop device was taken by others", path);
 }
 
-/* The kernel only marks a device that is open elsewhere; detached is when it is gone. */
+/* Exclusive opening fails while a filesystem on it, or on one of its partitions, is mounted
+ * anywhere; what CLR_FD finds in use it would detach later, behind everybody's back. */
+static int check_unused(const char *path, const char *dev, struct err *err)
+{
+    for (int i = 0; i < 20; i++) {
+        _cleanup_close_ int alone = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
+        if (alone >= 0)
+            return 0;
+        if (errno != EBUSY)
+            return err_errno(err, errno, "open %s", dev);
+        clock_pause_ms(20); /* an unmount may be on its way */
+    }
+    return err_set(err, ERR_FAILED, "detach %s from %s: it is in use; unmount it in the guest",
+                   path, dev);
+}
+
+static int clear(const char *path, int number, char dev[32], struct err *err)
+{
+    _cleanup_close_ int loop = open_loop(number, dev);
+    if (loop < 0)
+        return err_errno(err, errno, "open %s", dev);
+    if (check_unused(path, dev, err) != 0)
+        return -1;
+    if (ioctl(loop, LOOP_CLR_FD) != 0 && errno != ENXIO)
+        return err_errno(err, errno, "detach %s from %s", path, dev);
+    return 0;
+}
+
+/* The device goes when its last user closes it, which may be a moment later. */
 int disk_detach(const char *path, struct err *err)
 {
+    char dev[32];
     int number = disk_loop_of(path);
     if (number < 0)
         return 0;
-    char dev[32];
-    {
-        _cleanup_close_ int loop = open_loop(number, dev);
-        if (loop < 0 || (ioctl(loop, LOOP_CLR_FD) != 0 && errno != ENXIO))
-            return err_errno(err, errno, "detach %s from %s", path, dev);
-    }
+    if (clear(path, number, dev, err) != 0)
+        return -1;
     for (int i = 0; i < 100; i++) {
         if (disk_loop_of(path) < 0)
             return 0;
         clock_pause_ms(20);
     }
-    return err_set(err, ERR_FAILED, "detach %s from %s: still in use; unmount it in the guest",
-                   path, dev);
+    return err_set(err, ERR_FAILED, "detach %s from %s: some program still has it open", path, dev);
 }

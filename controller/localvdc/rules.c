@@ -124,12 +124,14 @@ void rules_nft(const json_t *network, const json_t *egress, const json_t *forwar
 
 void rules_nft_host(struct strbuf *out)
 {
+    /* Where the kernel shows bridged frames to the filter, those between our bridges' ports pass
+     * here, too: none of them is to be changed. */
     strbuf_adds(out, "add table ip " VDC_NFT_TABLE "\n"
                      "flush table ip " VDC_NFT_TABLE "\n"
                      "table ip " VDC_NFT_TABLE " {\n"
                      " chain postrouting {\n"
                      "  type nat hook postrouting priority 100;\n"
-                     "  ip saddr " VDC_POOL " oifname != \"" VDC_PUBLIC_BRIDGE "\" masquerade\n"
+                     "  ip saddr " VDC_POOL " oifname != \"mvdc*\" masquerade\n"
                      " }\n"
                      "}\n");
 }

@@ -1,0 +1,237 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The local cloud from start to destroy: networks, guest, user data, port forward, volume; the
+# daemon killed in the middle; at the end the host is as it was. Run as root.
+# usage: vdc_smoke.sh [path of muster-vdc]
+set -euo pipefail
+shopt -s inherit_errexit
+
+here=$(cd "$(dirname "$0")" && pwd)
+VDC=$(realpath "${1:-$here/../../build/dev/bin/muster-vdc}")
+export VDC
+vms=/var/lib/muster/vdc/vms
+tmp=$(mktemp -d /tmp/mvdc-smoke.XXXXXX)
+
+fail() {
+    echo "vdc_smoke: FAILED: $*" >&2
+    exit 1
+}
+
+say() {
+    printf '%6.1f s  %s\n' "$(bc <<<"$(date +%s.%N) - $began")" "$*"
+}
+
+# What the cloud must leave as it was.
+host_state() {
+    ip netns list
+    ip -o link | cut -d: -f2
+    losetup -a | cut -d' ' -f3-
+    cut -d' ' -f2,3 /proc/self/mounts
+    nft list tables
+    find /sys/fs/cgroup -name '*mvdc*'
+    ip route
+    sysctl net.ipv4.ip_forward
+    ls -d /var/lib/muster /run/netns /run/lxc/lock/var/lib/muster 2>/dev/null || true
+}
+
+# Of this machine as the test sees it: others may test in namespaces of their own.
+no_processes() {
+    ! pgrep --ns $$ --nslist mnt -f \
+        'muster-vdc (serve|job|metadata)|conf-file=/var/lib/muster|lxc monitor. /var/lib/muster'
+}
+
+# Waits until a command succeeds, at most $1 seconds.
+until_ok() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || fail "still not true: $*"
+        sleep 0.1
+    done
+}
+
+api() {
+    /usr/bin/python3 "$here/vdc_api.py" "$@"
+}
+
+# The value at a path of jq's, which must not be empty.
+get() {
+    jq -er "$1"
+}
+
+guest() {
+    lxc-attach -P "$vms" -n "$container" --clear-env -- "$@" </dev/null
+}
+
+# The guest sees the volume's first partition under the volume's name.
+has_link() {
+    guest test -b "/dev/disk/by-id/virtio-$1"
+}
+
+cleanup() {
+    local status=$?
+    if [ "$status" -ne 0 ] && [ -e /var/lib/muster/vdc ]; then
+        "$VDC" logs | tail -20 >&2 || true
+    fi
+    [ -n "${KEEP:-}" ] || "$VDC" destroy -y >/dev/null 2>&1 || true
+    rm -rf "$tmp"
+    exit "$status"
+}
+
+[ "$(id -u)" -eq 0 ] || fail "needs root"
+[ ! -e /var/lib/muster/vdc ] || fail "a local cloud is on this machine already; not touching it"
+host_state >"$tmp/before"
+trap cleanup EXIT
+
+"$VDC" start
+began=$(date +%s.%N)
+say "started"
+
+zone=$(api listZones name="Frankfurt (ESX)" | get '.zone[0].id')
+template=$(api listTemplates templatefilter=featured zoneid="$zone" | get '.template[0].id')
+offering=$(api listServiceOfferings name=2048-1 | get '.serviceoffering[0].id')
+disk=$(api listDiskOfferings name=EBS | get '.diskoffering[0].id')
+api listNetworks | jq -e '. == {"count": 0, "network": []}' >/dev/null || fail "empty listNetworks"
+api listVirtualMachines | jq -e '. == {}' >/dev/null || fail "empty listVirtualMachines"
+
+public=$(api createLocalNetwork zonename="Frankfurt (ESX)" cidr=10.1.1.0/24 gateway=10.1.1.1 \
+    displaytext=gateway-fra | get '.localnetwork[0].id')
+group=$(api createDirectConnectGroup name=dcg-smoke | get '.directconnectgroup[0].id')
+private=$(api createPrivateDirectConnect zonename="Frankfurt (ESX)" cidr=10.2.1.0/24 \
+    gateway=10.2.1.1 displaytext=private-fra dcgid="$group" | get '.privatedirectconnect[0].id')
+far=$(api createPrivateDirectConnect zonename="Paris (ESX)" cidr=10.2.2.0/24 \
+    gateway=10.2.2.1 displaytext=private-par dcgid="$group" | get '.privatedirectconnect[0].id')
+ssh-keygen -q -t ed25519 -N '' -f "$tmp/key"
+api registerSSHKeyPair name=smoke publickey="$(cat "$tmp/key.pub")" >/dev/null
+say "networks"
+
+userdata=$(base64 -w0 <<'EOF'
+#cloud-config
+runcmd:
+  - [sh, -c, 'echo "from user data" > /root/mark']
+EOF
+)
+vm=$(api deployVirtualMachine zoneid="$zone" templateid="$template" serviceofferingid="$offering" \
+    networkids="$public,$private" name=smoke-1 keypair=smoke userdata="$userdata")
+id=$(get '.virtualmachine.id' <<<"$vm")
+container=mvdc-${id:0:8}
+say "guest deployed"
+until_ok 60 guest test -e /run/cloud-init/result.json
+[ "$(guest cloud-init status)" = "status: done" ] || fail "cloud-init did not end well"
+[ "$(guest cat /root/mark)" = "from user data" ] || fail "user data did not run"
+until_ok 30 guest systemctl is-system-running
+say "guest is up: $(guest systemd-analyze | head -1)"
+
+# Egress is closed until a rule opens it, and then only towards the package hosts.
+guest curl -sS -m 2 -o /dev/null http://deb.debian.org/ 2>/dev/null && fail "egress is open"
+api createEgressFirewallRule networkid="$public" protocol=all cidrlist=10.1.1.0/24 >/dev/null
+guest apt-get -qq update || fail "no way to the package hosts"
+guest getent hosts example.com && fail "a name outside was resolved"
+[ "$(guest ip -4 route show default)" = "default via 10.1.1.1 dev eth0 " ] || fail "default route"
+say "egress"
+
+ip=$(api listPublicIpAddresses associatednetworkid="$public" | get '.publicipaddress[0].id')
+address=$(api listPublicIpAddresses id="$ip" | get '.publicipaddress[0].ipaddress')
+api createPortForwardingRule ipaddressid="$ip" protocol=tcp publicport=2222 privateport=22 \
+    virtualmachineid="$id" openfirewall=true >/dev/null
+ssh_guest() {
+    ssh -i "$tmp/key" -p 2222 -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR \
+        -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 "debian@$address" "$@"
+}
+[ "$(ssh_guest sudo id -u)" = 0 ] || fail "ssh through the port forward"
+api createTags resourceids="$id" resourcetype=UserVm 'tags[0].key=role' 'tags[0].value=db' >/dev/null
+[ "$(api listVirtualMachines 'tags[0].key=role' 'tags[0].value=db' | get .count)" = 1 ] ||
+    fail "list by tag"
+say "port forward, tags"
+
+# The private networks of the group are joined; the second NIC is left to be configured.
+guest ip addr add "$(get '.virtualmachine.nic[1].ipaddress' <<<"$vm")/24" dev eth1
+guest ip link set eth1 up
+guest ip route add 10.2.2.0/24 via 10.2.1.1
+until_ok 5 guest ping -c1 -W1 10.2.2.1
+say "private networks are joined"
+
+volume=$(api createVolume name=data size=10 zoneid="$zone" diskofferingid="$disk" | get .volume.id)
+api attachVolume id="$volume" virtualmachineid="$id" >/dev/null
+serial=$(tr -d - <<<"$volume" | cut -c1-20)
+has_link "$serial" || fail "the volume is not in the guest"
+# Partitions that the guest tells its kernel of get their nodes, and lose them again.
+partition() {
+    guest /usr/bin/python3 -c '
+import ctypes, fcntl, struct, sys
+part = ctypes.create_string_buffer(struct.pack("qqi64s64s", 1 << 20, 5 << 30, 1, b"", b""), 152)
+with open("/dev/sdb", "rb") as disk:
+    fcntl.ioctl(disk, 0x1269, struct.pack("iiiP", int(sys.argv[1]), 0, 152, ctypes.addressof(part)))
+' "$1"
+}
+no_part() {
+    guest sh -c '! test -e /dev/sdb1'
+}
+partition 1
+until_ok 5 guest test -b /dev/sdb1
+until_ok 5 has_link "$serial-part1"
+partition 2
+until_ok 5 no_part
+guest sh -c 'mkfs.ext4 -q /dev/sdb && mkdir -p /data && mount /dev/sdb /data && echo kept > /data/f'
+if api detachVolume id="$volume" >/dev/null 2>&1; then
+    fail "a mounted volume was detached"
+fi
+guest umount /data
+say "volume"
+
+# Killed in the middle of a job: the job is finished by the next daemon.
+/usr/bin/python3 - "$here" "$zone" "$template" "$offering" "$public" >"$tmp/job" <<'EOF'
+import json, os, subprocess, sys
+from cs import CloudStack
+s = json.loads(subprocess.check_output([os.environ["VDC"], "status", "--json"]))
+c = CloudStack(endpoint=s["endpoint"], key=s["api_key"], secret=s["secret_key"])
+a = c.deployVirtualMachine(zoneid=sys.argv[2], templateid=sys.argv[3], name="smoke-2",
+                           serviceofferingid=sys.argv[4], networkids=sys.argv[5])
+print(a["jobid"])
+os.kill(s["pid"], 9)
+EOF
+"$VDC" start >/dev/null
+job_done() {
+    [ "$(api queryAsyncJobResult jobid="$(cat "$tmp/job")" | get .jobstatus)" = 1 ]
+}
+until_ok 60 job_done
+[ "$(api listVirtualMachines name=smoke-1 | get '.virtualmachine[0].state')" = Running ] ||
+    fail "the guest did not outlive the daemon"
+ssh_guest true || fail "the port forward did not outlive the daemon"
+say "kill -9 of the daemon in the middle of a deployment"
+
+# A reboot from inside, then from outside: the volume is there, with what was written.
+init=$(cat "$vms/$container/running")
+guest reboot
+rebooted() {
+    [ "$(cat "$vms/$container/running")" != "$init" ] && guest systemctl is-system-running
+}
+until_ok 60 rebooted
+has_link "$serial" || fail "the volume is gone after a reboot from inside"
+api rebootVirtualMachine id="$id" >/dev/null
+until_ok 60 guest systemctl is-system-running
+guest mount /dev/sdb /mnt
+[ "$(guest cat /mnt/f)" = kept ] || fail "the volume's content"
+guest umount /mnt
+api detachVolume id="$volume" >/dev/null
+has_link "$serial" && fail "the volume is still in the guest"
+say "reboots, detach"
+
+api deleteNetwork id="$public" >/dev/null 2>&1 && fail "a network in use was deleted"
+for name in smoke-1 smoke-2; do
+    one=$(api listVirtualMachines name="$name" | get '.virtualmachine[0].id')
+    api destroyVirtualMachine id="$one" expunge=true >/dev/null
+done
+api deleteVolume id="$volume" >/dev/null
+for one in "$public" "$private" "$far"; do
+    api deleteNetwork id="$one" >/dev/null
+done
+api listNetworks | jq -e '.count == 0' >/dev/null || fail "networks are left"
+say "torn down by the API"
+
+"$VDC" destroy -y >/dev/null
+until_ok 10 no_processes
+host_state >"$tmp/after"
+diff "$tmp/before" "$tmp/after" || fail "the host is not as it was"
+say "host as it was"
+echo "vdc_smoke: ok"
