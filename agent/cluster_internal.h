@@ -26,6 +26,13 @@ bool cluster_stopped(const struct cluster *c);
 bool cluster_ready(const struct cluster *c);
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
 
+uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
+
+/* cluster_gate.c */
+void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
+bool cluster_decided_for_me(const struct cluster *c);
+void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
+
 /* cluster_agree.c */
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out);
 void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out);

@@ -58,6 +58,9 @@ const char *disk_kind_name(enum disk_kind kind);
 int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_look *ret,
                   struct err *err);
 
+/* The UUID of the filesystem on a device, "" when none is recognised for certain. */
+int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err);
+
 /* disk_write.c: the only code that writes to a disk. */
 int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w,
                      struct err *err);

@@ -236,3 +236,15 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
                        value_of(pr, "LABEL"));
     return classify_table(fd, pr, w, ret, err);
 }
+
+int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err)
+{
+    _cleanup_(probe_cleanup) blkid_probe pr = blkid_new_probe_from_filename(node);
+    if (!pr)
+        return err_errno(err, errno, "open %s", node);
+    blkid_probe_enable_superblocks(pr, 1);
+    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE);
+    bool known = blkid_do_safeprobe(pr) == 0;
+    str_copy(ret, cap, known ? value_of(pr, "UUID") : "");
+    return 0;
+}
