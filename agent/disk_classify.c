@@ -55,15 +55,15 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
         len = s->size - off;
     while (len) {
         size_t want = len < SAMPLE ? (size_t)len : SAMPLE;
-        ssize_t n = pread(s->fd, buf, want, (off_t)(s->start + off));
+        unsigned long long at = s->start;
+        at += off;
+        ssize_t n = pread(s->fd, buf, want, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(err, errno, "read at byte %llu (R5)",
-                             (unsigned long long)(s->start + off));
+            return err_errno(err, errno, "read at byte %llu (R5)", at);
         if ((size_t)n != want)
-            return err_set(err, ERR_SAFETY, "short read at byte %llu (R5)",
-                           (unsigned long long)(s->start + off));
+            return err_set(err, ERR_SAFETY, "short read at byte %llu (R5)", at);
         if (memcmp(buf, zeros, want) != 0)
             return 0;
         off += want;
