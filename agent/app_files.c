@@ -3,8 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,9 +74,9 @@ static int download(const struct app *a, const char *to, struct run *run, struct
         return 0;
     run_progress(run, "download %s", a->url);
     if (fs_mkdirs(CACHE, 0700, err) < 0 || fs_remove_tree(to, err) < 0 ||
-        proc_call(PROC_ARGV(APT_HELPER, "-oAPT::Sandbox::User=root", "download-file", a->url, to,
-                            hash),
-                  err) < 0)
+        proc_call(
+            PROC_ARGV(APT_HELPER, "-oAPT::Sandbox::User=root", "download-file", a->url, to, hash),
+            err) < 0)
         return err_wrap(err, "download %s", a->url);
     return 0;
 }
@@ -96,9 +96,10 @@ static int strip_folders(const struct app *a, char *path, size_t cap, struct err
         }
         size_t len = strlen(path);
         if (n != 1 || len + strlen(only) + 2 > cap)
-            return err_set(err, ERR_FAILED,
-                           "the archive has %u entries at depth %llu where `strip` expects one folder",
-                           n, (unsigned long long)i);
+            return err_set(
+                err, ERR_FAILED,
+                "the archive has %u entries at depth %llu where `strip` expects one folder", n,
+                (unsigned long long)i);
         path[len] = '/';
         str_copy(path + len + 1, cap - len - 1, only);
     }
@@ -123,7 +124,8 @@ static int make_writable(const struct app *a, const char *base, struct err *err)
     {
         _cleanup_free_ char *path = str_fmt("%s/%s", base, json_string_value(item));
         if (fs_mkdirs(path, 0755, err) < 0 ||
-            proc_call(PROC_ARGV("/usr/bin/chown", "-R", "-h", APP_USER ":" APP_USER, path), err) < 0)
+            proc_call(PROC_ARGV("/usr/bin/chown", "-R", "-h", APP_USER ":" APP_USER, path), err) <
+                0)
             return -1;
     }
     return 0;

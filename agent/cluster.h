@@ -71,9 +71,9 @@ struct cluster_value { /* what is decided: who bootstraps an epoch, from which p
 
 struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
     char cluster_id[37];
-    uint64_t epoch;                             /* last decided epoch known here; 0: none */
-    struct cluster_value chain[CLUSTER_CHAIN];  /* of epoch e at e % CLUSTER_CHAIN */
-    struct cluster_ballot promised;             /* in slot epoch + 1 */
+    uint64_t epoch;                            /* last decided epoch known here; 0: none */
+    struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch e at e % CLUSTER_CHAIN */
+    struct cluster_ballot promised;            /* in slot epoch + 1 */
     struct cluster_ballot accepted_at;
     struct cluster_value accepted;
     uint64_t permit_used; /* highest epoch whose BOOT permit was consumed here */
@@ -96,16 +96,17 @@ enum cluster_msg_type {
 
 struct cluster_msg {
     enum cluster_msg_type type;
-    unsigned from;      /* set by the receiver from the authenticated link */
-    char manifest[17];  /* digest of the members; others are not talked to */
-    uint64_t epoch;     /* HB: last decided; others: the slot */
+    unsigned from;     /* set by the receiver from the authenticated link */
+    char manifest[17]; /* digest of the members; others are not talked to */
+    uint64_t epoch;    /* HB: last decided; others: the slot */
     struct cluster_ballot ballot;
     struct cluster_position position;  /* PROM; HB of a Primary: uuid and live seqno */
     struct cluster_ballot accepted_at; /* PROM */
     struct cluster_value value;        /* PROM: accepted; ACC */
     /* HB */
     enum cluster_state state;
-    bool ready; /* stopped, position known: may take part in a decision */
+    bool ready;    /* stopped, position known: may take part in a decision */
+    unsigned size; /* of a Primary: members that its database sees */
     unsigned n_chain;
     struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch - n_chain + 1 .. epoch */
 };
@@ -146,9 +147,10 @@ struct cluster_event {
     uint64_t now;
     const struct cluster_msg *msg;
     struct cluster_position position;
-    bool ok;                   /* DONE */
-    char why[CLUSTER_WHY_MAX]; /* DONE and POSITION: what failed */
+    bool ok;                       /* DONE */
+    char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
+    unsigned size;
 };
 
 struct cluster_config {
@@ -187,6 +189,7 @@ struct cluster {
 
     bool db_seen; /* an EV_DB came since the start */
     bool running, primary;
+    unsigned size;
     struct cluster_position live; /* of the running database */
 
     bool asked; /* ACT_POSITION without an answer */
@@ -197,7 +200,7 @@ struct cluster {
     struct cluster_proposal prop;
     uint64_t max_round; /* highest round seen anywhere in this slot */
     uint64_t since;     /* when the state was entered */
-    uint64_t hb_at, quiet_at, retry_at, ahead_since;
+    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since;
     unsigned join_failures;
     uint64_t prng;
 };

@@ -33,9 +33,11 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.epoch = c->rec.epoch;
     m.state = c->state;
     m.ready = cluster_ready(c);
+    m.size = c->running ? c->size : 0;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
-    for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e); e--)
+    for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e);
+         e--)
         m.n_chain++;
     for (unsigned i = 0; i < m.n_chain; i++)
         m.chain[i] = *cluster_entry(&c->rec, c->rec.epoch - m.n_chain + 1 + i);
@@ -61,7 +63,8 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
 {
     const struct cluster_value *mine = cluster_entry(&c->rec, m->epoch);
     const struct cluster_value *theirs = m->n_chain ? &m->chain[m->n_chain - 1] : NULL;
-    if (mine && theirs && (mine->node != theirs->node || strcmp(mine->cluster_id, theirs->cluster_id) != 0)) {
+    if (mine && theirs &&
+        (mine->node != theirs->node || strcmp(mine->cluster_id, theirs->cluster_id) != 0)) {
         cluster_enter(c, CLUSTER_HALT, now, "%s tells another decision of epoch %llu (I15)",
                       c->cfg.names[m->from], (unsigned long long)m->epoch);
         return;
@@ -115,8 +118,8 @@ static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now
         c->rec.promised = m->ballot;
         cluster_act(out, ACT_SAVE);
     }
-    cluster_enter(c, CLUSTER_FROZEN, now, "promised epoch %llu to %s",
-                  (unsigned long long)m->epoch, c->cfg.names[m->from]);
+    cluster_enter(c, CLUSTER_FROZEN, now, "promised epoch %llu to %s", (unsigned long long)m->epoch,
+                  c->cfg.names[m->from]);
     c->since = now;
     struct cluster_msg answer = message(c, MSG_PROM);
     answer.ballot = m->ballot;
@@ -284,7 +287,8 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     if (m->from >= c->cfg.n || m->from == c->cfg.self || c->state == CLUSTER_HALT ||
         strcmp(m->manifest, c->cfg.manifest) != 0)
         return;
-    if (m->epoch == c->rec.epoch + 1 && m->type != MSG_HB && m->ballot.round > c->max_round)
+    uint64_t slot = m->type == MSG_HB ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
+    if (slot == c->rec.epoch + 1 && m->ballot.round > c->max_round)
         c->max_round = m->ballot.round;
     switch (m->type) {
     case MSG_HB:
@@ -303,7 +307,12 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     case MSG_ACCED:
         on_acced(c, m, now, out);
         break;
-    case MSG_NACK: /* max_round above is all there is to learn */
+    case MSG_NACK:
+        /* A higher promise was made: the first member tries above it at once, others wait. */
+        if (c->state == CLUSTER_PROPOSING && c->cfg.self == 0 &&
+            c->max_round > c->prop.ballot.round && c->prop.tries < 5)
+            cluster_propose(c, now, out);
+        break;
     case MSG_TYPES:
         break;
     }

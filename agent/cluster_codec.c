@@ -73,8 +73,7 @@ static int value_from_json(const json_t *j, struct cluster_value *ret, struct er
     *ret = (struct cluster_value){0};
     if (bounded(j, "node", CLUSTER_MAX - 1, &node, err) < 0 ||
         uuid_member(j, "cluster_id", ret->cluster_id, err) < 0 ||
-        uuid_member(j, "uuid", ret->uuid, err) < 0 ||
-        signed_member(j, "base", &ret->base, err) < 0)
+        uuid_member(j, "uuid", ret->uuid, err) < 0 || signed_member(j, "base", &ret->base, err) < 0)
         return err_wrap(err, "decision");
     ret->node = (unsigned)node;
     return 0;
@@ -112,11 +111,12 @@ static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
 
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:o}", "t", msg_names[m->type],
-                     "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
-                     ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
-                     "accepted_at", ballot_to_json(&m->accepted_at), "value",
-                     value_to_json(&m->value), "state", (int)m->state, "ready", m->ready, "chain",
+    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:o}", "t",
+                     msg_names[m->type], "manifest", m->manifest, "epoch", (json_int_t)m->epoch,
+                     "ballot", ballot_to_json(&m->ballot), "position",
+                     cluster_position_to_json(&m->position), "accepted_at",
+                     ballot_to_json(&m->accepted_at), "value", value_to_json(&m->value), "state",
+                     (int)m->state, "ready", m->ready, "size", (int)m->size, "chain",
                      chain_to_json(m->chain, m->n_chain));
 }
 
@@ -125,7 +125,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
     const char *t, *manifest;
     struct cluster_msg m = {0};
     json_t *position, *value, *chain;
-    uint64_t state;
+    uint64_t state, size;
     if (js_str(j, "t", &t, err) < 0 || js_str(j, "manifest", &manifest, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &m.epoch, err) < 0 ||
         ballot_member(j, "ballot", &m.ballot, err) < 0 ||
@@ -134,7 +134,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
         ballot_member(j, "accepted_at", &m.accepted_at, err) < 0 ||
         js_obj(j, "value", &value, err) < 0 || value_from_json(value, &m.value, err) < 0 ||
         bounded(j, "state", CLUSTER_STATES - 1, &state, err) < 0 ||
-        js_arr(j, "chain", &chain, err) < 0)
+        bounded(j, "size", 1024, &size, err) < 0 || js_arr(j, "chain", &chain, err) < 0)
         return err_wrap(err, "peer message");
     for (m.type = 0; m.type < MSG_TYPES && strcmp(msg_names[m.type], t) != 0;)
         m.type++;
@@ -142,6 +142,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
         return err_set(err, ERR_USAGE, "peer message: type or manifest not understood");
     m.state = (enum cluster_state)state;
     m.ready = js_opt_bool(j, "ready", false);
+    m.size = (unsigned)size;
     m.n_chain = (unsigned)json_array_size(chain);
     if (m.n_chain > CLUSTER_CHAIN || m.n_chain > m.epoch)
         return err_set(err, ERR_USAGE, "peer message: chain is too long");
@@ -154,14 +155,13 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
 
 json_t *cluster_record_to_json(const struct cluster_record *r)
 {
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:s, s:I}", "cluster_id",
-                     r->cluster_id, "epoch", (json_int_t)r->epoch, "chain",
-                     chain_to_json(r->chain, CLUSTER_CHAIN), "promised",
-                     ballot_to_json(&r->promised), "accepted_at", ballot_to_json(&r->accepted_at),
-                     "accepted", value_to_json(&r->accepted), "permit_used",
-                     (json_int_t)r->permit_used, "last_epoch", (json_int_t)r->last_epoch, "joining",
-                     (json_int_t)r->joining, "data", r->data, "hw_uuid", r->hw_uuid, "hw",
-                     (json_int_t)r->hw);
+    return json_pack(
+        "{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:s, s:I}", "cluster_id", r->cluster_id,
+        "epoch", (json_int_t)r->epoch, "chain", chain_to_json(r->chain, CLUSTER_CHAIN), "promised",
+        ballot_to_json(&r->promised), "accepted_at", ballot_to_json(&r->accepted_at), "accepted",
+        value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "last_epoch",
+        (json_int_t)r->last_epoch, "joining", (json_int_t)r->joining, "data", r->data, "hw_uuid",
+        r->hw_uuid, "hw", (json_int_t)r->hw);
 }
 
 int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct err *err)

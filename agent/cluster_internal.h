@@ -15,7 +15,8 @@
 #define CLUSTER_FAULT_RETRY 10000
 #define CLUSTER_JOIN_RETRY 2000ULL
 #define CLUSTER_AHEAD 15000
-#define CLUSTER_NONPRIM_SOON 5000
+#define CLUSTER_STALE 20000
+#define CLUSTER_NONPRIM_SOON 1000
 #define CLUSTER_NONPRIM_WAIT 60000
 
 void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
@@ -24,6 +25,13 @@ struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_
 bool cluster_stopped(const struct cluster *c);
 bool cluster_ready(const struct cluster *c);
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
+
+uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
+
+/* cluster_gate.c */
+void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
+bool cluster_decided_for_me(const struct cluster *c);
+void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 
 /* cluster_agree.c */
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out);

@@ -11,9 +11,11 @@
  *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
  *    |
  *    |-- a live Primary is heard ----------> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
- *    |                                           \--not an ancestor--> QUARANTINE  \-fails-> STOPPED
+ *    |                                           \--not an ancestor--> QUARANTINE  \-fails->
+ * STOPPED
  *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
- *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
+ *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted-->
+ * decided
  *    |
  *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
  *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
@@ -47,7 +49,7 @@ struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_
     return a;
 }
 
-static uint64_t random_between(struct cluster *c, uint64_t from, uint64_t to)
+uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to)
 {
     c->prng = c->prng * 6364136223846793005ULL + 1442695040888963407ULL;
     return from + (c->prng >> 33) % (to - from + 1);
@@ -73,97 +75,8 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
         c->rec = *rec;
     c->prng = cfg->seed | 1;
     c->max_round = c->rec.promised.round;
-    c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+    c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
     cluster_enter(c, CLUSTER_UNCONF, now, "the database has not been looked at yet");
-}
-
-/* The gate opens: what was promised or reported before must never count again (I5). */
-static void bump(struct cluster *c)
-{
-    c->max_round++;
-    c->rec.promised = (struct cluster_ballot){c->max_round, c->cfg.self};
-    c->rec.data = true;
-    c->known = false;
-}
-
-/* --- joining ------------------------------------------------------------------------------- */
-
-const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now)
-{
-    for (unsigned i = 0; i < c->cfg.n; i++) {
-        const struct cluster_peer *p = &c->peers[i];
-        if (i != c->cfg.self && p->heard && now - p->at <= CLUSTER_SILENT &&
-            p->hb.state == CLUSTER_PRIMARY)
-            return &p->hb;
-    }
-    return NULL;
-}
-
-static void try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
-{
-    const struct cluster_msg *hb = cluster_live_primary(c, now);
-    char why[CLUSTER_WHY_MAX] = "";
-    if (!hb) {
-        cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
-        c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
-        return;
-    }
-    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch)
-        return;
-    int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
-    if (r == 0) {
-        /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
-        if (!c->ahead_since)
-            c->ahead_since = now;
-        if (now - c->ahead_since < CLUSTER_AHEAD)
-            return;
-        snprintf(why, sizeof(why), "the data here is ahead: %lld, the cluster is at %lld",
-                 (long long)c->position.seqno, (long long)hb->position.seqno);
-        r = -1;
-    }
-    c->ahead_since = 0;
-    if (r < 0) {
-        cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
-        return;
-    }
-    bump(c);
-    c->has_record = true;
-    c->rec.joining = c->rec.epoch;
-    cluster_act(out, ACT_SAVE);
-    cluster_act(out, ACT_JOIN)->epoch = c->rec.epoch;
-    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
-                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
-}
-
-/* --- booting ------------------------------------------------------------------------------- */
-
-static bool decided_for_me(const struct cluster *c)
-{
-    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    return v && v->node == c->cfg.self && c->rec.permit_used < c->rec.epoch;
-}
-
-static void try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
-{
-    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    bool fresh = v->base < 0 && c->position.kind == DATADIR_FRESH;
-    bool same = c->position.kind == DATADIR_OK && c->position.seqno == v->base &&
-                strcmp(c->position.uuid, v->uuid) == 0;
-    /* The permit is consumed in either case: a second try needs the next slot. */
-    c->rec.permit_used = c->rec.epoch;
-    if ((!fresh && !same) || c->rec.promised.round > 0) {
-        cluster_act(out, ACT_SAVE);
-        cluster_enter(c, CLUSTER_STOPPED, now, "the permit of epoch %llu no longer fits",
-                      (unsigned long long)c->rec.epoch);
-        return;
-    }
-    bump(c);
-    c->rec.last_epoch = c->rec.epoch;
-    c->rec.joining = 0;
-    cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
-    cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
-    cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",
-                  (unsigned long long)c->rec.epoch);
 }
 
 /* --- while stopped ------------------------------------------------------------------------- */
@@ -198,22 +111,23 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     if (cluster_live_primary(c, now)) {
         cluster_enter(c, CLUSTER_JOIN_WAIT, now, "a Primary is alive");
-        try_join(c, now, out);
+        cluster_try_join(c, now, out);
         return;
     }
-    if (decided_for_me(c)) {
+    if (cluster_decided_for_me(c)) {
         cluster_enter(c, CLUSTER_BOOT_PERMIT, now, "the decision names this node");
-        try_boot(c, now, out);
+        cluster_try_boot(c, now, out);
         return;
     }
     if (c->state != CLUSTER_STOPPED)
         return;
     unsigned missing = not_ready(c, now, &silent);
     if (missing) {
-        c->quiet_at = now + random_between(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
         if (now - c->since > CLUSTER_SILENT / 2 || c->why[0] == '\0') {
-            snprintf(c->why, sizeof(c->why), silent ? "waits for members that are not heard"
-                                                    : "waits for members that are busy");
+            snprintf(c->why, sizeof(c->why),
+                     silent ? "waits for members that are not heard"
+                            : "waits for members that are busy");
             c->waiting = missing;
         }
         return;
@@ -243,8 +157,9 @@ static void on_position(struct cluster *c, const struct cluster_event *ev, struc
         c->has_record = true;
         cluster_act(out, ACT_SAVE);
     }
-    /* A transfer that did not finish: whatever is there is not a position. */
-    if (c->rec.joining && c->position.kind == DATADIR_OK && !c->position.clean)
+    /* A join that came as far as a transfer leaves data that the database itself distrusts; one
+     * that never met a Primary leaves it as it was. */
+    if (c->rec.joining && c->position.kind == DATADIR_TAINTED)
         c->position.kind = DATADIR_SST_PARTIAL;
     c->position.last_epoch = c->rec.last_epoch;
     c->known = true;
@@ -274,7 +189,8 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
         cluster_act(out, ACT_SAVE);
         if (boot)
             cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
-        cluster_enter(c, CLUSTER_PRIMARY, ev->now, boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
+        cluster_enter(c, CLUSTER_PRIMARY, ev->now,
+                      boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
                       (unsigned long long)c->rec.epoch);
         c->hb_at = 0; /* tell at once */
         return;
@@ -294,6 +210,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->db_seen = true;
     c->running = ev->running;
     c->primary = ev->running && ev->primary;
+    c->size = ev->size;
     if (ev->running)
         c->live = ev->position;
     switch (c->state) {
@@ -356,7 +273,8 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
         snprintf(c->why, sizeof(c->why), "no quorum; waits for members that are not heard");
         return;
     }
-    uint64_t patience = running * 2 <= c->cfg.n || c->cfg.n == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
+    uint64_t patience =
+        running * 2 <= c->cfg.n || c->cfg.n == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
     if (running == c->cfg.n)
         patience = CLUSTER_NONPRIM_WAIT; /* the network may merge them again */
     if (now - c->since < patience || cluster_live_primary(c, now))
@@ -388,8 +306,9 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN || c->state == CLUSTER_PROPOSING)
         consider(c, now, out);
-    else if (c->state == CLUSTER_JOIN_WAIT || (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
-        try_join(c, now, out);
+    else if (c->state == CLUSTER_JOIN_WAIT ||
+             (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
+        cluster_try_join(c, now, out);
     if (now >= c->hb_at) {
         c->hb_at = now + CLUSTER_HB;
         cluster_heartbeat(c, out);
@@ -409,7 +328,7 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
         if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN)
             consider(c, ev->now, out);
         else if (c->state == CLUSTER_JOIN_WAIT)
-            try_join(c, ev->now, out);
+            cluster_try_join(c, ev->now, out);
         break;
     case EV_POSITION:
         on_position(c, ev, out);

@@ -86,8 +86,8 @@ int cluster_store_save(const char *const dirs[2], const struct cluster_record *r
     json_t *j = cluster_record_to_json(r);
     _cleanup_free_ char *body = js_text(j);
     json_decref(j);
-    _cleanup_free_ char *text = str_fmt("%llu %08x\n%s", (unsigned long long)generation,
-                                        crc32c(body, strlen(body)), body);
+    _cleanup_free_ char *text =
+        str_fmt("%llu %08x\n%s", (unsigned long long)generation, crc32c(body, strlen(body)), body);
     for (int i = 0; i < 2; i++) {
         if (!dirs[i] || (i == 1 && !fs_exists(dirs[i])))
             continue;

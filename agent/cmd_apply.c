@@ -56,8 +56,10 @@ struct apply_args {
 static int apply_args_read(int argc, char **argv, struct apply_args *a)
 {
     static const struct option options[] = {
-        {"check", no_argument, NULL, 'c'},          {"json", no_argument, NULL, 'j'},
-        {"plan-fd", required_argument, NULL, 'p'},  {"event-fd", required_argument, NULL, 'e'},
+        {"check", no_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"plan-fd", required_argument, NULL, 'p'},
+        {"event-fd", required_argument, NULL, 'e'},
         {NULL, 0, NULL, 0},
     };
     uint64_t n = 0;
@@ -108,8 +110,7 @@ int cmd_apply(int argc, char **argv)
         out = a.event_fd;
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* the supervisor will start another */
     }
-    void (*emit)(void *, const struct event *) =
-        a.json || a.event_fd >= 0 ? emit_json : emit_line;
+    void (*emit)(void *, const struct event *) = a.json || a.event_fd >= 0 ? emit_json : emit_line;
     if (a.check) {
         if (engine_check(plan, emit, &out, &res, &err) < 0)
             return cmd_fail(&err);

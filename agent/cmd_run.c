@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `muster-agent run`: the supervisor's loop.
  *
- *   controller <--CURVE--> net (no privilege) <--lines--> supervisor (root) <--lines-- worker (root)
- *   other agents <-------> coordinator in net              |-- jobs: look, position, boot, join, stop
+ *   controller <--CURVE--> net (no privilege) <--lines--> supervisor (root) <--lines-- worker
+ * (root) other agents <-------> coordinator in net              |-- jobs: look, position, boot,
+ * join, stop
  */
 #include <errno.h>
 #include <poll.h>

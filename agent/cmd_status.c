@@ -26,16 +26,19 @@ int cmd_status(int argc, char **argv)
     size_t len = 0;
     if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json") != 0))
         return cmd_usage("status", "option not understood");
-    if (fs_read(PATH_STATUS, 65536, &text, &len, &err) < 0 || js_parse(text, len, &state, &err) < 0) {
+    if (fs_read(PATH_STATUS, 65536, &text, &len, &err) < 0 ||
+        js_parse(text, len, &state, &err) < 0) {
         err_set(&err, ERR_FAILED,
-                "no status in " PATH_STATUS "; does the service run? (systemctl status muster-agent)");
+                "no status in " PATH_STATUS
+                "; does the service run? (systemctl status muster-agent)");
         return cmd_fail(&err);
     }
     if (argc == 2) {
         puts(text);
         return 0;
     }
-    static const char *const keys[] = {"phase", "rev", "step", "changed", "ok", "db", "coordinator", "web"};
+    static const char *const keys[] = {"phase", "rev", "step",        "changed",
+                                       "ok",    "db",  "coordinator", "web"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         print_member(state, keys[i]);
     return 0;

@@ -24,8 +24,8 @@ void disk_want_fill(struct disk_want *w, const char *volume, const char *filesys
 
 /* disk_find.c: which disk it is, never by its name (R1). */
 struct disk_place {
-    char node[64];      /* the device node of the whole disk */
-    char how[96];       /* how it was recognised */
+    char node[64]; /* the device node of the whole disk */
+    char how[96];  /* how it was recognised */
     dev_t rdev;
     uint64_t size;
 };
@@ -49,7 +49,7 @@ enum disk_kind {
 
 struct disk_look {
     enum disk_kind kind;
-    char why[192]; /* what was seen, with the number of the rule that decided */
+    char why[192];                  /* what was seen, with the number of the rule that decided */
     uint64_t part_start, part_size; /* when there is a partition of ours */
 };
 
@@ -57,6 +57,9 @@ const char *disk_kind_name(enum disk_kind kind);
 /* -1 only when reading fails; an ambiguous probe is FOREIGN. */
 int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_look *ret,
                   struct err *err);
+
+/* The UUID of the filesystem on a device, "" when none is recognised for certain. */
+int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err);
 
 /* disk_write.c: the only code that writes to a disk. */
 int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w,

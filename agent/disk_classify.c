@@ -55,15 +55,15 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
         len = s->size - off;
     while (len) {
         size_t want = len < SAMPLE ? (size_t)len : SAMPLE;
-        ssize_t n = pread(s->fd, buf, want, (off_t)(s->start + off));
+        unsigned long long at = s->start;
+        at += off;
+        ssize_t n = pread(s->fd, buf, want, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(err, errno, "read at byte %llu (R5)",
-                             (unsigned long long)(s->start + off));
+            return err_errno(err, errno, "read at byte %llu (R5)", at);
         if ((size_t)n != want)
-            return err_set(err, ERR_SAFETY, "short read at byte %llu (R5)",
-                           (unsigned long long)(s->start + off));
+            return err_set(err, ERR_SAFETY, "short read at byte %llu (R5)", at);
         if (memcmp(buf, zeros, want) != 0)
             return 0;
         off += want;
@@ -134,7 +134,8 @@ static const char *value_of(blkid_probe pr, const char *name)
 static blkid_probe probe_open(const struct span *s, bool partitions)
 {
     blkid_probe pr = blkid_new_probe();
-    if (!pr || blkid_probe_set_device(pr, s->fd, (blkid_loff_t)s->start, (blkid_loff_t)s->size) < 0) {
+    if (!pr ||
+        blkid_probe_set_device(pr, s->fd, (blkid_loff_t)s->start, (blkid_loff_t)s->size) < 0) {
         probe_cleanup(&pr);
         return NULL;
     }
@@ -179,8 +180,9 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
         int blank = span_blank(&s, err);
         if (blank < 0)
             return -1;
-        return blank ? look(ret, DISK_TABLE_OURS, "our partition, nothing in it (R8)")
-                     : look(ret, DISK_UNFINISHED, "our partition, in it neither zeros nor a format");
+        return blank
+                   ? look(ret, DISK_TABLE_OURS, "our partition, nothing in it (R8)")
+                   : look(ret, DISK_UNFINISHED, "our partition, in it neither zeros nor a format");
     }
     if (strcmp(value_of(pr, "TYPE"), w->filesystem) == 0 &&
         strcmp(value_of(pr, "UUID"), w->fs_uuid) == 0)
@@ -189,8 +191,8 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
                    value_of(pr, "UUID"), w->filesystem);
 }
 
-static int classify_table(int fd, blkid_probe pr, const struct disk_want *w,
-                          struct disk_look *ret, struct err *err)
+static int classify_table(int fd, blkid_probe pr, const struct disk_want *w, struct disk_look *ret,
+                          struct err *err)
 {
     blkid_partlist ls = blkid_probe_get_partitions(pr);
     int n = ls ? blkid_partlist_numof_partitions(ls) : 0;
@@ -233,4 +235,16 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
         return foreign(ret, "%s '%.40s' on the whole disk (R4)", value_of(pr, "TYPE"),
                        value_of(pr, "LABEL"));
     return classify_table(fd, pr, w, ret, err);
+}
+
+int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err)
+{
+    _cleanup_(probe_cleanup) blkid_probe pr = blkid_new_probe_from_filename(node);
+    if (!pr)
+        return err_errno(err, errno, "open %s", node);
+    blkid_probe_enable_superblocks(pr, 1);
+    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE);
+    bool known = blkid_do_safeprobe(pr) == 0;
+    str_copy(ret, cap, known ? value_of(pr, "UUID") : "");
+    return 0;
 }

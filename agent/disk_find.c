@@ -31,7 +31,8 @@ static uint64_t sys_size(dev_t rdev)
 {
     char text[32];
     uint64_t sectors = 0;
-    if (!sys_text(rdev, "size", text, sizeof(text)) || str_to_u64(text, UINT64_MAX / 512, &sectors) < 0)
+    if (!sys_text(rdev, "size", text, sizeof(text)) ||
+        str_to_u64(text, UINT64_MAX / 512, &sectors) < 0)
         return 0;
     return sectors * 512;
 }
@@ -165,16 +166,17 @@ int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err
         uint64_t size = sys_size(rdev);
         if (size)
             strbuf_addf(&seen, "%s%s %llu", seen.len ? ", " : "", path, (unsigned long long)size);
-        if (size != w->size || held(rdev) || disk_used_by(rdev, NULL, used, sizeof(used), err) < 0 ||
-            used[0])
+        if (size != w->size || held(rdev) ||
+            disk_used_by(rdev, NULL, used, sizeof(used), err) < 0 || used[0])
             continue;
         n++;
         place_set(&fit, path, "the only unused disk of exactly this size");
     }
     if (n != 1)
-        return err_set(err, ERR_SAFETY,
-                       "no disk with serial %s, and %u unused disks of %llu bytes (R1); disks: %.200s",
-                       serial, n, (unsigned long long)w->size, strbuf_str(&seen));
+        return err_set(
+            err, ERR_SAFETY,
+            "no disk with serial %s, and %u unused disks of %llu bytes (R1); disks: %.200s", serial,
+            n, (unsigned long long)w->size, strbuf_str(&seen));
     *ret = fit;
     return 0;
 }

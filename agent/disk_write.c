@@ -41,8 +41,7 @@ static int add_partition(struct fdisk_context *c, const struct disk_want *w, str
     return rc < 0 ? err_errno(err, -rc, "add a partition") : 0;
 }
 
-int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w,
-                     struct err *err)
+int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w, struct err *err)
 {
     _cleanup_(fdisk_cleanup) struct fdisk_context *c = fdisk_new_context();
     _cleanup_(table_cleanup) struct fdisk_table *before = NULL;

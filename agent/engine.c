@@ -33,7 +33,10 @@ static int engine_step(const struct step *st, struct run *run, struct engine_res
 int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct event *ev), void *ctx,
                struct engine_result *ret, struct err *err)
 {
-    struct run run = {.plan = plan, .emit = emit, .ctx = ctx, .started = clock_mono_ms(),
+    struct run run = {.plan = plan,
+                      .emit = emit,
+                      .ctx = ctx,
+                      .started = clock_mono_ms(),
                       .plan_inode = plan->inode};
     struct run whole = run;
     *ret = (struct engine_result){0};

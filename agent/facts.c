@@ -71,9 +71,9 @@ static void add_nics(json_t *facts)
             continue;
         _cleanup_free_ char *path = str_fmt("/sys/class/net/%s/address", e->d_name);
         _cleanup_free_ char *mac = small_file(path);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", e->d_name, "mac",
-                                              mac ? mac : "", "addresses",
-                                              nic_addresses(all, e->d_name)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o}", "name", e->d_name, "mac", mac ? mac : "",
+                                        "addresses", nic_addresses(all, e->d_name)));
     }
     if (all)
         freeifaddrs(all);

@@ -163,8 +163,8 @@ int fields_read(const json_t *spec, const struct field *fields, size_t n, void *
     return 0;
 }
 
-int fields_parse(const json_t *spec, const struct field *fields, size_t n, size_t size,
-                 void **ret, struct err *err)
+int fields_parse(const json_t *spec, const struct field *fields, size_t n, size_t size, void **ret,
+                 struct err *err)
 {
     void *obj = xcalloc(1, size);
     if (fields_read(spec, fields, n, obj, err) < 0) {

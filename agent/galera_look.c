@@ -9,9 +9,9 @@
 #include "common/str.h"
 
 static const struct field fields[] = {
-    FIELD(galera, cluster, FIELD_NAME),   FIELD(galera, node, FIELD_NAME),
+    FIELD(galera, cluster, FIELD_NAME),    FIELD(galera, node, FIELD_NAME),
     FIELD(galera, address, FIELD_ADDRESS), FIELD(galera, members, FIELD_ARRAY),
-    FIELD(galera, segment, FIELD_U64),    FIELD(galera, datadir, FIELD_PATH),
+    FIELD(galera, segment, FIELD_U64),     FIELD(galera, datadir, FIELD_PATH),
     FIELD(galera, mount, FIELD_PATH),
 };
 
@@ -69,8 +69,8 @@ static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
 {
     char found[8] = "";
     struct err err;
-    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu",
-                                         (unsigned long long)epoch);
+    _cleanup_free_ char *query =
+        str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu", (unsigned long long)epoch);
     bool row = epoch && sql_text(s, query, found, sizeof(found), &err) == 0 && found[0] == '1';
     json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
     json_object_set_new(db, "epoch_row", json_boolean(row));
@@ -99,7 +99,7 @@ json_t *galera_look(uint64_t epoch)
 
 static void synced_row(void *ctx, const char *k, const char *v)
 {
-    char (*out)[64] = ctx;
+    char(*out)[64] = ctx;
     if (strcmp(k, "wsrep_local_state_comment") == 0)
         str_copy(out[0], 64, v);
     else if (strcmp(k, "wsrep_cluster_status") == 0)

@@ -65,8 +65,10 @@ int mnt_fstab_has(const char *source, const char *path, const char *type, const 
     if (!t)
         return err_set(err, ERR_FAILED, "cannot read " FSTAB);
     struct libmnt_fs *fs = mnt_table_find_target(t, path, MNT_ITER_BACKWARD);
-    *ret = fs && str_eq(mnt_fs_get_srcpath(fs) ? mnt_fs_get_srcpath(fs) : mnt_fs_get_source(fs), source) &&
-           str_eq(mnt_fs_get_fstype(fs), type) && str_eq(mnt_fs_get_options(fs), options);
+    *ret =
+        fs &&
+        str_eq(mnt_fs_get_srcpath(fs) ? mnt_fs_get_srcpath(fs) : mnt_fs_get_source(fs), source) &&
+        str_eq(mnt_fs_get_fstype(fs), type) && str_eq(mnt_fs_get_options(fs), options);
     if (fs && !*ret) {
         const char *tag = NULL, *value = NULL;
         if (mnt_fs_get_tag(fs, &tag, &value) == 0) {

@@ -99,7 +99,7 @@ static void loop(struct net *n)
 {
     for (;;) {
         int fds[FDS_MAX];
-        struct pollfd p[FDS_MAX];
+        struct pollfd p[FDS_MAX] = {{0}};
         int k = 0;
         fds[k++] = n->sup.fd;
         fds[k++] = zap_fd(n->zap);

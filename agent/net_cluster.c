@@ -7,6 +7,7 @@
 
 #include "agent/cluster_codec.h"
 #include "agent/net_internal.h"
+#include "agent/net_members.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
@@ -17,18 +18,19 @@
 #define QUEUE_MAX 16
 
 struct peer {
-    uint8_t key[KEY_SIZE];
-    struct zsock *link; /* NULL: this node itself */
+    struct zsock *link; /* our connection to it; NULL: this node itself */
+    struct zmsg back;   /* its connection to us, when it has one: where to answer */
 };
 
 struct net_cluster {
-    char *roster;    /* verified text, or NULL */
-    json_t *galera;  /* the plan's step, or NULL */
-    json_t *record;  /* as the supervisor told it; json null: none */
+    char *roster;   /* verified text, or NULL */
+    json_t *galera; /* the plan's step, or NULL */
+    json_t *record; /* as the supervisor told it; json null: none */
     bool open;
-    bool stale;      /* links and state must be made anew */
+    bool stale; /* links and state must be made anew */
     struct zsock *server;
     struct peer peers[CLUSTER_MAX];
+    uint8_t keys[CLUSTER_MAX][KEY_SIZE];
     struct cluster c;
     struct cluster_out out; /* actions that are not done yet */
     size_t done;
@@ -50,7 +52,7 @@ bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user
 {
     struct net_cluster *k = n->cluster;
     for (unsigned i = 0; k && k->open && i < k->c.cfg.n; i++)
-        if (i != k->c.cfg.self && memcmp(k->peers[i].key, key, KEY_SIZE) == 0)
+        if (i != k->c.cfg.self && memcmp(k->keys[i], key, KEY_SIZE) == 0)
             return str_copy(ret_user, ZSOCK_USER_MAX, k->c.cfg.names[i]);
     return false;
 }
@@ -62,74 +64,13 @@ static void close_links(struct net_cluster *k)
     for (unsigned i = 0; i < CLUSTER_MAX; i++) {
         zsock_free(k->peers[i].link);
         k->peers[i].link = NULL;
+        k->peers[i].back.rid_len = 0;
     }
     zsock_free(k->server);
     k->server = NULL;
     k->open = false;
     k->saving = false;
     k->out.n = k->done = k->queued = 0;
-}
-
-static int member_compare(const void *a, const void *b)
-{
-    return strcmp(js_opt_str(*(json_t *const *)a, "name", ""),
-                  js_opt_str(*(json_t *const *)b, "name", ""));
-}
-
-static bool is_member(const json_t *galera, const char *name)
-{
-    size_t i;
-    json_t *m;
-    json_array_foreach(json_object_get(galera, "members"), i, m)
-    {
-        if (strcmp(js_opt_str(m, "name", ""), name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The data members of the roster that the plan names, sorted. Borrowed from `roster`. */
-static size_t members(const json_t *roster, const json_t *galera, json_t *ret[CLUSTER_MAX])
-{
-    size_t i, n = 0;
-    json_t *m;
-    json_array_foreach(json_object_get(roster, "members"), i, m)
-    {
-        if (n < CLUSTER_MAX && strcmp(js_opt_str(m, "role", "data"), "data") == 0 &&
-            is_member(galera, js_opt_str(m, "name", "")))
-            ret[n++] = m;
-    }
-    qsort(ret, n, sizeof(*ret), member_compare);
-    return n;
-}
-
-static int configure(struct net *n, struct net_cluster *k, json_t *const m[], size_t count,
-                     struct cluster_config *cfg, struct err *err)
-{
-    _cleanup_(strbuf_free) struct strbuf all = {0};
-    char digest[SHA256_HEX_SIZE];
-    bool self = false;
-    *cfg = (struct cluster_config){.n = (unsigned)count};
-    strbuf_addf(&all, "%s %s", n->boot->deployment, js_opt_str(k->galera, "cluster", ""));
-    for (size_t i = 0; i < count; i++) {
-        const char *name = js_opt_str(m[i], "name", "");
-        if (keys_unhex(js_opt_str(m[i], "key", ""), k->peers[i].key, KEY_SIZE) < 0 ||
-            !str_copy(cfg->names[i], sizeof(cfg->names[i]), name))
-            return err_set(err, ERR_USAGE, "member '%.32s' of the roster has no usable key", name);
-        cfg->weights[i] = (unsigned)js_opt_u64(m[i], "weight", 1);
-        if (strcmp(name, n->boot->node) == 0) {
-            cfg->self = (unsigned)i;
-            self = true;
-        }
-        strbuf_addf(&all, " %s", name);
-    }
-    if (!self || count != json_array_size(json_object_get(k->galera, "members")))
-        return err_set(err, ERR_FAILED, "the roster does not have all members yet");
-    keys_sha256(all.s, all.len, digest);
-    memcpy(cfg->manifest, digest, 16);
-    keys_uuid(cfg->mint);
-    keys_random(&cfg->seed, sizeof(cfg->seed));
-    return 0;
 }
 
 static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], struct err *err)
@@ -145,7 +86,7 @@ static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], s
             continue;
         _cleanup_free_ char *to = str_fmt("tcp://%s:%u", js_opt_str(m[i], "address", ""),
                                           (unsigned)js_opt_u64(m[i], "port", 7410));
-        k->peers[i].link = zsock_client(n->z, &n->own, k->peers[i].key, PROTO_PEER_MAX, to, err);
+        k->peers[i].link = zsock_client(n->z, &n->own, k->keys[i], PROTO_PEER_MAX, to, err);
         if (!k->peers[i].link)
             return -1;
     }
@@ -165,7 +106,8 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
     close_links(k);
     bool found = json_is_object(k->record);
     if (js_parse(k->roster, strlen(k->roster), &roster, &err) < 0 ||
-        configure(n, k, m, members(roster, k->galera, m), &cfg, &err) < 0 ||
+        net_members_config(n->boot, k->galera, m, net_members(roster, k->galera, m), k->keys, &cfg,
+                           &err) < 0 ||
         (found && cluster_record_from_json(k->record, &rec, &err) < 0)) {
         log_warn("coordinator: %s", err.msg);
         return;
@@ -182,14 +124,17 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
 
 /* --- the step and its actions -------------------------------------------------------------- */
 
+/* Over our connection, or while that one is down over the peer's; loss is expected. */
 static void send_msg(struct net_cluster *k, const struct cluster_action *a)
 {
     if (a->to >= k->c.cfg.n || !k->peers[a->to].link)
         return;
+    const struct peer *p = &k->peers[a->to];
     json_t *j = cluster_msg_to_json(&a->msg);
     _cleanup_free_ char *text = js_text(j);
     json_decref(j);
-    zsock_send(k->peers[a->to].link, NULL, text, strlen(text)); /* loss is expected */
+    if (zsock_send(p->link, NULL, text, strlen(text)) < 0 && p->back.rid_len)
+        zsock_send(k->server, &p->back, text, strlen(text));
 }
 
 static void tell_do(struct net *n, struct net_cluster *k, const char *what, uint64_t epoch)
@@ -282,24 +227,39 @@ static void on_saved(struct net *n, struct net_cluster *k)
     }
 }
 
+static void take(struct net *n, struct net_cluster *k, struct zmsg *msg, unsigned from,
+                 uint64_t now)
+{
+    struct err err;
+    json_t *j = NULL;
+    struct cluster_msg m;
+    if (js_parse(msg->body, msg->len, &j, &err) == 0 && cluster_msg_from_json(j, &m, &err) == 0) {
+        m.from = from;
+        step(n, k, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &m});
+    }
+    json_decref(j);
+    zmsg_free(msg);
+}
+
 static void receive(struct net *n, struct net_cluster *k, uint64_t now)
 {
     struct zmsg msg = {0};
     while (!k->saving && zsock_recv(k->server, &msg) == 1) {
-        struct err err;
-        json_t *j = NULL;
-        struct cluster_msg m;
         unsigned from = 0;
         while (from < k->c.cfg.n && strcmp(k->c.cfg.names[from], msg.user) != 0)
             from++;
-        if (from < k->c.cfg.n && js_parse(msg.body, msg.len, &j, &err) == 0 &&
-            cluster_msg_from_json(j, &m, &err) == 0) {
-            m.from = from;
-            step(n, k, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &m});
+        if (from == k->c.cfg.n) {
+            zmsg_free(&msg);
+            continue;
         }
-        json_decref(j);
-        zmsg_free(&msg);
+        memcpy(k->peers[from].back.rid, msg.rid, msg.rid_len);
+        k->peers[from].back.rid_len = msg.rid_len;
+        take(n, k, &msg, from, now);
     }
+    /* The other end of a link is the holder of the key that it was made with. */
+    for (unsigned i = 0; i < k->c.cfg.n; i++)
+        while (!k->saving && k->peers[i].link && zsock_recv(k->peers[i].link, &msg) == 1)
+            take(n, k, &msg, i, now);
 }
 
 /* --- from outside this file ---------------------------------------------------------------- */
@@ -321,6 +281,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.primary = strcmp(js_opt_str(db, "status", ""), "Primary") == 0;
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
+    ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
     ev.position = (struct cluster_position){.kind = DATADIR_OK};
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
@@ -386,6 +347,9 @@ int net_cluster_fds(struct net *n, int *fds, int max)
     if (!k || !k->open || max < 1)
         return 0;
     fds[i++] = zsock_fd(k->server);
+    for (unsigned p = 0; p < k->c.cfg.n && i < max; p++)
+        if (k->peers[p].link)
+            fds[i++] = zsock_fd(k->peers[p].link);
     return i;
 }
 

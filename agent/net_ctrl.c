@@ -28,16 +28,16 @@ static int open_enrol(struct net *n, struct err *err)
     struct curve_pair pair;
     memcpy(pair.sec, n->boot->secret, KEY_SIZE);
     keys_curve_public(pair.sec, pair.pub);
-    n->enrol = zsock_client(n->z, &pair, n->boot->controller_key, PROTO_ENROL_MAX, n->boot->enrol,
-                            err);
+    n->enrol =
+        zsock_client(n->z, &pair, n->boot->controller_key, PROTO_ENROL_MAX, n->boot->enrol, err);
     keys_wipe(&pair, sizeof(pair));
     return n->enrol ? 0 : -1;
 }
 
 static int open_main(struct net *n, struct err *err)
 {
-    n->main = zsock_client(n->z, &n->own, n->boot->controller_key, PROTO_MAIN_MAX, n->boot->main,
-                           err);
+    n->main =
+        zsock_client(n->z, &n->own, n->boot->controller_key, PROTO_MAIN_MAX, n->boot->main, err);
     n->next = 0;
     n->complained = false;
     return n->main ? 0 : -1;
@@ -136,7 +136,8 @@ static void send_enrol(struct net *n, uint64_t now)
     char curve[KEY_HEX_SIZE], seal[KEY_HEX_SIZE];
     keys_hex(n->own.pub, KEY_SIZE, curve);
     keys_hex(n->seal.pub, KEY_SIZE, seal);
-    json_t *members = json_pack("{s:i, s:s, s:s}", "v", PROTO_VERSION, "curve", curve, "seal", seal);
+    json_t *members =
+        json_pack("{s:i, s:s, s:s}", "v", PROTO_VERSION, "curve", curve, "seal", seal);
     bool sent = send_record(n->enrol, PROTO_ENROL, members) == 0;
     if (!sent && zsock_was_refused(n->enrol))
         say_refused(n, "enrolment", "the bootstrap key is expired or used ('muster enrol reset')");

@@ -47,7 +47,7 @@ void net_ctrl_send_state(struct net *n, json_t *state);
 void net_ctrl_close(struct net *n);
 
 /* net_cluster.c: the coordinator's links and driver. */
-void net_cluster_roster(struct net *n, const char *text); /* a verified roster */
+void net_cluster_roster(struct net *n, const char *text);                  /* a verified roster */
 void net_cluster_message(struct net *n, const char *m, const json_t *msg); /* from the supervisor */
 void net_cluster_serve(struct net *n, uint64_t now);
 int net_cluster_fds(struct net *n, int *fds, int max);

@@ -14,8 +14,7 @@
 
 static bool rev_valid(const char *rev)
 {
-    return strlen(rev) == EVENT_REV_MAX - 1 &&
-           strspn(rev, "0123456789abcdef") == EVENT_REV_MAX - 1;
+    return strlen(rev) == EVENT_REV_MAX - 1 && strspn(rev, "0123456789abcdef") == EVENT_REV_MAX - 1;
 }
 
 static int step_parse(struct plan *p, const json_t *spec, struct step *st, struct err *err)

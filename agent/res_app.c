@@ -29,10 +29,10 @@
     "sha256 CHAR(64), at DATETIME) ENGINE=InnoDB"
 
 static const struct field fields[] = {
-    FIELD(app, name, FIELD_NAME),      FIELD(app, archive, FIELD_OBJECT),
-    FIELD(app, root, FIELD_PATH),      FIELD_OPT(app, strip, FIELD_U64),
-    FIELD(app, writable, FIELD_STRS),  FIELD(app, config, FIELD_ARRAY),
-    FIELD(app, install, FIELD_ARRAY),  FIELD(app, installer, FIELD_BOOL),
+    FIELD(app, name, FIELD_NAME),     FIELD(app, archive, FIELD_OBJECT),
+    FIELD(app, root, FIELD_PATH),     FIELD_OPT(app, strip, FIELD_U64),
+    FIELD(app, writable, FIELD_STRS), FIELD(app, config, FIELD_ARRAY),
+    FIELD(app, install, FIELD_ARRAY), FIELD(app, installer, FIELD_BOOL),
     FIELD(app, database, FIELD_NAME),
 };
 
@@ -134,14 +134,15 @@ static int mark_look(const struct app *a, struct err *err)
     char n[8] = "";
     if (sql_open(60, &s, err) < 0)
         return -1;
-    if (sql_text(s, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muster' "
-                    "AND table_name = 'app'", n, sizeof(n), err) < 0)
+    if (sql_text(s,
+                 "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muster' "
+                 "AND table_name = 'app'",
+                 n, sizeof(n), err) < 0)
         return -1;
     if (n[0] != '1')
         return 0;
     _cleanup_free_ char *name = sql_quote(s, a->name);
-    _cleanup_free_ char *query =
-        str_fmt("SELECT COUNT(*) FROM muster.app WHERE name = %s", name);
+    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM muster.app WHERE name = %s", name);
     return sql_text(s, query, n, sizeof(n), err) < 0 ? -1 : n[0] == '1';
 }
 

@@ -81,7 +81,8 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
         return err_set(err, ERR_FAILED, "nothing is mounted on %s", d->mount);
     if (!fs_exists(d->path)) {
         if (fs_exists(m.ours) && !fs_exists(m.fresh))
-            return verdict_refused(ret, "%s is gone although it was in use; not made anew", d->path);
+            return verdict_refused(ret, "%s is gone although it was in use; not made anew",
+                                   d->path);
         return verdict_differs(ret, "%s does not exist", d->path);
     }
     if (!fs_exists(m.ours))
@@ -114,7 +115,8 @@ static int initialise(const struct datadir *d, const struct marks *m, struct run
         return err_errno(err, errno, "chown %s", fresh);
     run_progress(run, "initialise %s", d->path);
     if (proc_call(PROC_ARGV(INSTALL_DB, "--no-defaults", "--user=mysql", option, "--skip-test-db",
-                            "--skip-name-resolve", "--force", "--auth-root-authentication-method=socket",
+                            "--skip-name-resolve", "--force",
+                            "--auth-root-authentication-method=socket",
                             "--auth-root-socket-user=mysql"),
                   err) < 0 ||
         sync_filesystem(fresh, err) < 0 || fs_write_atomic(m->fresh, "", 0, 0600, err) < 0 ||

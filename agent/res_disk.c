@@ -84,7 +84,9 @@ static const char *disk_refusal(const struct disk_at_hand *h)
     case DISK_OURS:
         return "";
     case DISK_UNFINISHED:
-        return h->intent.pending || h->consent ? "" : "and no unfinished work of ours is on record (R11)";
+        return h->intent.pending || h->consent
+                   ? ""
+                   : "and no unfinished work of ours is on record (R11)";
     case DISK_FOREIGN:
         break;
     }
@@ -160,8 +162,7 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
     }
     if (h.look.kind == DISK_BLANK || h.look.kind == DISK_FOREIGN) {
         run_progress(run, "partition %s", h.place.node);
-        if (make_table(d, &h, fd, err) < 0 ||
-            disk_classify(fd, d->size, &h.want, &h.look, err) < 0)
+        if (make_table(d, &h, fd, err) < 0 || disk_classify(fd, d->size, &h.want, &h.look, err) < 0)
             return -1;
         /* With consent, what is left of the old data shows inside the new partition. */
         if (h.look.part_size == 0 || (h.look.kind != DISK_TABLE_OURS && !h.intent.consent))

@@ -14,9 +14,9 @@ struct file {
 };
 
 static const struct field fields[] = {
-    FIELD(file, path, FIELD_PATH),         FIELD(file, content, FIELD_TEXT),
-    FIELD_OPT(file, mode, FIELD_STR),      FIELD_OPT(file, owner, FIELD_NAME),
-    FIELD_OPT(file, group, FIELD_NAME),    FIELD_OPT(file, notify, FIELD_NAME),
+    FIELD(file, path, FIELD_PATH),      FIELD(file, content, FIELD_TEXT),
+    FIELD_OPT(file, mode, FIELD_STR),   FIELD_OPT(file, owner, FIELD_NAME),
+    FIELD_OPT(file, group, FIELD_NAME), FIELD_OPT(file, notify, FIELD_NAME),
 };
 
 static int file_parse(const json_t *spec, void **ret, struct err *err)
@@ -36,8 +36,8 @@ static int file_parse(const json_t *spec, void **ret, struct err *err)
 }
 
 /* *ret_text holds the content; the caller wipes it with secret_free. */
-static int file_conf(const struct file *f, const struct run *run, struct conf *ret,
-                     char **ret_text, struct err *err)
+static int file_conf(const struct file *f, const struct run *run, struct conf *ret, char **ret_text,
+                     struct err *err)
 {
     *ret = (struct conf){.path = f->path, .mode = f->bits};
     if (conf_uid(f->owner, &ret->uid, err) < 0 || conf_gid(f->group, &ret->gid, err) < 0 ||

@@ -147,7 +147,8 @@ static int coordinator_says(struct strbuf *say, struct err *err)
     strbuf_addf(say, "%s: %s", state, js_opt_str(j, "why", ""));
     json_array_foreach(json_object_get(j, "waiting_for"), i, name)
         strbuf_addf(say, "%s%s", i ? ", " : " - ", json_string_value(name));
-    if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 || strcmp(state, "quarantine") == 0)
+    if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 ||
+        strcmp(state, "quarantine") == 0)
         return err_set(err, ERR_FAILED, "coordinator %s", strbuf_str(say));
     return 0;
 }

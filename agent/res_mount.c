@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Step `mount`: the volume's filesystem, mounted by UUID now and at every boot, with a mark inside
  * that says whose it is (R8). The folder underneath cannot be written to (R12). */
-#include <blkid/blkid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -55,21 +54,6 @@ static int find_filesystem(const struct mount *m, const char *uuid, char *ret, s
     return disk_partition_node(&place, 15000, ret, cap, err);
 }
 
-static int uuid_of(const char *node, char *ret, size_t cap, struct err *err)
-{
-    blkid_probe pr = blkid_new_probe_from_filename(node);
-    const char *v = NULL;
-    if (!pr)
-        return err_errno(err, errno, "open %s", node);
-    blkid_probe_enable_superblocks(pr, 1);
-    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE);
-    if (blkid_do_safeprobe(pr) == 0)
-        blkid_probe_lookup_value(pr, "UUID", &v, NULL);
-    str_copy(ret, cap, v ? v : "");
-    blkid_free_probe(pr);
-    return 0;
-}
-
 static char *marker_text(const struct mount *m)
 {
     json_t *j = json_pack("{s:s, s:s}", "deployment", m->deployment, "volume", m->volume);
@@ -109,10 +93,11 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
         return -1;
     if (!mounted)
         return verdict_differs(ret, "nothing is mounted on %s", m->path);
-    if (uuid_of(source, have, sizeof(have), err) < 0)
+    if (disk_fs_uuid(source, have, sizeof(have), err) < 0)
         return -1;
     if (strcmp(have, w.fs_uuid) != 0)
-        return verdict_refused(ret, "%s is mounted on %s: another filesystem (R8)", source, m->path);
+        return verdict_refused(ret, "%s is mounted on %s: another filesystem (R8)", source,
+                               m->path);
     int mark = marker_look(m, err);
     if (mark < 0)
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
@@ -133,7 +118,8 @@ static int folder_prepare(const char *path, struct err *err)
     if (fd < 0)
         return err_errno(err, errno, "open %s", path);
     if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
-        return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : err_errno(err, errno, "flags of %s", path);
+        return errno == ENOTTY || errno == EOPNOTSUPP ? 0
+                                                      : err_errno(err, errno, "flags of %s", path);
     if (flags & FS_IMMUTABLE_FL)
         return 0;
     if (fchmod(fd, 0) < 0)
@@ -160,7 +146,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if (!mounted) {
         if (find_filesystem(m, w.fs_uuid, source, sizeof(source), err) < 0 ||
-            uuid_of(source, have, sizeof(have), err) < 0)
+            disk_fs_uuid(source, have, sizeof(have), err) < 0)
             return -1;
         if (strcmp(have, w.fs_uuid) != 0)
             return err_set(err, ERR_SAFETY, "%s has filesystem '%s', not the volume's (R8)", source,
@@ -172,7 +158,8 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     int mark = marker_look(m, err);
     if (mark < 0)
         return -1;
-    if (mark == 0 && (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
+    if (mark == 0 &&
+        (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);
     return mnt_fstab_set(tag, m->path, m->filesystem, OPTIONS, err);
 }

@@ -20,7 +20,8 @@
 #define DPKG_QUERY "/usr/bin/dpkg-query"
 #define POLICY "/usr/sbin/policy-rc.d"
 #define POLICY_KEPT "/usr/sbin/policy-rc.d.muster-kept"
-#define POLICY_TEXT "#!/bin/sh\n# muster-agent: services start after their configuration\nexit 101\n"
+#define POLICY_TEXT                                                                                \
+    "#!/bin/sh\n# muster-agent: services start after their configuration\nexit 101\n"
 
 struct package {
     const json_t *names;
@@ -144,9 +145,12 @@ static void apt_line(void *ctx, const char *line)
 
 static int apt(struct run *run, const char *const *argv, struct err *err)
 {
-    static const char *const env[] = {"DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8",
-                                      "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-                                      "NEEDRESTART_SUSPEND=1", NULL};
+    static const char *const env[] = {"DEBIAN_FRONTEND=noninteractive",
+                                      "LC_ALL=C.UTF-8",
+                                      "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                                      "HOME=/root",
+                                      "NEEDRESTART_SUSPEND=1",
+                                      NULL};
     struct proc_opts opts = {.env = env, .on_line = apt_line, .ctx = run};
     return proc_run(argv, &opts, NULL, err);
 }
@@ -175,9 +179,8 @@ static int package_update(struct run *run, struct err *err)
 {
     run_progress(run, "reading the package lists");
     return apt(run,
-               PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=1",
-                         "-oDPkg::Lock::Timeout=600", "-oAcquire::Languages=none",
-                         "-oAPT::Update::Error-Mode=any"),
+               PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=1", "-oDPkg::Lock::Timeout=600",
+                         "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
                err);
 }
 

@@ -93,8 +93,9 @@ static int php_check(const void *self, struct run *run, struct verdict *ret, str
         return verdict_differs(ret, "no PHP below /etc/php");
     if (why)
         return verdict_differs(ret, FILE_NAME ": %s", why);
-    return svc_notify_pending(WEB_SERVICE) ? verdict_differs(ret, WEB_SERVICE " has not read it yet")
-                                           : verdict_ok(ret);
+    return svc_notify_pending(WEB_SERVICE)
+               ? verdict_differs(ret, WEB_SERVICE " has not read it yet")
+               : verdict_ok(ret);
 }
 
 static int php_apply(const void *self, struct run *run, struct err *err)

@@ -55,8 +55,7 @@ static int service_apply(const void *self, struct run *run, struct err *err)
         return err_set(err, ERR_FAILED,
                        "service %s does not exist; is its package among the plan's packages?",
                        s->name);
-    if (st.enabled != s->enabled &&
-        svc_do(s->enabled ? "enable" : "disable", s->name, err) < 0)
+    if (st.enabled != s->enabled && svc_do(s->enabled ? "enable" : "disable", s->name, err) < 0)
         return -1;
     if (s->running && st.active)
         return svc_notify_serve(s->name, err);

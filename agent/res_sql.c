@@ -56,8 +56,9 @@ static int sql_step_apply(const void *self, struct run *run, struct err *err)
         str_fmt("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", schema);
     _cleanup_free_ char *grant = str_fmt("GRANT ALL ON %s.* TO %s@'localhost'", schema, user);
     if (sql_exec(db, create, err) < 0 ||
-        exec_wipe(db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED BY %s", user, quoted),
-                  err) < 0 ||
+        exec_wipe(
+            db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED BY %s", user, quoted),
+            err) < 0 ||
         exec_wipe(db, str_fmt("ALTER USER %s@'localhost' IDENTIFIED BY %s", user, quoted), err) < 0)
         return -1;
     return sql_exec(db, grant, err);

@@ -81,12 +81,13 @@ static char *health_text(const struct run *run)
         strbuf_adds(&b, with_db);
     else
         strbuf_adds(&b, "$db = null; $size = 0; $ok = true;\n");
-    strbuf_addf(&b,
-                "http_response_code($ok ? 200 : 503);\n"
-                "header('Content-Type: application/json');\n"
-                "header('Cache-Control: no-store');\n"
-                "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size]), \"\\n\";\n",
-                run->plan->node);
+    strbuf_addf(
+        &b,
+        "http_response_code($ok ? 200 : 503);\n"
+        "header('Content-Type: application/json');\n"
+        "header('Cache-Control: no-store');\n"
+        "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size]), \"\\n\";\n",
+        run->plan->node);
     return b.s;
 }
 
@@ -131,7 +132,9 @@ static int account_there(const struct run *run, struct err *err)
     if (!plan_find(run->plan, "galera"))
         return 1;
     if (sql_open(30, &s, err) < 0 ||
-        sql_text(s, "SELECT COUNT(*) FROM mysql.user WHERE User = '" HEALTH_USER "' AND Host = 'localhost'",
+        sql_text(s,
+                 "SELECT COUNT(*) FROM mysql.user WHERE User = '" HEALTH_USER
+                 "' AND Host = 'localhost'",
                  n, sizeof(n), err) < 0)
         return -1;
     return n[0] == '1';
@@ -144,8 +147,9 @@ static int account_make(const struct run *run, struct err *err)
         return 0;
     if (sql_open(60, &s, err) < 0)
         return -1;
-    return sql_exec(s, "CREATE USER IF NOT EXISTS '" HEALTH_USER "'@'localhost' IDENTIFIED VIA unix_socket",
-                    err);
+    return sql_exec(
+        s, "CREATE USER IF NOT EXISTS '" HEALTH_USER "'@'localhost' IDENTIFIED VIA unix_socket",
+        err);
 }
 
 static int web_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
@@ -172,7 +176,8 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     if (svc_look(SERVICE, &st, err) < 0)
         return -1;
     if (!st.active || !st.enabled)
-        return verdict_differs(ret, SERVICE " %s", st.active ? "does not start at boot" : "does not run");
+        return verdict_differs(ret, SERVICE " %s",
+                               st.active ? "does not start at boot" : "does not run");
     return svc_notify_pending(SERVICE) ? verdict_differs(ret, SERVICE " has not read its files yet")
                                        : verdict_ok(ret);
 }

@@ -33,10 +33,10 @@ struct plan;
 /* One run of a plan; what steps may use of the world besides the machine itself. */
 struct run {
     const struct plan *plan;
-    const char *id;                                   /* the step at work */
-    uint64_t started;                                 /* clock_mono_ms of its start */
-    uint64_t spoke;                                   /* of the last PROGRESS event */
-    void (*emit)(void *ctx, const struct event *ev);  /* takes no reference */
+    const char *id;                                  /* the step at work */
+    uint64_t started;                                /* clock_mono_ms of its start */
+    uint64_t spoke;                                  /* of the last PROGRESS event */
+    void (*emit)(void *ctx, const struct event *ev); /* takes no reference */
     void *ctx;
     uint64_t plan_inode; /* of the plan's file at the start; 0: not the agent's own plan */
 };
@@ -90,14 +90,20 @@ struct field {
     bool required;
 };
 
-#define FIELD(type, member, kind_) {#member, kind_, offsetof(struct type, member), true}
-#define FIELD_OPT(type, member, kind_) {#member, kind_, offsetof(struct type, member), false}
+#define FIELD(type, member, kind_)                                                                 \
+    {                                                                                              \
+#member, kind_, offsetof(struct type, member), true                                        \
+    }
+#define FIELD_OPT(type, member, kind_)                                                             \
+    {                                                                                              \
+#member, kind_, offsetof(struct type, member), false                                       \
+    }
 
 /* Fills `obj` from `spec`. "type" and "id" are always allowed. */
 int fields_read(const json_t *spec, const struct field *fields, size_t n, void *obj,
                 struct err *err);
 /* Allocates and fills; for parse functions whose object is one block released by free(). */
-int fields_parse(const json_t *spec, const struct field *fields, size_t n, size_t size,
-                 void **ret, struct err *err);
+int fields_parse(const json_t *spec, const struct field *fields, size_t n, size_t size, void **ret,
+                 struct err *err);
 
 #endif

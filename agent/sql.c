@@ -86,8 +86,8 @@ int sql_text(struct sql *s, const char *query, char *ret, size_t cap, struct err
     return 0;
 }
 
-int sql_pairs(struct sql *s, const char *query, void (*row)(void *ctx, const char *k, const char *v),
-              void *ctx, struct err *err)
+int sql_pairs(struct sql *s, const char *query,
+              void (*row)(void *ctx, const char *k, const char *v), void *ctx, struct err *err)
 {
     if (mysql_query(s->my, query) != 0)
         return fail(s, err);

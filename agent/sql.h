@@ -22,8 +22,8 @@ int sql_exec(struct sql *s, const char *text, struct err *err);
 /* The first column of the first row; "" when there is none. */
 int sql_text(struct sql *s, const char *query, char *ret, size_t cap, struct err *err);
 /* Calls `row` for each row of a two-column result. */
-int sql_pairs(struct sql *s, const char *query, void (*row)(void *ctx, const char *k, const char *v),
-              void *ctx, struct err *err);
+int sql_pairs(struct sql *s, const char *query,
+              void (*row)(void *ctx, const char *k, const char *v), void *ctx, struct err *err);
 /* A quoted literal; the caller frees (it may be a secret: secret_free). */
 char *sql_quote(struct sql *s, const char *text);
 /* A quoted identifier; the caller frees. */

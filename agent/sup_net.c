@@ -33,9 +33,9 @@ void sup_net_tell(struct supervisor *s, const char *m, json_t *members)
 
 static void tell_info(struct supervisor *s)
 {
-    sup_net_tell(s, "info",
-                 json_pack("{s:s, s:I}", "rev", s->rev, "last_seq",
-                           (json_int_t)outbox_last(s->outbox)));
+    sup_net_tell(
+        s, "info",
+        json_pack("{s:s, s:I}", "rev", s->rev, "last_seq", (json_int_t)outbox_last(s->outbox)));
 }
 
 void sup_net_start(struct supervisor *s)

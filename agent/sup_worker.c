@@ -191,7 +191,8 @@ void sup_worker_died(struct supervisor *s, int status)
         if (WIFSIGNALED(status))
             sup_event(s, EVENT_ABORTED, "", "the worker was killed by signal %d", WTERMSIG(status));
         else
-            sup_event(s, EVENT_ABORTED, "", "the worker ended with exit code %d before the plan did",
+            sup_event(s, EVENT_ABORTED, "",
+                      "the worker ended with exit code %d before the plan did",
                       WEXITSTATUS(status));
     }
     if (good || s->wanted) /* done, or a newer plan waits */

@@ -74,7 +74,7 @@ void sup_net_tell(struct supervisor *s, const char *m, json_t *members); /* take
 void sup_net_events(struct supervisor *s); /* sends what the outbox has */
 
 /* sup_worker.c */
-void sup_plan_load(struct supervisor *s);              /* from disk, at start */
+void sup_plan_load(struct supervisor *s);               /* from disk, at start */
 void sup_plan_take(struct supervisor *s, json_t *plan); /* a new one */
 void sup_worker_start(struct supervisor *s);
 void sup_worker_died(struct supervisor *s, int status);

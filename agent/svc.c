@@ -45,9 +45,8 @@ int svc_look(const char *unit, struct svc_state *ret, struct err *err)
 {
     struct proc_result out = {0};
     struct proc_opts opts = {.timeout_s = 60};
-    const char *const *argv =
-        PROC_ARGV(SYSTEMCTL, "show", "--property=LoadState,ActiveState,UnitFileState,MainPID",
-                  "--", unit);
+    const char *const *argv = PROC_ARGV(
+        SYSTEMCTL, "show", "--property=LoadState,ActiveState,UnitFileState,MainPID", "--", unit);
     *ret = (struct svc_state){0};
     int r = proc_run(argv, &opts, &out, err);
     if (r == 0) {

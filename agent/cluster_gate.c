@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two ways in which the gate of a node's database opens: by joining a live Primary, or by the
+ * one BOOT permit of an epoch. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cluster_internal.h"
+
+/* The gate opens: what was promised or reported before must never count again (I5). */
+static void bump(struct cluster *c)
+{
+    c->max_round++;
+    c->rec.promised = (struct cluster_ballot){c->max_round, c->cfg.self};
+    c->rec.data = true;
+    c->known = false;
+}
+
+/* --- joining ------------------------------------------------------------------------------- */
+
+const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_peer *p = &c->peers[i];
+        if (i != c->cfg.self && p->heard && now - p->at <= CLUSTER_SILENT &&
+            p->hb.state == CLUSTER_PRIMARY)
+            return &p->hb;
+    }
+    return NULL;
+}
+
+void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_msg *hb = cluster_live_primary(c, now);
+    char why[CLUSTER_WHY_MAX] = "";
+    if (!hb) {
+        cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        return;
+    }
+    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch || !hb->position.uuid[0])
+        return;
+    /* It still counts this node, which is down: its database has not noticed yet, and may be
+     * about to lose its quorum. Joining now would wait for a Primary that is none. */
+    if (hb->size >= c->cfg.n) {
+        c->stale_since = c->stale_since ? c->stale_since : now;
+        if (now - c->stale_since < CLUSTER_STALE)
+            return;
+    }
+    c->stale_since = 0;
+    int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
+    if (r == 0) {
+        /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
+        if (!c->ahead_since)
+            c->ahead_since = now;
+        if (now - c->ahead_since < CLUSTER_AHEAD)
+            return;
+        snprintf(why, sizeof(why), "the data here is ahead: %lld, the cluster is at %lld",
+                 (long long)c->position.seqno, (long long)hb->position.seqno);
+        r = -1;
+    }
+    c->ahead_since = 0;
+    if (r < 0) {
+        cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
+        return;
+    }
+    bump(c);
+    c->has_record = true;
+    c->rec.joining = c->rec.epoch;
+    cluster_act(out, ACT_SAVE);
+    cluster_act(out, ACT_JOIN)->epoch = c->rec.epoch;
+    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
+                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
+}
+
+/* --- booting ------------------------------------------------------------------------------- */
+
+bool cluster_decided_for_me(const struct cluster *c)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    return v && v->node == c->cfg.self && c->rec.permit_used < c->rec.epoch;
+}
+
+void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    bool fresh = v->base < 0 && c->position.kind == DATADIR_FRESH;
+    bool same = c->position.kind == DATADIR_OK && c->position.seqno == v->base &&
+                strcmp(c->position.uuid, v->uuid) == 0;
+    /* The permit is consumed in either case: a second try needs the next slot. */
+    c->rec.permit_used = c->rec.epoch;
+    if ((!fresh && !same) || c->rec.promised.round > 0) {
+        cluster_act(out, ACT_SAVE);
+        cluster_enter(c, CLUSTER_STOPPED, now, "the permit of epoch %llu no longer fits",
+                      (unsigned long long)c->rec.epoch);
+        return;
+    }
+    bump(c);
+    c->rec.last_epoch = c->rec.epoch;
+    c->rec.joining = 0;
+    cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
+    cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
+    cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",
+                  (unsigned long long)c->rec.epoch);
+}

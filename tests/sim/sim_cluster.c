@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Simulation of the coordinator: the step function that ships, under messages that are lost,
+ * doubled and reordered, nodes that lose power at any action, and databases that commit, lag and
+ * lose quorum. Oracle, after every step: at most one bootstrap per epoch (I1), and the node that
+ * bootstraps holds everything that is durable on any member (I2).
+ *
+ *   sim_cluster [SEED [RUNS]]      a failing seed is printed, and fails again when given alone */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cluster.h"
+
+#define NODES_MAX 4
+#define QUEUE 512
+#define END 400000  /* virtual milliseconds of one run */
+#define CALM 200000 /* from here on nothing fails: a Primary must form */
+
+static uint64_t prng;
+
+static uint64_t rnd(uint64_t below)
+{
+    prng ^= prng << 13;
+    prng ^= prng >> 7;
+    prng ^= prng << 17;
+    return prng % below;
+}
+
+struct wire {
+    uint64_t at;
+    unsigned to;
+    struct cluster_msg msg;
+};
+
+struct node {
+    bool up;
+    uint64_t boots_at; /* powered on again then */
+    struct cluster c;
+    /* survives power loss */
+    bool has_disk;
+    struct cluster_record disk;
+    int64_t pos; /* durable position; -1: fresh */
+    bool fresh, clean;
+    char uuid[37];
+    uint64_t history; /* epoch under which its data was last part of a Primary */
+    /* does not survive */
+    bool db, primary;
+    enum cluster_action_type doing;
+    uint64_t doing_epoch, done_at; /* 0: nothing */
+    uint64_t tick_at, look_at;
+    bool refusal;
+    enum cluster_action_type refused;
+};
+
+struct world {
+    unsigned n;
+    uint64_t now, seed;
+    struct node nodes[NODES_MAX];
+    struct wire queue[QUEUE];
+    unsigned queued;
+    unsigned boots[64]; /* per epoch */
+    unsigned bootstraps, commits, crashes;
+    int64_t durable; /* the highest position that any member ever held in the live history */
+    char names[NODES_MAX][8];
+};
+
+static void fail(const struct world *w, const char *what)
+{
+    fprintf(stderr, "seed %llu at %llu ms: %s\n", (unsigned long long)w->seed,
+            (unsigned long long)w->now, what);
+    for (unsigned i = 0; i < w->n; i++)
+        fprintf(stderr, "  node %u %s pos %lld epoch %llu %s: %s\n", i,
+                w->nodes[i].up ? "up" : "down", (long long)w->nodes[i].pos,
+                (unsigned long long)w->nodes[i].disk.epoch, cluster_state_name(w->nodes[i].c.state),
+                w->nodes[i].c.why);
+    exit(1);
+}
+
+static void power_off(struct world *w, struct node *nd)
+{
+    nd->up = nd->db = nd->primary = false;
+    nd->done_at = 0;
+    nd->refusal = false;
+    nd->clean = false;
+    nd->boots_at = w->now + 1000 + rnd(40000);
+    w->crashes++;
+}
+
+static void send_wire(struct world *w, unsigned from, unsigned to, const struct cluster_msg *m)
+{
+    bool bad = w->now < CALM;
+    unsigned copies = bad && rnd(10) == 0 ? 0 : bad && rnd(10) == 0 ? 2 : 1;
+    while (copies--) {
+        if (w->queued == QUEUE)
+            return;
+        struct wire *x = &w->queue[w->queued++];
+        x->at = w->now + 5 + rnd(bad && rnd(20) == 0 ? 8000 : 30);
+        x->to = to;
+        x->msg = *m;
+        x->msg.from = from;
+    }
+}
+
+static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
+{
+    struct node *nd = &w->nodes[i];
+    if (epoch >= 64)
+        return;
+    if (++w->boots[epoch] > 1)
+        fail(w, "two bootstraps of one epoch");
+    for (unsigned k = 0; k < w->n; k++) {
+        if (k != i && w->nodes[k].db && w->nodes[k].primary)
+            fail(w, "a bootstrap beside a live Primary");
+        if (k != i && w->nodes[k].pos > nd->pos)
+            fail(w, "the bootstrapped node is behind another member");
+    }
+    w->bootstraps++;
+}
+
+static void begin(struct world *w, unsigned i, const struct cluster_action *a)
+{
+    struct node *nd = &w->nodes[i];
+    if (nd->done_at) { /* as the supervisor: one action at a time */
+        nd->refused = a->type;
+        nd->refusal = true;
+        return;
+    }
+    nd->doing = a->type;
+    nd->doing_epoch = a->epoch;
+    nd->done_at = w->now + (a->type == ACT_POSITION ? 200 + rnd(2000) : 500 + rnd(4000));
+    if (a->type == ACT_BOOT) {
+        boot_oracle(w, i, a->epoch);
+        nd->fresh = false;
+        if (nd->pos < 0) {
+            nd->pos = 0;
+            snprintf(nd->uuid, sizeof(nd->uuid), "00000000-0000-0000-0000-%012u", 1);
+        }
+        nd->pos++; /* the view change itself */
+    } else if (a->type == ACT_JOIN) {
+        nd->fresh = false;
+    }
+}
+
+static void run_actions(struct world *w, unsigned i, const struct cluster_out *out)
+{
+    struct node *nd = &w->nodes[i];
+    for (size_t k = 0; k < out->n && nd->up; k++) {
+        const struct cluster_action *a = &out->a[k];
+        /* Power may go at every boundary between two actions. */
+        if (w->now < CALM && rnd(4000) == 0) {
+            power_off(w, nd);
+            return;
+        }
+        switch (a->type) {
+        case ACT_SAVE:
+            nd->disk = nd->c.rec;
+            nd->has_disk = true;
+            break;
+        case ACT_SEND:
+            send_wire(w, i, a->to, &a->msg);
+            break;
+        case ACT_POSITION:
+        case ACT_BOOT:
+        case ACT_JOIN:
+        case ACT_STOP:
+            begin(w, i, a);
+            break;
+        case ACT_ROW:
+            break;
+        }
+    }
+}
+
+static void step(struct world *w, unsigned i, const struct cluster_event *ev)
+{
+    static struct cluster_out out;
+    if (!w->nodes[i].up)
+        return;
+    cluster_step(&w->nodes[i].c, ev, &out);
+    run_actions(w, i, &out);
+    if (w->nodes[i].c.state == CLUSTER_HALT)
+        fail(w, "a member halted");
+}
+
+static struct node *live_primary(struct world *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->nodes[i].up && w->nodes[i].db && w->nodes[i].primary)
+            return &w->nodes[i];
+    return NULL;
+}
+
+static void finish(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    struct cluster_event ev = {.type = EV_DONE, .now = w->now, .ok = true};
+    nd->done_at = 0;
+    if (nd->doing == ACT_POSITION) {
+        ev.type = EV_POSITION;
+        ev.position = (struct cluster_position){.kind = nd->fresh     ? DATADIR_FRESH
+                                                        : nd->pos < 0 ? DATADIR_SST_PARTIAL
+                                                                      : DATADIR_OK,
+                                                .seqno = nd->pos,
+                                                .clean = nd->clean};
+        memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
+    } else if (nd->doing == ACT_BOOT) {
+        ev.ok = rnd(20) != 0 || w->now >= CALM;
+        nd->db = nd->primary = ev.ok;
+        nd->history = nd->doing_epoch;
+        nd->clean = !ev.ok;
+    } else if (nd->doing == ACT_JOIN) {
+        struct node *donor = live_primary(w);
+        ev.ok = donor != NULL;
+        if (donor) {
+            nd->pos = donor->pos;
+            nd->history = donor->history;
+            memcpy(nd->uuid, donor->uuid, sizeof(nd->uuid));
+            nd->db = nd->primary = true;
+        }
+        nd->clean = false;
+    } else { /* ACT_STOP */
+        nd->db = nd->primary = false;
+        nd->clean = true;
+    }
+    step(w, i, &ev);
+}
+
+/* Galera, roughly: a majority of the last view stays Primary, commits move all of it on. */
+static void database(struct world *w)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < w->n; i++)
+        running += w->nodes[i].up && w->nodes[i].db && w->nodes[i].primary;
+    bool quorum = running * 2 > w->n || running == w->n;
+    if (running && running * 2 <= w->n && w->n == 2)
+        quorum = rnd(3) != 0; /* the other one left gracefully, or crashed */
+    for (unsigned i = 0; i < w->n; i++) {
+        struct node *nd = &w->nodes[i];
+        if (!nd->up || !nd->db || !nd->primary)
+            continue;
+        if (quorum && rnd(3) == 0) {
+            nd->pos = nd->pos + 1;
+            w->commits++;
+        }
+    }
+    /* Members of one Primary end up at one position, but for the last commits of its originator. */
+    int64_t top = -1;
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->nodes[i].up && w->nodes[i].primary && w->nodes[i].pos > top)
+            top = w->nodes[i].pos;
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->nodes[i].up && w->nodes[i].primary && rnd(2))
+            w->nodes[i].pos = top;
+    if (!quorum && rnd(200) == 0)
+        for (unsigned i = 0; i < w->n; i++)
+            w->nodes[i].primary = false;
+}
+
+static void power_on(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    struct cluster_config cfg = {.n = w->n, .self = i, .seed = rnd(1ULL << 40)};
+    for (unsigned k = 0; k < w->n; k++) {
+        snprintf(cfg.names[k], sizeof(cfg.names[k]), "n%u", k);
+        cfg.weights[k] = 1;
+    }
+    snprintf(cfg.manifest, sizeof(cfg.manifest), "m");
+    snprintf(cfg.mint, sizeof(cfg.mint), "aaaaaaaa-0000-0000-0000-%012u", i);
+    nd->up = true;
+    cluster_init(&nd->c, &cfg, nd->has_disk ? &nd->disk : NULL, w->now);
+    nd->tick_at = nd->look_at = w->now;
+}
+
+static void deliver(struct world *w)
+{
+    for (unsigned k = 0; k < w->queued;) {
+        if (w->queue[k].at > w->now) {
+            k++;
+            continue;
+        }
+        struct wire x = w->queue[k];
+        w->queue[k] = w->queue[--w->queued];
+        step(w, x.to, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = &x.msg});
+    }
+}
+
+static void node_time(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    if (!nd->up) {
+        if (w->now >= nd->boots_at)
+            power_on(w, i);
+        return;
+    }
+    if (w->now < CALM && rnd(3000) == 0) {
+        power_off(w, nd);
+        return;
+    }
+    if (w->now < CALM && nd->db && rnd(4000) == 0) { /* the database alone crashes */
+        nd->db = nd->primary = false;
+        nd->clean = false;
+    }
+    if (nd->refusal) {
+        struct cluster_event ev = {.now = w->now, .why = "another action is at work"};
+        nd->refusal = false;
+        ev.type = nd->refused == ACT_POSITION ? EV_POSITION : EV_DONE;
+        ev.position = (struct cluster_position){.kind = DATADIR_UNREADABLE, .seqno = -1};
+        step(w, i, &ev);
+    }
+    if (nd->done_at && w->now >= nd->done_at)
+        finish(w, i);
+    if (nd->up && w->now >= nd->look_at) {
+        struct cluster_event ev = {.type = EV_DB,
+                                   .now = w->now,
+                                   .running = nd->db,
+                                   .primary = nd->primary,
+                                   .synced = nd->primary};
+        nd->look_at = w->now + 1000 + rnd(1000);
+        for (unsigned k = 0; k < w->n; k++)
+            ev.size += w->nodes[k].up && w->nodes[k].primary;
+        ev.position = (struct cluster_position){.kind = DATADIR_OK, .seqno = nd->pos};
+        memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
+        step(w, i, &ev);
+    }
+    if (nd->up && w->now >= nd->tick_at) {
+        nd->tick_at = w->now + 200;
+        step(w, i, &(struct cluster_event){.type = EV_TICK, .now = w->now});
+    }
+}
+
+static unsigned run(uint64_t seed)
+{
+    static struct world w;
+    memset(&w, 0, sizeof(w));
+    w.seed = seed;
+    prng = seed * 0x9e3779b97f4a7c15ULL | 1;
+    w.n = 2 + (unsigned)rnd(NODES_MAX - 1);
+    for (unsigned i = 0; i < w.n; i++) {
+        w.nodes[i].pos = -1;
+        w.nodes[i].fresh = true;
+        w.nodes[i].boots_at = rnd(10000);
+    }
+    for (w.now = 0; w.now < END; w.now += 50) {
+        deliver(&w);
+        database(&w);
+        for (unsigned i = 0; i < w.n; i++)
+            node_time(&w, i);
+    }
+    for (unsigned i = 0; i < w.n; i++)
+        if (w.nodes[i].c.state == CLUSTER_QUARANTINE)
+            return w.bootstraps; /* ahead of a Primary that went on without it: an operator's */
+    for (unsigned i = 0; i < w.n; i++)
+        if (!w.nodes[i].primary)
+            fail(&w, "calm for long, and not everybody is part of a Primary (I16)");
+    return w.bootstraps;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t runs = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : 40;
+    unsigned bootstraps = 0;
+    for (uint64_t s = seed; s < seed + runs; s++)
+        bootstraps += run(s);
+    printf("%llu runs from seed %llu: %u bootstraps, no invariant broken\n",
+           (unsigned long long)runs, (unsigned long long)seed, bootstraps);
+    return 0;
+}

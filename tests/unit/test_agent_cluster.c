@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator's rules one by one: who is chosen, who is an ancestor, what is durable when. The
+ * whole protocol is in tests/sim. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/cluster_codec.h"
+#include "agent/cluster_store.h"
+#include "agent/grastate.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/str.h"
+
+#define U1 "6dce997e-e693-11f1-bb69-13b141fb1408"
+#define U2 "7dce997e-e693-11f1-bb69-13b141fb1408"
+
+static struct cluster_config config(unsigned n)
+{
+    struct cluster_config c = {.n = n, .manifest = "m", .mint = U2, .seed = 1};
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(c.names[i], sizeof(c.names[i]), "n%u", i);
+        c.weights[i] = 1;
+    }
+    return c;
+}
+
+static struct cluster_position at(enum cluster_datadir kind, const char *uuid, int64_t seqno,
+                                  uint64_t epoch)
+{
+    struct cluster_position p = {.kind = kind, .seqno = seqno, .last_epoch = epoch};
+    str_copy(p.uuid, sizeof(p.uuid), uuid);
+    return p;
+}
+
+static void test_choose(void **state)
+{
+    (void)state;
+    struct cluster_config cfg = config(3);
+    struct cluster_record rec = {0};
+    char why[CLUSTER_WHY_MAX];
+    struct cluster_position fresh[3] = {
+        {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}};
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, why), 0);
+    cfg.weights[2] = 2;
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, why), 2);
+    cfg.weights[2] = 1;
+
+    struct cluster_position max[3] = {at(DATADIR_OK, U1, 5, 1), at(DATADIR_OK, U1, 9, 1),
+                                      at(DATADIR_OK, U1, 7, 1)};
+    rec.epoch = 1;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    max[2].seqno = 9;
+    max[2].clean = true;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 2);
+    /* A node of an older epoch is no candidate, however far it is. */
+    max[2].seqno = 50;
+    max[2].last_epoch = 0;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    /* Fresh members do not stand in the way of one that has data. */
+    max[0] = at(DATADIR_FRESH, "", -1, 0);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    /* Another history of the same epoch: nobody is chosen. */
+    max[0] = at(DATADIR_OK, U2, 3, 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+    /* What distrusts itself is taken only when an equal one does not exist, and then not. */
+    max[0] = at(DATADIR_TAINTED, U1, 9, 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    max[0].seqno = 10;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+    max[0] = at(DATADIR_SST_PARTIAL, U1, 99, 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    /* Regressed: something durable is missing. */
+    str_copy(rec.hw_uuid, sizeof(rec.hw_uuid), U1);
+    rec.hw = 10;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+}
+
+static void test_ancestor(void **state)
+{
+    (void)state;
+    char why[CLUSTER_WHY_MAX];
+    struct cluster_record rec = {.epoch = 3};
+    struct cluster_position live = at(DATADIR_OK, U1, 100, 3);
+    for (unsigned e = 2; e <= 3; e++) {
+        rec.chain[e] = (struct cluster_value){.cluster_id = U2, .base = 10 * e};
+        str_copy(rec.chain[e].uuid, 37, U1);
+    }
+    struct cluster_position p = at(DATADIR_OK, U1, 100, 3);
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 1);
+    p.seqno = 101;
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 0);
+    p = at(DATADIR_OK, U1, 30, 2);
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 1);
+    p.seqno = 31; /* left behind by the bootstrap of epoch 3, though less than 100 */
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), -1);
+    p = at(DATADIR_OK, U2, 1, 3);
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), -1);
+    p = at(DATADIR_FRESH, "", -1, 0);
+    assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 1);
+}
+
+static void test_permit_is_durable_first(void **state)
+{
+    (void)state;
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_config cfg = config(1);
+    cluster_init(&c, &cfg, NULL, 0);
+    cluster_step(&c, &(struct cluster_event){.type = EV_DB, .now = 1}, &out);
+    cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 2}, &out);
+    struct cluster_event ev = {.type = EV_POSITION, .now = 3, .position = {.kind = DATADIR_FRESH}};
+    cluster_step(&c, &ev, &out);
+    for (unsigned i = 0; i < 5 && c.state != CLUSTER_BOOTSTRAPPING; i++)
+        cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 10 + i}, &out);
+    assert_int_equal(c.state, CLUSTER_BOOTSTRAPPING);
+    assert_int_equal(c.rec.permit_used, 1);
+    size_t boot = 0;
+    while (boot < out.n && out.a[boot].type != ACT_BOOT)
+        boot++;
+    assert_true(boot > 0 && boot < out.n);
+    assert_int_equal(out.a[boot - 1].type, ACT_SAVE);
+    /* It died: the permit is gone, a new epoch is needed. */
+    cluster_step(&c, &(struct cluster_event){.type = EV_DONE, .now = 20, .why = "died"}, &out);
+    assert_int_equal(c.state, CLUSTER_STOPPED);
+    assert_int_equal(c.rec.permit_used, c.rec.epoch);
+}
+
+static void test_store(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/test-cluster-XXXXXX";
+    struct err err = {0};
+    struct cluster_record r = {.epoch = 1, .cluster_id = U1}, got;
+    uint64_t generation = 0;
+    assert_non_null(mkdtemp(dir));
+    const char *dirs[2] = {dir, "/nonexistent-muster"};
+    assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 0);
+    for (uint64_t g = 1; g <= 3; g++) {
+        r.epoch = g;
+        assert_int_equal(cluster_store_save(dirs, &r, g, &err), 0);
+    }
+    assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 1);
+    assert_int_equal(got.epoch, 3);
+    /* The newest slot is torn: the one before it counts. */
+    char *path = str_fmt("%s/record.b", dir);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 1);
+    assert_int_equal(got.epoch, 2);
+    free(path);
+    assert_int_equal(fs_remove_tree(dir, &err), 0);
+    assert_int_equal(crc32c("123456789", 9), 0xe3069283);
+}
+
+static void test_codec(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct cluster_msg m = {.type = MSG_PROM,
+                            .manifest = "0123456789abcdef",
+                            .epoch = 7,
+                            .ballot = {3, 1},
+                            .accepted_at = {2, 0},
+                            .n_chain = 2,
+                            .size = 2};
+    m.position = at(DATADIR_OK, U1, 42, 6);
+    str_copy(m.value.cluster_id, 37, U2);
+    struct cluster_msg back;
+    json_t *j = cluster_msg_to_json(&m);
+    assert_int_equal(cluster_msg_from_json(j, &back, &err), 0);
+    assert_memory_equal(&m, &back, sizeof(m));
+    json_object_set_new(j, "epoch", json_integer(1)); /* a chain longer than its epoch */
+    assert_int_equal(cluster_msg_from_json(j, &back, &err), -1);
+    json_decref(j);
+}
+
+static void test_grastate(void **state)
+{
+    (void)state;
+    struct grastate g;
+    struct err err;
+    char uuid[37];
+    int64_t seqno;
+    assert_int_equal(grastate_parse("# GALERA saved state\nversion: 2.1\nuuid:    " U1
+                                    "\nseqno:   17\nsafe_to_bootstrap: 1\n",
+                                    &g, &err),
+                     0);
+    assert_int_equal(g.seqno, 17);
+    assert_true(g.safe);
+    assert_int_equal(grastate_parse("", &g, &err), -1);
+    assert_int_equal(grastate_parse("uuid: xyz\nseqno: 1\nsafe_to_bootstrap: 1\n", &g, &err), -1);
+    assert_int_equal(grastate_parse("uuid: " U1 "\nseq", &g, &err), -1);
+    assert_true(grastate_recovered("x [Note] WSREP: Recovered position: " U1 ":33", uuid, &seqno));
+    assert_int_equal(seqno, 33);
+    assert_true(grastate_recovered("WSREP: Recovered position: " U1 ":33,0-1-2", uuid, &seqno));
+    assert_false(grastate_recovered("WSREP: Recovered position: nonsense", uuid, &seqno));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_ancestor),
+        cmocka_unit_test(test_permit_is_durable_first),
+        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_grastate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans: what is accepted, what is refused and why, secrets, and the engine with steps made up
+ * for the test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/engine.h"
+#include "agent/plan.h"
+#include "common/str.h"
+
+#define HEAD "{\"version\":1,\"deployment\":\"d\",\"node\":\"n\",\"rev\":\"0123456789abcdef\","
+
+static struct plan *must_parse(const char *text)
+{
+    struct plan *p = NULL;
+    struct err err = {0};
+    if (plan_parse(text, strlen(text), &p, &err) < 0)
+        fail_msg("%s", err.msg);
+    return p;
+}
+
+static void must_refuse(const char *text, const char *why)
+{
+    struct plan *p = NULL;
+    struct err err = {0};
+    assert_int_equal(plan_parse(text, strlen(text), &p, &err), -1);
+    if (!strstr(err.msg, why))
+        fail_msg("'%s' does not say '%s'", err.msg, why);
+}
+
+static void test_accepts(void **state)
+{
+    (void)state;
+    struct plan *p = must_parse(
+        HEAD
+        "\"secrets\":{\"a\":\"x\"},\"resources\":["
+        "{\"type\":\"route\",\"id\":\"route:p\",\"mac\":\"02:00:00:00:00:01\",\"address\":"
+        "\"10.0.0.2/24\",\"via\":\"10.0.0.1\",\"to\":[\"10.0.1.0/24\"]},"
+        "{\"type\":\"disk\",\"id\":\"disk:d\",\"volume\":\"11111111-aaaa-4aaa-8aaa-111111111111\","
+        "\"size\":1073741824,\"filesystem\":\"xfs\",\"deployment\":\"d\"},"
+        "{\"type\":\"service\",\"id\":\"service:s\",\"name\":\"cron\",\"enabled\":true,"
+        "\"running\":false}]}");
+    assert_int_equal(p->n_steps, 3);
+    assert_non_null(plan_find(p, "disk"));
+    assert_null(plan_find(p, "web"));
+    plan_free(p);
+}
+
+static void test_refuses(void **state)
+{
+    (void)state;
+    must_refuse("[]", "plan");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"bomb\",\"id\":\"bomb:1\"}]}", "not known");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"other:1\"}]}",
+                "must be 'file:<name>'");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"file:1\",\"path\":\"/a/../b\","
+                     "\"content\":\"\"}]}",
+                "absolute path");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"file:1\",\"path\":\"/a\","
+                     "\"content\":\"\",\"colour\":1}]}",
+                "'colour' is not known");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"file:1\",\"path\":\"/a\"}]}",
+                "'content' is missing");
+    must_refuse(HEAD
+                "\"resources\":[{\"type\":\"package\",\"id\":\"package:1\",\"names\":[\"-y\"]}]}",
+                "list of names");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"disk\",\"id\":\"disk:1\",\"volume\":\"x\","
+                     "\"size\":1,\"filesystem\":\"ext4\",\"deployment\":\"d\"}]}",
+                "UUID");
+    must_refuse("{\"version\":2,\"deployment\":\"d\",\"node\":\"n\",\"rev\":\"0123456789abcdef\","
+                "\"resources\":[]}",
+                "version 2");
+    must_refuse("{\"version\":1,\"deployment\":\"d\",\"node\":\"n\",\"rev\":\"../../etc\","
+                "\"resources\":[]}",
+                "16 lower-case hex");
+    must_refuse(HEAD
+                "\"resources\":[{\"type\":\"service\",\"id\":\"service:s\",\"name\":\"a\","
+                "\"enabled\":true,\"running\":true},{\"type\":\"service\",\"id\":\"service:s\","
+                "\"name\":\"a\",\"enabled\":true,\"running\":true}]}",
+                "used twice");
+    must_refuse(HEAD "\"resources\":[{\"type\":\"app\",\"id\":\"app:a\",\"name\":\"a\",\"archive\":"
+                     "{\"url\":\"http://h/a.zip\",\"sha256\":\"00\"},\"root\":\"/var/www/a\","
+                     "\"writable\":[],\"config\":[],\"install\":[],\"installer\":true,\"database\":"
+                     "\"a\"}]}",
+                "sha256");
+}
+
+static void test_secrets(void **state)
+{
+    (void)state;
+    struct plan *p =
+        must_parse(HEAD "\"secrets\":{\"a\":\"1\",\"b\":\"${secret:a}\"},\"resources\":[]}");
+    struct err err = {0};
+    char *text = NULL;
+    assert_int_equal(plan_expand(p, "x${secret:a}y${secret:b}", &text, &err), 0);
+    assert_string_equal(text, "x1y${secret:a}"); /* what a secret says is not expanded again */
+    secret_free(text);
+    assert_int_equal(plan_expand(p, "${secret:none}", &text, &err), -1);
+    assert_non_null(strstr(err.msg, "none"));
+    assert_int_equal(plan_expand(p, "${secret:a", &text, &err), -1);
+    plan_free(p);
+}
+
+/* --- the engine, with steps whose behaviour is a letter string --------------------------------
+ * each check takes the next letter: o ok, d differs, r refused, e error */
+struct fake {
+    const char *script;
+    int checks, applies;
+    bool apply_fails;
+};
+
+static int fake_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
+{
+    struct fake *f = (struct fake *)self;
+    (void)run;
+    switch (f->script[f->checks++]) {
+    case 'o':
+        return verdict_ok(ret);
+    case 'd':
+        return verdict_differs(ret, "differs");
+    case 'r':
+        return verdict_refused(ret, "R5");
+    default:
+        return err_set(err, ERR_FAILED, "broken");
+    }
+}
+
+static int fake_apply(const void *self, struct run *run, struct err *err)
+{
+    struct fake *f = (struct fake *)self;
+    (void)run;
+    f->applies++;
+    return f->apply_fails ? err_set(err, ERR_FAILED, "apply broke") : 0;
+}
+
+static const struct resource_ops fake_ops = {"fake", NULL, fake_check, fake_apply, NULL};
+
+struct seen {
+    char kinds[256];
+    char last[EVENT_MSG_MAX];
+};
+
+static void see(void *ctx, const struct event *ev)
+{
+    struct seen *s = ctx;
+    strncat(s->kinds, event_kind_name(ev->kind), 16);
+    strcat(s->kinds, " ");
+    snprintf(s->last, sizeof(s->last), "%s", ev->msg);
+}
+
+static int run_two(struct fake *a, struct fake *b, struct seen *seen, struct err *err)
+{
+    struct step steps[2] = {{&fake_ops, "fake:a", a}, {&fake_ops, "fake:b", b}};
+    struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
+    struct engine_result res;
+    memset(seen, 0, sizeof(*seen));
+    return engine_run(&p, see, seen, &res, err);
+}
+
+static void test_engine(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct err err = {0};
+    struct fake a = {.script = "do"}, b = {.script = "o"};
+    assert_int_equal(run_two(&a, &b, &seen, &err), 0);
+    assert_string_equal(seen.kinds, "plan start changed ok done ");
+    assert_string_equal(seen.last, "1 changed, 1 ok");
+
+    a = (struct fake){.script = "dd"}, b = (struct fake){.script = "o"};
+    assert_int_equal(run_two(&a, &b, &seen, &err), -1);
+    assert_string_equal(seen.kinds, "plan start failed aborted ");
+    assert_non_null(strstr(err.msg, "did not converge"));
+    assert_int_equal(b.checks, 0); /* nothing after a failure */
+
+    a = (struct fake){.script = "r"};
+    assert_int_equal(run_two(&a, &b, &seen, &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_string_equal(seen.kinds, "plan refused aborted ");
+    assert_int_equal(a.applies, 0);
+
+    a = (struct fake){.script = "d", .apply_fails = true};
+    assert_int_equal(run_two(&a, &b, &seen, &err), -1);
+    assert_non_null(strstr(err.msg, "fake:a: apply broke"));
+
+    a = (struct fake){.script = "e"};
+    assert_int_equal(run_two(&a, &b, &seen, &err), -1);
+    assert_non_null(strstr(err.msg, "fake:a: check: broken"));
+}
+
+static void test_check_only(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct err err = {0};
+    struct engine_result res;
+    struct fake a = {.script = "d"}, b = {.script = "e"};
+    struct step steps[2] = {{&fake_ops, "fake:a", &a}, {&fake_ops, "fake:b", &b}};
+    struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
+    assert_int_equal(engine_check(&p, see, &seen, &res, &err), 0);
+    assert_int_equal(res.changed, 2);
+    assert_int_equal(a.applies + b.applies, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_secrets),    cmocka_unit_test(test_engine),
+        cmocka_unit_test(test_check_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
