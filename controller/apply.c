@@ -13,6 +13,7 @@
 #define SETTLE_PAUSE_MS 400
 #define LOOKS_AFTER_ERROR 3
 #define LOOK_PAUSE_MS 700
+#define LOOKS_FOR_COMPANION 20
 
 /* What is under way for one item. */
 struct work {
@@ -315,6 +316,35 @@ static void on_created(void *ctx, const json_t *answer, const struct err *call_e
         look(w);
 }
 
+static void on_started(void *ctx, const json_t *answer, const struct err *err)
+{
+    struct work *w = ctx;
+
+    if (!answer) {
+        look_after_error(w, err);
+        return;
+    }
+    cloud_text(answer, "jobid", w->job, sizeof(w->job));
+    cloud_job(w->apply->cloud, w->job, on_job, w);
+}
+
+/* It is there: a VM that was stopped is started, anything else only needs time. */
+static void resume(struct work *w)
+{
+    struct apply *a = w->apply;
+    struct item *it = item_of(w);
+    _cleanup_(pairs_free) struct pairs p = {0};
+
+    if (!item_is_stopped(it)) {
+        a->hooks.event(a->hooks.ctx, it, EVENT_START, "waiting until it is usable");
+        look(w);
+        return;
+    }
+    pairs_add(&p, "id", it->id);
+    a->hooks.event(a->hooks.ctx, it, EVENT_START, "was stopped; starting it");
+    cloud_call(a->cloud, "startVirtualMachine", &p, on_started, w);
+}
+
 static void start(struct apply *a, struct work *w)
 {
     struct item *it = item_of(w);
@@ -329,9 +359,12 @@ static void start(struct apply *a, struct work *w)
         cloud_job(a->cloud, w->job, on_job, w);
         return;
     }
-    if (it->id[0] || !item_ops(it->kind)->create) { /* there, but not usable yet */
-        w->looks = it->id[0] ? 0 : 20;
-        a->hooks.event(a->hooks.ctx, it, EVENT_START, "waiting until it is usable");
+    if (it->id[0]) {
+        resume(w);
+        return;
+    }
+    if (!item_ops(it->kind)->create) { /* comes with something else */
+        w->looks = LOOKS_FOR_COMPANION;
         look(w);
         return;
     }

@@ -108,6 +108,9 @@ int item_recognise(struct item *it, const struct items *items, const struct spec
 /* Whether the entity can be used: 1 yes, 0 not yet, -1 never (err says why). */
 int item_settled(const struct item *it, struct err *err);
 
+/* A VM that is there and off. */
+bool item_is_stopped(const struct item *it);
+
 /* Parameters of the create call. Its dependencies must be done. `user_data` (base64) is for VMs,
  * `public_key` for the key pair. */
 int item_create_params(const struct item *it, const struct items *items, const struct spec *s,

@@ -146,6 +146,11 @@ int item_settled(const struct item *it, struct err *err)
     return 1;
 }
 
+bool item_is_stopped(const struct item *it)
+{
+    return it->kind == ITEM_VM && text_is(it->entity, "state", "Stopped");
+}
+
 static void param(struct pairs *p, const char *name, const char *value)
 {
     pairs_add(p, name, value);

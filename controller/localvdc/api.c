@@ -216,7 +216,9 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         return;
     }
     _cleanup_(pairs_free) struct pairs all = {0};
-    struct api_rq rq = {.db = ctx, .params = &all, .post = strcmp(http->method, "POST") == 0};
+    const struct api_server *server = ctx;
+    struct api_rq rq = {
+        .db = server->db, .params = &all, .post = strcmp(http->method, "POST") == 0};
     struct err err = {0};
     for (size_t i = 0; i < http->args.n && i < PARAMS_MAX; i++)
         pairs_add(&all, http->args.v[i].name, http->args.v[i].value);
@@ -228,6 +230,7 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
     else if (execute(&rq, command) != 0 && rq.code == 0)
         api_fail(&rq, API_INTERNAL, "internal error");
-    calllog_add(command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
+    if (server->calls)
+        calllog_add(server->calls, command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
     answer(&rq, command ? command : "", ret);
 }

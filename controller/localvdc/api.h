@@ -72,7 +72,12 @@ extern const struct api_param api_list_params[];
 const struct api_call *api_call_find(const char *name);
 const char *api_type_name(enum api_type t);
 
-/* The HTTP handler of VDC_PATH; ctx is the struct vdb. */
+struct api_server {
+    struct vdb *db;
+    const char *calls; /* file of the calls' record; NULL: none */
+};
+
+/* The HTTP handler of VDC_PATH; ctx is the struct api_server. */
 void api_serve(void *ctx, const struct httpd_request *http, struct httpd_response *ret);
 
 /* --- for handlers --- */

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -11,7 +12,6 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "controller/localvdc/vdc.h"
 
 static bool hidden(const char *name)
 {
@@ -23,7 +23,8 @@ static bool hidden(const char *name)
     return strcasestr(name, "password") || strcasestr(name, "secret");
 }
 
-void calllog_add(const char *command, const struct pairs *params, int status, int code)
+void calllog_add(const char *path, const char *command, const struct pairs *params, int status,
+                 int code)
 {
     _cleanup_json_ json_t *shown = json_object();
     for (size_t i = 0; i < params->n; i++) {
@@ -36,7 +37,7 @@ void calllog_add(const char *command, const struct pairs *params, int status, in
     _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     if (!text)
         return;
-    _cleanup_close_ int fd = open(VDC_CALLS, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || dprintf(fd, "%s\n", text) < 0)
-        log_warn("cannot write " VDC_CALLS);
+        log_warn("cannot write %s", path);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The record of API calls, one JSON object per line in VDC_CALLS. */
+/* The record of API calls, one JSON object per line. */
 #ifndef MUSTER_VDC_CALLLOG_H
 #define MUSTER_VDC_CALLLOG_H
 
 #include "controller/pairs.h"
 
-/* Writes one line; keys, signatures and user data are left out. Failing to write is no failure
- * of the call. */
-void calllog_add(const char *command, const struct pairs *params, int status, int code);
+/* Appends one line to the file; keys, signatures and user data are left out. Failing to write is no
+ * failure of the call. */
+void calllog_add(const char *path, const char *command, const struct pairs *params, int status,
+                 int code);
 
 #endif

@@ -32,6 +32,7 @@
 
 struct daemon {
     struct vdb *db;
+    struct api_server api;
     struct httpd *httpd;
     struct jobs *jobs;
     int events;  /* the kernel's device events */
@@ -157,7 +158,7 @@ static void loop(struct daemon *d)
 
 static int listen_api(struct daemon *d, struct err *err)
 {
-    if (httpd_open(VDC_ADDRESS, VDC_PORT, BODY_MAX, api_serve, d->db, &d->httpd, err) == 0)
+    if (httpd_open(VDC_ADDRESS, VDC_PORT, BODY_MAX, api_serve, &d->api, &d->httpd, err) == 0)
         return 0;
     if (errno == EADDRINUSE)
         return err_set(err, ERR_FAILED,
@@ -211,6 +212,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
         return err->code == ERR_LOCKED ? err_set(err, ERR_LOCKED, "the local cloud runs already")
                                        : -1;
     d.jobs = jobs_new(d.db);
+    d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
     if (ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 || host_ensure(d.db, err) != 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)

@@ -49,7 +49,7 @@ cloud() {
   local status
   status=$("$vdc" status --json)
   CLOUDSTACK_ENDPOINT=$(jq -r .endpoint <<<"$status") CLOUDSTACK_KEY=$(jq -r .api_key <<<"$status") \
-    CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") cs "$@"
+    CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") /usr/bin/python3 -m cs "$@"
 }
 
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }

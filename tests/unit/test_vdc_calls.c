@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of calls against CloudStack's own description, and requests against the table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/keys.h"
+#include "controller/localvdc/api.h"
+#include "controller/sign.h"
+
+static const json_t *named(const json_t *array, const char *name)
+{
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(array, i, one)
+    {
+        if (strcmp(vdc_str(one, "name"), name) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+/* Parameters of the VDC dialect that stock calls take here, too. */
+static bool dialect(const char *name)
+{
+    return !strcmp(name, "region") || !strcmp(name, "subtype") || !strcmp(name, "dcgid");
+}
+
+static void calls_are_cloudstacks(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *file =
+        json_load_file(TEST_DIR "/data/cloudstack-api-4.18.json", 0, NULL);
+    assert_non_null(file);
+    for (const struct api_call *c = api_calls; c->name; c++) {
+        assert_non_null(c->handler);
+        assert_int_equal(c->async, c->job != NULL);
+        assert_ptr_equal(api_call_find(c->name), c);
+        if (c->alone)
+            continue;
+        const json_t *real = named(json_object_get(file, "api"), c->name);
+        assert_non_null(real);
+        assert_int_equal(c->async, json_is_true(json_object_get(real, "isasync")));
+        const json_t *params = json_object_get(real, "params");
+        for (const struct api_param *p = c->params; p && p->name; p++) {
+            const json_t *theirs = named(params, p->name);
+            if (dialect(p->name) && !theirs)
+                continue;
+            if (!theirs)
+                fail_msg("%s: CloudStack has no parameter %s", c->name, p->name);
+            assert_string_equal(api_type_name(p->type), vdc_str(theirs, "type"));
+            assert_int_equal(p->required, json_is_true(json_object_get(theirs, "required")));
+        }
+        size_t i = 0;
+        json_t *one = NULL;
+        json_array_foreach(params, i, one)
+        {
+            bool known = false;
+            for (const struct api_param *p = c->params; p && p->name; p++)
+                known = known || strcmp(p->name, vdc_str(one, "name")) == 0;
+            if (json_is_true(json_object_get(one, "required")) && !known)
+                fail_msg("%s: required parameter %s is missing", c->name, vdc_str(one, "name"));
+        }
+    }
+}
+
+struct fixture {
+    struct vdb *db;
+    char path[64];
+};
+
+static int setup(void **state)
+{
+    struct err err = {0};
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    str_copy(f->path, sizeof(f->path), "/tmp/test_vdc_calls.XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+    _cleanup_free_ char *file = str_fmt("%s/state.db", f->path);
+    assert_int_equal(keys_init(&err), 0);
+    assert_int_equal(vdb_open(file, true, &f->db, &err), 0);
+    _cleanup_json_ json_t *keys = json_pack("{s:s,s:s}", "api_key", "K", "secret_key", "S");
+    assert_int_equal(vdb_put(f->db, "meta", "keys", keys, &err), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"", "-wal", "-shm"};
+    vdb_close(&f->db);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        _cleanup_free_ char *file = str_fmt("%s/state.db%s", f->path, names[i]);
+        unlink(file);
+    }
+    rmdir(f->path);
+    free(f);
+    return 0;
+}
+
+/* Sends "name=value&…", signed with the secret; returns the inner object, and the status. */
+static json_t *call(struct fixture *f, const char *query, const char *secret, int *ret_status)
+{
+    struct err err = {0};
+    _cleanup_(pairs_free) struct pairs p = {0};
+    assert_int_equal(pairs_parse(&p, query, strlen(query), 100, &err), 0);
+    pairs_add(&p, "apiKey", "K");
+    _cleanup_free_ char *body = sign_params(p.v, p.n, secret);
+    struct httpd_request rq = {
+        .method = "POST", .path = VDC_PATH, .client = "", .body = body, .body_len = strlen(body)};
+    struct httpd_response r = {0};
+    struct api_server server = {.db = f->db};
+    api_serve(&server, &rq, &r);
+    *ret_status = r.status;
+    _cleanup_json_ json_t *whole = json_loads(r.body, 0, NULL);
+    assert_int_equal(json_object_size(whole), 1);
+    json_t *inner = json_incref(json_object_iter_value(json_object_iter(whole)));
+    free(r.body);
+    for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++)
+        free(r.headers[i].value);
+    return inner;
+}
+
+static void expect(struct fixture *f, const char *query, int status)
+{
+    int got = 0;
+    _cleanup_json_ json_t *inner = call(f, query, "S", &got);
+    if (got != status)
+        fail_msg("%s: status %d, expected %d", query, got, status);
+    if (status != 200)
+        assert_int_equal(json_integer_value(json_object_get(inner, "errorcode")), status);
+}
+
+static void requests_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    _cleanup_json_ json_t *inner = call(f, "command=listZones", "wrong", &status);
+    assert_int_equal(status, 401);
+    expect(f, "command=noSuchCall", 401);
+    expect(f, "command=listZones", 200);
+    expect(f, "command=listZones&name=caf%C3%A9~*%20()", 200);
+    expect(f, "command=listZones&name=%FF", 431);
+    expect(f, "command=listZones&name=%01", 431);
+    expect(f, "command=listZones&page=1", 431);
+    expect(f, "command=listZones&page=0&pagesize=10", 431);
+    expect(f, "command=listZones&pagesize=501&page=1", 431);
+    expect(f, "command=listTemplates", 431);
+    expect(f, "command=deployVirtualMachine", 431);
+    expect(f, "command=deleteNetwork&id=7", 431);
+    expect(f, "command=deleteNetwork&id=11111111-2222-3333-4444-555555555555", 431);
+    expect(f, "command=createTags&resourceids=x&resourcetype=UserVm", 431);
+    expect(f, "command=listZones&signatureVersion=3", 401);
+    expect(f, "command=listZones&signatureVersion=3&expires=2001-01-01T00:00:00%2B0000", 401);
+    expect(f, "command=listZones&signatureVersion=3&expires=2100-01-01T00:00:00%2B0000", 200);
+    expect(f, "command=listZones&signatureVersion=3&expires=2100-01-01T00:00:00Z", 200);
+}
+
+static void lists_have_pages(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    _cleanup_json_ json_t *all = call(f, "command=listZones", "S", &status);
+    json_int_t count = json_integer_value(json_object_get(all, "count"));
+    assert_int_equal(count, json_array_size(json_object_get(all, "zone")));
+    _cleanup_json_ json_t *page = call(f, "command=listZones&page=2&pagesize=5", "S", &status);
+    assert_int_equal(json_integer_value(json_object_get(page, "count")), count);
+    assert_int_equal(json_array_size(json_object_get(page, "zone")), 5);
+    assert_true(json_equal(json_array_get(json_object_get(page, "zone"), 0),
+                           json_array_get(json_object_get(all, "zone"), 5)));
+}
+
+static void empty_lists(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    _cleanup_json_ json_t *vms = call(f, "command=listVirtualMachines", "S", &status);
+    assert_int_equal(json_object_size(vms), 0);
+    _cleanup_json_ json_t *networks = call(f, "command=listNetworks", "S", &status);
+    assert_int_equal(json_array_size(json_object_get(networks, "network")), 0);
+    assert_true(json_is_array(json_object_get(networks, "network")));
+}
+
+/* From a network to a volume, as documents: no job runs here. */
+static void documents_are_made(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    expect(f, "command=createLocalNetwork&zonename=Nowhere&cidr=10.1.0.0/24&gateway=10.1.0.1", 431);
+    expect(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.2.0.1", 431);
+    expect(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.1.0.0", 431);
+    _cleanup_json_ json_t *made =
+        call(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.1.0.1", "S",
+             &status);
+    assert_int_equal(status, 200);
+    const json_t *net = json_array_get(json_object_get(made, "localnetwork"), 0);
+    _cleanup_free_ char *ips =
+        str_fmt("command=listPublicIpAddresses&associatednetworkid=%s", vdc_str(net, "id"));
+    _cleanup_json_ json_t *ip = call(f, ips, "S", &status);
+    assert_string_equal(
+        vdc_str(json_array_get(json_object_get(ip, "publicipaddress"), 0), "ipaddress"),
+        "198.51.100.10");
+    _cleanup_free_ char *rule =
+        str_fmt("command=createEgressFirewallRule&protocol=tcp&startport=80&networkid=%s",
+                vdc_str(net, "id"));
+    _cleanup_json_ json_t *job = call(f, rule, "S", &status);
+    assert_int_equal(status, 200);
+    assert_true(*vdc_str(job, "id") && *vdc_str(job, "jobid"));
+    _cleanup_free_ char *bad =
+        str_fmt("command=createEgressFirewallRule&protocol=gre&networkid=%s", vdc_str(net, "id"));
+    expect(f, bad, 431);
+    _cleanup_free_ char *query =
+        str_fmt("command=queryAsyncJobResult&jobid=%s", vdc_str(job, "jobid"));
+    _cleanup_json_ json_t *state_of_job = call(f, query, "S", &status);
+    assert_int_equal(json_integer_value(json_object_get(state_of_job, "jobstatus")), 0);
+    assert_null(json_object_get(state_of_job, "_args"));
+    expect(f, "command=createDirectConnectGroup&name=g", 200);
+    expect(f, "command=createDirectConnectGroup&name=g", 431);
+    const char *pdc = "command=createPrivateDirectConnect&dcgname=g&zonename=London&"
+                      "cidr=10.9.0.0/24&gateway=10.9.0.1";
+    expect(f, pdc, 200);
+    expect(f, pdc, 431); /* overlaps within the group */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_are_cloudstacks),
+        cmocka_unit_test_setup_teardown(requests_are_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(lists_have_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(empty_lists, setup, teardown),
+        cmocka_unit_test_setup_teardown(documents_are_made, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
