@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 muster=$PWD/build/bin/muster
 vdc=$PWD/build/bin/muster-vdc
-file=$PWD/docs/examples/saas.yaml
+file=${MUSTER_E2E_FILE:-$PWD/docs/examples/saas.yaml}
 work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
 export XDG_STATE_HOME=$work/state
 
