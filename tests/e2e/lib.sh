@@ -39,7 +39,7 @@ host_state() {
     nft list tables
     find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \)
     cat /proc/sys/net/ipv4/ip_forward
-    pgrep -l 'dnsmasq|muster|lxc' | cut -d' ' -f2- || true
+    pgrep -l '^(dnsmasq|muster|lxc)' | cut -d' ' -f2- || true
     ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
   } | sort
 }
