@@ -25,7 +25,7 @@ is_ready || die "not ready"
 
 same() { # call member expected what
   local n
-  n=$(cloud "$1" | jq "[.$2[]?] | length")
+  n=$(count "$1" "$2")
   [ "$n" = "$3" ] || die "$4: $n, expected $3"
 }
 same listVirtualMachines virtualmachine 2 VMs

@@ -52,6 +52,9 @@ cloud() {
     CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") /usr/bin/python3 -m cs "$@"
 }
 
+# How many entities a list call finds; the client prints nothing for an empty list.
+count() { cloud "$1" | jq -s "[.[] | .$2[]?] | length"; }
+
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
 is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }
 # When the node's systemd started: containers share the host's boot id.

@@ -93,9 +93,9 @@ restart fra par
 
 # --- and away
 "$muster" destroy -f "$file" -y --with-data >"$work/out" 2>&1 || die "destroy: $(cat "$work/out")"
-[ "$(cloud listVirtualMachines | jq '.virtualmachine | length')" = 0 ] || die "a VM is left"
-[ "$(cloud listVolumes | jq '.volume | length')" = 0 ] || die "a volume is left"
-[ "$(cloud listNetworks | jq '.network | length')" = 0 ] || die "a network is left"
+[ "$(count listVirtualMachines virtualmachine)" = 0 ] || die "a VM is left"
+[ "$(count listVolumes volume)" = 0 ] || die "a volume is left"
+[ "$(count listNetworks network)" = 0 ] || die "a network is left"
 ok "destroy leaves nothing at the cloud"
 "$vdc" destroy -y >/dev/null
 after=$(host_state)
