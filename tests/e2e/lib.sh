@@ -52,8 +52,10 @@ cloud() {
     CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") /usr/bin/python3 -m cs "$@"
 }
 
-# How many entities a list call finds; the client prints nothing for an empty list.
-count() { cloud "$1" | jq -s "[.[] | .$2[]?] | length"; }
+# How many entities a list call finds (a jq filter may follow the member); the client prints nothing
+# for an empty list.
+count() { cloud "$1" | jq -s "[.[] | .$2[]? ${3:-}] | length"; }
+data_disks() { count listVolumes volume '| select(.type == "DATADISK")'; }
 
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
 is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }
