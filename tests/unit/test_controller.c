@@ -76,7 +76,6 @@ static void test_plan(void **state)
     _cleanup_json_ json_t *again = NULL;
     _cleanup_json_ json_t *names = NULL;
     _cleanup_free_ char *text = NULL;
-    _cleanup_free_ char *roster = NULL;
     const struct node_facts facts[] = {
         {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555",
          "http://198.51.100.10"},
