@@ -154,6 +154,7 @@ static void forget_jobs(struct daemon *d)
 static void loop(struct daemon *d)
 {
     uint64_t next = clock_mono_ms() + WATCH_MS, forget = 0;
+    jobs_tick(d->jobs);
     while (!d->ending) {
         struct pollfd fds[] = {{.fd = httpd_fd(d->httpd), .events = POLLIN},
                                {.fd = d->events, .events = POLLIN},

@@ -122,7 +122,8 @@ void template_progress(char *ret, size_t cap)
 struct build {
     int log;
     uint64_t start;
-    bool full; /* a program said that there was no space left */
+    bool full;       /* a program said that there was no space left */
+    char cause[160]; /* the first complaint of a program; those after it follow from it */
 };
 
 static void say(void *ctx, const char *line)
@@ -134,6 +135,8 @@ static void say(void *ctx, const char *line)
     dprintf(b->log, "template: %3u s: %s\n", s, last && last[1] ? last + 1 : line);
     if (strstr(line, "No space left on device") || strstr(line, "enough free space"))
         b->full = true;
+    if (!*b->cause && (str_starts(line, "E: ") || str_starts(line, "W: Failed to fetch")))
+        str_copy(b->cause, sizeof(b->cause), line + strlen("E: "));
 }
 
 static int put(const char *root, const char *path, const char *text, struct err *err)
@@ -224,7 +227,10 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
                            "template: the disk became full below " VDC_CACHE
                            "; the build needs %d MiB: free some space and try again",
                            SPACE_NEEDED_MIB);
-        return err_wrap(err, "build the template (see " VDC_TEMPLATE_LOG ")");
+        if (*b->cause)
+            err_set(err, ERR_FAILED, "%s", b->cause);
+        return err_wrap(err,
+                        "template: the build failed ('muster-vdc logs --template' has it all)");
     }
     return 0;
 }

@@ -70,9 +70,12 @@ used() {
 begun() {
     [ "$(used)" -gt 40 ]
 }
+squeeze() {
+    mount -o remount,size=$(($(used) + 16))m "$cache" # fails when more was written meanwhile
+}
 shrink() {
     until_ok 60 begun
-    mount -o remount,size=$(($(used) + 16))m "$cache"
+    until_ok 5 squeeze
 }
 shrink &
 start_says "the disk became full below $cache; the build needs 1500 MiB"
