@@ -179,7 +179,26 @@ static int authorize(struct api_rq *rq, const char *command)
     return 0;
 }
 
-static int execute(struct api_rq *rq, const char *command)
+/* A client may choose its job's id, to ask for it when the answer was lost; checked before the
+ * call has any effect. */
+static int check_job_id(struct api_rq *rq)
+{
+    const char *id = rq->call->async ? api_arg(rq, "customjobid") : NULL;
+    if (!id)
+        return 0;
+    bool lower = is_uuid(id);
+    for (const char *c = id; *c; c++)
+        lower = lower && !isupper((unsigned char)*c);
+    if (!lower)
+        return api_fail(rq, API_PARAM, "UUID: %s doesn't follow the UUID format", id);
+    _cleanup_json_ json_t *other = vdb_get(rq->db, "job", id);
+    if (other)
+        return api_fail(rq, API_PARAM,
+                        "UUID: %s already exists so can't create/update with custom id", id);
+    return 0;
+}
+
+static int execute(struct api_rq *rq, const char *command, bool dry)
 {
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
@@ -189,7 +208,9 @@ static int execute(struct api_rq *rq, const char *command)
         return -1;
     if (rq->call->list && check_params(rq, api_list_params) != 0)
         return -1;
-    return rq->call->handler(rq);
+    if (check_job_id(rq) != 0)
+        return -1;
+    return dry ? 0 : rq->call->handler(rq);
 }
 
 static void answer(struct api_rq *rq, const char *command, struct httpd_response *ret)
@@ -228,7 +249,7 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         api_fail(&rq, API_MALFORMED, "%s", err.msg);
     else if (!rq.post && strcmp(http->method, "GET") != 0)
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
-    else if (execute(&rq, command) != 0 && rq.code == 0)
+    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0)
         api_fail(&rq, API_INTERNAL, "internal error");
     if (server->calls)
         calllog_add(server->calls, command ? command : "", &all, rq.code ? rq.code : 200, rq.code);

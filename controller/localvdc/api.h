@@ -75,6 +75,7 @@ const char *api_type_name(enum api_type t);
 struct api_server {
     struct vdb *db;
     const char *calls; /* file of the calls' record; NULL: none */
+    bool dry;          /* check requests only: no handler is called */
 };
 
 /* The HTTP handler of VDC_PATH; ctx is the struct api_server. */

@@ -174,14 +174,8 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
     struct err err = {0};
     char job[37] = "";
     const char *custom = api_arg(rq, "customjobid");
-    if (custom) {
-        _cleanup_json_ json_t *other = vdb_get(rq->db, "job", custom);
-        if (strlen(custom) != 36 || other) {
-            json_decref(args);
-            return api_fail(rq, API_PARAM, "Job with id=%s already exists or is malformed", custom);
-        }
+    if (custom)
         str_copy(job, sizeof(job), custom);
-    }
     if (api_job_new(rq->db, rq->call->name, type, id, args, job, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:s}", "jobid", job);

@@ -194,7 +194,11 @@ int job_resume(struct api_job *job, struct err *err)
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     if (!vm)
         return -1;
-    return bring_up(job->db, vm, err);
+    if (bring_up(job->db, vm, err) == 0)
+        return 0;
+    struct err ignored = {0};
+    set_state(job->db, vdc_str(vm, "id"), "Stopped", &ignored);
+    return -1;
 }
 
 int job_stop_vm(struct api_job *job, struct err *err)

@@ -151,7 +151,7 @@ int call_delete_volume(struct api_rq *rq)
     if (*vdc_str(volume, "virtualmachineid"))
         return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
     volume_path(id, path, sizeof(path));
-    if (disk_detach(path, &err) != 0 || vdb_del(rq->db, "volume", id, &err) != 0)
+    if (disk_release(path, &err) != 0 || vdb_del(rq->db, "volume", id, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     unlink(path);
     rq->result = json_pack("{s:b}", "success", 1);
@@ -300,11 +300,11 @@ int job_detach_volume(struct api_job *job, struct err *err)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *vm_id = vdc_str(volume, "virtualmachineid");
     _cleanup_close_ int lock = lock_vm(vm_id, err);
+    pid_t init = guest_init(vm_id);
     volume_path(id, path, sizeof(path));
-    if (lock < 0 || disk_detach(path, err) != 0 ||
+    if (lock < 0 || disk_detach(path, init, err) != 0 ||
         vdb_patch(job->db, "volume", id, loose(), err) != 0)
         return -1;
-    pid_t init = guest_init(vm_id);
     if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
         return -1;
     set_result(job);
@@ -321,7 +321,7 @@ int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
         char path[128];
         const char *id = vdc_str(one, "id");
         volume_path(id, path, sizeof(path));
-        if (disk_detach(path, err) != 0 || vdb_patch(db, "volume", id, loose(), err) != 0)
+        if (disk_release(path, err) != 0 || vdb_patch(db, "volume", id, loose(), err) != 0)
             return -1;
     }
     return 0;

@@ -64,10 +64,22 @@ static int wait_for_daemon(pid_t pid, struct err *err)
                    START_WAIT_MS / 1000);
 }
 
+/* What the last build said in the end. */
+static int template_failed(struct vdb *db, struct err *err)
+{
+    _cleanup_json_ json_t *jobs = vdb_find(db, "job", "cmd", JOB_TEMPLATE);
+    size_t n = json_array_size(jobs);
+    const json_t *last = n > 0 ? json_array_get(jobs, n - 1) : NULL;
+    const char *text = vdc_str(json_object_get(last, "jobresult"), "errortext");
+    return err_set(err, ERR_FAILED, "%s",
+                   *text ? text : "the template was not built; see " VDC_LOG);
+}
+
 /* Prints the build's progress until the template is there or its jobs have ended without it. */
 static int wait_for_template(struct vdb *db, struct err *err)
 {
-    char now[256], before[256] = "";
+    char now[256], before[256];
+    template_progress(before, sizeof(before)); /* may be of an earlier build */
     while (!template_ready()) {
         template_progress(now, sizeof(now));
         if (*now && !str_eq(now, before)) {
@@ -84,8 +96,7 @@ static int wait_for_template(struct vdb *db, struct err *err)
             building = building || str_eq(vdc_str(job, "cmd"), JOB_TEMPLATE);
         }
         if (!building && !template_ready())
-            return err_set(err, ERR_FAILED, "%s",
-                           *now ? now : "the template was not built; see " VDC_LOG);
+            return template_failed(db, err);
         if (tool_pid(DAEMON_PIDFILE, DAEMON_MARK) == 0)
             return err_set(err, ERR_FAILED, "the daemon ended; see " VDC_LOG);
         clock_pause_ms(200);
@@ -119,7 +130,13 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &db, err) != 0 ||
         store_allow(db, allow, err) != 0)
         return -1;
-    if (tool_pid(DAEMON_PIDFILE, DAEMON_MARK) == 0) {
+    pid_t daemon = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
+    if (daemon > 0 && !template_ready()) { /* an earlier build failed */
+        if (job_want(db, JOB_TEMPLATE, "", "", err) != 0)
+            return -1;
+        kill(daemon, SIGCHLD); /* look for jobs now */
+    }
+    if (daemon == 0) {
         pid_t pid = -1;
         if (spawn_child((const char *const[]){"serve", NULL}, VDC_LOG, &pid, err) != 0 ||
             wait_for_daemon(pid, err) != 0)

@@ -46,6 +46,22 @@ static void add_nics(const json_t *vm, struct strbuf *out)
     }
 }
 
+/* Where the machine's groups can limit memory, in the kind of groups that it has; a limit that the
+ * container's start could not set would make it fail. */
+static void add_memory(const json_t *vm, struct strbuf *out)
+{
+    struct err err = {0};
+    _cleanup_free_ char *controllers = NULL;
+    long long mib = json_integer_value(json_object_get(vm, "memory"));
+    if (mib <= 0)
+        return;
+    if (access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0)
+        strbuf_addf(out, "lxc.cgroup.memory.limit_in_bytes = %lldM\n", mib);
+    else if (fs_read("/sys/fs/cgroup/cgroup.controllers", 4096, &controllers, NULL, &err) == 0 &&
+             strstr(controllers, "memory"))
+        strbuf_addf(out, "lxc.cgroup2.memory.max = %lldM\n", mib);
+}
+
 /* The hook runs each time the guest starts, by us or by itself, when its /dev is there and
  * before its first program runs. */
 static int write_config(const json_t *vm, struct err *err)
@@ -73,6 +89,7 @@ static int write_config(const json_t *vm, struct err *err)
                 "lxc.log.file = %s/lxc.log\nlxc.log.level = WARN\n"
                 "lxc.console.logfile = %s/console.log\n",
                 vdc_str(vm, "name"), dir, self, id, dir, dir);
+    add_memory(vm, &text);
     add_nics(vm, &text);
     return fs_write_atomic(path, text.s, text.len, 0600, err);
 }
@@ -85,69 +102,6 @@ static struct lxc_container *container_of(const char *vm_id, struct err *err)
     if (!c)
         err_set(err, ERR_FAILED, "container %s: out of memory or no such configuration", name);
     return c;
-}
-
-static int start_failed(const json_t *vm, struct err *err)
-{
-    char path[160];
-    guest_path(vdc_str(vm, "id"), "lxc.log", path, sizeof(path));
-    struct err ignored = {0};
-    _cleanup_free_ char *log = NULL;
-    const char *last = "it says nothing";
-    if (fs_read(path, 1024 * 1024, &log, NULL, &ignored) == 0) {
-        /* The first error is the cause; those after it follow from it. */
-        char *first = strstr(log, " ERROR ");
-        last = first ? first + strspn(first, " ") : last;
-        if (first)
-            *strchrnul(first, '\n') = '\0';
-    }
-    return err_set(err, ERR_FAILED, "start of %s: the container did not start: %s (all of it: %s)",
-                   vdc_str(vm, "name"), last, path);
-}
-
-static int lxc_start(const json_t *vm, struct err *err)
-{
-    char log[160];
-    const char *id = vdc_str(vm, "id");
-    if (guest_alive(id))
-        return 0;
-    guest_path(id, "lxc.log", log, sizeof(log));
-    unlink(log);
-    if (write_config(vm, err) != 0)
-        return -1;
-    _cleanup_container_ struct lxc_container *c = container_of(id, err);
-    if (!c)
-        return -1;
-    /* The container's keeper must hold nothing of ours: a lock that it inherited would stay. */
-    c->want_daemonize(c, true);
-    c->want_close_all_fds(c, true);
-    if (!c->start(c, 0, NULL))
-        return start_failed(vm, err);
-    return 0;
-}
-
-static int lxc_stop(const json_t *vm, bool forced, struct err *err)
-{
-    const char *id = vdc_str(vm, "id");
-    char config[160];
-    guest_path(id, "config", config, sizeof(config));
-    if (!fs_exists(config))
-        return 0; /* was never started */
-    _cleanup_container_ struct lxc_container *c = container_of(id, err);
-    if (!c)
-        return -1;
-    if (!forced && c->is_running(c))
-        c->shutdown(c, SHUTDOWN_S);
-    if (c->is_running(c))
-        c->stop(c);
-    /* The keeper goes a moment after the guest: it takes down what it had set up. */
-    for (int i = 0; guest_alive(id); i++) {
-        if (i >= 500)
-            return err_set(err, ERR_FAILED, "stop of %s: its container does not end",
-                           vdc_str(vm, "name"));
-        clock_pause_ms(20);
-    }
-    return 0;
 }
 
 /* Only folders can be removed in a group's folder, the innermost first. */
@@ -194,6 +148,70 @@ static int lxc_clean(const char *vm_id, struct err *err)
             if (fs_exists(dir))
                 remove_group(dir);
         }
+    }
+    return 0;
+}
+
+static int start_failed(const json_t *vm, struct err *err)
+{
+    char path[160];
+    guest_path(vdc_str(vm, "id"), "lxc.log", path, sizeof(path));
+    struct err ignored = {0};
+    _cleanup_free_ char *log = NULL;
+    const char *last = "it says nothing";
+    if (fs_read(path, 1024 * 1024, &log, NULL, &ignored) == 0) {
+        /* The first error is the cause; those after it follow from it. */
+        char *first = strstr(log, " ERROR ");
+        last = first ? first + strspn(first, " ") : last;
+        if (first)
+            *strchrnul(first, '\n') = '\0';
+    }
+    return err_set(err, ERR_FAILED, "start of %s: the container did not start: %s (all of it: %s)",
+                   vdc_str(vm, "name"), last, path);
+}
+
+static int lxc_start(const json_t *vm, struct err *err)
+{
+    char log[160];
+    const char *id = vdc_str(vm, "id");
+    if (guest_alive(id))
+        return 0;
+    guest_path(id, "lxc.log", log, sizeof(log));
+    unlink(log);
+    /* Groups of one that was killed: beside them liblxc would make others under other names. */
+    if (lxc_clean(id, err) != 0 || write_config(vm, err) != 0)
+        return -1;
+    _cleanup_container_ struct lxc_container *c = container_of(id, err);
+    if (!c)
+        return -1;
+    /* The container's keeper must hold nothing of ours: a lock that it inherited would stay. */
+    c->want_daemonize(c, true);
+    c->want_close_all_fds(c, true);
+    if (!c->start(c, 0, NULL))
+        return start_failed(vm, err);
+    return 0;
+}
+
+static int lxc_stop(const json_t *vm, bool forced, struct err *err)
+{
+    const char *id = vdc_str(vm, "id");
+    char config[160];
+    guest_path(id, "config", config, sizeof(config));
+    if (!fs_exists(config))
+        return 0; /* was never started */
+    _cleanup_container_ struct lxc_container *c = container_of(id, err);
+    if (!c)
+        return -1;
+    if (!forced && c->is_running(c))
+        c->shutdown(c, SHUTDOWN_S);
+    if (c->is_running(c))
+        c->stop(c);
+    /* The keeper goes a moment after the guest: it takes down what it had set up. */
+    for (int i = 0; guest_alive(id); i++) {
+        if (i >= 500)
+            return err_set(err, ERR_FAILED, "stop of %s: its container does not end",
+                           vdc_str(vm, "name"));
+        clock_pause_ms(20);
     }
     return 0;
 }

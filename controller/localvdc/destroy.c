@@ -2,12 +2,15 @@
 /* Taking the local cloud off the machine: by its documents first, then by the names that only it
  * uses. Goes on after a failure and reports the first. */
 #include <dirent.h>
+#include <errno.h>
 #include <getopt.h>
 #include <glob.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -86,7 +89,7 @@ static void remove_volumes(struct vdb *db, struct err *first)
         struct err err = {0};
         volume_path(vdc_str(one, "id"), path, sizeof(path));
         printf("  volume %s\n", vdc_str(one, "name"));
-        note(disk_detach(path, &err), &err, first);
+        note(disk_release(path, &err), &err, first);
     }
 }
 
@@ -120,12 +123,64 @@ static void remove_by_name(struct err *first)
     globfree(&g);
 }
 
-static bool agreed(void)
+/* Mounts and loop devices of files in the cloud's folder, the innermost mount first. */
+static void remove_mounts(struct err *first)
+{
+    struct err err = {0};
+    _cleanup_free_ char *text = NULL;
+    if (fs_read("/proc/self/mounts", 16 * 1024 * 1024, &text, NULL, &err) != 0)
+        return;
+    for (char *line = NULL; (line = strrchr(str_chomp(text), '\n')) != NULL; *line = '\0') {
+        char at[PATH_MAX];
+        if (sscanf(line + 1, "%*s %4095s", at) == 1 && str_starts(at, VDC_DIR "/") &&
+            umount2(at, UMOUNT_NOFOLLOW | MNT_DETACH) != 0)
+            note(err_errno(&err, errno, "unmount %s", at), &err, first);
+    }
+    glob_t g = {0};
+    if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &g) == 0) {
+        for (size_t i = 0; i < g.gl_pathc; i++) {
+            _cleanup_free_ char *file = NULL;
+            /* A path of another machine-in-the-machine's may look like one of ours. */
+            if (fs_read(g.gl_pathv[i], PATH_MAX, &file, NULL, &err) == 0 &&
+                str_starts(str_chomp(file), VDC_DIR "/") && fs_exists(file))
+                note(disk_release(file, &err), &err, first);
+        }
+    }
+    globfree(&g);
+}
+
+/* "guests a, b; volumes c": what would be lost, nothing when there is neither. */
+static void what_is_there(struct vdb *db, struct strbuf *out)
+{
+    static const char *const kinds[] = {"vm", "volume"}, *const titles[] = {"guests", "volumes"};
+    for (size_t k = 0; db && k < ARRAY_LEN(kinds); k++) {
+        _cleanup_json_ json_t *all = vdb_list(db, kinds[k]);
+        size_t i = 0;
+        json_t *one = NULL;
+        json_array_foreach(all, i, one)
+        {
+            if (i == 0)
+                strbuf_addf(out, "%s%s ", out->len > 0 ? "; " : "", titles[k]);
+            strbuf_addf(out, "%s%s", i > 0 ? ", " : "", vdc_str(one, "name"));
+        }
+    }
+}
+
+static int ask(struct vdb *db, struct err *err)
 {
     char answer[16] = "";
-    printf("Remove the local cloud with all its guests and volumes from this machine? [y/N] ");
+    _cleanup_(strbuf_free) struct strbuf lost = {0};
+    what_is_there(db, &lost);
+    if (lost.len == 0)
+        return 0;
+    if (!isatty(STDIN_FILENO))
+        return err_set(err, ERR_SAFETY, "the local cloud holds %.150s; 'destroy -y' removes them",
+                       strbuf_str(&lost));
+    printf("The local cloud holds %s.\nRemove it all from this machine? [y/N] ", lost.s);
     fflush(stdout);
-    return isatty(STDIN_FILENO) && fgets(answer, sizeof(answer), stdin) && answer[0] == 'y';
+    if (fgets(answer, sizeof(answer), stdin) && answer[0] == 'y')
+        return 0;
+    return err_set(err, ERR_SAFETY, "nothing was removed");
 }
 
 static void remove_files(bool purge, struct err *first)
@@ -152,13 +207,13 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
     }
     if (vdc_cmd_need_root(err) != 0)
         return -1;
-    if (!yes && !agreed())
-        return err_set(err, ERR_USAGE, "nothing was removed; 'destroy -y' asks no question");
     struct err first = {0}, ignored = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
     if (fs_exists(VDC_STATE) && vdc_open(false, &db, err) != 0)
         return -1;
+    if (!yes && ask(db, err) != 0)
+        return -1;
+    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
     if (db) {
         end_jobs(db);
         remove_guests(db, &first);
@@ -166,6 +221,7 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
         remove_networks(db, &first);
     }
     remove_by_name(&first);
+    remove_mounts(&first);
     if (db && host_remove(db, &ignored) != 0)
         note(1, &ignored, &first);
     vdb_close(&db);

@@ -15,8 +15,13 @@ int disk_make(const char *path, uint64_t bytes, struct err *err);
 /* Puts the file on a loop device ("/dev/loopN", node made when missing), or finds the one that it
  * is on. */
 int disk_attach(const char *path, char ret_dev[32], struct err *err);
-/* Takes it off; not attached is success. In use (mounted): an error. */
-int disk_detach(const char *path, struct err *err);
+/* Takes it off; not attached is success. In use by the running guest whose first process is
+ * `init`, or by a program (mkfs, swap): an error. Mounted elsewhere only, by processes that hold a
+ * copy of the host's mounts: as disk_release. */
+int disk_detach(const char *path, pid_t init, struct err *err);
+/* Takes it off although it may be in use: then it goes when its last user lets go of it. Until
+ * then disk_attach finds it, and the file can be removed. */
+int disk_release(const char *path, struct err *err);
 /* The number of the loop device that holds the file, or -1. */
 int disk_loop_of(const char *path);
 

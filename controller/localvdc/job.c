@@ -16,6 +16,7 @@
 
 #define JOBS_AT_ONCE 8
 #define JOB_TRIES 4
+#define JOB_EXPIRE_S (24 * 3600) /* CloudStack's job.expire.minutes */
 
 static const struct {
     const char *name;
@@ -47,6 +48,31 @@ void jobs_free(struct jobs *j)
     if (j)
         free(j->slots);
     free(j);
+}
+
+int job_want(struct vdb *db, const char *cmd, const char *key, const char *id, struct err *err)
+{
+    char uuid[37] = "";
+    size_t i = 0;
+    json_t *job = NULL;
+    _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
+    json_array_foreach(open, i, job)
+    {
+        if (str_eq(vdc_str(job, "cmd"), cmd) &&
+            str_eq(vdc_str(json_object_get(job, "_args"), key), id))
+            return 0;
+    }
+    return api_job_new(db, cmd, NULL, NULL, json_pack("{s:s}", key, id), uuid, err);
+}
+
+int jobs_expire(struct vdb *db, time_t now, struct err *err)
+{
+    char before[32];
+    time_t limit = now - JOB_EXPIRE_S;
+    struct tm tm;
+    gmtime_r(&limit, &tm);
+    strftime(before, sizeof(before), VDC_TIME_FORMAT, &tm);
+    return vdb_del_below(db, "job", "completed", before, err);
 }
 
 static int finish(struct vdb *db, const char *id, json_t *result, const struct err *err)

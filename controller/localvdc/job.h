@@ -4,6 +4,8 @@
 #ifndef MUSTER_VDC_JOB_H
 #define MUSTER_VDC_JOB_H
 
+#include <time.h>
+
 #include "controller/localvdc/api.h"
 
 /* Names of jobs that no call asks for. */
@@ -17,6 +19,11 @@ void jobs_free(struct jobs *j); /* running jobs go on */
 /* Starts jobs that wait and looks after those that ended; to be called when a child ended, after
  * each request and now and then. */
 void jobs_tick(struct jobs *j);
+
+/* Puts a job with the arguments {key: id} unless one like it waits or runs already. */
+int job_want(struct vdb *db, const char *cmd, const char *key, const char *id, struct err *err);
+/* Forgets jobs that ended a day or more before `now`. */
+int jobs_expire(struct vdb *db, time_t now, struct err *err);
 
 /* In the job's own process. Returns 0 when the job is finished, well or badly. */
 int job_run(const char *id, struct err *err);

@@ -17,6 +17,7 @@
 #include "controller/localvdc/vdc.h"
 
 #define PATH_SIZE 160
+#define UNMOUNT_TRIES 60
 
 void guest_path(const char *vm_id, const char *file, char *ret, size_t cap)
 {
@@ -80,19 +81,23 @@ int rootfs_mount(const json_t *vm, struct err *err)
     return 0;
 }
 
+/* The guest's last processes may take a moment to let go. Who else is in there (somebody's shell)
+ * keeps what he has; the guest's root goes out of the host's sight all the same. */
 static int unmount(const char *path, struct err *err)
 {
-    /* The guest's last processes may take a moment to let go. */
     for (int i = 0; is_mount_point(path); i++) {
-        if (umount2(path, UMOUNT_NOFOLLOW) == 0)
+        int how = UMOUNT_NOFOLLOW | (i < UNMOUNT_TRIES ? 0 : MNT_DETACH);
+        if (umount2(path, how) == 0)
             continue;
-        if (errno != EBUSY || i >= 100)
+        if (errno != EBUSY || i > UNMOUNT_TRIES)
             return err_errno(err, errno, "unmount %s", path);
         clock_pause_ms(50);
     }
     return 0;
 }
 
+/* Processes with a table of mounts of their own may hold copies of these mounts and with them the
+ * disk: it goes with the last of them. */
 int rootfs_unmount(const char *vm_id, struct err *err)
 {
     char image[PATH_SIZE], disk[PATH_SIZE], root[PATH_SIZE];
@@ -101,7 +106,7 @@ int rootfs_unmount(const char *vm_id, struct err *err)
     guest_path(vm_id, "rootfs", root, sizeof(root));
     if (unmount(root, err) != 0 || unmount(disk, err) != 0)
         return -1;
-    return disk_detach(image, err);
+    return disk_release(image, err);
 }
 
 int rootfs_remove(const char *vm_id, struct err *err)

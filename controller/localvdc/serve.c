@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -22,12 +23,14 @@
 #include "controller/localvdc/disk.h"
 #include "controller/localvdc/host.h"
 #include "controller/localvdc/job.h"
+#include "controller/localvdc/netns.h"
 #include "controller/localvdc/router.h"
 #include "controller/localvdc/template.h"
 #include "controller/localvdc/tool.h"
 
 #define BODY_MAX (2 * 1024 * 1024) /* user data may be 1 MiB of base64, and is URL-encoded */
 #define WATCH_MS 5000              /* between two looks at the routers */
+#define FORGET_MS 600000           /* between two looks for old jobs */
 #define KEY_CHARS 43
 
 struct daemon {
@@ -53,21 +56,10 @@ static int ensure_keys(struct vdb *db, struct err *err)
     return vdb_put(db, "meta", "keys", keys, err);
 }
 
-/* Puts a job unless one with that name for that thing waits already. */
 static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
 {
     struct err err = {0};
-    char uuid[37] = "";
-    size_t i = 0;
-    json_t *job = NULL;
-    _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
-    json_array_foreach(open, i, job)
-    {
-        if (str_eq(vdc_str(job, "cmd"), cmd) &&
-            str_eq(vdc_str(json_object_get(job, "_args"), key), id))
-            return;
-    }
-    if (api_job_new(db, cmd, NULL, NULL, json_pack("{s:s}", key, id), uuid, &err) != 0)
+    if (job_want(db, cmd, key, id, &err) != 0)
         log_warn("%s: %s", cmd, err.msg);
 }
 
@@ -96,6 +88,26 @@ static void sync_guests(struct daemon *d)
         if (init > 0 && disk_sync_guest(d->db, id, init, &err) != 0)
             log_warn("disks of %s: %s", vdc_str(vm, "name"), err.msg);
     }
+}
+
+/* Without our bridge the machine has lost everything that was running: it was restarted (a
+ * container's host keeps its boot id) or somebody swept it. What ran then is told from what was
+ * stopped since by the boot in its document. */
+static int note_restart(struct daemon *d, struct err *err)
+{
+    if (link_exists(VDC_PUBLIC_BRIDGE))
+        return 0;
+    _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
+    size_t i = 0;
+    json_t *vm = NULL;
+    json_array_foreach(vms, i, vm)
+    {
+        if (str_eq(vdc_str(vm, "state"), "Running") &&
+            vdb_patch(d->db, "vm", vdc_str(vm, "id"), json_pack("{s:s}", "_boot", "gone"), err) !=
+                0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Guests that ran when the machine went down are started again. */
@@ -132,9 +144,17 @@ static void on_signal(struct daemon *d)
     }
 }
 
+static void forget_jobs(struct daemon *d)
+{
+    struct err err = {0};
+    if (jobs_expire(d->db, time(NULL), &err) != 0)
+        log_warn("old jobs: %s", err.msg);
+}
+
 static void loop(struct daemon *d)
 {
-    uint64_t next = clock_mono_ms() + WATCH_MS;
+    uint64_t next = clock_mono_ms() + WATCH_MS, forget = 0;
+    jobs_tick(d->jobs);
     while (!d->ending) {
         struct pollfd fds[] = {{.fd = httpd_fd(d->httpd), .events = POLLIN},
                                {.fd = d->events, .events = POLLIN},
@@ -151,6 +171,10 @@ static void loop(struct daemon *d)
         if (clock_mono_ms() >= next) {
             watch_routers(d);
             next = clock_mono_ms() + WATCH_MS;
+        }
+        if (clock_mono_ms() >= forget) {
+            forget_jobs(d);
+            forget = clock_mono_ms() + FORGET_MS;
         }
         jobs_tick(d->jobs);
     }
@@ -213,7 +237,8 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
                                        : -1;
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
-    if (ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 || host_ensure(d.db, err) != 0)
+    if (ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 || note_restart(&d, err) != 0 ||
+        host_ensure(d.db, err) != 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;

@@ -122,15 +122,21 @@ void template_progress(char *ret, size_t cap)
 struct build {
     int log;
     uint64_t start;
+    bool full;       /* a program said that there was no space left */
+    char cause[160]; /* the first complaint of a program; those after it follow from it */
 };
 
 static void say(void *ctx, const char *line)
 {
-    const struct build *b = ctx;
+    struct build *b = ctx;
     unsigned s = (unsigned)((clock_mono_ms() - b->start) / 1000);
     /* mmdebstrap draws bars with carriage returns; the last state of a line is enough. */
     const char *last = strrchr(line, '\r');
     dprintf(b->log, "template: %3u s: %s\n", s, last && last[1] ? last + 1 : line);
+    if (strstr(line, "No space left on device") || strstr(line, "enough free space"))
+        b->full = true;
+    if (!*b->cause && (str_starts(line, "E: ") || str_starts(line, "W: Failed to fetch")))
+        str_copy(b->cause, sizeof(b->cause), line + strlen("E: "));
 }
 
 static int put(const char *root, const char *path, const char *text, struct err *err)
@@ -214,9 +220,19 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
                            "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tmp,
                            list),
-                 &opts, NULL, err) != 0)
-        return err_wrap(err, "build the template (see " VDC_TEMPLATE_LOG ")");
-    return dress(tmp, &sources, err);
+                 &opts, NULL, err) != 0 ||
+        dress(tmp, &sources, err) != 0) {
+        if (b->full || strstr(err->msg, strerror(ENOSPC)))
+            return err_set(err, ERR_FAILED,
+                           "template: the disk became full below " VDC_CACHE
+                           "; the build needs %d MiB: free some space and try again",
+                           SPACE_NEEDED_MIB);
+        if (*b->cause)
+            err_set(err, ERR_FAILED, "%s", b->cause);
+        return err_wrap(err,
+                        "template: the build failed ('muster-vdc logs --template' has it all)");
+    }
+    return 0;
 }
 
 int template_ensure(struct err *err)
@@ -237,7 +253,7 @@ int template_ensure(struct err *err)
         open(VDC_TEMPLATE_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (log < 0)
         return err_errno(err, errno, "write " VDC_TEMPLATE_LOG);
-    struct build b = {log, clock_mono_ms()};
+    struct build b = {.log = log, .start = clock_mono_ms()};
     if (build_in(tmp, &b, err) != 0) {
         struct err ignored = {0};
         say(&b, err->msg);

@@ -154,6 +154,15 @@ int vdb_del(struct vdb *db, const char *kind, const char *id, struct err *err)
     return run(db, st, err, "delete");
 }
 
+int vdb_del_below(struct vdb *db, const char *kind, const char *key, const char *value,
+                  struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("$.%s", key);
+    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(
+        db, "DELETE FROM object WHERE kind = ?1 AND json_extract(doc, ?2) < ?3", kind, path, value);
+    return run(db, st, err, "delete");
+}
+
 static json_t *column_json(sqlite3_stmt *st)
 {
     const char *text = (const char *)sqlite3_column_text(st, 0);

@@ -27,6 +27,9 @@ int vdb_put(struct vdb *db, const char *kind, const char *id, const json_t *doc,
 int vdb_patch(struct vdb *db, const char *kind, const char *id, json_t *members, struct err *err);
 /* Missing is success. */
 int vdb_del(struct vdb *db, const char *kind, const char *id, struct err *err);
+/* All of a kind whose text member `key` sorts below `value`; those without it stay. */
+int vdb_del_below(struct vdb *db, const char *kind, const char *key, const char *value,
+                  struct err *err);
 /* A new reference, or NULL when there is none. */
 json_t *vdb_get(struct vdb *db, const char *kind, const char *id);
 /* All of a kind, oldest first; a new array. */

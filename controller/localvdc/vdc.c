@@ -41,7 +41,7 @@ void vdc_now(char ret[32])
     time_t now = time(NULL);
     struct tm tm;
     gmtime_r(&now, &tm);
-    strftime(ret, 32, "%Y-%m-%dT%H:%M:%S+0000", &tm);
+    strftime(ret, 32, VDC_TIME_FORMAT, &tm);
 }
 
 void vdc_boot_id(char ret[40])

@@ -42,6 +42,7 @@ void vdc_short(const char *uuid, char ret[9]);
 void vdc_name(const char *prefix, const char *uuid, char ret[VDC_NAME_MAX]);
 /* The running program's own path, for children and hooks. */
 int vdc_self(char *ret, size_t cap, struct err *err);
+#define VDC_TIME_FORMAT "%Y-%m-%dT%H:%M:%S+0000" /* texts of it sort by time */
 /* "2024-01-31T10:20:30+0000". */
 void vdc_now(char ret[32]);
 /* The kernel's boot id. */

@@ -6,85 +6,11 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
-here=$(cd "$(dirname "$0")" && pwd)
-VDC=$(realpath "${1:-$here/../../build/dev/bin/muster-vdc}")
-export VDC
-vms=/var/lib/muster/vdc/vms
-tmp=$(mktemp -d /tmp/mvdc-smoke.XXXXXX)
+# shellcheck source=tests/e2e/vdc_lib.sh
+. "$(dirname "$0")/vdc_lib.sh" "$@"
 
-fail() {
-    echo "vdc_smoke: FAILED: $*" >&2
-    exit 1
-}
-
-say() {
-    printf '%6.1f s  %s\n' "$(bc <<<"$(date +%s.%N) - $began")" "$*"
-}
-
-# What the cloud must leave as it was.
-host_state() {
-    ip netns list
-    ip -o link | cut -d: -f2
-    losetup -a | cut -d' ' -f3-
-    cut -d' ' -f2,3 /proc/self/mounts
-    nft list tables
-    find /sys/fs/cgroup -name '*mvdc*'
-    ip route
-    sysctl net.ipv4.ip_forward
-    ls -d /var/lib/muster /run/netns /run/lxc/lock/var/lib/muster 2>/dev/null || true
-}
-
-# Of this machine as the test sees it: others may test in namespaces of their own.
-no_processes() {
-    ! pgrep --ns $$ --nslist mnt -f \
-        'muster-vdc (serve|job|metadata)|conf-file=/var/lib/muster|lxc monitor. /var/lib/muster'
-}
-
-# Waits until a command succeeds, at most $1 seconds.
-until_ok() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] || fail "still not true: $*"
-        sleep 0.1
-    done
-}
-
-api() {
-    /usr/bin/python3 "$here/vdc_api.py" "$@"
-}
-
-# The value at a path of jq's, which must not be empty.
-get() {
-    jq -er "$1"
-}
-
-guest() {
-    lxc-attach -P "$vms" -n "$container" --clear-env -- "$@" </dev/null
-}
-
-# The guest sees the volume's first partition under the volume's name.
-has_link() {
-    guest test -b "/dev/disk/by-id/virtio-$1"
-}
-
-cleanup() {
-    local status=$?
-    if [ "$status" -ne 0 ] && [ -e /var/lib/muster/vdc ]; then
-        "$VDC" logs | tail -20 >&2 || true
-    fi
-    [ -n "${KEEP:-}" ] || "$VDC" destroy -y >/dev/null 2>&1 || true
-    rm -rf "$tmp"
-    exit "$status"
-}
-
-[ "$(id -u)" -eq 0 ] || fail "needs root"
-[ ! -e /var/lib/muster/vdc ] || fail "a local cloud is on this machine already; not touching it"
-host_state >"$tmp/before"
-trap cleanup EXIT
-
+begin
 "$VDC" start
-began=$(date +%s.%N)
 say "started"
 
 zone=$(api listZones name="Frankfurt (ESX)" | get '.zone[0].id')
@@ -230,8 +156,5 @@ api listNetworks | jq -e '.count == 0' >/dev/null || fail "networks are left"
 say "torn down by the API"
 
 "$VDC" destroy -y >/dev/null
-until_ok 10 no_processes
-host_state >"$tmp/after"
-diff "$tmp/before" "$tmp/after" || fail "the host is not as it was"
-say "host as it was"
-echo "vdc_smoke: ok"
+host_as_before
+echo "$test: ok"

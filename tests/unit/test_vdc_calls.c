@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/keys.h"
 #include "controller/localvdc/api.h"
+#include "controller/localvdc/job.h"
 #include "controller/sign.h"
 
 static const json_t *named(const json_t *array, const char *name)
@@ -229,6 +230,60 @@ static void documents_are_made(void **state)
     expect(f, pdc, 431); /* overlaps within the group */
 }
 
+/* A client's own job id: taken, shown by queryAsyncJobResult, refused before any effect. */
+static void job_ids_of_clients(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    _cleanup_json_ json_t *made =
+        call(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.1.0.1", "S",
+             &status);
+    const char *net = vdc_str(json_array_get(json_object_get(made, "localnetwork"), 0), "id");
+    static const char id[] = "0a1b2c3d-0000-4000-8000-00000000000a";
+    _cleanup_free_ char *query = str_fmt("command=queryAsyncJobResult&jobid=%s", id);
+    _cleanup_free_ char *create =
+        str_fmt("command=createEgressFirewallRule&protocol=all&networkid=%s&customjobid=", net);
+    _cleanup_free_ char *good = str_fmt("%s%s", create, id);
+    _cleanup_free_ char *upper = str_fmt("%s0A1B2C3D-0000-4000-8000-00000000000A", create);
+    _cleanup_free_ char *no_uuid = str_fmt("%s7", create);
+    expect(f, query, 431);
+    expect(f, upper, 431);
+    expect(f, no_uuid, 431);
+    _cleanup_json_ json_t *job = call(f, good, "S", &status);
+    assert_int_equal(status, 200);
+    assert_string_equal(vdc_str(job, "jobid"), id);
+    expect(f, query, 200);
+    expect(f, good, 431);
+    _cleanup_json_ json_t *rules = vdb_list(f->db, "egress");
+    assert_int_equal(json_array_size(rules), 1);
+    _cleanup_free_ char *tag = str_fmt("command=createTags&resourceids=%s&resourcetype=Network&"
+                                       "tags[0].key=a&tags[0].value=b&customjobid=%s",
+                                       net, id);
+    expect(f, tag, 431);
+    _cleanup_json_ json_t *tagged = vdb_get(f->db, "network", net);
+    assert_int_equal(json_array_size(json_object_get(tagged, "tags")), 0);
+}
+
+static void jobs_are_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const struct {
+        const char *id, *completed;
+    } jobs[] = {
+        {"old", "2024-05-01T11:59:59+0000"}, {"young", "2024-05-01T12:00:01+0000"}, {"open", NULL}};
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        _cleanup_json_ json_t *doc =
+            json_pack("{s:s,s:s*}", "jobid", jobs[i].id, "completed", jobs[i].completed);
+        assert_int_equal(vdb_put(f->db, "job", jobs[i].id, doc, &err), 0);
+    }
+    /* 2024-05-02 12:00:00 UTC */
+    assert_int_equal(jobs_expire(f->db, 1714651200, &err), 0);
+    _cleanup_json_ json_t *left = vdb_list(f->db, "job");
+    assert_int_equal(json_array_size(left), 2);
+    assert_string_equal(vdc_str(json_array_get(left, 0), "jobid"), "young");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_have_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(documents_are_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(job_ids_of_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(jobs_are_forgotten, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
