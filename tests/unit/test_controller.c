@@ -83,7 +83,7 @@ static void test_plan(void **state)
          "http://198.51.100.11"},
     };
     const struct planner_input in = {&s, facts, "http://198.51.100.1:7402/blob/x", "x",
-                                     "album.tar"};
+                                     false};
     const char *const no_key[] = {"aa", ""};
     struct err err;
 
