@@ -91,6 +91,15 @@ restart fra par
 
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || die "up after the restarts: $(cat "$work/out")"
 
+# --- down and up again: the data disks stay, and so does what is on them
+"$muster" destroy -f "$file" -y >"$work/out" 2>&1 || die "destroy: $(cat "$work/out")"
+grep -q '2 data disks kept' "$work/out" || die "destroy keeps the data disks: $(cat "$work/out")"
+[ "$(data_disks)" = 2 ] || die "data disks: $(data_disks), expected 2"
+"$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || die "up on the old data disks: $(tail -n 30 "$work/out")"
+[ "$(data_disks)" = 2 ] || die "data disks after up: $(data_disks), expected 2"
+curl -fsS "$(url_of par)/api.php" | jq -e ".photos[] | select(.id==\"$id\")" >/dev/null || die "the photo is not there any more"
+ok "destroyed and raised again on the same data disks: the photo is there"
+
 # --- and away
 "$muster" destroy -f "$file" -y --with-data >"$work/out" 2>&1 || die "destroy: $(cat "$work/out")"
 [ "$(count listVirtualMachines virtualmachine)" = 0 ] || die "a VM is left"
