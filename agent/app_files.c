@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,8 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/app_data.h"
 #include "agent/conf.h"
 #include "agent/plan.h"
+#include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/keys.h"
@@ -21,26 +24,44 @@
 
 #define CACHE "/var/cache/muster-agent"
 #define APT_HELPER "/usr/lib/apt/apt-helper"
+#define UNZIP "/usr/bin/unzip"
+#define HOME "/var/lib/muster-app"
+#define WEB_SERVICE "apache2"
 
 const char *run_node(const struct run *run)
 {
     return run->plan->node;
 }
 
+#define RELEASE_LEN 16 /* characters of a version's name */
+
 static char *release_path(const struct app *a)
 {
-    return str_fmt("%s.d/%.16s", a->root, a->sha256);
+    return str_fmt("%s.d/%.*s", a->root, RELEASE_LEN, a->sha256);
+}
+
+/* The version in place, "" for none of ours; the caller frees. */
+static char *current_release(const struct app *a)
+{
+    char target[PATH_MAX];
+    _cleanup_free_ char *ours = str_fmt("%s.d/", a->root);
+    ssize_t n = readlink(a->root, target, sizeof(target) - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    return xstrdup(str_starts(target, ours) ? target : "");
+}
+
+static char *home_path(const struct app *a)
+{
+    return str_fmt(HOME "/%s", a->name);
 }
 
 bool app_files_current(const struct app *a)
 {
-    char target[PATH_MAX];
     _cleanup_free_ char *release = release_path(a);
-    ssize_t n = readlink(a->root, target, sizeof(target) - 1);
-    if (n < 0)
-        return false;
-    target[n] = '\0';
-    return strcmp(target, release) == 0 && fs_exists(release);
+    _cleanup_free_ char *current = current_release(a);
+    _cleanup_free_ char *home = home_path(a);
+    const struct app_data d = {.home = home, .folders = a->writable};
+    return strcmp(current, release) == 0 && fs_exists(release) && app_data_linked(&d, release);
 }
 
 /* Nothing is in it but the page that Apache's package puts there. */
@@ -106,29 +127,33 @@ static int strip_folders(const struct app *a, char *path, size_t cap, struct err
     return 0;
 }
 
-static int unpack(const struct app *a, const char *archive, const char *dir, struct err *err)
+int app_files_is_zip(const char *path, bool *ret, struct err *err)
 {
-    bool zip = str_ends(a->file ? a->file : a->url, ".zip");
-    if (zip && !fs_exists("/usr/bin/unzip"))
-        return err_set(err, ERR_FAILED, "/usr/bin/unzip is missing; the plan must install unzip");
-    return zip ? proc_call(PROC_ARGV("/usr/bin/unzip", "-q", "-o", archive, "-d", dir), err)
-               : proc_call(PROC_ARGV("/usr/bin/tar", "-xf", archive, "-C", dir, "--no-same-owner"),
-                           err);
+    unsigned char magic[4] = {0};
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, magic, sizeof(magic)) < 0)
+        return err_errno(err, errno, "%s", path);
+    *ret = memcmp(magic, "PK\3\4", sizeof(magic)) == 0;
+    return 0;
 }
 
-static int make_writable(const struct app *a, const char *base, struct err *err)
+/* What the file is, not what it is called: its name may be that of a download script. */
+static int unpack(const char *archive, const char *dir, struct err *err)
 {
-    size_t i;
-    json_t *item;
-    json_array_foreach(a->writable, i, item)
-    {
-        _cleanup_free_ char *path = str_fmt("%s/%s", base, json_string_value(item));
-        if (fs_mkdirs(path, 0755, err) < 0 ||
-            proc_call(PROC_ARGV("/usr/bin/chown", "-R", "-h", APP_USER ":" APP_USER, path), err) <
-                0)
-            return -1;
-    }
-    return 0;
+    struct proc_result out = {0};
+    bool zip = false;
+    if (app_files_is_zip(archive, &zip, err) < 0)
+        return -1;
+    if (!zip)
+        return proc_call(PROC_ARGV("/usr/bin/tar", "-xf", archive, "-C", dir, "--no-same-owner"),
+                         err);
+    if (!fs_exists(UNZIP))
+        return err_set(err, ERR_FAILED, UNZIP " is missing; the plan must install unzip");
+    int r = proc_run(PROC_ARGV(UNZIP, "-q", "-o", archive, "-d", dir), NULL, &out, err);
+    if (out.status == 1) /* warnings only */
+        r = 0;
+    proc_result_free(&out);
+    return r;
 }
 
 /* The link is replaced, never missing; a folder with the welcome page makes room. */
@@ -145,30 +170,114 @@ static int swap(const struct app *a, const char *release, struct err *err)
     return fs_sync_parent(a->root, err);
 }
 
+/* Beside the version in place only the one before it stays, for one step back. */
+static int keep_two(const struct app *a, const char *release, const char *before, struct err *err)
+{
+    _cleanup_free_ char *dir_path = str_fmt("%s.d", a->root);
+    _cleanup_closedir_ DIR *dir = opendir(dir_path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_free_ char *path = str_fmt("%s/%s", dir_path, e->d_name);
+        size_t n = strlen(dir_path) + 1 + RELEASE_LEN;
+        if (e->d_name[0] == '.' || strncmp(path, release, n) == 0 || strncmp(path, before, n) == 0)
+            continue;
+        if (fs_remove_tree(path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int sync_tree(const char *path, struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) < 0)
+        return err_errno(err, errno, "sync %s", path);
+    return 0;
+}
+
+/* A version is complete as soon as it has its name. */
+static int release_make(const struct app *a, const struct app_data *d, const char *release,
+                        const char *dist, struct run *run, struct err *err)
+{
+    char top[PATH_MAX];
+    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
+    _cleanup_free_ char *archive = str_fmt(CACHE "/%s", a->sha256);
+    if (download(a, archive, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
+        fs_remove_tree(dist, err) < 0 || fs_mkdirs(fresh, 0755, err) < 0)
+        return -1;
+    run_progress(run, "unpack");
+    str_copy(top, sizeof(top), fresh);
+    if (unpack(archive, fresh, err) < 0 || strip_folders(a, top, sizeof(top), err) < 0 ||
+        app_data_split(d, top, dist, err) < 0 || sync_tree(fresh, err) < 0)
+        return -1;
+    if (rename(top, release) < 0)
+        return err_errno(err, errno, "rename %s", top);
+    if (fs_sync_parent(release, err) < 0 || fs_remove_tree(fresh, err) < 0)
+        return -1;
+    return unlink(archive) < 0 ? err_errno(err, errno, "remove %s", archive) : 0;
+}
+
 int app_files_put(const struct app *a, struct run *run, struct err *err)
 {
     struct verdict refused;
-    char top[PATH_MAX];
+    _cleanup_free_ char *home = home_path(a);
     _cleanup_free_ char *release = release_path(a);
-    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
-    _cleanup_free_ char *archive = str_fmt(CACHE "/%s", a->sha256);
+    _cleanup_free_ char *dist = str_fmt("%s.dist", release);
+    _cleanup_free_ char *before = current_release(a);
+    _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
+    struct app_data d = {.home = home, .folders = a->writable};
+    bool other = before[0] && strcmp(before, release) != 0;
     if (app_files_refused(a, &refused))
         return err_set(err, ERR_SAFETY, "%s", refused.why);
-    if (!fs_exists(release)) {
-        if (download(a, archive, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
-            fs_mkdirs(fresh, 0755, err) < 0)
-            return -1;
-        run_progress(run, "unpack");
-        str_copy(top, sizeof(top), fresh);
-        if (unpack(a, archive, fresh, err) < 0 || strip_folders(a, top, sizeof(top), err) < 0 ||
-            make_writable(a, top, err) < 0)
-            return -1;
-        if (rename(top, release) < 0)
-            return err_errno(err, errno, "rename %s", top);
-        if (fs_remove_tree(fresh, err) < 0 || fs_sync_parent(release, err) < 0)
-            return -1;
+    if (conf_uid(APP_USER, &d.uid, err) < 0 || conf_gid(APP_USER, &d.gid, err) < 0)
+        return -1;
+    if (!fs_exists(release) && release_make(a, &d, release, dist, run, err) < 0)
+        return -1;
+    if ((other && fs_exists(before) && app_data_adopt(&d, before, err) < 0) ||
+        app_data_adopt(&d, release, err) < 0 ||
+        app_data_merge(&d, dist, other ? before_dist : NULL, err) < 0)
+        return -1;
+    if (!other)
+        return swap(a, release, err);
+    /* PHP remembers where links led: it must read them again. */
+    if (svc_notify_note(WEB_SERVICE, err) < 0 || swap(a, release, err) < 0 ||
+        svc_notify_serve(WEB_SERVICE, err) < 0)
+        return -1;
+    return keep_two(a, release, before, err);
+}
+
+/* A folder that the web server owns may lead anywhere: root writes only where it should. */
+static int config_inside(const struct app *a, const char *path, struct err *err)
+{
+    _cleanup_free_ char *copy = xstrdup(path);
+    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *home = home_path(a);
+    if (fs_mkdirs(dirname(copy), 0755, err) < 0)
+        return -1;
+    _cleanup_free_ char *real = realpath(copy, NULL);
+    const char *const tops[] = {release, home};
+    for (size_t i = 0; real && i < ARRAY_LEN(tops); i++) {
+        _cleanup_free_ char *top = realpath(tops[i], NULL);
+        size_t len = top ? strlen(top) : 0;
+        if (len && strncmp(real, top, len) == 0 && (real[len] == '/' || real[len] == '\0'))
+            return 0;
     }
-    return swap(a, release, err);
+    return err_set(err, ERR_SAFETY, "%s leads out of the application", path);
+}
+
+int app_config_forget(const struct app *a, struct err *err)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(a->config, i, item)
+    {
+        struct app_config c;
+        if (app_config_read(item, &c, err) < 0)
+            return -1;
+        _cleanup_free_ char *path = str_fmt("%s/%s", a->root, c.path);
+        if (c.after_install && unlink(path) < 0 && errno != ENOENT)
+            return err_errno(err, errno, "remove %s", path);
+    }
+    return 0;
 }
 
 int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,
@@ -196,7 +305,7 @@ int app_config_each(const struct app *a, const struct run *run, bool installed, 
         struct conf conf = {.path = path, .content = text, .mode = 0640, .gid = gid};
         if (!*ret_why && conf_differs(&conf))
             *ret_why = c.path;
-        if (write && conf_write(&conf, NULL, err) < 0)
+        if (write && (config_inside(a, path, err) < 0 || conf_write(&conf, NULL, err) < 0))
             return -1;
     }
     return 0;

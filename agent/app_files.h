@@ -12,7 +12,7 @@ struct app {
     const json_t *archive, *writable, *config, *install;
     uint64_t strip;
     bool installer;
-    const char *url, *sha256, *file; /* of `archive` */
+    const char *url, *sha256; /* of `archive` */
 };
 
 struct app_config {
@@ -26,10 +26,13 @@ bool app_files_refused(const struct app *a, struct verdict *ret);
 /* The archive of the plan is the one in place. */
 bool app_files_current(const struct app *a);
 int app_files_put(const struct app *a, struct run *run, struct err *err);
+int app_files_is_zip(const char *path, bool *ret, struct err *err);
 /* Looks at the configuration files (*ret_why: the first that differs), or writes them; with
  * `installed` those for after the installation, too. */
 int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,
                     const char **ret_why, struct err *err);
+/* Removes the files for after the installation: to many an installer they say that it is done. */
+int app_config_forget(const struct app *a, struct err *err);
 const char *run_node(const struct run *run);
 
 #endif

@@ -230,10 +230,7 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
                 struct err *err)
 {
-    /* A first copy goes by rsync: nothing is lost should it break, and it does without the ten
-     * seconds that the mariabackup script sleeps. */
-    _cleanup_free_ char *options =
-        p->kind == DATADIR_FRESH ? xstrdup("--wsrep_sst_method=rsync") : start_position(p);
+    _cleanup_free_ char *options = start_position(p);
     if (forget_fresh(g, err) < 0)
         return -1;
     return start("join", epoch, options, err);

@@ -77,7 +77,10 @@ static void from_supervisor(struct net *n, json_t *msg)
         str_copy(n->rev, sizeof(n->rev), js_opt_str(msg, "rev", ""));
         n->last_seq = js_opt_u64(msg, "last_seq", 0);
     } else if (strcmp(m, "event") == 0) {
-        net_ctrl_send_event(n, json_object_get(msg, "event"));
+        json_t *event = json_object_get(msg, "event");
+        uint64_t seq = js_opt_u64(event, "seq", 0);
+        n->last_seq = seq > n->last_seq ? seq : n->last_seq;
+        net_ctrl_send_event(n, event);
     } else if (strcmp(m, "state") == 0) {
         net_ctrl_send_state(n, json_object_get(msg, "state"));
     } else {

@@ -4,7 +4,8 @@
  * for that row.
  *
  *   <root>      -> <root>.d/<digest>       a link; replacing it is the swap
- *   <root>.d/<digest>                      one unpacked archive
+ *   <root>.d/<digest>                      one unpacked archive; the one before it stays, too
+ *   /var/lib/muster-app/<name>             the folders that the site writes to (app_data.h)
  */
 #include <errno.h>
 #include <limits.h>
@@ -39,7 +40,6 @@ static const struct field fields[] = {
 static const struct field archive_fields[] = {
     FIELD(app, url, FIELD_STR),
     FIELD(app, sha256, FIELD_NAME),
-    FIELD_OPT(app, file, FIELD_NAME),
 };
 
 static const struct field config_fields[] = {
@@ -49,7 +49,7 @@ static const struct field config_fields[] = {
 };
 
 struct install {
-    const char *php, *form;
+    const char *php, *form, *expect; /* expect: what the answer to the form must say */
     const json_t *fields;
 };
 
@@ -57,6 +57,7 @@ static const struct field install_fields[] = {
     FIELD_OPT(install, php, FIELD_STR),
     FIELD_OPT(install, form, FIELD_STR),
     FIELD_OPT(install, fields, FIELD_OBJECT),
+    FIELD_OPT(install, expect, FIELD_STR),
 };
 
 int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
@@ -109,13 +110,7 @@ static int app_parse(const json_t *spec, void **ret, struct err *err)
     struct app a = {0};
     if (fields_read(spec, fields, ARRAY_LEN(fields), &a, err) < 0)
         return -1;
-    /* The archive's name is "name" on the wire, which the step itself has, too. */
-    _cleanup_json_ json_t *archive = json_copy((json_t *)a.archive);
-    json_t *name = json_object_get(a.archive, "name");
-    if (name)
-        json_object_set(archive, "file", name);
-    json_object_del(archive, "name");
-    if (fields_read(archive, archive_fields, ARRAY_LEN(archive_fields), &a, err) < 0)
+    if (fields_read(a.archive, archive_fields, ARRAY_LEN(archive_fields), &a, err) < 0)
         return err_wrap(err, "member 'archive'");
     if (members_check(&a, err) < 0)
         return -1;
@@ -185,7 +180,7 @@ static int install_form(const struct run *run, const struct install *s, struct e
     struct strbuf body = {0};
     const char *key;
     json_t *value;
-    int status = 0, r = 0;
+    int r = 0;
     json_object_foreach((json_t *)s->fields, key, value)
     {
         _cleanup_secret_ char *text = NULL;
@@ -202,7 +197,7 @@ static int install_form(const struct run *run, const struct install *s, struct e
     }
     _cleanup_free_ char *path = str_fmt("%s%s", s->form[0] == '/' ? "" : "/", s->form);
     if (r == 0)
-        r = webcheck_post(path, strbuf_str(&body), &status, err);
+        r = webcheck_post(path, strbuf_str(&body), s->expect, err);
     secret_free(body.s);
     return r;
 }
@@ -211,6 +206,8 @@ static int install_run(const struct app *a, struct run *run, struct err *err)
 {
     size_t i;
     json_t *item;
+    if (app_config_forget(a, err) < 0)
+        return -1;
     json_array_foreach(a->install, i, item)
     {
         struct install s = {0};

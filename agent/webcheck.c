@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,13 +14,15 @@
 #include "common/keys.h"
 #include "common/str.h"
 
+#define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
+
 /* Sends `request` and reads to the end; the first line's status. */
-static int exchange(const char *request, size_t len, unsigned timeout_s, struct err *err)
+static int exchange(const char *request, size_t len, unsigned timeout_s, struct strbuf *answer,
+                    struct err *err)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
     struct timeval tv = {.tv_sec = (time_t)timeout_s};
-    char head[1024], rest[4096];
-    size_t have = 0;
+    char buf[4096];
     int status = 0;
     _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -31,18 +34,13 @@ static int exchange(const char *request, size_t len, unsigned timeout_s, struct 
         return err_errno(err, errno, "connect to the local web server");
     if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
         return err_errno(err, errno, "send a request to the local web server");
-    for (;;) {
-        char *at = have < sizeof(head) - 1 ? head + have : rest;
-        ssize_t n = recv(fd, at, at == rest ? sizeof(rest) : sizeof(head) - 1 - have, 0);
+    for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) != 0;) {
         if (n < 0)
             return err_errno(err, errno, "read the local web server's answer");
-        if (n == 0)
-            break;
-        if (at != rest)
-            have += (size_t)n;
+        if (answer->len < ANSWER_MAX)
+            strbuf_add(answer, buf, (size_t)n);
     }
-    head[have] = '\0';
-    if (sscanf(head, "HTTP/1.%*d %d", &status) != 1)
+    if (sscanf(strbuf_str(answer), "HTTP/1.%*d %d", &status) != 1)
         return err_set(err, ERR_FAILED, "the local web server answered no HTTP");
     return status;
 }
@@ -50,24 +48,31 @@ static int exchange(const char *request, size_t len, unsigned timeout_s, struct 
 int webcheck_status(const char *path)
 {
     struct err err;
+    _cleanup_(strbuf_free) struct strbuf answer = {0};
     _cleanup_free_ char *request =
         str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-    int status = exchange(request, strlen(request), 5, &err);
+    int status = exchange(request, strlen(request), 5, &answer, &err);
     return status < 0 ? 0 : status;
 }
 
-int webcheck_post(const char *path, const char *body, int *ret_status, struct err *err)
+int webcheck_post(const char *path, const char *body, const char *expect, struct err *err)
 {
+    struct strbuf answer = {0};
     char *request = str_fmt("POST %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n"
                             "Content-Type: application/x-www-form-urlencoded\r\n"
                             "Content-Length: %zu\r\n\r\n%s",
                             path, strlen(body), body);
     size_t len = strlen(request);
-    int status = exchange(request, len, 300, err);
+    int status = exchange(request, len, 300, &answer, err);
+    bool said = !expect || strstr(strbuf_str(&answer), expect);
     keys_wipe(request, len);
     free(request);
+    if (answer.s)
+        keys_wipe(answer.s, answer.len); /* it may repeat what was sent */
+    strbuf_free(&answer);
     if (status < 0)
         return -1;
-    *ret_status = status;
-    return status >= 400 ? err_set(err, ERR_FAILED, "POST %s: status %d", path, status) : 0;
+    if (status >= 400)
+        return err_set(err, ERR_FAILED, "POST %s: status %d", path, status);
+    return said ? 0 : err_set(err, ERR_FAILED, "POST %s: the answer has no '%s'", path, expect);
 }

@@ -11,7 +11,7 @@
 int webcheck_status(const char *path);
 
 /* One form post to 127.0.0.1:80 as application/x-www-form-urlencoded `body`; -1 when there is no
- * answer or its status is 400 or more. */
-int webcheck_post(const char *path, const char *body, int *ret_status, struct err *err);
+ * answer, its status is 400 or more, or it does not say `expect` (NULL: anything). */
+int webcheck_post(const char *path, const char *body, const char *expect, struct err *err);
 
 #endif

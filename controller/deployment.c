@@ -183,17 +183,26 @@ static int pack_folder(const char *folder, const char *to, struct err *err)
     return 0;
 }
 
+static int looks_like_zip(const char *path, bool *ret, struct err *err)
+{
+    char magic[4] = "";
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
+
+    if (!f)
+        return err_errno(err, errno, "%s", path);
+    *ret = fread(magic, 1, sizeof(magic), f) == sizeof(magic) && memcmp(magic, "PK\3\4", 4) == 0;
+    return 0;
+}
+
 int deployment_archive(const struct deployment *d, struct archive *ret, struct err *err)
 {
     const struct spec_app *app = &d->spec.app;
     struct archive a = {0};
     _cleanup_free_ char *path = NULL;
     struct stat st;
-    const char *name;
 
     if (app->url[0] || !app->present) {
-        name = strrchr(app->url, '/');
-        str_copy(a.name, sizeof(a.name), name ? name + 1 : "");
+        a.zip = app->present;
         str_copy(a.sha256, sizeof(a.sha256), app->sha256);
         *ret = a;
         return 0;
@@ -213,9 +222,7 @@ int deployment_archive(const struct deployment *d, struct archive *ret, struct e
         if (rc < 0)
             return -1;
     }
-    name = strrchr(path, '/');
-    str_copy(a.name, sizeof(a.name), name ? name + 1 : path);
-    if (keys_sha256_file(path, a.sha256, err) < 0)
+    if (keys_sha256_file(path, a.sha256, err) < 0 || looks_like_zip(path, &a.zip, err) < 0)
         return -1;
     if (app->sha256[0] && !str_eq(app->sha256, a.sha256))
         return err_set(err, ERR_USAGE, "%s: its SHA-256 is %s, the file says %s", path, a.sha256,

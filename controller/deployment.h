@@ -42,7 +42,7 @@ int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret
 struct archive {
     char *path;
     char sha256[SHA256_HEX_SIZE];
-    char name[64];
+    bool zip; /* one with a URL may be: that is seen on the node */
 };
 int deployment_archive(const struct deployment *d, struct archive *ret, struct err *err);
 void archive_free(struct archive *a);

@@ -23,6 +23,7 @@ struct peer {
     struct store_node node;
     struct zmsg at; /* where to send; rid_len 0: not connected */
     bool hello;
+    bool answer_hello;           /* with what is stored of its events */
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     uint64_t to_ack;             /* answered once it is committed */
@@ -238,6 +239,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
     if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
         return -1;
+    p->answer_hello = true;
     return 0;
 }
 
@@ -422,9 +424,12 @@ static int drain_main(struct hub *h, struct err *err)
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 
-        if (p->to_ack && p->hello)
+        if (p->answer_hello)
+            p->to_ack = store_event_last(h->store, p->node.name, p->node.incarnation);
+        if (p->answer_hello || (p->to_ack && p->hello))
             answer(h->main, &p->at, PROTO_ACK, json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
         p->to_ack = 0;
+        p->answer_hello = false;
     }
     return rc < 0 ? -1 : n;
 }

@@ -74,8 +74,10 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
             push_unique(names, name);
         }
     }
-    if (s->app.present && str_ends(in->archive_name, ".zip"))
+    if (s->app.present && in->archive_zip)
         push_unique(names, "unzip");
+    if (s->app.present && str_starts(in->archive_url, "https:"))
+        push_unique(names, "ca-certificates");
     if (json_array_size(names))
         add(resources,
             json_pack("{s:s, s:s, s:o}", "type", "package", "id", "package:all", "names", names));
@@ -219,10 +221,10 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
     add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "sql", "id", sql_id, "database",
                              a->database, "user", a->database, "password", password));
     add(resources,
-        json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s}", "type",
-                  "app", "id", app_id, "name", a->name, "archive", "url", in->archive_url, "sha256",
-                  in->archive_sha256, "name", in->archive_name, "root", a->root, "strip",
-                  (int)a->strip, "writable", array_or_empty(in, node, a->writable), "config",
+        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s}", "type", "app",
+                  "id", app_id, "name", a->name, "archive", "url", in->archive_url, "sha256",
+                  in->archive_sha256, "root", a->root, "strip", (int)a->strip, "writable",
+                  array_or_empty(in, node, a->writable), "config",
                   array_or_empty(in, node, a->config), "install",
                   array_or_empty(in, node, a->install), "installer", node == 0, "database",
                   a->database));

@@ -22,7 +22,7 @@ struct planner_input {
     const struct node_facts *facts; /* one per node of the spec */
     const char *archive_url;        /* of the application */
     const char *archive_sha256;
-    const char *archive_name; /* its file name: the ending tells how to unpack it */
+    bool archive_zip; /* it is a .zip, or may be one */
 };
 
 #define PLANNER_HEALTH_PATH "/muster-health"

@@ -285,7 +285,7 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
     if (v && !json_is_array(v))
         problem(r, path, "expected a list of {php: SCRIPT} or {form: PATH, fields: {…}}");
     for (size_t i = 0; i < json_array_size(v); i++) {
-        static const char *const keys[] = {"php", "form", "fields", NULL};
+        static const char *const keys[] = {"php", "form", "fields", "expect", NULL};
         _cleanup_free_ char *inner = str_fmt("%s[%zu]", path, i);
         const json_t *e = json_array_get(v, i);
         const char *php, *form;
@@ -302,6 +302,9 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
             problem_at(r, inner, "form", "expected a path of the site, such as /install.php");
         else if (form && !json_is_object(json_object_get(e, "fields")))
             problem_at(r, inner, "fields", "expected {name: value}");
+        else if (json_object_get(e, "expect") &&
+                 (php || !json_string_length(json_object_get(e, "expect"))))
+            problem_at(r, inner, "expect", "expected a text that the answer to the form has");
         else
             json_array_append(arr, (json_t *)e);
     }

@@ -382,6 +382,16 @@ int store_event_add(struct store *s, const struct event *ev, uint64_t incarnatio
     return run(s, st, "event", err);
 }
 
+uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation)
+{
+    struct err ignored;
+    _cleanup_stmt_ sqlite3_stmt *st =
+        query(s, &ignored, "SELECT max(seq) FROM event WHERE node=? AND incarnation=?", "si", node,
+              INT(incarnation));
+
+    return step_row(s, st, "event", &ignored) == 1 ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+}
+
 uint64_t store_event_next_seq(struct store *s)
 {
     struct err ignored;

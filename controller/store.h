@@ -78,6 +78,8 @@ int store_node_report(struct store *s, const char *name, json_t **ret_state, jso
 
 /* Appends unless (node, incarnation, rev, seq) is there already. */
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err);
+/* The highest number that is stored of that node; 0 for none. */
+uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation);
 /* The next number for an event that the controller itself makes. */
 uint64_t store_event_next_seq(struct store *s);
 /* Calls `fn` for each event with a row number above *after, which is advanced. */

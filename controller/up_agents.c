@@ -67,7 +67,7 @@ static struct planner_input planner_in(const struct up *u)
                                   .facts = u->facts,
                                   .archive_url = u->archive_url,
                                   .archive_sha256 = u->archive.sha256,
-                                  .archive_name = u->archive.name};
+                                  .archive_zip = u->archive.zip};
 }
 
 json_t *up_plan(void *ctx, size_t node)

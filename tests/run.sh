@@ -17,7 +17,7 @@ step() { # name command…
   else
     failed+=("$name")
     printf '   FAILED (%d s); the end of its output:\n' $((SECONDS - start))
-    tail -n 60 "/tmp/muster-test-$name.log" | sed 's/^/   | /'
+    tail -n 40 "/tmp/muster-test-$name.log" | sed 's/^/   | /'
   fi
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 muster=$PWD/build/bin/muster
 vdc=$PWD/build/bin/muster-vdc
-file=$PWD/docs/examples/saas.yaml
+file=${MUSTER_E2E_FILE:-$PWD/docs/examples/saas.yaml}
 work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
 export XDG_STATE_HOME=$work/state
 
@@ -39,7 +39,7 @@ host_state() {
     nft list tables
     find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \)
     cat /proc/sys/net/ipv4/ip_forward
-    pgrep -l "^(dnsmasq|muster|lxc)" | cut -d" " -f2- || true
+    pgrep -l '^(dnsmasq|muster|lxc)' | cut -d' ' -f2- || true
     ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
   } | sort
 }
@@ -51,6 +51,11 @@ cloud() {
   CLOUDSTACK_ENDPOINT=$(jq -r .endpoint <<<"$status") CLOUDSTACK_KEY=$(jq -r .api_key <<<"$status") \
     CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") /usr/bin/python3 -m cs "$@"
 }
+
+# How many entities a list call finds (a jq filter may follow the member); the client prints nothing
+# for an empty list.
+count() { cloud "$1" | jq -s "[.[] | .$2[]? ${3:-}] | length"; }
+data_disks() { count listVolumes volume '| select(.type == "DATADISK")'; }
 
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
 is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }

@@ -76,7 +76,6 @@ static void test_plan(void **state)
     _cleanup_json_ json_t *again = NULL;
     _cleanup_json_ json_t *names = NULL;
     _cleanup_free_ char *text = NULL;
-    _cleanup_free_ char *roster = NULL;
     const struct node_facts facts[] = {
         {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555",
          "http://198.51.100.10"},
@@ -84,7 +83,7 @@ static void test_plan(void **state)
          "http://198.51.100.11"},
     };
     const struct planner_input in = {&s, facts, "http://198.51.100.1:7402/blob/x", "x",
-                                     "album.tar"};
+                                     false};
     const char *const no_key[] = {"aa", ""};
     struct err err;
 

@@ -172,6 +172,9 @@ static void test_enrol_and_hello(void **state)
 
     s = client(w, &own, PORT + 1);
     answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{\"cpus\":2}}");
+    assert_string_equal(answer, "{\"seq\":0,\"t\":\"ack\"}"); /* nothing of it is stored yet */
+    free(answer);
+    answer = ask(w, s, "{\"t\":\"state\",\"state\":{}}");
     assert_non_null(strstr(answer, "\"t\":\"plan\""));
     free(answer);
     answer = ask(w, s,

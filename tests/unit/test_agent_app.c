@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An application's files: what the site wrote survives a new version and the step back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/app_data.h"
+#include "agent/app_files.h"
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/str.h"
+
+static char top[64];
+
+static char *at(const char *rest)
+{
+    return str_fmt("%s/%s", top, rest);
+}
+
+static void put(const char *rest, const char *text)
+{
+    struct err err = {0};
+    _cleanup_free_ char *path = at(rest);
+    _cleanup_free_ char *dir = xstrdup(path);
+    *strrchr(dir, '/') = '\0';
+    assert_int_equal(fs_mkdirs(dir, 0755, &err), 0);
+    assert_int_equal(fs_write_atomic(path, text, strlen(text), 0644, &err), 0);
+}
+
+static void has(const char *rest, const char *want)
+{
+    struct err err = {0};
+    _cleanup_free_ char *path = at(rest);
+    _cleanup_free_ char *text = NULL;
+    if (!want) {
+        assert_false(fs_exists(path));
+        return;
+    }
+    if (fs_read(path, 4096, &text, NULL, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_string_equal(text, want);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(top, "/tmp/muster-app-XXXXXX");
+    return mkdtemp(top) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    struct err err;
+    (void)state;
+    return fs_remove_tree(top, &err);
+}
+
+struct versions {
+    struct app_data d;
+    json_t *folders;
+    char *home, *v1, *v2, *dist1, *dist2;
+};
+
+static void versions_fill(struct versions *v, const char *folder, const char *other)
+{
+    v->folders = json_pack("[s, s]", folder, other);
+    v->home = at("home");
+    v->v1 = at("v1"), v->v2 = at("v2");
+    v->dist1 = at("v1.dist"), v->dist2 = at("v2.dist");
+    v->d = (struct app_data){v->home, v->folders, getuid(), getgid()};
+}
+
+static void versions_free(struct versions *v)
+{
+    json_decref(v->folders);
+    free(v->home);
+    free(v->v1);
+    free(v->v2);
+    free(v->dist1);
+    free(v->dist2);
+}
+
+static void test_versions(void **state)
+{
+    struct versions v;
+    struct err err = {0};
+    (void)state;
+    versions_fill(&v, "upload", "local/themes");
+    put("v1/index.php", "1");
+    put("v1/upload/shipped", "old");
+    put("v1/upload/edited", "old");
+    put("v1/local/themes/deep/style", "old");
+    assert_int_equal(app_data_split(&v.d, v.v1, v.dist1, &err), 0);
+    assert_false(app_data_linked(&v.d, v.v1)); /* nothing is behind the links yet */
+    assert_int_equal(app_data_merge(&v.d, v.dist1, NULL, &err), 0);
+    assert_true(app_data_linked(&v.d, v.v1));
+    has("v1/upload/shipped", "old");
+    has("v1/local/themes/deep/style", "old");
+    put("v1/upload/photo", "mine");
+    put("v1/upload/edited", "mine");
+    has("v1.dist/upload/edited", "old");
+
+    put("v2/upload/shipped", "new");
+    put("v2/upload/edited", "new");
+    put("v2/upload/added", "new");
+    put("v2/local/themes/deep/style", "new");
+    assert_int_equal(app_data_split(&v.d, v.v2, v.dist2, &err), 0);
+    for (int i = 0; i < 2; i++) { /* killed and run again */
+        assert_int_equal(app_data_merge(&v.d, v.dist2, v.dist1, &err), 0);
+        has("v2/upload/shipped", "new");
+        has("v2/upload/edited", "mine");
+        has("v2/upload/added", "new");
+        has("v2/upload/photo", "mine");
+        has("v2/local/themes/deep/style", "new");
+    }
+    assert_int_equal(app_data_merge(&v.d, v.dist1, v.dist2, &err), 0); /* one step back */
+    has("v1/upload/shipped", "old");
+    has("v1/upload/edited", "mine");
+    has("v1/upload/photo", "mine");
+    versions_free(&v);
+}
+
+static void test_adopt(void **state)
+{
+    struct versions v;
+    struct err err = {0};
+    (void)state;
+    versions_fill(&v, "upload", "upload/inner");
+    put("v1/index.php", "1");
+    put("v1/upload/photo", "mine");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(app_data_adopt(&v.d, v.v1, &err), 0);
+        assert_int_equal(app_data_merge(&v.d, v.dist1, NULL, &err), 0);
+        assert_true(app_data_linked(&v.d, v.v1));
+        has("home/upload/photo", "mine");
+        has("v1/upload/photo", "mine");
+    }
+    put("v2/upload/photo", "other");
+    assert_int_equal(app_data_adopt(&v.d, v.v2, &err), -1); /* two of them: nobody's is lost */
+    assert_int_equal(err.code, ERR_SAFETY);
+    has("v2/upload/photo", "other");
+    has("home/upload/photo", "mine");
+    versions_free(&v);
+}
+
+/* What the site put in a file's place, or as a link out of its folder, stays and is not followed.
+ */
+static void test_links(void **state)
+{
+    struct versions v;
+    struct err err = {0};
+    (void)state;
+    versions_fill(&v, "a", "b");
+    put("outside/x", "keep");
+    put("v1/a/dir/x", "new");
+    put("v1/a/file", "new");
+    assert_int_equal(app_data_split(&v.d, v.v1, v.dist1, &err), 0);
+    put("home/a/other", "mine");
+    _cleanup_free_ char *outside = at("outside");
+    _cleanup_free_ char *link = at("home/a/dir");
+    _cleanup_free_ char *file = at("home/a/file");
+    assert_int_equal(symlink(outside, link), 0);
+    assert_int_equal(mkdir(file, 0755), 0);
+    assert_int_equal(app_data_merge(&v.d, v.dist1, NULL, &err), 0);
+    has("outside/x", "keep");
+    has("home/a/other", "mine");
+    versions_free(&v);
+}
+
+static void test_magic(void **state)
+{
+    struct err err = {0};
+    bool zip = false;
+    (void)state;
+    put("download.php?code=1", "PK\3\4rest");
+    put("a.zip", "hello");
+    put("short", "PK");
+    _cleanup_free_ char *script = at("download.php?code=1");
+    _cleanup_free_ char *named = at("a.zip");
+    _cleanup_free_ char *small = at("short");
+    assert_int_equal(app_files_is_zip(script, &zip, &err), 0);
+    assert_true(zip);
+    assert_int_equal(app_files_is_zip(named, &zip, &err), 0);
+    assert_false(zip);
+    assert_int_equal(app_files_is_zip(small, &zip, &err), 0);
+    assert_false(zip);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_magic, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
