@@ -41,7 +41,6 @@ crash() {
 hold() {
     "$@" unshare -m --propagation private sleep 1000 &
     holders+=($!)
-    until_ok 5 test "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/$!/ns/mnt)"
     until_ok 5 grep -q sleep /proc/$!/comm
 }
 
@@ -101,7 +100,8 @@ say "routers, guests and volume are back"
 container=mvdc-${ids[1]:0:8}
 read -r _ _ keeper _ <"$vms/$container/running"
 guest poweroff || true
-until_ok 30 test ! -e "/proc/$keeper"
+ended() { ! grep -q '^State:.[^ZX]' "/proc/$keeper/status"; }
+until_ok 30 ended
 "$VDC" start
 [ "$(vm_state recover-2)" = Stopped ] || fail "a guest that stopped by itself is $(vm_state recover-2)"
 container=mvdc-${id:0:8}
