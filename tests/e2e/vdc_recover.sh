@@ -50,10 +50,6 @@ let_go() {
     holders=()
 }
 
-loops_of() {
-    losetup -ln -O BACK-FILE | grep -c "^$1" || true
-}
-
 begin
 "$VDC" start
 zone=$(api listZones name="Paris (ESX)" | get '.zone[0].id')
@@ -134,8 +130,14 @@ guest mount /dev/sdb /mnt
 [ "$(guest cat /mnt/f)" = kept ] || fail "the volume's content"
 say "detach, attach with foreign copies"
 
+# Copies, somebody inside a copy, somebody inside the very mount.
 api startVirtualMachine id="${ids[1]}" >/dev/null
 hold
+for one in "${ids[@]}"; do
+    hold env -C "$vms/mvdc-${one:0:8}/rootfs"
+    env -C "$vms/mvdc-${one:0:8}/rootfs/root" sleep 1000 &
+    holders+=($!)
+done
 api destroyVirtualMachine id="$id" expunge=true >/dev/null
 [ "$(api listVolumes id="$volume" | jq -r '.volume[0].virtualmachineid')" = null ] ||
     fail "the volume is still attached"
