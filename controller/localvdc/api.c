@@ -213,9 +213,17 @@ static int execute(struct api_rq *rq, const char *command, bool dry)
     return dry ? 0 : rq->call->handler(rq);
 }
 
-static void answer(struct api_rq *rq, const char *command, struct httpd_response *ret)
+/* The real VDC answers its own calls and listNetworks under one root for all. */
+static bool irregular(const struct api_call *call)
 {
-    _cleanup_free_ char *root = str_fmt("%sresponse", rq->call ? command : "error");
+    return call && (call->alone || str_eq(call->name, "listNetworks"));
+}
+
+static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
+                   struct httpd_response *ret)
+{
+    const char *before = vdc_roots && irregular(rq->call) ? "" : (rq->call ? command : "error");
+    _cleanup_free_ char *root = str_fmt("%sresponse", before);
     for (char *c = root; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     json_t *inner = rq->result ? TAKE(rq->result) : json_object();
@@ -253,5 +261,5 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         api_fail(&rq, API_INTERNAL, "internal error");
     if (server->calls)
         calllog_add(server->calls, command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
-    answer(&rq, command ? command : "", ret);
+    answer(&rq, command ? command : "", server->vdc_roots, ret);
 }

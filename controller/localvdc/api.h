@@ -75,6 +75,7 @@ const char *api_type_name(enum api_type t);
 struct api_server {
     struct vdb *db;
     const char *calls; /* file of the calls' record; NULL: none */
+    bool vdc_roots;    /* "response" around the VDC's network calls, as the real one has it */
     bool dry;          /* check requests only: no handler is called */
 };
 

@@ -52,9 +52,13 @@ static int read_conf(struct outside *o, struct err *err)
             add_unique(o->hosts, value);
         else if (n == 2 && str_eq(key, "dns") && ipv4_parse(value, &address) == 0)
             add_unique(o->servers, value);
+        else if (n == 2 && str_eq(key, "roots") &&
+                 (str_eq(value, "regular") || str_eq(value, "vdc")))
+            o->vdc_roots = str_eq(value, "vdc");
         else
             return err_set(err, ERR_USAGE,
-                           VDC_CONF ": setting %d is neither 'allow = host' nor 'dns = address'",
+                           VDC_CONF ": setting %d is none of 'allow = host', 'dns = address', "
+                                    "'roots = regular' and 'roots = vdc'",
                            number);
     }
     return 0;
@@ -79,7 +83,7 @@ static void read_servers(const char *path, json_t *out)
 
 int outside_read(struct vdb *db, struct outside *ret, struct err *err)
 {
-    struct outside o = {json_array(), json_array()};
+    struct outside o = {.hosts = json_array(), .servers = json_array()};
     char host[254], proxy[300];
     size_t i = 0;
     json_t *one = NULL;

@@ -25,6 +25,7 @@
 #include "controller/localvdc/job.h"
 #include "controller/localvdc/netns.h"
 #include "controller/localvdc/router.h"
+#include "controller/localvdc/sources.h"
 #include "controller/localvdc/template.h"
 #include "controller/localvdc/tool.h"
 
@@ -216,6 +217,15 @@ static void daemon_free(struct daemon *d)
         close(d->signals);
 }
 
+static int read_settings(struct daemon *d, struct err *err)
+{
+    _cleanup_(outside_free) struct outside o = {0};
+    if (outside_read(d->db, &o, err) != 0)
+        return -1;
+    d->api.vdc_roots = o.vdc_roots;
+    return 0;
+}
+
 static int write_pid(struct err *err)
 {
     char pid[16];
@@ -237,8 +247,8 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
                                        : -1;
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
-    if (ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 || note_restart(&d, err) != 0 ||
-        host_ensure(d.db, err) != 0)
+    if (read_settings(&d, err) != 0 || ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 ||
+        note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;

@@ -26,10 +26,11 @@ void sources_proxy(char *ret, size_t cap);
 struct outside {
     json_t *hosts;   /* names and addresses that guests may reach */
     json_t *servers; /* addresses of name servers */
+    bool vdc_roots;  /* answers of the network calls are inside "response" */
 };
 
-/* From the package sources, /etc/muster/vdc.conf ("allow = host", "dns = address"), and what
- * `start --allow` stored. */
+/* From the package sources, VDC_CONF ("allow = host", "dns = address", "roots = regular|vdc"), and
+ * what `start --allow` stored. */
 int outside_read(struct vdb *db, struct outside *ret, struct err *err);
 void outside_free(struct outside *o);
 

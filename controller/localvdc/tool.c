@@ -111,6 +111,8 @@ unsigned long long tool_starttime(pid_t pid)
         return 0;
     /* Field 22; the name in field 2 may hold anything, so counting starts after its ')'. */
     char *p = strrchr(text, ')');
+    if (p && (str_starts(p, ") Z") || str_starts(p, ") X")))
+        return 0; /* dead; its parent has not asked for it yet */
     for (int field = 2; p && field < 22; field++)
         p = strchr(p + 1, ' ');
     return p ? strtoull(p + 1, NULL, 10) : 0;

@@ -25,8 +25,8 @@ pid_t tool_pid(const char *pidfile, const char *mark);
 /* SIGTERM, then SIGKILL when it does not go; a process that is not ours is left alone. */
 void tool_stop(const char *pidfile, const char *mark);
 
-/* Start time of a process in clock ticks since boot, 0 when there is none: with the pid it names
- * a process for ever. */
+/* Start time of a process in clock ticks since boot, 0 when it is not there or dead: with the pid
+ * it names a process for ever. */
 unsigned long long tool_starttime(pid_t pid);
 
 #endif

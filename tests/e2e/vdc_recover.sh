@@ -41,7 +41,6 @@ crash() {
 hold() {
     "$@" unshare -m --propagation private sleep 1000 &
     holders+=($!)
-    until_ok 5 test "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/$!/ns/mnt)"
     until_ok 5 grep -q sleep /proc/$!/comm
 }
 
@@ -49,10 +48,6 @@ let_go() {
     kill "${holders[@]}"
     wait "${holders[@]}" 2>/dev/null || true
     holders=()
-}
-
-loops_of() {
-    losetup -ln -O BACK-FILE | grep -c "^$1" || true
 }
 
 begin
@@ -101,7 +96,8 @@ say "routers, guests and volume are back"
 container=mvdc-${ids[1]:0:8}
 read -r _ _ keeper _ <"$vms/$container/running"
 guest poweroff || true
-until_ok 30 test ! -e "/proc/$keeper"
+ended() { ! grep -q '^State:.[^ZX]' "/proc/$keeper/status"; }
+until_ok 30 ended
 "$VDC" start
 [ "$(vm_state recover-2)" = Stopped ] || fail "a guest that stopped by itself is $(vm_state recover-2)"
 container=mvdc-${id:0:8}
@@ -134,8 +130,14 @@ guest mount /dev/sdb /mnt
 [ "$(guest cat /mnt/f)" = kept ] || fail "the volume's content"
 say "detach, attach with foreign copies"
 
+# Copies, somebody inside a copy, somebody inside the very mount.
 api startVirtualMachine id="${ids[1]}" >/dev/null
 hold
+for one in "${ids[@]}"; do
+    hold env -C "$vms/mvdc-${one:0:8}/rootfs"
+    env -C "$vms/mvdc-${one:0:8}/rootfs/root" sleep 1000 &
+    holders+=($!)
+done
 api destroyVirtualMachine id="$id" expunge=true >/dev/null
 [ "$(api listVolumes id="$volume" | jq -r '.volume[0].virtualmachineid')" = null ] ||
     fail "the volume is still attached"

@@ -164,6 +164,36 @@ static void requests_are_checked(void **state)
     expect(f, "command=listZones&signatureVersion=3&expires=2100-01-01T00:00:00Z", 200);
 }
 
+static void roots_of_the_vdc(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *call, *root;
+    } cases[] = {{"listNetworks", "response"},
+                 {"listDirectConnectGroups", "response"},
+                 {"listZones", "listzonesresponse"},
+                 {"noSuchCall", "errorresponse"}};
+    struct api_server server = {.db = f->db, .vdc_roots = true};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct httpd_response r = {0};
+        _cleanup_(pairs_free) struct pairs p = {0};
+        pairs_add(&p, "apiKey", "K");
+        pairs_add(&p, "command", cases[i].call);
+        _cleanup_free_ char *body = sign_params(p.v, p.n, "S");
+        struct httpd_request rq = {.method = "POST",
+                                   .path = VDC_PATH,
+                                   .client = "",
+                                   .body = body,
+                                   .body_len = strlen(body)};
+        api_serve(&server, &rq, &r);
+        _cleanup_json_ json_t *whole = json_loads(r.body, 0, NULL);
+        assert_non_null(json_object_get(whole, cases[i].root));
+        free(r.body);
+        for (size_t k = 0; k < HTTPD_HEADERS_MAX; k++)
+            free(r.headers[k].value);
+    }
+}
+
 static void lists_have_pages(void **state)
 {
     struct fixture *f = *state;
@@ -289,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_cloudstacks),
         cmocka_unit_test_setup_teardown(requests_are_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(roots_of_the_vdc, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_have_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(documents_are_made, setup, teardown),

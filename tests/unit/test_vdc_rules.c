@@ -120,8 +120,9 @@ static void only_listed_names_are_asked_outside(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *net = network();
-    _cleanup_(outside_free) struct outside o = {json_pack("[s,s]", "deb.example", "192.0.2.7"),
-                                                json_pack("[s]", "192.0.2.53")};
+    _cleanup_(outside_free) struct outside o = {.hosts =
+                                                    json_pack("[s,s]", "deb.example", "192.0.2.7"),
+                                                .servers = json_pack("[s]", "192.0.2.53")};
     _cleanup_(strbuf_free) struct strbuf out = {0};
     rules_dnsmasq(net, &o, "lan", "/dir", &out);
     assert_non_null(strstr(out.s, "address=/#/\n"));
