@@ -90,7 +90,7 @@ static int persist_file(const struct route *r, const char *nic, char **ret_path,
     struct svc_state networkd = {0};
     size_t i;
     json_t *to;
-    if (svc_look("systemd-networkd", &networkd, err) < 0)
+    if (svc_look_soon(NETWORKD, &networkd, err) < 0)
         return -1;
     strbuf_adds(&b, "# written by muster-agent\n");
     if (networkd.active) {
