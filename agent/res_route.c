@@ -44,6 +44,8 @@ static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, st
     return 0;
 }
 
+#define NETWORKD "systemd-networkd"
+
 static int route_parse(const json_t *spec, void **ret, struct err *err)
 {
     void *obj = NULL;
@@ -60,6 +62,7 @@ static int route_parse(const json_t *spec, void **ret, struct err *err)
             return err_wrap(err, "member 'to'");
         }
     }
+    svc_expect(NETWORKD);
     *ret = obj;
     return 0;
 }
