@@ -151,7 +151,7 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
         _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
         if (covered(d, folder))
             continue;
-        if (kind_of(path) == S_IFLNK && unlink(path) < 0)
+        if (kind_of(path) == S_IFLNK && !links_to(path, target) && unlink(path) < 0)
             return err_errno(err, errno, "remove %s", path);
         if (make_link(path, target, err) < 0)
             return -1;

@@ -18,19 +18,6 @@
 #include "common/fs.h"
 #include "common/str.h"
 
-int cmd_fail(const struct err *err)
-{
-    fprintf(stderr, "muster-agent: %s\n", err->msg);
-    return err->code ? err->code : ERR_FAILED;
-}
-
-int cmd_usage(const char *verb, const char *what)
-{
-    fprintf(stderr, "muster-agent: %s (see 'muster-agent %s%s')\n", what, verb,
-            strcmp(verb, "help") == 0 ? "" : " --help");
-    return ERR_USAGE;
-}
-
 static void emit_json(void *ctx, const struct event *ev)
 {
     _cleanup_free_ char *text = event_text(ev);

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/cmd.h"
+#include "agent/helper.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/keys.h"
@@ -19,15 +21,28 @@ static int cmd_version(int argc, char **argv)
 
 static int cmd_help(int argc, char **argv);
 
+/* What needs the libraries for disks, mounts, routes and the database is a program of its own. */
+static int worker(int argc, char **argv)
+{
+    const char *args[64] = {HELPER_WORKER};
+    char path[4096];
+    for (int i = 0; i < argc && i < 62; i++)
+        args[i + 1] = argv[i];
+    helper_path(HELPER_WORKER, path, sizeof(path));
+    execv(path, (char *const *)args);
+    fprintf(stderr, "muster-agent: cannot execute %s\n", path);
+    return ERR_FAILED;
+}
+
 static const struct cmd commands[] = {
     {"run", cmd_run, "serve the controller; what the system service runs",
      "\nNeeds root. Enrols with /etc/muster-agent/bootstrap.json, then keeps this machine\n"
      "as its plan wants it, with or without the controller.\n"},
-    {"apply", cmd_apply, "converge this machine to a plan file",
+    {"apply", worker, "converge this machine to a plan file",
      " [--check] [--json] PLANFILE\n\n"
      "  --check  change nothing; say what differs (exit code 10 when something does)\n"
      "  --json   one event a line as JSON\n"},
-    {"disk", cmd_disk, "say what is on the data disk, and which rule decides",
+    {"disk", worker, "say what is on the data disk, and which rule decides",
      " --explain (PLANFILE | --volume UUID --size BYTES)\n\nChanges nothing.\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The net process: owns all sockets and keys, parses what comes from outside, and has no
- * privilege. It runs in a fork of the supervisor. */
+ * privilege. A program of its own (main_net.c). */
 #ifndef MUSTER_AGENT_NET_H
 #define MUSTER_AGENT_NET_H
 

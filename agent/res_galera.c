@@ -30,6 +30,7 @@ static int galera_parse(const json_t *spec, void **ret, struct err *err)
     struct galera *copy = xcalloc(1, sizeof(*copy));
     *copy = g;
     *ret = copy;
+    svc_expect(GALERA_SERVICE);
     return 0;
 }
 
@@ -118,7 +119,7 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
         if (why)
             return verdict_differs(ret, "%s: %s", c.conf[i].path, why);
     }
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_look_soon(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.enabled)
         return verdict_differs(ret, "mariadb starts at boot by itself");

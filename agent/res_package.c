@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/dpkg.h"
 #include "agent/resource.h"
+#include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -17,7 +19,8 @@
 
 #define APT_GET "/usr/bin/apt-get"
 #define DPKG "/usr/bin/dpkg"
-#define DPKG_QUERY "/usr/bin/dpkg-query"
+#define DPKG_DIR "/var/lib/dpkg"
+#define STATUS_MAX (64 * 1024 * 1024)
 #define POLICY "/usr/sbin/policy-rc.d"
 #define POLICY_KEPT "/usr/sbin/policy-rc.d.muster-kept"
 #define POLICY_TEXT                                                                                \
@@ -60,56 +63,26 @@ static int policy_deny(struct err *err)
     return fs_write_atomic(POLICY, POLICY_TEXT, strlen(POLICY_TEXT), 0755, err);
 }
 
-struct missing {
-    const struct package *want;
-    bool *installed;
-    bool broken; /* a package is half-installed: dpkg was interrupted */
-};
-
-static void package_line(void *ctx, const char *line)
-{
-    struct missing *m = ctx;
-    size_t i;
-    json_t *name;
-    /* "ii  name" : desired, status, error */
-    if (strlen(line) < 5)
-        return;
-    json_array_foreach(m->want->names, i, name)
-    {
-        if (strcmp(line + 4, json_string_value(name)) != 0)
-            continue;
-        if (line[1] == 'i')
-            m->installed[i] = true;
-        else if (strchr("HUFWt", line[1]))
-            m->broken = true;
-    }
-}
-
-/* Which packages are not installed; *ret holds the first names, "" for none. */
+/* Which packages are not installed; *ret holds their names, "" for none. What an interrupted dpkg
+ * has not yet merged into its status reads as before: apt then says so, and is helped. */
 static int package_missing(const struct package *p, struct strbuf *ret, bool *ret_broken,
                            struct err *err)
 {
-    size_t n = json_array_size(p->names);
-    _cleanup_free_ bool *installed = xcalloc(n + 1, sizeof(bool));
-    struct missing m = {.want = p, .installed = installed};
-    struct proc_opts opts = {.on_line = package_line, .ctx = &m, .timeout_s = 60};
-    struct proc_result out = {0};
-    _cleanup_free_ const char **argv = xcalloc(n + 5, sizeof(*argv));
-    argv[0] = DPKG_QUERY;
-    argv[1] = "--show";
-    argv[2] = "--showformat=${db:Status-Abbrev} ${Package}\\n";
+    size_t n = json_array_size(p->names), len = 0;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ const char **names = xcalloc(n + 1, sizeof(*names));
+    _cleanup_free_ enum dpkg_state *state = xcalloc(n + 1, sizeof(*state));
     for (size_t i = 0; i < n; i++)
-        argv[3 + i] = json_string_value(json_array_get(p->names, i));
-    struct err ignored = {0};
-    proc_run(argv, &opts, &out, &ignored);
-    int status = out.status;
-    proc_result_free(&out);
-    if (status > 1) /* 1: one of them is unknown to dpkg */
-        return err_set(err, ERR_FAILED, "%s", ignored.msg);
-    for (size_t i = 0; i < n; i++)
-        if (!installed[i])
-            strbuf_addf(ret, "%s%s", ret->len ? " " : "", argv[3 + i]);
-    *ret_broken = m.broken;
+        names[i] = json_string_value(json_array_get(p->names, i));
+    if (fs_read(DPKG_DIR "/status", STATUS_MAX, &text, &len, err) < 0)
+        return -1;
+    dpkg_scan(text, len, names, n, state);
+    *ret_broken = false;
+    for (size_t i = 0; i < n; i++) {
+        *ret_broken = *ret_broken || state[i] == DPKG_BROKEN;
+        if (state[i] != DPKG_INSTALLED)
+            strbuf_addf(ret, "%s%s", ret->len ? " " : "", names[i]);
+    }
     return 0;
 }
 
@@ -194,6 +167,7 @@ static int package_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if (!missing.len)
         return policy_restore(err);
+    svc_forget();
     if (policy_deny(err) < 0)
         return -1;
     int r = broken ? apt(run, PROC_ARGV(DPKG, "--configure", "-a"), err) : 0;

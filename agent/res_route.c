@@ -44,6 +44,8 @@ static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, st
     return 0;
 }
 
+#define NETWORKD "systemd-networkd"
+
 static int route_parse(const json_t *spec, void **ret, struct err *err)
 {
     void *obj = NULL;
@@ -60,6 +62,7 @@ static int route_parse(const json_t *spec, void **ret, struct err *err)
             return err_wrap(err, "member 'to'");
         }
     }
+    svc_expect(NETWORKD);
     *ret = obj;
     return 0;
 }
@@ -90,7 +93,7 @@ static int persist_file(const struct route *r, const char *nic, char **ret_path,
     struct svc_state networkd = {0};
     size_t i;
     json_t *to;
-    if (svc_look("systemd-networkd", &networkd, err) < 0)
+    if (svc_look_soon(NETWORKD, &networkd, err) < 0)
         return -1;
     strbuf_adds(&b, "# written by muster-agent\n");
     if (networkd.active) {

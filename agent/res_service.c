@@ -19,7 +19,10 @@ static const struct field fields[] = {
 
 static int service_parse(const json_t *spec, void **ret, struct err *err)
 {
-    return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct service), ret, err);
+    if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct service), ret, err) < 0)
+        return -1;
+    svc_expect(((const struct service *)*ret)->name);
+    return 0;
 }
 
 static int service_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
@@ -27,7 +30,7 @@ static int service_check(const void *self, struct run *run, struct verdict *ret,
     (void)run;
     const struct service *s = self;
     struct svc_state st;
-    if (svc_look(s->name, &st, err) < 0)
+    if (svc_look_soon(s->name, &st, err) < 0)
         return -1;
     if (!st.exists && (s->enabled || s->running))
         return verdict_differs(ret, "service %s does not exist", s->name);

@@ -39,6 +39,7 @@ static const struct field fields[] = {
 
 static int web_parse(const json_t *spec, void **ret, struct err *err)
 {
+    svc_expect(SERVICE);
     return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct web), ret, err);
 }
 
@@ -173,7 +174,7 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
         return -1;
     if (!account)
         return verdict_differs(ret, "the health page has no database account");
-    if (svc_look(SERVICE, &st, err) < 0)
+    if (svc_look_soon(SERVICE, &st, err) < 0)
         return -1;
     if (!st.active || !st.enabled)
         return verdict_differs(ret, SERVICE " %s",

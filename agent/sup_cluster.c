@@ -1,36 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor's part of the coordinator: its record on disk, its actions, and looks at the
- * database; actions and looks run in forks, so that nothing here ever blocks. */
+ * database; actions and looks are programs of their own, so that nothing here ever blocks. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/cluster_codec.h"
 #include "agent/cluster_store.h"
 #include "agent/galera.h"
+#include "agent/helper.h"
 #include "agent/paths.h"
 #include "agent/supervisor.h"
-#include "agent/webcheck.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #define LOOK_EVERY_MS 2000
 #define LOOK_SOON_MS 500
 
-void sup_cluster_plan(struct supervisor *s, const struct plan *p)
+static const json_t *step_find(const json_t *plan, const char *type)
 {
-    const json_t *galera = p ? plan_find(p, "galera") : NULL;
-    const json_t *web = p ? plan_find(p, "web") : NULL;
+    size_t i;
+    json_t *step;
+    json_array_foreach(json_object_get(plan, "resources"), i, step)
+    {
+        if (strcmp(js_opt_str(step, "type", ""), type) == 0)
+            return step;
+    }
+    return NULL;
+}
+
+void sup_cluster_plan(struct supervisor *s, const json_t *plan)
+{
+    const json_t *galera = step_find(plan, "galera");
+    const json_t *web = step_find(plan, "web");
     bool same = galera && s->galera && json_equal(galera, s->galera);
     str_copy(s->health, sizeof(s->health), web ? js_opt_str(web, "health", "") : "");
     s->web = web ? 0 : -1;
@@ -102,26 +115,20 @@ static void on_save(struct supervisor *s, const json_t *msg)
 
 /* --- children ------------------------------------------------------------------------------ */
 
-static void child_answer(int fd, json_t *answer)
-{
-    _cleanup_free_ char *text = js_text(answer);
-    dprintf(fd, "%s\n", text);
-}
-
-static pid_t job_fork(struct job *j, const char *what, int *ret_fd)
+/* Executes the worker for one job; `request` is taken. -1: it did not start. */
+static int job_start(struct job *j, const char *what, json_t *request)
 {
     int pipefd[2];
-    if (pipe2(pipefd, O_CLOEXEC) < 0)
+    _cleanup_free_ char *text = js_text(request);
+    json_decref(request);
+    _cleanup_close_ int in = memfd_create("request", MFD_CLOEXEC);
+    size_t len = strlen(text);
+    if (in < 0 || write(in, text, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0 ||
+        pipe2(pipefd, O_CLOEXEC) < 0)
         return -1;
     pid_t pid = fork();
-    if (pid == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        signal(SIGPIPE, SIG_DFL);
-        *ret_fd = pipefd[1];
-        return 0;
-    }
+    if (pid == 0)
+        helper_exec(PROC_ARGV(HELPER_WORKER, "job", what), in, pipefd[1]);
     close(pipefd[1]);
     if (pid < 0) {
         close(pipefd[0]);
@@ -130,52 +137,17 @@ static pid_t job_fork(struct job *j, const char *what, int *ret_fd)
     j->pid = pid;
     str_copy(j->what, sizeof(j->what), what);
     chan_open(&j->chan, pipefd[0]);
-    return pid;
-}
-
-static json_t *run_action(const struct galera *g, const char *what, const json_t *msg)
-{
-    struct cluster_position p = {.kind = DATADIR_UNREADABLE, .seqno = -1};
-    struct cluster_value v = {0};
-    struct err err = {0};
-    uint64_t epoch = js_opt_u64(msg, "epoch", 0);
-    int r = -1;
-    if (strcmp(what, "position") == 0) {
-        r = galera_position(g, &p, &err);
-    } else if (cluster_position_from_json(json_object_get(msg, "position"), &p, &err) == 0) {
-        if (strcmp(what, "boot") == 0)
-            r = galera_boot(g, epoch, &p, &err);
-        else if (strcmp(what, "join") == 0)
-            r = galera_join(g, epoch, &p, &err);
-        else if (strcmp(what, "stop") == 0)
-            r = galera_stop(&err);
-        else if (strcmp(what, "row") == 0) {
-            str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
-            str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
-            v.base = (int64_t)json_integer_value(json_object_get(msg, "base"));
-            r = galera_row(g, epoch, &v, &err);
-        }
-    }
-    return json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", r == 0, "why", err.msg, "position",
-                     cluster_position_to_json(&p));
+    return 0;
 }
 
 static void on_do(struct supervisor *s, const json_t *msg)
 {
     const char *what = js_opt_str(msg, "what", "");
-    struct galera g = {0};
-    struct err err = {0};
     struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
-    int fd = -1;
-    if (!s->galera || galera_read(s->galera, &g, &err) < 0)
+    if (!s->galera)
         return;
-    pid_t pid = s->act.pid ? -1 : job_fork(&s->act, what, &fd);
-    if (pid == 0) {
-        log_open("muster-agent[db]");
-        child_answer(fd, run_action(&g, what, msg));
-        _exit(0);
-    }
-    if (pid < 0)
+    if (s->act.pid ||
+        job_start(&s->act, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
         sup_net_tell(s, "result",
                      json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
                                "another action is at work", "position",
@@ -184,19 +156,18 @@ static void on_do(struct supervisor *s, const json_t *msg)
 
 static void look_start(struct supervisor *s)
 {
-    uint64_t epoch = js_opt_u64(s->coordinator, "epoch", 0);
-    int fd = -1;
     bool web = s->health[0] && ++s->looks % 5 == 1;
-    if (job_fork(&s->look, "look", &fd) != 0)
+    json_t *request =
+        json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(s->coordinator, "epoch", 0),
+                  "health", web ? s->health : "");
+    if (s->galera)
+        json_object_set(request, "galera", s->galera);
+    else if (!web) {
+        json_decref(request);
+        s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    json_t *answer = json_object();
-    if (s->galera && fs_exists(GALERA_READY))
-        json_object_set_new(answer, "db", galera_look(epoch));
-    if (web)
-        json_object_set_new(answer, "web", json_integer(webcheck_status(s->health)));
-    child_answer(fd, answer);
-    _exit(0);
+    }
+    job_start(&s->look, "look", request);
 }
 
 static void on_look(struct supervisor *s, json_t *answer)

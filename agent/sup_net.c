@@ -9,13 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/net.h"
+#include "agent/helper.h"
 #include "agent/paths.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/log.h"
+#include "common/proc.h"
 
 #define ACK_PATIENCE_MS 15000
 #define RESTART_MAX_MS 30000
@@ -51,8 +52,7 @@ void sup_net_start(struct supervisor *s)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(0);
-        close(pair[0]);
-        _exit(net_main(&s->boot, pair[1]));
+        helper_exec(PROC_ARGV(HELPER_NET), pair[1], -1);
     }
     close(pair[1]);
     if (pid < 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The supervisor's plan and its worker: this program executed again as `apply`. */
+/* The supervisor's plan, and its worker that converges it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/helper.h"
 #include "agent/paths.h"
+#include "agent/plan.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -20,6 +23,7 @@
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #define RETRY_MIN_MS 5000
@@ -48,68 +52,90 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
     keep_event(s, &ev);
 }
 
+/* The few members that the supervisor itself needs; the worker judges all of it. */
+struct head {
+    const char *rev, *node, *deployment;
+};
+
+static int head_read(const json_t *plan, struct head *ret, struct err *err)
+{
+    if (js_str(plan, "rev", &ret->rev, err) < 0 || js_str(plan, "node", &ret->node, err) < 0 ||
+        js_str(plan, "deployment", &ret->deployment, err) < 0)
+        return -1;
+    return strlen(ret->rev) < EVENT_REV_MAX && strlen(ret->node) < EVENT_NODE_MAX
+               ? 0
+               : err_set(err, ERR_USAGE, "plan: a name is too long");
+}
+
 void sup_plan_load(struct supervisor *s)
 {
     struct err err = {0};
-    _cleanup_(plan_cleanup) struct plan *p = NULL;
+    struct head h;
+    _cleanup_json_ json_t *plan = NULL;
+    char *text = NULL;
+    size_t len = 0;
     str_copy(s->phase, sizeof(s->phase), "enrolled");
     if (!fs_exists(PATH_PLAN))
         return;
-    if (plan_load(PATH_PLAN, &p, &err) < 0) {
+    int r = fs_read(PATH_PLAN, PLAN_SIZE_MAX, &text, &len, &err);
+    if (r == 0) {
+        r = js_parse(text, len, &plan, &err);
+        keys_wipe(text, len);
+        free(text);
+    }
+    if (r < 0 || head_read(plan, &h, &err) < 0) {
         log_warn("%s; waiting for a new plan", err.msg);
         return;
     }
-    str_copy(s->rev, sizeof(s->rev), p->rev);
+    str_copy(s->rev, sizeof(s->rev), h.rev);
     if (!s->has_boot)
-        str_copy(s->boot.node, sizeof(s->boot.node), p->node);
+        str_copy(s->boot.node, sizeof(s->boot.node), h.node);
     s->wanted = true;
-    sup_cluster_plan(s, p);
+    sup_cluster_plan(s, plan);
+}
+
+/* A plan takes the old one's place when the worker understands all of it. */
+static int plan_keep(const json_t *plan, struct err *err)
+{
+    char program[PATH_MAX];
+    struct proc_opts opts = {.timeout_s = 30};
+    char *text = js_text(plan);
+    int r = fs_write_atomic(PATH_PLAN ".new", text, strlen(text), 0600, err);
+    keys_wipe(text, strlen(text));
+    free(text);
+    helper_path(HELPER_WORKER, program, sizeof(program));
+    if (r < 0 || proc_run(PROC_ARGV(program, "verify", PATH_PLAN ".new"), &opts, NULL, err) < 0) {
+        unlink(PATH_PLAN ".new");
+        return -1;
+    }
+    if (rename(PATH_PLAN ".new", PATH_PLAN) < 0)
+        return err_errno(err, errno, "rename %s", PATH_PLAN);
+    return fs_sync_parent(PATH_PLAN, err);
 }
 
 void sup_plan_take(struct supervisor *s, json_t *plan)
 {
     struct err err = {0};
-    _cleanup_(plan_cleanup) struct plan *p = NULL;
-    if (!plan || plan_from_json(plan, &p, &err) < 0) {
-        sup_event(s, EVENT_REFUSED, "", "plan refused: %s", plan ? err.msg : "none in the message");
+    struct head h;
+    if (head_read(plan, &h, &err) < 0) {
+        sup_event(s, EVENT_REFUSED, "", "plan refused: %s", err.msg);
         return;
     }
-    if (strcmp(p->node, s->boot.node) != 0 || strcmp(p->deployment, s->boot.deployment) != 0) {
-        sup_event(s, EVENT_REFUSED, "", "plan refused: it is for %.32s of %.32s", p->node,
-                  p->deployment);
+    if (strcmp(h.node, s->boot.node) != 0 || strcmp(h.deployment, s->boot.deployment) != 0) {
+        sup_event(s, EVENT_REFUSED, "", "plan refused: it is for %.32s of %.32s", h.node,
+                  h.deployment);
         return;
     }
-    char *text = js_text(plan);
-    int r = fs_write_atomic(PATH_PLAN, text, strlen(text), 0600, &err);
-    keys_wipe(text, strlen(text));
-    free(text);
-    if (r < 0) {
-        sup_event(s, EVENT_FAILED, "", "cannot keep the plan: %s", err.msg);
+    if (plan_keep(plan, &err) < 0) {
+        sup_event(s, EVENT_REFUSED, "", "plan refused: %s", err.msg);
         return;
     }
-    str_copy(s->rev, sizeof(s->rev), p->rev);
+    str_copy(s->rev, sizeof(s->rev), h.rev);
     s->wanted = true;
     s->worker_next = 0;
     s->worker_failures = 0;
-    sup_cluster_plan(s, p);
+    sup_cluster_plan(s, plan);
     sup_worker_start(s);
-}
-
-static void worker_exec(int plan_fd, int event_fd)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* Out of the way of 3 and 4 first; dup2 then leaves them open over exec. */
-    int p = fcntl(plan_fd, F_DUPFD_CLOEXEC, 10), e = fcntl(event_fd, F_DUPFD_CLOEXEC, 10);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (p < 0 || e < 0 || null < 0 || dup2(null, 0) < 0 || dup2(p, 3) < 0 || dup2(e, 4) < 0)
-        _exit(126);
-    execl("/proc/self/exe", "muster-agent", "apply", "--plan-fd", "3", "--event-fd", "4",
-          (char *)NULL);
-    _exit(127);
 }
 
 void sup_worker_start(struct supervisor *s)
@@ -124,8 +150,11 @@ void sup_worker_start(struct supervisor *s)
         return;
     }
     pid_t pid = fork();
-    if (pid == 0)
-        worker_exec(plan_fd, pipefd[1]);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        helper_exec(PROC_ARGV(HELPER_WORKER, "apply", "--plan-fd", "3", "--event-fd", "4"), plan_fd,
+                    pipefd[1]);
+    }
     close(pipefd[1]);
     if (pid < 0) {
         close(pipefd[0]);

@@ -13,7 +13,6 @@
 #include "agent/bootstrap.h"
 #include "agent/chan.h"
 #include "agent/outbox.h"
-#include "agent/plan.h"
 
 /* A child that ends with one JSON line on its pipe: a look at the database, a cluster action. */
 struct job {
@@ -84,7 +83,7 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
     __attribute__((format(printf, 4, 5)));
 
 /* sup_cluster.c */
-void sup_cluster_plan(struct supervisor *s, const struct plan *p); /* p may be NULL */
+void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
 void sup_cluster_tick(struct supervisor *s, uint64_t now);

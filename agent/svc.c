@@ -9,6 +9,7 @@
 
 #include "agent/paths.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
@@ -41,26 +42,100 @@ static void state_line(struct svc_state *st, char *line)
     }
 }
 
-int svc_look(const char *unit, struct svc_state *ret, struct err *err)
+/* --- looking ------------------------------------------------------------------------------- */
+
+#define EXPECT_MAX 16
+#define FRESH_MS 1000
+#define PROPERTIES "--property=LoadState,ActiveState,UnitFileState,MainPID"
+
+static struct {
+    char unit[EXPECT_MAX][64];
+    struct svc_state state[EXPECT_MAX];
+    size_t n;
+    uint64_t at; /* when the states were asked for; 0: not known */
+} expected;
+
+/* The answers are blocks of lines, one block a unit in the order asked, with an empty line between.
+ */
+static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct err *err)
 {
     struct proc_result out = {0};
     struct proc_opts opts = {.timeout_s = 60};
-    const char *const *argv = PROC_ARGV(
-        SYSTEMCTL, "show", "--property=LoadState,ActiveState,UnitFileState,MainPID", "--", unit);
-    *ret = (struct svc_state){0};
     int r = proc_run(argv, &opts, &out, err);
-    if (r == 0) {
-        char *save = NULL, *text = xstrdup(strbuf_str(&out.out));
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-            state_line(ret, line);
-        free(text);
-    }
+    size_t k = 0;
+    memset(ret, 0, n * sizeof(*ret));
+    if (r == 0 && out.out.s)
+        for (char *line = out.out.s, *end; k < n && *line; line = end) {
+            end = line + strcspn(line, "\n");
+            bool more = *end == '\n';
+            *end = '\0';
+            if (*line)
+                state_line(&ret[k], line);
+            else
+                k++;
+            end += more;
+        }
     proc_result_free(&out);
-    return r < 0 ? err_wrap(err, "look at service %s", unit) : 0;
+    return r;
 }
+
+int svc_look(const char *unit, struct svc_state *ret, struct err *err)
+{
+    expected.at = 0;
+    if (ask(PROC_ARGV(SYSTEMCTL, "show", PROPERTIES, "--", unit), ret, 1, err) < 0)
+        return err_wrap(err, "look at service %s", unit);
+    return 0;
+}
+
+static size_t expected_find(const char *unit)
+{
+    size_t i = 0;
+    while (i < expected.n && strcmp(expected.unit[i], unit) != 0)
+        i++;
+    return i;
+}
+
+void svc_expect(const char *unit)
+{
+    if (expected.n < EXPECT_MAX && expected_find(unit) == expected.n &&
+        str_copy(expected.unit[expected.n], sizeof(expected.unit[0]), unit))
+        expected.n++;
+    expected.at = 0;
+}
+
+void svc_forget(void)
+{
+    expected.at = 0;
+}
+
+int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
+{
+    size_t i = expected_find(unit), k = 0;
+    const char *argv[EXPECT_MAX + 5];
+    uint64_t now = clock_mono_ms();
+    if (i == expected.n)
+        return svc_look(unit, ret, err);
+    if (!expected.at || now - expected.at > FRESH_MS) {
+        argv[k++] = SYSTEMCTL;
+        argv[k++] = "show";
+        argv[k++] = PROPERTIES;
+        argv[k++] = "--";
+        for (size_t u = 0; u < expected.n; u++)
+            argv[k++] = expected.unit[u];
+        argv[k] = NULL;
+        if (ask(argv, expected.state, expected.n, err) < 0)
+            return err_wrap(err, "look at services");
+        expected.at = now;
+    }
+    *ret = expected.state[i];
+    return 0;
+}
+
+/* --- changing ------------------------------------------------------------------------------ */
 
 int svc_do(const char *verb, const char *unit, struct err *err)
 {
+    svc_forget();
     if (proc_call(PROC_ARGV(SYSTEMCTL, "--no-ask-password", verb, "--", unit), err) < 0)
         return err_wrap(err, "%s %s", verb, unit);
     return 0;
@@ -68,6 +143,7 @@ int svc_do(const char *verb, const char *unit, struct err *err)
 
 int svc_daemon_reload(struct err *err)
 {
+    svc_forget();
     return proc_call(PROC_ARGV(SYSTEMCTL, "daemon-reload"), err);
 }
 

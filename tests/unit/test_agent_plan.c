@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "agent/dpkg.h"
 #include "agent/engine.h"
 #include "agent/plan.h"
 #include "common/str.h"
@@ -207,12 +208,33 @@ static void test_check_only(void **state)
     assert_int_equal(a.applies + b.applies, 0);
 }
 
+static void test_dpkg(void **state)
+{
+    static const char text[] =
+        "Package: apache2\nStatus: install ok installed\nDescription: a\n Package: none\n\n"
+        "Package: gone\nStatus: deinstall ok config-files\n\n"
+        "Package: both\nArchitecture: i386\nStatus: install ok unpacked\n\n"
+        "Package: both\nArchitecture: amd64\nStatus: hold ok installed\n\n"
+        "Package: half\nStatus: install reinstreq half-installed\n\n"
+        "Status: install ok installed\n\n"
+        "Package: last\nStatus: install ok triggers-pending";
+    static const char *const names[] = {"apache2", "gone", "both",  "half",
+                                        "last",    "none", "apache"};
+    static const enum dpkg_state want[] = {DPKG_INSTALLED, DPKG_ABSENT, DPKG_INSTALLED, DPKG_BROKEN,
+                                           DPKG_BROKEN,    DPKG_ABSENT, DPKG_ABSENT};
+    enum dpkg_state got[7];
+    (void)state;
+    dpkg_scan(text, sizeof(text) - 1, names, 7, got);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(got[i], want[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_secrets),    cmocka_unit_test(test_engine),
-        cmocka_unit_test(test_check_only),
+        cmocka_unit_test(test_check_only), cmocka_unit_test(test_dpkg),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

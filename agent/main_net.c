@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The net process: started by the supervisor with a channel to it as descriptor 3. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/cmd.h"
+#include "agent/net.h"
+#include "agent/paths.h"
+#include "common/err.h"
+#include "common/keys.h"
+
+int main(int argc, char **argv)
+{
+    struct bootstrap boot = {0};
+    struct err err = {0};
+    (void)argv;
+    umask(022);
+    if (argc != 1 || fcntl(3, F_SETFD, FD_CLOEXEC) < 0)
+        return cmd_usage("help", "this program is started by muster-agent");
+    if (keys_init(&err) < 0 || bootstrap_load(PATH_BOOTSTRAP, &boot, &err) < 0)
+        return cmd_fail(&err);
+    return net_main(&boot, 3);
+}

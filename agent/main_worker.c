@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the agent that works on the machine: executed when there is something to do. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/cmd.h"
+#include "agent/plan.h"
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "common/keys.h"
+#include "common/log.h"
+
+/* Would this agent take the plan? */
+static int cmd_verify(int argc, char **argv)
+{
+    struct err err = {0};
+    _cleanup_(plan_cleanup) struct plan *p = NULL;
+    if (argc != 2)
+        return cmd_usage("help", "verify: needs a PLANFILE");
+    return plan_load(argv[1], &p, &err) < 0 ? cmd_fail(&err) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct cmd commands[] = {
+        {"apply", cmd_apply, NULL, NULL},
+        {"disk", cmd_disk, NULL, NULL},
+        {"job", cmd_job, NULL, NULL},
+        {"verify", cmd_verify, NULL, NULL},
+    };
+    struct err err = {0};
+    umask(022);
+    log_open("muster-agent");
+    if (keys_init(&err) < 0)
+        return cmd_fail(&err);
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].verb, argv[1]) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return cmd_usage("help", "this program is started by muster-agent");
+}
