@@ -214,8 +214,14 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
         fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)
         return -1;
     _cleanup_free_ char *include = str_fmt("--include=%s", packages);
-    struct proc_opts opts = {
-        .env = tool_env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
+    /* What a killed build leaves goes with the next one, or with the cache. */
+    static const char scratch[] = VDC_CACHE "/scratch";
+    const char *env[16] = {"TMPDIR=" VDC_CACHE "/scratch"};
+    for (size_t i = 0; tool_env[i] && i + 2 < ARRAY_LEN(env); i++)
+        env[i + 1] = tool_env[i];
+    if (fs_remove_tree(scratch, err) != 0 || fs_mkdirs(scratch, 0755, err) != 0)
+        return -1;
+    struct proc_opts opts = {.env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
     say(b, "building " TEMPLATE_NAME " from this machine's package sources (about a minute)");
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
                            "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tmp,
@@ -232,7 +238,7 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
         return err_wrap(err,
                         "template: the build failed ('muster-vdc logs --template' has it all)");
     }
-    return 0;
+    return fs_remove_tree(scratch, err);
 }
 
 int template_ensure(struct err *err)
