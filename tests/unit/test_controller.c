@@ -83,8 +83,7 @@ static void test_plan(void **state)
         {"10.10.2.10", "02:00:00:00:00:02", "11111111-2222-4333-8444-666666666666",
          "http://198.51.100.11"},
     };
-    const struct planner_input in = {&s, facts, "http://198.51.100.1:7402/blob/x", "x",
-                                     false};
+    const struct planner_input in = {&s, facts, "http://198.51.100.1:7402/blob/x", "x", false};
     const char *const no_key[] = {"aa", ""};
     struct err err;
 
