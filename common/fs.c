@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/hook.h"
 #include "common/str.h"
 
 int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
@@ -74,6 +75,7 @@ int fs_write_atomic_as(const char *path, const void *data, size_t len, mode_t mo
     fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(err, errno, "%s", tmp);
+    hook_point();
     if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 ||
         ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0) || fsync(fd) < 0 ||
         rename(tmp, path) < 0) {
@@ -82,6 +84,7 @@ int fs_write_atomic_as(const char *path, const void *data, size_t len, mode_t mo
         unlink(tmp);
         return err_errno(err, errnum, "%s", path);
     }
+    hook_point();
     return fs_sync_parent(path, err);
 }
 

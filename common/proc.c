@@ -16,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/hook.h"
 
 extern char **environ;
 
@@ -227,7 +228,9 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
 
     struct stream st[2] = {{.fd = out[0], .kept = &r.out, .max = max},
                            {.fd = errp[0], .kept = &r.errout, .max = max}};
+    hook_point(); /* while the child is at work: it goes, too */
     pump(pid, pidfd, st, o, &r);
+    hook_point();
     if (r.status != 0)
         rc = describe_failure(argv[0], o, &r, err);
     if (ret)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Points at which a crash test kills the program (CMake option MUSTER_TEST_HOOKS, never in a
+ * release): the n-th one that is passed, with MUSTER_KILL_AT=n in the environment. */
+#ifndef MUSTER_HOOK_H
+#define MUSTER_HOOK_H
+
+#ifdef MUSTER_TEST_HOOKS
+void hook_point(void);
+#else
+static inline void hook_point(void)
+{
+}
+#endif
+
+#endif
