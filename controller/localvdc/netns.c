@@ -6,12 +6,17 @@
 #include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
 #include "common/str.h"
 #include "controller/localvdc/tool.h"
 
@@ -40,12 +45,46 @@ int netns_make(const char *name, struct err *err)
     return TOOL("ip", err, "-n", name, "link", "set", "lo", "up");
 }
 
+/* One of our programs in that namespace, alive; 0: none. */
+static pid_t inhabitant(ino_t ns)
+{
+    _cleanup_closedir_ DIR *proc = opendir("/proc");
+    for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
+        char path[300], comm[32] = "";
+        struct stat st;
+        struct err ignored = {0};
+        _cleanup_free_ char *text = NULL;
+        pid_t pid = atoi(e->d_name);
+        snprintf(path, sizeof(path), "/proc/%s/ns/net", e->d_name);
+        if (pid < 2 || pid == getpid() || stat(path, &st) != 0 || st.st_ino != ns)
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+        if (fs_read(path, sizeof(comm), &text, NULL, &ignored) == 0)
+            str_copy(comm, sizeof(comm), str_chomp(text));
+        if ((str_eq(comm, "muster-vdc") || str_eq(comm, "dnsmasq")) && tool_starttime(pid) != 0)
+            return pid;
+    }
+    return 0;
+}
+
+/* Services whose start was cut off before they wrote down their pid. */
+static void end_inhabitants(const char *path)
+{
+    struct stat st;
+    pid_t pid = 0;
+    for (int i = 0; i < 100 && stat(path, &st) == 0 && (pid = inhabitant(st.st_ino)) != 0; i++) {
+        kill(pid, SIGKILL);
+        clock_pause_ms(20);
+    }
+}
+
 int netns_remove(const char *name, struct err *err)
 {
     char path[64];
     ns_path(name, path, sizeof(path));
     if (access(path, F_OK) != 0)
         return 0;
+    end_inhabitants(path);
     return TOOL("ip", err, "netns", "del", name);
 }
 

@@ -39,7 +39,8 @@ host_state() {
     nft list tables
     find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \)
     cat /proc/sys/net/ipv4/ip_forward
-    pgrep -l '^(dnsmasq|muster|lxc)' | cut -d' ' -f2- || true
+    # the dead that their parent has not asked for yet do not count
+    ps -eo stat=,comm= | awk '$1 !~ /^Z/ && $2 ~ /^(dnsmasq|muster|lxc)/ {print $2}'
     ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
   } | sort
 }
