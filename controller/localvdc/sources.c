@@ -139,11 +139,6 @@ json_t *sources_read(void)
     read_glob("/etc/apt/sources.list", false, out);
     read_glob("/etc/apt/sources.list.d/*.list", false, out);
     read_glob("/etc/apt/sources.list.d/*.sources", true, out);
-    if (json_array_size(out) == 0) {
-        add(out, "http://deb.debian.org/debian", SOURCES_SUITE, "main");
-        add(out, "http://deb.debian.org/debian", SOURCES_SUITE "-updates", "main");
-        add(out, "http://deb.debian.org/debian-security", SOURCES_SUITE "-security", "main");
-    }
     return out;
 }
 

@@ -18,7 +18,7 @@ void sources_parse(const char *text, bool deb822, json_t *out);
 /* Pure. The host of "http://host:port/path"; false when there is none. */
 bool sources_uri_host(const char *uri, char *ret, size_t cap);
 
-/* Those of the machine, or Debian's own when it has none for the suite; a new array. */
+/* Those of the machine; a new array, empty when it has none for the suite. */
 json_t *sources_read(void);
 /* The machine's proxy for apt ("http://host:port"), or "". */
 void sources_proxy(char *ret, size_t cap);

@@ -209,6 +209,11 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
     _cleanup_(strbuf_free) struct strbuf sources = {0};
     const char *list = VDC_CACHE "/build.list";
     sources_text(&sources);
+    if (sources.len == 0)
+        return err_set(err, ERR_FAILED,
+                       "this machine has no apt source for Debian " SOURCES_SUITE
+                       ", from which the "
+                       "template is built; add one below /etc/apt/sources.list.d");
     if (fs_remove_tree(tmp, err) != 0 || check_space(err) != 0 ||
         tool_find("mmdebstrap", tool, sizeof(tool), err) != 0 ||
         fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)

@@ -49,7 +49,7 @@ until_ok 30 guest systemctl is-system-running
 say "guest is up: $(guest systemd-analyze | head -1)"
 
 # Egress is closed until a rule opens it, and then only towards the package hosts.
-guest curl -sS -m 2 -o /dev/null http://deb.debian.org/ 2>/dev/null && fail "egress is open"
+guest timeout 4 apt-get -qq -o APT::Update::Error-Mode=any update >/dev/null 2>&1 && fail "egress is open"
 api createEgressFirewallRule networkid="$public" protocol=all cidrlist=10.1.1.0/24 >/dev/null
 guest apt-get -qq update || fail "no way to the package hosts"
 guest getent hosts example.com && fail "a name outside was resolved"

@@ -25,7 +25,7 @@ base() {
     mkdir -p "$DIR"
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' \
         --include=systemd,systemd-sysv,dbus,ifupdown,iproute2,iputils-ping,ca-certificates,procps,e2fsprogs,xfsprogs,fdisk,libzmq5,libsodium23,libjansson4,libmnl0,libmariadb3,libfdisk1,libmount1,libblkid1,curl \
-        bookworm "$BASE.tmp.tar" http://deb.debian.org/debian
+        bookworm "$BASE.tmp.tar"
     mv "$BASE.tmp.tar" "$BASE"
 }
 
