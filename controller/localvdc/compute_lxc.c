@@ -109,7 +109,7 @@ static void remove_group(const char *path)
 {
     _cleanup_closedir_ DIR *dir = opendir(path);
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (e->d_type == DT_DIR && e->d_name[0] != '.') {
+        if (e->d_type == DT_DIR && !str_eq(e->d_name, ".") && !str_eq(e->d_name, "..")) {
             _cleanup_free_ char *sub = str_fmt("%s/%s", path, e->d_name);
             remove_group(sub);
         }
