@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "agent/paths.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/str.h"
 
 static void emit_json(void *ctx, const struct event *ev)
@@ -112,5 +114,9 @@ int cmd_apply(int argc, char **argv)
         err_wrap(&err, "another run is at work on this machine");
         return cmd_fail(&err);
     }
-    return engine_run(plan, emit, &out, &res, &err) < 0 ? cmd_fail(&err) : 0;
+    int r = engine_run(plan, emit, &out, &res, &err);
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        log_info("run ended; peak memory %ld kB", usage.ru_maxrss);
+    return r < 0 ? cmd_fail(&err) : 0;
 }

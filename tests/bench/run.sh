@@ -33,8 +33,7 @@ for node in fra par; do
   # shellcheck disable=SC2016
   "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do cat /proc/\$p/smaps_rollup; done"' |
     awk -v n=$node '/^Rss/ {r += $2} /^Pss:/ {p += $2} END {printf "%s: agent idle, all processes      RSS %d kB, PSS %d kB\n", n, r, p}'
-  # shellcheck disable=SC2016
-  "$muster" ssh -f "$file" $node 'sudo sh -c "for p in \$(pgrep muster-agent); do grep VmHWM /proc/\$p/status; done"' |
-    awk -v n=$node '{r += $2} END {printf "%s: agent peak since start         RSS %d kB\n", n, r}'
+  "$muster" ssh -f "$file" $node sudo journalctl -u muster-agent -o cat |
+    awk -v n=$node '/peak memory/ {if ($(NF - 1) > m) m = $(NF - 1)} END {printf "%s: worker, peak during apply        RSS %d kB\n", n, m}'
 done
 printf 'agent package                     %8d kB\n' "$(du -k build/pkg/muster-agent*.deb | cut -f1)"
