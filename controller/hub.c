@@ -467,8 +467,3 @@ void hub_forget(struct hub *h, size_t node)
 {
     h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */
 }
-
-bool hub_connected(const struct hub *h, size_t node)
-{
-    return h->peers[node].hello;
-}

@@ -49,7 +49,4 @@ int hub_run(struct hub *h, struct err *err);
 /* The owner has made a new VM of that name: its old connection and keys are void. */
 void hub_forget(struct hub *h, size_t node);
 
-/* Whether the node's agent is connected and has said hello in this run. */
-bool hub_connected(const struct hub *h, size_t node);
-
 #endif

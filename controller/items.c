@@ -200,11 +200,3 @@ struct item *items_find(const struct items *items, enum item_kind kind, size_t i
     }
     return NULL;
 }
-
-struct item *items_by_name(const struct items *items, const char *name)
-{
-    for (size_t i = 0; i < items->n; i++)
-        if (str_eq(items->v[i].name, name))
-            return &items->v[i];
-    return NULL;
-}

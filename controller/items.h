@@ -97,8 +97,6 @@ const struct listing_call *listing_call(enum listing l);
 void items_build(const struct spec *s, struct items *ret);
 void items_free(struct items *items);
 struct item *items_find(const struct items *items, enum item_kind kind, size_t index);
-/* The item with that journal key, or NULL. */
-struct item *items_by_name(const struct items *items, const char *name);
 
 /* Recognises the item among what was listed: by `known_id` if that is not empty, else by its
  * name and place. Sets id and entity and answers 1, 0 when it is not there; -1 when two match. */

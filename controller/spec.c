@@ -17,11 +17,6 @@ static const char *const cloud_names[CLOUD_KINDS] = {
     [CLOUD_NONE] = "none",
 };
 
-const char *cloud_kind_name(enum cloud_kind k)
-{
-    return k < CLOUD_KINDS ? cloud_names[k] : "?";
-}
-
 /* `cloud: local` or `cloud: {vdc: {profile: NAME}}`. */
 static void read_cloud(struct reading *r, struct spec *s, const json_t *root)
 {

@@ -18,7 +18,6 @@
 #define SPEC_PATH_MAX 256
 
 enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
-const char *cloud_kind_name(enum cloud_kind k);
 
 struct cidr {
     uint32_t base; /* host byte order, host bits zero */

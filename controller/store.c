@@ -251,22 +251,6 @@ int store_resource_delete(struct store *s, const char *name, struct err *err)
     return run(s, st, name, err);
 }
 
-int store_resources(struct store *s, json_t **ret, struct err *err)
-{
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "SELECT name, id, job, state FROM resource ORDER BY rowid", "");
-    _cleanup_json_ json_t *arr = json_array();
-    int rc;
-
-    while ((rc = step_row(s, st, "resources", err)) == 1)
-        json_array_append_new(arr, json_pack("{s:s, s:s, s:s, s:s}", "name", col(st, 0), "id",
-                                             col(st, 1), "job", col(st, 2), "state", col(st, 3)));
-    if (rc < 0)
-        return -1;
-    *ret = TAKE(arr);
-    return 0;
-}
-
 int store_node_get(struct store *s, const char *name, struct store_node *ret, struct err *err)
 {
     _cleanup_stmt_ sqlite3_stmt *st =

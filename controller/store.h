@@ -45,8 +45,6 @@ int store_resource_get(struct store *s, const char *name, struct store_resource 
                        struct err *err);
 int store_resource_put(struct store *s, const struct store_resource *r, struct err *err);
 int store_resource_delete(struct store *s, const char *name, struct err *err);
-/* An array of {name,id,job,state}; the caller releases it. */
-int store_resources(struct store *s, json_t **ret, struct err *err);
 
 /* A node as the hub knows it. */
 struct store_node {

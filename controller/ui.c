@@ -155,15 +155,6 @@ int ui_tick(struct ui *u)
     return u->mode == UI_PLAIN ? 1000 : -1;
 }
 
-void ui_message(struct ui *u, const char *line)
-{
-    if (u->mode == UI_QUIET || u->mode == UI_JSON)
-        return;
-    erase(u);
-    write_out(u, line, strlen(line));
-    write_out(u, "\n", 1);
-}
-
 void ui_free(struct ui *u)
 {
     if (!u)

@@ -20,8 +20,6 @@ void ui_event(struct ui *u, const struct event *ev);
 void ui_state(struct ui *u, size_t node, const json_t *state);
 /* Redraws when due; returns the milliseconds until it wants to be called again, -1 for never. */
 int ui_tick(struct ui *u);
-/* A line that stays: above the picture. */
-void ui_message(struct ui *u, const char *line);
 void ui_free(struct ui *u); /* leaves the last picture on the screen */
 
 #endif
