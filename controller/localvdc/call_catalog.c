@@ -70,7 +70,7 @@ static json_t *template_json(const json_t *zone)
         "tags");
 }
 
-static json_t *all_zones(void)
+json_t *catalog_zones(void)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < ARRAY_LEN(zones); i++)
@@ -111,7 +111,7 @@ static json_t *pick(json_t *array, const char *id, const char *name)
 
 json_t *catalog_zone(const char *id, const char *name)
 {
-    return pick(all_zones(), id, name);
+    return pick(catalog_zones(), id, name);
 }
 
 json_t *catalog_service_offering(const char *id)
@@ -148,7 +148,7 @@ static int reply_catalog(struct api_rq *rq, const char *name, json_t *array)
 
 int call_list_zones(struct api_rq *rq)
 {
-    return reply_catalog(rq, "zone", all_zones());
+    return reply_catalog(rq, "zone", catalog_zones());
 }
 
 int call_list_service_offerings(struct api_rq *rq)
@@ -173,7 +173,7 @@ int call_list_templates(struct api_rq *rq)
     if (!known)
         return api_fail(rq, API_PARAM, "Invalid value for parameter templatefilter: %s", filter);
     json_t *all = json_array();
-    _cleanup_json_ json_t *every = all_zones();
+    _cleanup_json_ json_t *every = catalog_zones();
     bool unique = api_arg_bool(rq, "showunique", false);
     size_t i = 0;
     json_t *zone = NULL;

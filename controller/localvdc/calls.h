@@ -15,6 +15,7 @@ int call_list_apis(struct api_rq *rq);
 int call_query_job(struct api_rq *rq);
 int job_template(struct api_job *job, struct err *err);
 /* One entry by id or name (either may be NULL), a new reference; NULL: none. */
+json_t *catalog_zones(void); /* all, in an order that stays; a new array */
 json_t *catalog_zone(const char *id, const char *name);
 json_t *catalog_service_offering(const char *id);
 json_t *catalog_disk_offering(const char *id);
