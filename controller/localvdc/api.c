@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/str.h"
 #include "controller/localvdc/calllog.h"
 #include "controller/sign.h"
@@ -198,19 +199,75 @@ static int check_job_id(struct api_rq *rq)
     return 0;
 }
 
-static int execute(struct api_rq *rq, const char *command, bool dry)
+static int check_and_run(struct api_rq *rq, bool dry)
 {
-    if (!command)
-        return api_fail(rq, API_UNSUPPORTED, "No command given");
-    rq->call = api_call_find(command);
-    if (authorize(rq, command) != 0 || check_text(rq) != 0 ||
-        check_params(rq, rq->call->params) != 0)
+    if (check_text(rq) != 0 || check_params(rq, rq->call->params) != 0)
         return -1;
     if (rq->call->list && check_params(rq, api_list_params) != 0)
         return -1;
     if (check_job_id(rq) != 0)
         return -1;
     return dry ? 0 : rq->call->handler(rq);
+}
+
+/* What a fault says instead of the call, or after it. */
+static void spoil(struct api_rq *rq)
+{
+    static const char text[] = "Internal error (a fault that was set)";
+    json_decref(TAKE(rq->result));
+    rq->code = 0;
+    if (rq->fault.action == FAULT_ERROR)
+        api_fail(rq, rq->fault.code, "%s", *rq->fault.text ? rq->fault.text : text);
+}
+
+static int execute(struct api_rq *rq, const char *command, bool dry)
+{
+    struct err err = {0};
+    if (!command)
+        return api_fail(rq, API_UNSUPPORTED, "No command given");
+    rq->call = api_call_find(command);
+    if (authorize(rq, command) != 0)
+        return -1;
+    if (!dry && fault_take(rq->db, rq->call->name, VDC_ACCOUNT, &rq->fault, &err) != 0)
+        return api_fail(rq, API_INTERNAL, "%s", err.msg);
+    enum fault_action action = rq->fault.action;
+    bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;
+    int r = instead && !rq->fault.after ? -1 : check_and_run(rq, dry);
+    if (instead)
+        spoil(rq);
+    return r;
+}
+
+/* The part of a fault that is beneath the API; true when it replaces the answer. */
+static bool break_http(const struct fault_hit *fault, const struct httpd_request *http,
+                       struct httpd_response *ret)
+{
+    char seconds[16];
+    switch (fault->action) {
+    case FAULT_HTTP:
+        httpd_reply(ret, fault->code, "text/html", str_fmt("HTTP error %d\n", fault->code));
+        snprintf(seconds, sizeof(seconds), "%d", fault->retry_after_s);
+        if (fault->retry_after_s > 0)
+            httpd_reply_header(ret, "Retry-After", seconds);
+        return true;
+    case FAULT_KILL_CLIENT:
+        if (fault_kill_peer(http->client, http->client_port) == 0)
+            log_warn("fault: the client at %s:%u is not a process of this machine", http->client,
+                     http->client_port);
+        ret->end = HTTPD_CLOSE;
+        return true;
+    case FAULT_LOSE:
+        ret->end = HTTPD_CLOSE;
+        return true;
+    case FAULT_RESET:
+        ret->end = HTTPD_RESET;
+        return true;
+    case FAULT_DELAY:
+        ret->delay_ms = (unsigned)fault->ms;
+        return false;
+    default:
+        return false;
+    }
 }
 
 /* The real VDC answers its own calls and listNetworks under one root for all. */
@@ -257,9 +314,13 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         api_fail(&rq, API_MALFORMED, "%s", err.msg);
     else if (!rq.post && strcmp(http->method, "GET") != 0)
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
-    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0)
+    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0 && !*rq.fault.note)
         api_fail(&rq, API_INTERNAL, "internal error");
+    if (break_http(&rq.fault, http, ret))
+        json_decref(rq.result);
+    else
+        answer(&rq, command ? command : "", server->vdc_roots, ret);
     if (server->calls)
-        calllog_add(server->calls, command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
-    answer(&rq, command ? command : "", server->vdc_roots, ret);
+        calllog_add(server->calls, command ? command : "", &all, ret->status, rq.code,
+                    rq.fault.note);
 }

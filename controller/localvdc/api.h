@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "controller/httpd.h"
+#include "controller/localvdc/fault.h"
 #include "controller/localvdc/vdb.h"
 #include "controller/localvdc/vdc.h"
 #include "controller/pairs.h"
@@ -42,6 +43,7 @@ struct api_rq {
     const struct api_call *call;
     const struct pairs *params;
     bool post;
+    struct fault_hit fault; /* set by a test: what is to happen to this call */
     json_t *result;
     int code;
     char text[512];

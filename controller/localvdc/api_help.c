@@ -174,6 +174,9 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
     struct err err = {0};
     char job[37] = "";
     const char *custom = api_arg(rq, "customjobid");
+    args = args ? args : json_object();
+    if (rq->fault.action == FAULT_FAIL_JOB)
+        json_object_set_new(args, "_fail", json_string("The job failed (a fault that was set)"));
     if (custom)
         str_copy(job, sizeof(job), custom);
     if (api_job_new(rq->db, rq->call->name, type, id, args, job, &err) != 0)

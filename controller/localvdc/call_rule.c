@@ -273,19 +273,30 @@ int job_create_rule(struct api_job *job, struct err *err)
     return 0;
 }
 
-int job_delete_rule(struct api_job *job, struct err *err)
+/* Firewall rules that a forward opened go with it. */
+static int drop_rule(struct vdb *db, const char *kind, const char *id, struct err *err)
 {
-    const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    /* A forward takes the firewall rules with it that it had opened. */
-    _cleanup_json_ json_t *opened = vdb_find(job->db, "firewall", "_forward", id);
+    _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(opened, i, one)
     {
-        if (vdb_del(job->db, "firewall", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) != 0)
             return -1;
     }
-    if (vdb_del(job->db, kind, id, err) != 0)
+    return vdb_del(db, kind, id, err);
+}
+
+void undo_create_rule(struct api_job *job)
+{
+    struct err err = {0};
+    drop_rule(job->db, vdc_str(job->params, "kind"), vdc_str(job->params, "id"), &err);
+}
+
+int job_delete_rule(struct api_job *job, struct err *err)
+{
+    const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
+    if (drop_rule(job->db, kind, id, err) != 0)
         return -1;
     return router_ensure(job->db, vdc_str(job->params, "networkid"), err);
 }

@@ -174,18 +174,24 @@ int job_start_vm(struct api_job *job, struct err *err)
     if (str_eq(state, "Destroyed"))
         return err_set(err, ERR_FAILED, "virtual machine %s is destroyed", vdc_str(vm, "name"));
     if (json_is_true(json_object_get(job->params, "start"))) {
-        struct err ignored = {0};
         if (!guest_alive(id) && set_state(job->db, id, "Starting", err) != 0)
             return -1;
-        if (bring_up(job->db, vm, err) != 0) {
-            /* CloudStack leaves a deployment that failed as a row in state Error. */
-            bool deploy = json_is_true(json_object_get(job->params, "deploy"));
-            set_state(job->db, id, deploy ? "Error" : "Stopped", &ignored);
+        if (bring_up(job->db, vm, err) != 0)
             return -1;
-        }
     }
     set_result(job);
     return 0;
+}
+
+/* CloudStack leaves a deployment that failed as a row in state Error. */
+void undo_start_vm(struct api_job *job)
+{
+    struct err err = {0};
+    const char *id = vdc_str(job->params, "id");
+    _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", id);
+    bool deploy = json_is_true(json_object_get(job->params, "deploy"));
+    if (vm && !str_eq(vdc_str(vm, "state"), "Destroyed") && !guest_alive(id))
+        set_state(job->db, id, deploy ? "Error" : "Stopped", &err);
 }
 
 int job_resume(struct api_job *job, struct err *err)

@@ -188,6 +188,16 @@ int job_create_volume(struct api_job *job, struct err *err)
     return 0;
 }
 
+void undo_create_volume(struct api_job *job)
+{
+    char path[128];
+    struct err err = {0};
+    const char *id = vdc_str(job->params, "id");
+    volume_path(id, path, sizeof(path));
+    unlink(path);
+    vdb_del(job->db, "volume", id, &err);
+}
+
 int volume_plug(const char *id, struct err *err)
 {
     char path[128], dev[32];

@@ -24,6 +24,16 @@ static const struct {
 } internal[] = {
     {JOB_PROVISION, job_provision}, {JOB_TEMPLATE, job_template}, {JOB_RESUME, job_resume}};
 
+/* What is left of an entity when the job that was to make it failed. */
+static const struct {
+    const char *cmd;
+    void (*undo)(struct api_job *job);
+} undos[] = {
+    {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
+    {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
+    {"createVolume", undo_create_volume},
+};
+
 struct slot {
     pid_t pid; /* 0: not running */
     int tries;
@@ -160,6 +170,14 @@ static int effect(struct api_job *job, const char *cmd, struct err *err)
     return call->job(job, err);
 }
 
+static void undo(struct api_job *job, const char *cmd)
+{
+    for (size_t i = 0; i < ARRAY_LEN(undos); i++) {
+        if (str_eq(undos[i].cmd, cmd))
+            undos[i].undo(job);
+    }
+}
+
 int job_run(const char *id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
@@ -176,9 +194,11 @@ int job_run(const char *id, struct err *err)
     if (!json_object_get(row, "_open"))
         return 0;
     struct api_job job = {.db = db, .id = id, .params = json_object_get(row, "_args")};
-    int r = effect(&job, vdc_str(row, "cmd"), err);
+    const char *cmd = vdc_str(row, "cmd"), *fail = vdc_str(job.params, "_fail");
+    int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(&job, cmd, err);
     if (r != 0) {
-        log_warn("job %s %s: %s", vdc_str(row, "cmd"), id, err->msg);
+        undo(&job, cmd);
+        log_warn("job %s %s: %s", cmd, id, err->msg);
         json_decref(job.result);
         job.result = NULL;
     } else if (!job.result) {

@@ -20,6 +20,7 @@ static const struct {
      "print the log, the calls, the template's build"},
     {"destroy", vdc_cmd_destroy, "[-y] [--purge]",
      "remove everything from this machine; the template's cache only with --purge"},
+    {"fault", vdc_cmd_fault, "KIND ...", "break something on purpose; 'fault help' lists what"},
     {"serve", vdc_cmd_serve, "", "run the cloud in the foreground"},
     {"job", vdc_cmd_job, NULL, NULL},
     {"metadata", vdc_cmd_metadata, NULL, NULL},

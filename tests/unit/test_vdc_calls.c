@@ -314,6 +314,55 @@ static void jobs_are_forgotten(void **state)
     assert_string_equal(vdc_str(json_array_get(left, 0), "jobid"), "young");
 }
 
+static void faults_count_calls(void **state)
+{
+    (void)state;
+    struct fault_hit hit = {0};
+    assert_true(fault_name_matches("*", "listZones"));
+    assert_true(fault_name_matches("write", "deployVirtualMachine"));
+    assert_false(fault_name_matches("write", "queryAsyncJobResult"));
+    assert_false(fault_name_matches("write", "getVirtualMachineUserData"));
+    assert_false(fault_name_matches("listZones", "listZonesAndMore"));
+    _cleanup_json_ json_t *fault = json_pack(
+        "{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s,s:s}", "id", "7", "kind", "call", "name", "write", "nth",
+        2, "times", 2, "action", "error", "code", 533, "when", "after", "account", "a");
+    assert_false(fault_count(fault, "listZones", "a", &hit));
+    assert_false(fault_count(fault, "createVolume", "b", &hit));
+    static const bool fires[] = {false, true, true, false, false};
+    for (size_t i = 0; i < ARRAY_LEN(fires); i++) {
+        hit = (struct fault_hit){0};
+        assert_true(fault_count(fault, "createVolume", "a", &hit));
+        assert_int_equal(hit.action, fires[i] ? FAULT_ERROR : FAULT_NONE);
+        if (fires[i]) {
+            assert_int_equal(hit.code, 533);
+            assert_true(hit.after);
+            assert_string_equal(hit.note, "7 error after");
+        }
+    }
+    assert_int_equal(json_integer_value(json_object_get(fault, "matched")), 5);
+    assert_int_equal(json_integer_value(json_object_get(fault, "fired")), 2);
+}
+
+static void faults_before_and_after(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const struct {
+        const char *when;
+        size_t groups; /* afterwards */
+    } cases[] = {{"before", 0}, {"after", 1}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_json_ json_t *fault =
+            json_pack("{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s}", "id", "1", "kind", "call", "name",
+                      "createDirectConnectGroup", "nth", 1, "times", 1, "action", "error", "code",
+                      533, "when", cases[i].when);
+        assert_int_equal(vdb_put(f->db, "fault", "1", fault, &err), 0);
+        expect(f, "command=createDirectConnectGroup&name=g", 533);
+        _cleanup_json_ json_t *groups = vdb_list(f->db, "dcg");
+        assert_int_equal(json_array_size(groups), cases[i].groups);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +374,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(documents_are_made, setup, teardown),
         cmocka_unit_test_setup_teardown(job_ids_of_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_are_forgotten, setup, teardown),
+        cmocka_unit_test(faults_count_calls),
+        cmocka_unit_test_setup_teardown(faults_before_and_after, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
