@@ -166,17 +166,17 @@ static int check_expiry(struct api_rq *rq)
 
 /* As verifyRequest does: with a wrong key, a wrong signature or a call that is not there, all the
  * same answer. */
-static int authorize(struct api_rq *rq, const char *command)
+static int authorize(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *keys = vdb_get(rq->db, "meta", "keys");
     const char *key = pairs_get_nocase(rq->params, "apiKey");
     const char *signature = pairs_get_nocase(rq->params, "signature");
-    bool known = key && signature && keys && str_eq(key, vdc_str(keys, "api_key"));
+    _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
+    bool known = signature && keys;
     if (!known || check_expiry(rq) != 0 || !rq->call ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
                         "unable to verify user credentials and/or request signature");
-    (void)command;
+    str_copy(rq->account, sizeof(rq->account), vdc_str(keys, "name"));
     return 0;
 }
 
@@ -205,6 +205,12 @@ static int check_and_run(struct api_rq *rq, bool dry)
         return -1;
     if (rq->call->list && check_params(rq, api_list_params) != 0)
         return -1;
+    const char *account = api_arg(rq, "account");
+    if (account && !str_eq(account, rq->account))
+        return api_fail(rq, API_PERMISSION,
+                        "Account %s does not have permission to operate with resources of account "
+                        "%s",
+                        rq->account, account);
     if (check_job_id(rq) != 0)
         return -1;
     return dry ? 0 : rq->call->handler(rq);
@@ -226,9 +232,9 @@ static int execute(struct api_rq *rq, const char *command, bool dry)
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
     rq->call = api_call_find(command);
-    if (authorize(rq, command) != 0)
+    if (authorize(rq) != 0)
         return -1;
-    if (!dry && fault_take(rq->db, rq->call->name, VDC_ACCOUNT, &rq->fault, &err) != 0)
+    if (!dry && fault_take(rq->db, rq->call->name, rq->account, &rq->fault, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     enum fault_action action = rq->fault.action;
     bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;

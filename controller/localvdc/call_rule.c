@@ -100,6 +100,7 @@ int call_create_egress(struct api_rq *rq)
         json_object_set_new(rule, "startport", json_integer(from));
         json_object_set_new(rule, "endport", json_integer(to));
     }
+    json_object_set_new(rule, "_account", json_string(rq->account));
     if (vdb_put(rq->db, "egress", id, rule, &err) != 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "egress", "FirewallRule", rule, "firewallrule");
@@ -136,6 +137,7 @@ static int put_firewall(struct api_rq *rq, const json_t *forward, json_int_t fro
         vdc_str(forward, "ipaddress"), "protocol", vdc_str(forward, "protocol"), "cidrlist",
         vdc_str(forward, "cidrlist"), "startport", from, "endport", to, "state", "Active",
         "_forward", vdc_str(forward, "id"), "tags");
+    json_object_set_new(rule, "_account", json_string(rq->account));
     return vdb_put(rq->db, "firewall", id, rule, err);
 }
 
@@ -186,6 +188,7 @@ int call_create_forward(struct api_rq *rq)
     _cleanup_json_ json_t *forward = forward_new(rq, ip, vm, from, to, strbuf_str(&cidrs));
     if (!forward)
         return -1;
+    json_object_set_new(forward, "_account", json_string(rq->account));
     if (vdb_begin(rq->db, &err) != 0)
         return internal(rq, &err);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
@@ -213,17 +216,7 @@ int call_create_forward(struct api_rq *rq)
 
 static int list_rules(struct api_rq *rq, const char *kind, const char *name)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, kind);
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "networkid", vdc_str(one, "networkid")) &&
-            api_match(rq, "ipaddressid", vdc_str(one, "ipaddressid")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, name, shown);
+    return api_reply_where(rq, name, api_list(rq, kind), API_FILTERS("networkid", "ipaddressid"));
 }
 
 int call_list_egress(struct api_rq *rq)

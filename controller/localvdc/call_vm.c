@@ -55,7 +55,7 @@ static bool on_network(const json_t *vm, const char *network_id)
 
 int call_list_vms(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "vm");
+    _cleanup_json_ json_t *all = api_list(rq, "vm");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;

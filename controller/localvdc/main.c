@@ -20,6 +20,8 @@ static const struct {
      "print the log, the calls, the template's build"},
     {"destroy", vdc_cmd_destroy, "[-y] [--purge]",
      "remove everything from this machine; the template's cache only with --purge"},
+    {"account", vdc_cmd_account, "add NAME|list|remove NAME",
+     "further accounts with keys of their own"},
     {"fault", vdc_cmd_fault, "KIND ...", "break something on purpose; 'fault help' lists what"},
     {"serve", vdc_cmd_serve, "", "run the cloud in the foreground"},
     {"job", vdc_cmd_job, NULL, NULL},
