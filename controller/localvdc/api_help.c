@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/keys.h"
 #include "common/str.h"
 #include "controller/localvdc/api.h"
@@ -201,8 +202,8 @@ int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
     return 0;
 }
 
-static int put_job(struct vdb *db, const char *account, const char *cmd, const char *type,
-                   const char *id, json_t *args, char ret_id[37], struct err *err)
+static int put_job(struct vdb *db, const char *account, json_int_t latency_ms, const char *cmd,
+                   const char *type, const char *id, json_t *args, char ret_id[37], struct err *err)
 {
     char now[32], uuid[37];
     vdc_now(now);
@@ -214,6 +215,8 @@ static int put_job(struct vdb *db, const char *account, const char *cmd, const c
         "accountid", uuid, "userid", uuid, "jobstatus", 0, "jobprocstatus", 0, "jobresultcode", 0,
         "_args", args ? args : json_object(), "_account", account);
     json_object_set_new(job, "_open", json_string("yes"));
+    if (latency_ms > 0)
+        json_object_set_new(job, "_due", json_integer((json_int_t)clock_wall_ms() + latency_ms));
     if (type && id) {
         json_object_set_new(job, "jobinstancetype", json_string(type));
         json_object_set_new(job, "jobinstanceid", json_string(id));
@@ -224,7 +227,7 @@ static int put_job(struct vdb *db, const char *account, const char *cmd, const c
 int api_job_new(struct vdb *db, const char *cmd, const char *type, const char *id, json_t *args,
                 char ret_id[37], struct err *err)
 {
-    return put_job(db, VDC_ACCOUNT, cmd, type, id, args, ret_id, err);
+    return put_job(db, VDC_ACCOUNT, 0, cmd, type, id, args, ret_id, err);
 }
 
 int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *args)
@@ -237,7 +240,9 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
         json_object_set_new(args, "_fail", json_string("The job failed (a fault that was set)"));
     if (custom)
         str_copy(job, sizeof(job), custom);
-    if (put_job(rq->db, rq->account, rq->call->name, type, id, args, job, &err) != 0)
+    _cleanup_json_ json_t *config = vdb_get(rq->db, "meta", "config");
+    json_int_t latency = json_integer_value(json_object_get(config, "job_latency_ms"));
+    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:s}", "jobid", job);
     if (id)

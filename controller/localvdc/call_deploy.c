@@ -108,24 +108,6 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
     return first ? api_arg(rq, "ipaddress") : NULL;
 }
 
-/* All addresses that guests have in the network. */
-static json_t *used_addresses(struct vdb *db, const char *network_id)
-{
-    json_t *used = json_array();
-    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
-    size_t i = 0, k = 0;
-    json_t *vm = NULL, *nic = NULL;
-    json_array_foreach(vms, i, vm)
-    {
-        json_array_foreach(json_object_get(vm, "nic"), k, nic)
-        {
-            if (str_eq(vdc_str(nic, "networkid"), network_id))
-                json_array_append(used, json_object_get(nic, "ipaddress"));
-        }
-    }
-    return used;
-}
-
 static int pick_address(struct api_rq *rq, const json_t *network, bool first, char ret[16])
 {
     struct ipv4_net c;
@@ -133,7 +115,7 @@ static int pick_address(struct api_rq *rq, const json_t *network, bool first, ch
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     const char *asked = wanted_address(rq, id, first);
-    _cleanup_json_ json_t *used = used_addresses(rq->db, id);
+    _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
     if (ipv4_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
@@ -198,6 +180,7 @@ static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
 
 struct wanted {
     json_t *zone, *template, *offering, *keypairs, *nics;
+    const struct compute_ops *driver;
     struct strbuf keys;
 };
 
@@ -227,7 +210,7 @@ static json_t *vm_new(struct api_rq *rq, const struct wanted *w, const char *id,
         "zoneid", vdc_str(w->zone, "id"), "zonename", vdc_str(w->zone, "name"), "templateid",
         vdc_str(w->template, "id"), "templatename", vdc_str(w->template, "name"),
         "serviceofferingid", vdc_str(w->offering, "id"), "serviceofferingname",
-        vdc_str(w->offering, "name"), "guestosid", os, "hypervisor", "LXC", "cpunumber",
+        vdc_str(w->offering, "name"), "guestosid", os, "hypervisor", w->driver->name, "cpunumber",
         (int)json_integer_value(json_object_get(w->offering, "cpunumber")), "memory",
         (int)json_integer_value(json_object_get(w->offering, "memory")), "created", now, "haenable",
         0, "passwordenabled", 0, "state", "Starting", "nic", w->nics, "_keypairs", w->keypairs,
@@ -267,6 +250,11 @@ int call_deploy_vm(struct api_rq *rq)
     if (!w.zone || !w.template || !w.offering)
         return api_fail(rq, API_PARAM, "Unable to find %s by id",
                         !w.zone ? "zone" : (!w.template ? "template" : "service offering"));
+    const char *hypervisor = api_arg(rq, "hypervisor");
+    w.driver = hypervisor ? compute_find(hypervisor) : compute_drivers[0];
+    if (!w.driver)
+        return api_fail(rq, API_PARAM, "Invalid hypervisor type %s; listHypervisors lists them",
+                        hypervisor);
     const char *pairs = api_arg(rq, "keypairs");
     w.keypairs = api_split(pairs ? pairs : api_arg(rq, "keypair"));
     w.nics = json_array();

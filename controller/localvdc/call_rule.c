@@ -258,7 +258,7 @@ int call_delete_firewall(struct api_rq *rq)
 int job_create_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (router_ensure(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
         vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) != 0)
         return -1;
     _cleanup_json_ json_t *rule = vdb_get(job->db, kind, id);
@@ -291,5 +291,5 @@ int job_delete_rule(struct api_job *job, struct err *err)
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
     if (drop_rule(job->db, kind, id, err) != 0)
         return -1;
-    return router_ensure(job->db, vdc_str(job->params, "networkid"), err);
+    return router_update(job->db, vdc_str(job->params, "networkid"), err);
 }

@@ -287,7 +287,8 @@ int job_attach_volume(struct api_job *job, struct err *err)
         vdb_rollback(job->db);
         return -1;
     }
-    if (vdb_commit(job->db, err) != 0 || volume_plug(id, err) != 0)
+    if (vdb_commit(job->db, err) != 0 ||
+        (!compute_of(vm)->record_only && volume_plug(id, err) != 0))
         return -1;
     pid_t init = guest_init(vm_id);
     if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)

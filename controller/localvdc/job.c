@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -44,6 +45,7 @@ struct jobs {
     struct vdb *db;
     struct slot *slots; /* jobs that are not finished and were started at least once */
     size_t n;
+    uint64_t next_ms; /* when the first of those that wait for their time is due; 0: none */
 };
 
 struct jobs *jobs_new(struct vdb *db)
@@ -138,14 +140,21 @@ void jobs_tick(struct jobs *j)
 {
     reap(j);
     size_t running = 0, i = 0;
+    uint64_t now = clock_wall_ms();
+    j->next_ms = 0;
     for (size_t k = 0; k < j->n; k++)
         running += j->slots[k].pid != 0;
     _cleanup_json_ json_t *open = vdb_find(j->db, "job", "_open", "yes");
     json_t *job = NULL;
     json_array_foreach(open, i, job)
     {
+        uint64_t due = (uint64_t)json_integer_value(json_object_get(job, "_due"));
+        if (due > now) {
+            j->next_ms = j->next_ms == 0 || due < j->next_ms ? due : j->next_ms;
+            continue;
+        }
         if (running >= JOBS_AT_ONCE)
-            return;
+            continue;
         struct slot *s = slot_of(j, vdc_str(job, "jobid"));
         if (s->pid != 0)
             continue;
@@ -156,6 +165,14 @@ void jobs_tick(struct jobs *j)
         else
             log_warn("job %s: %s", s->id, err.msg);
     }
+}
+
+int jobs_wait_ms(const struct jobs *j)
+{
+    uint64_t now = clock_wall_ms();
+    if (j->next_ms == 0)
+        return -1;
+    return j->next_ms > now ? (int)(j->next_ms - now) : 0;
 }
 
 static int effect(struct api_job *job, const char *cmd, struct err *err)

@@ -13,7 +13,8 @@ static const struct {
     const char *args; /* NULL: not for people */
     const char *help;
 } verbs[] = {
-    {"start", vdc_cmd_start, "[--no-wait] [--allow HOST]...", "run the cloud in the background"},
+    {"start", vdc_cmd_start, "[--no-wait] [--allow HOST]... [--job-latency MS]",
+     "run the cloud in the background"},
     {"stop", vdc_cmd_stop, "", "end the API; guests and their routers go on"},
     {"status", vdc_cmd_status, "[--json]", "say what runs; as root with the API's keys (--json)"},
     {"logs", vdc_cmd_logs, "[--calls|--template]",
@@ -36,11 +37,10 @@ static void usage(FILE *to)
           to);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (verbs[i].args)
-            fprintf(to, "  %-8s %-30s %s\n", verbs[i].verb, verbs[i].args, verbs[i].help);
+            fprintf(to, "  %-8s %-50s %s\n", verbs[i].verb, verbs[i].args, verbs[i].help);
     }
-    fputs("  help                                    this text\n"
-          "  version                                 the version\n",
-          to);
+    fprintf(to, "  %-8s %-50s %s\n  %-8s %-50s %s\n", "help", "", "this text", "version", "",
+            "the version");
 }
 
 int main(int argc, char **argv)

@@ -57,7 +57,7 @@ static void watch_routers(struct daemon *d)
     json_t *one = NULL;
     json_array_foreach(networks, i, one)
     {
-        if (!router_alive(one))
+        if (router_wanted(one) && !router_alive(one))
             want_job(d->db, JOB_PROVISION, "networkid", vdc_str(one, "id"));
     }
 }
@@ -107,7 +107,8 @@ static void resume_guests(struct daemon *d)
     json_t *vm = NULL;
     json_array_foreach(vms, i, vm)
     {
-        if (str_eq(vdc_str(vm, "state"), "Running") && !str_eq(vdc_str(vm, "_boot"), boot))
+        if (str_eq(vdc_str(vm, "state"), "Running") && !compute_of(vm)->record_only &&
+            !str_eq(vdc_str(vm, "_boot"), boot))
             want_job(d->db, JOB_RESUME, "id", vdc_str(vm, "id"));
     }
 }
@@ -148,7 +149,9 @@ static void loop(struct daemon *d)
                                {.fd = d->signals, .events = POLLIN}};
         uint64_t now = clock_mono_ms();
         int wait = next > now ? (int)(next - now) : 0, http = httpd_timeout_ms(d->httpd);
-        if (poll(fds, ARRAY_LEN(fds), http >= 0 && http < wait ? http : wait) < 0 && errno != EINTR)
+        wait = http >= 0 && http < wait ? http : wait;
+        int job = jobs_wait_ms(d->jobs);
+        if (poll(fds, ARRAY_LEN(fds), job >= 0 && job < wait ? job : wait) < 0 && errno != EINTR)
             return;
         if (fds[1].revents)
             on_event(d);

@@ -161,6 +161,30 @@ def check_faults():
     vdc("fault", "clear")
 
 
+def check_simulator():
+    net = network("simulator", "10.12.0")
+    vm = CLOUD.deployVirtualMachine(name="sim", networkids=net, hypervisor="Simulator",
+                                    fetch_result=True, **base())["virtualmachine"]
+    assert (vm["state"], vm["hypervisor"]) == ("Running", "Simulator"), vm
+    assert os.listdir("/var/lib/muster/vdc/vms") == []
+    for call, state in (("stop", "Stopped"), ("start", "Running"), ("reboot", "Running")):
+        done = getattr(CLOUD, call + "VirtualMachine")(id=vm["id"], fetch_result=True)
+        assert done["virtualmachine"]["state"] == state, done
+    refused(431, "deployVirtualMachine", name="x", networkids=net, hypervisor="Abacus", **base())
+
+    # More jobs than run at once, and all wait for their time together.
+    vdc("start", "--job-latency", "1500")
+    begun = time.monotonic()
+    jobs = [CLOUD.rebootVirtualMachine(id=vm["id"])["jobid"] for _ in range(20)]
+    until(lambda: CLOUD.queryAsyncJobResult(jobid=jobs[0])["jobstatus"] == 1)
+    assert time.monotonic() - begun >= 1.5
+    until(lambda: all(CLOUD.queryAsyncJobResult(jobid=j)["jobstatus"] == 1 for j in jobs))
+    vdc("start", "--job-latency", "0")
+
+    CLOUD.destroyVirtualMachine(id=vm["id"], expunge=True, fetch_result=True)
+    CLOUD.deleteNetwork(id=net, fetch_result=True)
+
+
 def main():
     every = {name[6:]: f for name, f in globals().items() if name.startswith("check_")}
     for name in sys.argv[1:] or every:
