@@ -82,6 +82,8 @@ int job_detach_volume(struct api_job *job, struct err *err);
 void undo_create_volume(struct api_job *job);
 /* Puts the volume's file on a loop device and tells the kernel its partitions. */
 int volume_plug(const char *id, struct err *err);
+/* It is nobody's. */
+int volume_set_loose(struct vdb *db, const char *id, struct err *err);
 /* Takes all of a guest's volumes off; they stay. */
 int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err);
 

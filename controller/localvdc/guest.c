@@ -75,3 +75,9 @@ pid_t guest_init(const char *vm_id)
     struct record r = record_read(vm_id);
     return same_process(r.init, r.init_start) ? r.init : 0;
 }
+
+int guest_lock(const char *vm_id, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
+    return fs_lock(path, true, err);
+}

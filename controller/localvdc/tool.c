@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -116,4 +117,11 @@ unsigned long long tool_starttime(pid_t pid)
     for (int field = 2; p && field < 22; field++)
         p = strchr(p + 1, ' ');
     return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+ino_t tool_namespace(pid_t pid, const char *kind)
+{
+    struct stat st;
+    _cleanup_free_ char *path = str_fmt("/proc/%d/ns/%s", (int)pid, kind);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
 }
