@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/str.h"
 
 #define HTTPD_CONNECTIONS_MAX 256
@@ -20,12 +21,19 @@ struct httpd {
     httpd_handler handler;
     void *ctx;
     size_t body_max;
+    struct exchange *delayed;
 };
 
 /* What is gathered of one request between the calls of libmicrohttpd. */
 struct exchange {
     struct strbuf body;
     bool too_long;
+    /* An answer that waits for its time. */
+    struct MHD_Connection *connection;
+    struct httpd_response answer;
+    uint64_t due_ms;
+    bool due;
+    struct exchange *next;
 };
 
 static enum MHD_Result collect_arg(void *ctx, enum MHD_ValueKind kind, const char *name,
@@ -55,22 +63,69 @@ static struct MHD_Response *response_of(struct httpd_response *r)
     return resp;
 }
 
+static void response_free(struct httpd_response *r)
+{
+    for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++)
+        free(r->headers[i].value);
+    free(r->body);
+    *r = (struct httpd_response){0};
+}
+
+/* A connected socket that is connected to nothing sends a reset. */
+static void reset(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    if (info)
+        (void)connect(info->connect_fd, &none, sizeof(none));
+}
+
 static enum MHD_Result send_response(struct MHD_Connection *c, struct httpd_response *r)
 {
+    if (r->end != HTTPD_ANSWER) {
+        if (r->end == HTTPD_RESET)
+            reset(c);
+        response_free(r);
+        return MHD_NO;
+    }
     if (r->status == 0)
         r->status = MHD_HTTP_NOT_FOUND;
     struct MHD_Response *resp = response_of(r);
     for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++) {
         if (r->headers[i].name && resp)
             MHD_add_response_header(resp, r->headers[i].name, r->headers[i].value);
-        free(r->headers[i].value);
     }
-    free(r->body);
-    if (!resp)
-        return MHD_NO;
-    enum MHD_Result ok = MHD_queue_response(c, (unsigned)r->status, resp);
-    MHD_destroy_response(resp);
+    enum MHD_Result ok = resp ? MHD_queue_response(c, (unsigned)r->status, resp) : MHD_NO;
+    if (resp)
+        MHD_destroy_response(resp);
+    response_free(r);
     return ok;
+}
+
+static void delay(struct httpd *h, struct exchange *x, struct MHD_Connection *c)
+{
+    x->connection = c;
+    x->due_ms = clock_mono_ms() + x->answer.delay_ms;
+    x->next = h->delayed;
+    h->delayed = x;
+    MHD_suspend_connection(c);
+}
+
+/* Lets those go on whose time has come, or all. */
+static void resume(struct httpd *h, bool all)
+{
+    uint64_t now = clock_mono_ms();
+    for (struct exchange **at = &h->delayed; *at;) {
+        struct exchange *x = *at;
+        if (!all && x->due_ms > now) {
+            at = &x->next;
+            continue;
+        }
+        *at = x->next;
+        x->due = true;
+        MHD_resume_connection(x->connection);
+    }
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
@@ -93,29 +148,38 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         return MHD_YES;
     }
 
+    if (x->due)
+        return send_response(c, &x->answer);
     struct httpd_response r = {0};
     if (x->too_long) {
         httpd_reply(&r, MHD_HTTP_CONTENT_TOO_LARGE, "text/plain", xstrdup("body too large\n"));
         return send_response(c, &r);
     }
     char client[INET_ADDRSTRLEN] = "";
+    uint16_t port = 0;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info && info->client_addr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)info->client_addr;
         inet_ntop(AF_INET, &in->sin_addr, client, sizeof(client));
+        port = ntohs(in->sin_port);
     }
     _cleanup_(pairs_free) struct pairs args = {0};
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, collect_arg, &args);
     struct httpd_request rq = {.method = method,
                                .path = url,
                                .client = client,
+                               .client_port = port,
                                .args = args,
                                .body = strbuf_str(&x->body),
                                .body_len = x->body.len,
                                .impl = c};
     h->handler(h->ctx, &rq, &r);
-    return send_response(c, &r);
+    if (r.delay_ms == 0)
+        return send_response(c, &r);
+    x->answer = r;
+    delay(h, x, c);
+    return MHD_YES;
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
@@ -130,6 +194,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
         if (x->body.s)
             explicit_bzero(x->body.s, x->body.len);
         strbuf_free(&x->body);
+        response_free(&x->answer);
     }
     free(x);
     *con_cls = NULL;
@@ -165,11 +230,12 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
         return -1;
     struct httpd *h = xcalloc(1, sizeof(*h));
     *h = (struct httpd){.handler = handler, .ctx = ctx, .body_max = body_max};
-    h->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, port, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)HTTPD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024, MHD_OPTION_END);
+    h->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, on_request, h,
+                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                         NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_IDLE_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024, MHD_OPTION_END);
     if (!h->daemon) {
         close(fd);
         free(h);
@@ -188,13 +254,19 @@ int httpd_fd(const struct httpd *h)
 int httpd_timeout_ms(const struct httpd *h)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
-    if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
-        return -1;
-    return ms > 60000 ? 60000 : (int)ms;
+    uint64_t now = clock_mono_ms();
+    bool bound = MHD_get_timeout(h->daemon, &ms) == MHD_YES;
+    for (const struct exchange *x = h->delayed; x; x = x->next) {
+        uint64_t left = x->due_ms > now ? x->due_ms - now : 0;
+        ms = bound && ms < left ? ms : left;
+        bound = true;
+    }
+    return !bound ? -1 : ms > 60000 ? 60000 : (int)ms;
 }
 
 void httpd_run(struct httpd *h)
 {
+    resume(h, false);
     MHD_run(h->daemon);
 }
 
@@ -202,6 +274,7 @@ void httpd_close(struct httpd *h)
 {
     if (!h)
         return;
+    resume(h, true);
     MHD_stop_daemon(h->daemon); /* closes the listening socket */
     free(h);
 }

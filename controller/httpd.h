@@ -17,18 +17,27 @@ struct httpd_request {
     const char *method; /* "GET", "HEAD", "POST", … */
     const char *path;   /* decoded, without the query */
     const char *client; /* the peer's IPv4 address as text */
-    struct pairs args;  /* of the query string, decoded */
-    const char *body;   /* NUL-terminated; "" without one */
+    uint16_t client_port;
+    struct pairs args; /* of the query string, decoded */
+    const char *body;  /* NUL-terminated; "" without one */
     size_t body_len;
     void *impl;
 };
 
 #define HTTPD_HEADERS_MAX 8
 
+enum httpd_end {
+    HTTPD_ANSWER,
+    HTTPD_CLOSE, /* close the connection instead */
+    HTTPD_RESET, /* the same, with a TCP reset */
+};
+
 /* Zeroed before the handler is called: status 0 means 404. Either `body` (malloc'ed, taken over)
  * or `file` (a path that is opened and sent whole; missing: 404). */
 struct httpd_response {
     int status;
+    enum httpd_end end;
+    unsigned delay_ms; /* before it is sent; other requests are answered meanwhile */
     char *body;
     size_t body_len;
     const char *file;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/str.h"
 #include "controller/localvdc/calllog.h"
 #include "controller/sign.h"
@@ -165,17 +166,17 @@ static int check_expiry(struct api_rq *rq)
 
 /* As verifyRequest does: with a wrong key, a wrong signature or a call that is not there, all the
  * same answer. */
-static int authorize(struct api_rq *rq, const char *command)
+static int authorize(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *keys = vdb_get(rq->db, "meta", "keys");
     const char *key = pairs_get_nocase(rq->params, "apiKey");
     const char *signature = pairs_get_nocase(rq->params, "signature");
-    bool known = key && signature && keys && str_eq(key, vdc_str(keys, "api_key"));
+    _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
+    bool known = signature && keys;
     if (!known || check_expiry(rq) != 0 || !rq->call ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
                         "unable to verify user credentials and/or request signature");
-    (void)command;
+    str_copy(rq->account, sizeof(rq->account), vdc_str(keys, "name"));
     return 0;
 }
 
@@ -198,19 +199,81 @@ static int check_job_id(struct api_rq *rq)
     return 0;
 }
 
-static int execute(struct api_rq *rq, const char *command, bool dry)
+static int check_and_run(struct api_rq *rq, bool dry)
 {
-    if (!command)
-        return api_fail(rq, API_UNSUPPORTED, "No command given");
-    rq->call = api_call_find(command);
-    if (authorize(rq, command) != 0 || check_text(rq) != 0 ||
-        check_params(rq, rq->call->params) != 0)
+    if (check_text(rq) != 0 || check_params(rq, rq->call->params) != 0)
         return -1;
     if (rq->call->list && check_params(rq, api_list_params) != 0)
         return -1;
+    const char *account = api_arg(rq, "account");
+    if (account && !str_eq(account, rq->account))
+        return api_fail(rq, API_PERMISSION,
+                        "Account %s does not have permission to operate with resources of account "
+                        "%s",
+                        rq->account, account);
     if (check_job_id(rq) != 0)
         return -1;
     return dry ? 0 : rq->call->handler(rq);
+}
+
+/* What a fault says instead of the call, or after it. */
+static void spoil(struct api_rq *rq)
+{
+    static const char text[] = "Internal error (a fault that was set)";
+    json_decref(TAKE(rq->result));
+    rq->code = 0;
+    if (rq->fault.action == FAULT_ERROR)
+        api_fail(rq, rq->fault.code, "%s", *rq->fault.text ? rq->fault.text : text);
+}
+
+static int execute(struct api_rq *rq, const char *command, bool dry)
+{
+    struct err err = {0};
+    if (!command)
+        return api_fail(rq, API_UNSUPPORTED, "No command given");
+    rq->call = api_call_find(command);
+    if (authorize(rq) != 0)
+        return -1;
+    if (!dry && fault_take(rq->db, rq->call->name, rq->account, &rq->fault, &err) != 0)
+        return api_fail(rq, API_INTERNAL, "%s", err.msg);
+    enum fault_action action = rq->fault.action;
+    bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;
+    int r = instead && !rq->fault.after ? -1 : check_and_run(rq, dry);
+    if (instead)
+        spoil(rq);
+    return r;
+}
+
+/* The part of a fault that is beneath the API; true when it replaces the answer. */
+static bool break_http(const struct fault_hit *fault, const struct httpd_request *http,
+                       struct httpd_response *ret)
+{
+    char seconds[16];
+    switch (fault->action) {
+    case FAULT_HTTP:
+        httpd_reply(ret, fault->code, "text/html", str_fmt("HTTP error %d\n", fault->code));
+        snprintf(seconds, sizeof(seconds), "%d", fault->retry_after_s);
+        if (fault->retry_after_s > 0)
+            httpd_reply_header(ret, "Retry-After", seconds);
+        return true;
+    case FAULT_KILL_CLIENT:
+        if (fault_kill_peer(http->client, http->client_port) == 0)
+            log_warn("fault: the client at %s:%u is not a process of this machine", http->client,
+                     http->client_port);
+        ret->end = HTTPD_CLOSE;
+        return true;
+    case FAULT_LOSE:
+        ret->end = HTTPD_CLOSE;
+        return true;
+    case FAULT_RESET:
+        ret->end = HTTPD_RESET;
+        return true;
+    case FAULT_DELAY:
+        ret->delay_ms = (unsigned)fault->ms;
+        return false;
+    default:
+        return false;
+    }
 }
 
 /* The real VDC answers its own calls and listNetworks under one root for all. */
@@ -257,9 +320,13 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         api_fail(&rq, API_MALFORMED, "%s", err.msg);
     else if (!rq.post && strcmp(http->method, "GET") != 0)
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
-    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0)
+    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0 && !*rq.fault.note)
         api_fail(&rq, API_INTERNAL, "internal error");
+    if (break_http(&rq.fault, http, ret))
+        json_decref(rq.result);
+    else
+        answer(&rq, command ? command : "", server->vdc_roots, ret);
     if (server->calls)
-        calllog_add(server->calls, command ? command : "", &all, rq.code ? rq.code : 200, rq.code);
-    answer(&rq, command ? command : "", server->vdc_roots, ret);
+        calllog_add(server->calls, command ? command : "", &all, ret->status, rq.code,
+                    rq.fault.note);
 }

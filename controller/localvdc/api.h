@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #include "controller/httpd.h"
+#include "controller/localvdc/account.h"
+#include "controller/localvdc/fault.h"
 #include "controller/localvdc/vdb.h"
 #include "controller/localvdc/vdc.h"
 #include "controller/pairs.h"
@@ -29,6 +31,7 @@ enum api_code {
     API_PARAM = 431,
     API_UNSUPPORTED = 432,
     API_INTERNAL = 530,
+    API_PERMISSION = 531,
     API_CAPACITY = 533,
     API_IN_USE = 536,
     API_CONFLICT = 537,
@@ -42,6 +45,8 @@ struct api_rq {
     const struct api_call *call;
     const struct pairs *params;
     bool post;
+    char account[ACCOUNT_NAME_MAX]; /* who signed it */
+    struct fault_hit fault;         /* set by a test: what is to happen to this call */
     json_t *result;
     int code;
     char text[512];
@@ -93,6 +98,15 @@ long long api_arg_int(const struct api_rq *rq, const char *name, long long dflt)
 bool api_match(const struct api_rq *rq, const char *name, const char *value);
 /* The document named by a UUID parameter (new reference); NULL and a failure when unknown. */
 json_t *api_need(struct api_rq *rq, const char *arg, const char *kind);
+/* What the account of the request has of a kind: all (a new array), those whose text member `key`
+ * is `value`, or one by its id (a new reference or NULL). */
+json_t *api_list(const struct api_rq *rq, const char *kind);
+json_t *api_find(const struct api_rq *rq, const char *kind, const char *key, const char *value);
+json_t *api_get(const struct api_rq *rq, const char *kind, const char *id);
+/* Answers with those of `all` (taken over) that pass the list's common filters, and whose members
+ * named in `filters` (NULL-terminated) are what the parameters of the same names say. */
+int api_reply_where(struct api_rq *rq, const char *name, json_t *all, const char *const *filters);
+#define API_FILTERS(...) ((const char *const[]){__VA_ARGS__, NULL})
 /* Items of a comma-separated value; a new array of texts. */
 json_t *api_split(const char *value);
 /* Answers with the page of `all` (taken over) that was asked for, as {"count", name: […]}. */

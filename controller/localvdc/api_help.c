@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/keys.h"
 #include "common/str.h"
 #include "controller/localvdc/api.h"
@@ -42,10 +43,35 @@ bool api_match(const struct api_rq *rq, const char *name, const char *value)
     return !want || (value && strcasecmp(want, value) == 0);
 }
 
+static json_t *owned(const struct api_rq *rq, json_t *docs)
+{
+    for (size_t i = json_array_size(docs); i > 0; i--) {
+        if (!str_eq(account_of(json_array_get(docs, i - 1)), rq->account))
+            json_array_remove(docs, i - 1);
+    }
+    return docs;
+}
+
+json_t *api_list(const struct api_rq *rq, const char *kind)
+{
+    return owned(rq, vdb_list(rq->db, kind));
+}
+
+json_t *api_find(const struct api_rq *rq, const char *kind, const char *key, const char *value)
+{
+    return owned(rq, vdb_find(rq->db, kind, key, value));
+}
+
+json_t *api_get(const struct api_rq *rq, const char *kind, const char *id)
+{
+    _cleanup_json_ json_t *doc = vdb_get(rq->db, kind, id);
+    return doc && str_eq(account_of(doc), rq->account) ? TAKE(doc) : NULL;
+}
+
 json_t *api_need(struct api_rq *rq, const char *arg, const char *kind)
 {
     const char *id = api_arg(rq, arg);
-    json_t *doc = id ? vdb_get(rq->db, kind, id) : NULL;
+    json_t *doc = id ? api_get(rq, kind, id) : NULL;
     if (!doc)
         api_fail(rq, API_PARAM,
                  "Unable to execute API command %s due to invalid value. Invalid parameter %s "
@@ -123,6 +149,33 @@ bool api_match_common(const struct api_rq *rq, const json_t *doc)
     return false;
 }
 
+static bool match_member(const struct api_rq *rq, const json_t *doc, const char *name)
+{
+    const json_t *value = json_object_get(doc, name);
+    char number[24];
+    if (json_is_boolean(value))
+        return api_match(rq, name, json_is_true(value) ? "true" : "false");
+    snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return api_match(rq, name, json_is_integer(value) ? number : json_string_value(value));
+}
+
+int api_reply_where(struct api_rq *rq, const char *name, json_t *all, const char *const *filters)
+{
+    _cleanup_json_ json_t *docs = all;
+    json_t *shown = json_array();
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(docs, i, one)
+    {
+        bool match = api_match_common(rq, one);
+        for (const char *const *f = filters; match && *f; f++)
+            match = match_member(rq, one, *f);
+        if (match)
+            json_array_append(shown, one);
+    }
+    return api_reply_list(rq, name, shown);
+}
+
 int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
 {
     _cleanup_json_ json_t *items = all;
@@ -149,19 +202,21 @@ int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
     return 0;
 }
 
-int api_job_new(struct vdb *db, const char *cmd, const char *type, const char *id, json_t *args,
-                char ret_id[37], struct err *err)
+static int put_job(struct vdb *db, const char *account, json_int_t latency_ms, const char *cmd,
+                   const char *type, const char *id, json_t *args, char ret_id[37], struct err *err)
 {
     char now[32], uuid[37];
     vdc_now(now);
     if (!*ret_id)
         keys_uuid(ret_id);
-    keys_uuid_derived("mvdc-account", VDC_ACCOUNT, uuid);
-    _cleanup_json_ json_t *job =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:o}", "jobid", ret_id, "cmd", cmd, "created",
-                  now, "accountid", uuid, "userid", uuid, "jobstatus", 0, "jobprocstatus", 0,
-                  "jobresultcode", 0, "_args", args ? args : json_object());
+    account_id(account, uuid);
+    _cleanup_json_ json_t *job = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:o,s:s}", "jobid", ret_id, "cmd", cmd, "created", now,
+        "accountid", uuid, "userid", uuid, "jobstatus", 0, "jobprocstatus", 0, "jobresultcode", 0,
+        "_args", args ? args : json_object(), "_account", account);
     json_object_set_new(job, "_open", json_string("yes"));
+    if (latency_ms > 0)
+        json_object_set_new(job, "_due", json_integer((json_int_t)clock_wall_ms() + latency_ms));
     if (type && id) {
         json_object_set_new(job, "jobinstancetype", json_string(type));
         json_object_set_new(job, "jobinstanceid", json_string(id));
@@ -169,14 +224,25 @@ int api_job_new(struct vdb *db, const char *cmd, const char *type, const char *i
     return vdb_put(db, "job", ret_id, job, err);
 }
 
+int api_job_new(struct vdb *db, const char *cmd, const char *type, const char *id, json_t *args,
+                char ret_id[37], struct err *err)
+{
+    return put_job(db, VDC_ACCOUNT, 0, cmd, type, id, args, ret_id, err);
+}
+
 int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *args)
 {
     struct err err = {0};
     char job[37] = "";
     const char *custom = api_arg(rq, "customjobid");
+    args = args ? args : json_object();
+    if (rq->fault.action == FAULT_FAIL_JOB)
+        json_object_set_new(args, "_fail", json_string("The job failed (a fault that was set)"));
     if (custom)
         str_copy(job, sizeof(job), custom);
-    if (api_job_new(rq->db, rq->call->name, type, id, args, job, &err) != 0)
+    _cleanup_json_ json_t *config = vdb_get(rq->db, "meta", "config");
+    json_int_t latency = json_integer_value(json_object_get(config, "job_latency_ms"));
+    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:s}", "jobid", job);
     if (id)

@@ -42,7 +42,7 @@ static int check_name(struct api_rq *rq, const char *name)
                         "Invalid name '%s'. It should be a valid host name: at most 63 letters, "
                         "digits and '-', beginning with a letter and not ending with '-'",
                         name);
-    _cleanup_json_ json_t *same = vdb_find(rq->db, "vm", "name", name);
+    _cleanup_json_ json_t *same = api_find(rq, "vm", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "There already exists a VM with name %s", name);
     return 0;
@@ -74,7 +74,7 @@ static int public_keys(struct api_rq *rq, json_t *names, struct strbuf *out)
     json_array_foreach(names, i, one)
     {
         const char *name = json_string_value(one);
-        _cleanup_json_ json_t *found = vdb_find(rq->db, "key", "name", name);
+        _cleanup_json_ json_t *found = api_find(rq, "key", "name", name);
         if (json_array_size(found) == 0)
             return api_fail(rq, API_PARAM, "A key pair with name '%s' was not found.", name);
         strbuf_addf(out, "%s%s", i ? "\n" : "", vdc_str(json_array_get(found, 0), "_publickey"));
@@ -108,24 +108,6 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
     return first ? api_arg(rq, "ipaddress") : NULL;
 }
 
-/* All addresses that guests have in the network. */
-static json_t *used_addresses(struct vdb *db, const char *network_id)
-{
-    json_t *used = json_array();
-    _cleanup_json_ json_t *vms = vdb_list(db, "vm");
-    size_t i = 0, k = 0;
-    json_t *vm = NULL, *nic = NULL;
-    json_array_foreach(vms, i, vm)
-    {
-        json_array_foreach(json_object_get(vm, "nic"), k, nic)
-        {
-            if (str_eq(vdc_str(nic, "networkid"), network_id))
-                json_array_append(used, json_object_get(nic, "ipaddress"));
-        }
-    }
-    return used;
-}
-
 static int pick_address(struct api_rq *rq, const json_t *network, bool first, char ret[16])
 {
     struct ipv4_net c;
@@ -133,7 +115,7 @@ static int pick_address(struct api_rq *rq, const json_t *network, bool first, ch
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     const char *asked = wanted_address(rq, id, first);
-    _cleanup_json_ json_t *used = used_addresses(rq->db, id);
+    _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
     if (ipv4_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
@@ -160,7 +142,7 @@ static int add_nic(struct api_rq *rq, json_t *nics, const char *network_id, cons
     char id[37], ip[16], mac[18], device[8];
     uint8_t r[4];
     size_t index = json_array_size(nics);
-    _cleanup_json_ json_t *network = vdb_get(rq->db, "network", network_id);
+    _cleanup_json_ json_t *network = api_get(rq, "network", network_id);
     if (!network)
         return api_fail(rq, API_PARAM, "Unable to find network by id %s", network_id);
     if (!str_eq(vdc_str(network, "zoneid"), zone_id))
@@ -198,6 +180,7 @@ static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
 
 struct wanted {
     json_t *zone, *template, *offering, *keypairs, *nics;
+    const struct compute_ops *driver;
     struct strbuf keys;
 };
 
@@ -221,19 +204,18 @@ static json_t *vm_new(struct api_rq *rq, const struct wanted *w, const char *id,
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
     _cleanup_free_ char *instance = str_fmt("mvdc-%.8s", id);
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:s,s:s,s:s,s:O,"
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:s,s:O,"
         "s:O,s:[],s:s,s:s,s:s,s:I}",
         "id", id, "name", name, "displayname", display ? display : name, "instancename", instance,
         "zoneid", vdc_str(w->zone, "id"), "zonename", vdc_str(w->zone, "name"), "templateid",
         vdc_str(w->template, "id"), "templatename", vdc_str(w->template, "name"),
         "serviceofferingid", vdc_str(w->offering, "id"), "serviceofferingname",
-        vdc_str(w->offering, "name"), "guestosid", os, "hypervisor", "LXC", "cpunumber",
+        vdc_str(w->offering, "name"), "guestosid", os, "hypervisor", w->driver->name, "cpunumber",
         (int)json_integer_value(json_object_get(w->offering, "cpunumber")), "memory",
         (int)json_integer_value(json_object_get(w->offering, "memory")), "created", now, "haenable",
-        0, "passwordenabled", 0, "state", "Starting", "account", VDC_ACCOUNT, "domain", VDC_DOMAIN,
-        "nic", w->nics, "_keypairs", w->keypairs, "tags", "_userdata", userdata ? userdata : "",
-        "_publickeys", strbuf_str(&w->keys), "_template", dir, "_rootsize",
-        (json_int_t)(gib > 0 && gib < 2000 ? gib : ROOT_GIB) << 30);
+        0, "passwordenabled", 0, "state", "Starting", "nic", w->nics, "_keypairs", w->keypairs,
+        "tags", "_userdata", userdata ? userdata : "", "_publickeys", strbuf_str(&w->keys),
+        "_template", dir, "_rootsize", (json_int_t)(gib > 0 && gib < 2000 ? gib : ROOT_GIB) << 30);
 }
 
 static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, const char *name)
@@ -244,6 +226,7 @@ static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, co
     _cleanup_json_ json_t *vm = vm_new(rq, w, id, name);
     if (json_array_size(w->keypairs) > 0)
         json_object_set(vm, "keypairs", json_array_get(w->keypairs, 0));
+    account_own(vm, rq->account);
     bool start = api_arg_bool(rq, "startvm", true);
     if (!start)
         json_object_set_new(vm, "state", json_string("Stopped"));
@@ -267,6 +250,11 @@ int call_deploy_vm(struct api_rq *rq)
     if (!w.zone || !w.template || !w.offering)
         return api_fail(rq, API_PARAM, "Unable to find %s by id",
                         !w.zone ? "zone" : (!w.template ? "template" : "service offering"));
+    const char *hypervisor = api_arg(rq, "hypervisor");
+    w.driver = hypervisor ? compute_find(hypervisor) : compute_drivers[0];
+    if (!w.driver)
+        return api_fail(rq, API_PARAM, "Invalid hypervisor type %s; listHypervisors lists them",
+                        hypervisor);
     const char *pairs = api_arg(rq, "keypairs");
     w.keypairs = api_split(pairs ? pairs : api_arg(rq, "keypair"));
     w.nics = json_array();

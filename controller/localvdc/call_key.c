@@ -19,16 +19,16 @@ int call_register_key(struct api_rq *rq)
     const char *name = api_arg(rq, "name"), *key = api_arg(rq, "publickey");
     if (!str_starts(key, "ssh-") && !str_starts(key, "ecdsa-") && !str_starts(key, "sk-"))
         return api_fail(rq, API_PARAM, "Public key is invalid");
-    _cleanup_json_ json_t *same = vdb_find(rq->db, "key", "name", name);
+    _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
     keys_uuid(id);
     keys_sha256(key, strlen(key), digest);
     for (size_t i = 0; i < 16; i++)
         snprintf(print + i * 3, 4, "%.2s%s", digest + i * 2, i < 15 ? ":" : "");
-    _cleanup_json_ json_t *doc =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "id", id, "name", name, "fingerprint", print,
-                  "account", VDC_ACCOUNT, "domain", VDC_DOMAIN, "_publickey", key);
+    _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name,
+                                           "fingerprint", print, "_publickey", key);
+    account_own(doc, rq->account);
     if (vdb_put(rq->db, "key", id, doc, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:o}", "keypair", api_public(doc));
@@ -37,24 +37,15 @@ int call_register_key(struct api_rq *rq)
 
 int call_list_keys(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "key");
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")) &&
-            api_match(rq, "fingerprint", vdc_str(one, "fingerprint")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, "sshkeypair", shown);
+    return api_reply_where(rq, "sshkeypair", api_list(rq, "key"),
+                           API_FILTERS("name", "fingerprint"));
 }
 
 int call_delete_key(struct api_rq *rq)
 {
     struct err err = {0};
     const char *name = api_arg(rq, "name");
-    _cleanup_json_ json_t *same = vdb_find(rq->db, "key", "name", name);
+    _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
     const json_t *doc = json_array_get(same, 0);
     if (!doc)
         return api_fail(rq, API_PARAM, "A key pair with name '%s' does not exist", name);
@@ -112,7 +103,7 @@ static void change_tags(struct api_rq *rq, json_t *tags, const char *type, const
             json_array_append_new(tags,
                                   json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "key", key, "value",
                                             value ? value : "", "resourcetype", type, "resourceid",
-                                            id, "account", VDC_ACCOUNT, "domain", VDC_DOMAIN));
+                                            id, "account", rq->account, "domain", VDC_DOMAIN));
     }
 }
 
@@ -131,7 +122,7 @@ static int tags_call(struct api_rq *rq, bool add)
     json_array_foreach(ids, i, one)
     {
         const char *id = json_string_value(one);
-        _cleanup_json_ json_t *doc = vdb_get(rq->db, kind, id);
+        _cleanup_json_ json_t *doc = api_get(rq, kind, id);
         if (!doc) {
             vdb_rollback(rq->db);
             return api_fail(rq, API_PARAM, "Unable to find %s with id %s", type, id);
@@ -165,7 +156,7 @@ int call_list_tags(struct api_rq *rq)
 {
     json_t *shown = json_array();
     for (size_t t = 0; t < ARRAY_LEN(taggable); t++) {
-        _cleanup_json_ json_t *docs = vdb_list(rq->db, taggable[t].kind);
+        _cleanup_json_ json_t *docs = api_list(rq, taggable[t].kind);
         size_t i = 0, k = 0;
         json_t *doc = NULL, *tag = NULL;
         json_array_foreach(docs, i, doc)

@@ -47,15 +47,16 @@ static json_t *network_new(struct api_rq *rq, const char *subtype, struct ipv4_n
     vdc_now(now);
     ipv4_text(UINT32_MAX << (32 - c.bits), mask);
     *ret_cidr = c;
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,"
-                     "s:b,s:[]}",
-                     "id", id, "name", text ? text : id, "displaytext", text ? text : id, "zoneid",
-                     vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "cidr",
-                     api_arg(rq, "cidr"), "gateway", api_arg(rq, "gateway"), "netmask", mask,
-                     "type", "Isolated", "subtype", subtype, "state", "Allocated", "traffictype",
-                     "Guest", "account", VDC_ACCOUNT, "domain", VDC_DOMAIN, "created", now,
-                     "isprovisioned", 0, "canusefordeploy", 1, "restartrequired", 0, "issystem", 0,
-                     "ispersistent", 1, "tags");
+    json_t *network = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,"
+        "s:b,s:[]}",
+        "id", id, "name", text ? text : id, "displaytext", text ? text : id, "zoneid",
+        vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "cidr", api_arg(rq, "cidr"),
+        "gateway", api_arg(rq, "gateway"), "netmask", mask, "type", "Isolated", "subtype", subtype,
+        "state", "Allocated", "traffictype", "Guest", "created", now, "isprovisioned", 0,
+        "canusefordeploy", 1, "restartrequired", 0, "issystem", 0, "ispersistent", 1, "tags");
+    account_own(network, rq->account);
+    return network;
 }
 
 static int provision_later(struct api_rq *rq, const char *id, struct err *err)
@@ -90,12 +91,12 @@ static int put_public(struct api_rq *rq, const json_t *network, const char *ip, 
     keys_uuid(id);
     vdc_now(now);
     _cleanup_json_ json_t *doc =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:[]}", "id", id,
-                  "ipaddress", ip, "allocated", now, "zoneid", vdc_str(network, "zoneid"),
-                  "zonename", vdc_str(network, "zonename"), "associatednetworkid",
-                  vdc_str(network, "id"), "associatednetworkname", vdc_str(network, "name"),
-                  "state", "Allocated", "account", VDC_ACCOUNT, "domain", VDC_DOMAIN, "issourcenat",
-                  1, "isstaticnat", 0, "issystem", 0, "tags");
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:[]}", "id", id, "ipaddress", ip,
+                  "allocated", now, "zoneid", vdc_str(network, "zoneid"), "zonename",
+                  vdc_str(network, "zonename"), "associatednetworkid", vdc_str(network, "id"),
+                  "associatednetworkname", vdc_str(network, "name"), "state", "Allocated",
+                  "issourcenat", 1, "isstaticnat", 0, "issystem", 0, "tags");
+    account_own(doc, rq->account);
     return vdb_put(rq->db, "ip", id, doc, err);
 }
 
@@ -126,7 +127,7 @@ int call_create_local_network(struct api_rq *rq)
 static json_t *find_group(struct api_rq *rq)
 {
     const char *id = api_arg(rq, "dcgid"), *name = api_arg(rq, "dcgname");
-    _cleanup_json_ json_t *groups = vdb_list(rq->db, "dcg");
+    _cleanup_json_ json_t *groups = api_list(rq, "dcg");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(groups, i, one)
@@ -188,14 +189,15 @@ int call_create_dcg(struct api_rq *rq)
     struct err err = {0};
     long long number = 0;
     const char *name = api_arg(rq, "name");
-    _cleanup_json_ json_t *same = vdb_find(rq->db, "dcg", "name", name);
+    _cleanup_json_ json_t *same = api_find(rq, "dcg", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "A Direct Connect Group named %s exists", name);
     if (vdb_next(rq->db, "dcg", &number, &err) != 0)
         return internal(rq, &err);
     number += GROUP_FIRST;
     _cleanup_free_ char *id = str_fmt("%lld", number);
-    _cleanup_json_ json_t *doc = json_pack("{s:s,s:s}", "id", id, "name", name);
+    _cleanup_json_ json_t *doc =
+        json_pack("{s:s,s:s,s:s}", "id", id, "name", name, "account", rq->account);
     if (vdb_put(rq->db, "dcg", id, doc, &err) != 0)
         return internal(rq, &err);
     rq->result = json_pack("{s:i,s:[{s:I,s:s}]}", "count", 1, "directconnectgroup", "id",
@@ -205,7 +207,7 @@ int call_create_dcg(struct api_rq *rq)
 
 int call_list_dcgs(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *groups = vdb_list(rq->db, "dcg");
+    _cleanup_json_ json_t *groups = api_list(rq, "dcg");
     json_t *shown = json_array();
     size_t i = 0, k = 0;
     json_t *one = NULL, *network = NULL;
@@ -230,34 +232,15 @@ int call_list_dcgs(struct api_rq *rq)
 
 int call_list_networks(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "network");
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "zoneid", vdc_str(one, "zoneid")) &&
-            api_match(rq, "subtype", vdc_str(one, "subtype")) &&
-            api_match(rq, "type", vdc_str(one, "type")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, "network", shown);
+    return api_reply_where(rq, "network", api_list(rq, "network"),
+                           API_FILTERS("zoneid", "subtype", "type", "canusefordeploy"));
 }
 
 int call_list_public_ips(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "ip");
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "zoneid", vdc_str(one, "zoneid")) &&
-            api_match(rq, "ipaddress", vdc_str(one, "ipaddress")) &&
-            api_match(rq, "associatednetworkid", vdc_str(one, "associatednetworkid")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, "publicipaddress", shown);
+    return api_reply_where(rq, "publicipaddress", api_list(rq, "ip"),
+                           API_FILTERS("zoneid", "ipaddress", "associatednetworkid", "issourcenat",
+                                       "isstaticnat", "state"));
 }
 
 int call_delete_network(struct api_rq *rq)

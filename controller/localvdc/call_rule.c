@@ -100,6 +100,7 @@ int call_create_egress(struct api_rq *rq)
         json_object_set_new(rule, "startport", json_integer(from));
         json_object_set_new(rule, "endport", json_integer(to));
     }
+    json_object_set_new(rule, "_account", json_string(rq->account));
     if (vdb_put(rq->db, "egress", id, rule, &err) != 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "egress", "FirewallRule", rule, "firewallrule");
@@ -136,6 +137,7 @@ static int put_firewall(struct api_rq *rq, const json_t *forward, json_int_t fro
         vdc_str(forward, "ipaddress"), "protocol", vdc_str(forward, "protocol"), "cidrlist",
         vdc_str(forward, "cidrlist"), "startport", from, "endport", to, "state", "Active",
         "_forward", vdc_str(forward, "id"), "tags");
+    json_object_set_new(rule, "_account", json_string(rq->account));
     return vdb_put(rq->db, "firewall", id, rule, err);
 }
 
@@ -186,6 +188,7 @@ int call_create_forward(struct api_rq *rq)
     _cleanup_json_ json_t *forward = forward_new(rq, ip, vm, from, to, strbuf_str(&cidrs));
     if (!forward)
         return -1;
+    json_object_set_new(forward, "_account", json_string(rq->account));
     if (vdb_begin(rq->db, &err) != 0)
         return internal(rq, &err);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
@@ -213,17 +216,7 @@ int call_create_forward(struct api_rq *rq)
 
 static int list_rules(struct api_rq *rq, const char *kind, const char *name)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, kind);
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "networkid", vdc_str(one, "networkid")) &&
-            api_match(rq, "ipaddressid", vdc_str(one, "ipaddressid")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, name, shown);
+    return api_reply_where(rq, name, api_list(rq, kind), API_FILTERS("networkid", "ipaddressid"));
 }
 
 int call_list_egress(struct api_rq *rq)
@@ -265,7 +258,7 @@ int call_delete_firewall(struct api_rq *rq)
 int job_create_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (router_ensure(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
         vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) != 0)
         return -1;
     _cleanup_json_ json_t *rule = vdb_get(job->db, kind, id);
@@ -273,19 +266,30 @@ int job_create_rule(struct api_job *job, struct err *err)
     return 0;
 }
 
-int job_delete_rule(struct api_job *job, struct err *err)
+/* Firewall rules that a forward opened go with it. */
+static int drop_rule(struct vdb *db, const char *kind, const char *id, struct err *err)
 {
-    const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    /* A forward takes the firewall rules with it that it had opened. */
-    _cleanup_json_ json_t *opened = vdb_find(job->db, "firewall", "_forward", id);
+    _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", id);
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(opened, i, one)
     {
-        if (vdb_del(job->db, "firewall", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) != 0)
             return -1;
     }
-    if (vdb_del(job->db, kind, id, err) != 0)
+    return vdb_del(db, kind, id, err);
+}
+
+void undo_create_rule(struct api_job *job)
+{
+    struct err err = {0};
+    drop_rule(job->db, vdc_str(job->params, "kind"), vdc_str(job->params, "id"), &err);
+}
+
+int job_delete_rule(struct api_job *job, struct err *err)
+{
+    const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
+    if (drop_rule(job->db, kind, id, err) != 0)
         return -1;
-    return router_ensure(job->db, vdc_str(job->params, "networkid"), err);
+    return router_update(job->db, vdc_str(job->params, "networkid"), err);
 }

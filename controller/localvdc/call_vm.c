@@ -15,11 +15,6 @@
 #include "controller/localvdc/router.h"
 #include "controller/localvdc/template.h"
 
-static const struct compute_ops *driver(void)
-{
-    return &compute_lxc;
-}
-
 static int set_state(struct vdb *db, const char *id, const char *state, struct err *err)
 {
     char boot[40];
@@ -34,8 +29,8 @@ void vm_refresh(struct vdb *db, json_t *vm)
     vdc_boot_id(boot);
     const char *id = vdc_str(vm, "id");
     /* After a reboot of the machine the guest is started again; it is not "stopped". */
-    if (!str_eq(vdc_str(vm, "state"), "Running") || !str_eq(vdc_str(vm, "_boot"), boot) ||
-        guest_alive(id))
+    if (compute_of(vm)->record_only || !str_eq(vdc_str(vm, "state"), "Running") ||
+        !str_eq(vdc_str(vm, "_boot"), boot) || guest_alive(id))
         return;
     if (set_state(db, id, "Stopped", &err) == 0)
         json_object_set_new(vm, "state", json_string("Stopped"));
@@ -55,7 +50,7 @@ static bool on_network(const json_t *vm, const char *network_id)
 
 int call_list_vms(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "vm");
+    _cleanup_json_ json_t *all = api_list(rq, "vm");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -107,12 +102,20 @@ int call_destroy_vm(struct api_rq *rq)
                                    api_arg_bool(rq, "expunge", false), "vm", api_public(vm)));
 }
 
+static bool alive(const json_t *vm)
+{
+    return compute_of(vm)->record_only ? str_eq(vdc_str(vm, "state"), "Running")
+                                       : guest_alive(vdc_str(vm, "id"));
+}
+
 /* Everything that a start needs, made or found. */
 static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
     size_t i = 0;
     json_t *nic = NULL, *volume = NULL;
+    if (compute_of(vm)->record_only)
+        return set_state(db, id, "Running", err);
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
@@ -128,7 +131,7 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
         if (volume_plug(vdc_str(volume, "id"), err) != 0)
             return -1;
     }
-    if (driver()->start(vm, err) != 0)
+    if (compute_of(vm)->start(vm, err) != 0)
         return -1;
     return set_state(db, id, "Running", err);
 }
@@ -136,7 +139,7 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 static int bring_down(struct vdb *db, const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if (set_state(db, id, "Stopping", err) != 0 || driver()->stop(vm, forced, err) != 0 ||
+    if (set_state(db, id, "Stopping", err) != 0 || compute_of(vm)->stop(vm, forced, err) != 0 ||
         rootfs_unmount(id, err) != 0)
         return -1;
     return set_state(db, id, "Stopped", err);
@@ -174,18 +177,25 @@ int job_start_vm(struct api_job *job, struct err *err)
     if (str_eq(state, "Destroyed"))
         return err_set(err, ERR_FAILED, "virtual machine %s is destroyed", vdc_str(vm, "name"));
     if (json_is_true(json_object_get(job->params, "start"))) {
-        struct err ignored = {0};
-        if (!guest_alive(id) && set_state(job->db, id, "Starting", err) != 0)
+        if (!alive(vm) && !str_eq(state, "Starting") &&
+            set_state(job->db, id, "Starting", err) != 0)
             return -1;
-        if (bring_up(job->db, vm, err) != 0) {
-            /* CloudStack leaves a deployment that failed as a row in state Error. */
-            bool deploy = json_is_true(json_object_get(job->params, "deploy"));
-            set_state(job->db, id, deploy ? "Error" : "Stopped", &ignored);
+        if (bring_up(job->db, vm, err) != 0)
             return -1;
-        }
     }
     set_result(job);
     return 0;
+}
+
+/* CloudStack leaves a deployment that failed as a row in state Error. */
+void undo_start_vm(struct api_job *job)
+{
+    struct err err = {0};
+    const char *id = vdc_str(job->params, "id");
+    _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", id);
+    bool deploy = json_is_true(json_object_get(job->params, "deploy"));
+    if (vm && !str_eq(vdc_str(vm, "state"), "Destroyed") && !alive(vm))
+        set_state(job->db, id, deploy ? "Error" : "Stopped", &err);
 }
 
 int job_resume(struct api_job *job, struct err *err)
@@ -248,13 +258,15 @@ static int expunge(struct vdb *db, const json_t *vm, struct err *err)
     const char *id = vdc_str(vm, "id");
     size_t i = 0;
     json_t *nic = NULL;
-    if (driver()->clean(id, err) != 0 || volume_unplug_all(db, id, err) != 0 ||
+    _cleanup_json_ json_t *forwards = vdb_find(db, "forward", "virtualmachineid", id);
+    bool known = !compute_of(vm)->record_only || json_array_size(forwards) > 0;
+    if (compute_of(vm)->clean(id, err) != 0 || volume_unplug_all(db, id, err) != 0 ||
         rootfs_remove(id, err) != 0 || drop_forwards(db, id, err) != 0 ||
         vdb_del(db, "vm", id, err) != 0)
         return -1;
-    json_array_foreach(json_object_get(vm, "nic"), i, nic)
+    json_array_foreach(known ? json_object_get(vm, "nic") : NULL, i, nic)
     {
-        if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
+        if (router_update(db, vdc_str(nic, "networkid"), err) != 0)
             return -1;
     }
     return 0;

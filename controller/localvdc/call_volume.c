@@ -43,12 +43,13 @@ int call_create_volume(struct api_rq *rq)
                         GIB_MAX);
     keys_uuid(id);
     vdc_now(now);
-    _cleanup_json_ json_t *volume = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
-        name ? name : id, "zoneid", zone_id, "zonename", vdc_str(zone, "name"), "type", "DATADISK",
-        "diskofferingid", offering_id, "diskofferingname", vdc_str(offering, "name"), "size",
-        (json_int_t)gib << 30, "state", "Creating", "created", now, "account", VDC_ACCOUNT,
-        "domain", VDC_DOMAIN, "storagetype", "shared", "isextractable", 0, "tags");
+    _cleanup_json_ json_t *volume =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
+                  name ? name : id, "zoneid", zone_id, "zonename", vdc_str(zone, "name"), "type",
+                  "DATADISK", "diskofferingid", offering_id, "diskofferingname",
+                  vdc_str(offering, "name"), "size", (json_int_t)gib << 30, "state", "Creating",
+                  "created", now, "storagetype", "shared", "isextractable", 0, "tags");
+    account_own(volume, rq->account);
     if (vdb_put(rq->db, "volume", id, volume, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "Volume", id, json_pack("{s:s}", "id", id));
@@ -64,15 +65,15 @@ static json_t *root_volume(const json_t *vm)
         "{s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:[]}", "id", id, "name", name,
         "zoneid", vdc_str(vm, "zoneid"), "zonename", vdc_str(vm, "zonename"), "type", "ROOT",
         "size", json_integer_value(json_object_get(vm, "_rootsize")), "state", "Ready", "created",
-        vdc_str(vm, "created"), "account", VDC_ACCOUNT, "virtualmachineid", vdc_str(vm, "id"),
+        vdc_str(vm, "created"), "account", account_of(vm), "virtualmachineid", vdc_str(vm, "id"),
         "vmname", vdc_str(vm, "name"), "vmdisplayname", vdc_str(vm, "displayname"), "deviceid", 0,
         "vmstate", vdc_str(vm, "state"), "tags");
 }
 
 int call_list_volumes(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
-    _cleanup_json_ json_t *vms = vdb_list(rq->db, "vm");
+    _cleanup_json_ json_t *all = api_list(rq, "volume");
+    _cleanup_json_ json_t *vms = api_list(rq, "vm");
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
@@ -122,7 +123,7 @@ int call_detach_volume(struct api_rq *rq)
     const char *vm_id = api_arg(rq, "virtualmachineid");
     if (!api_arg(rq, "id") && !(vm_id && api_arg(rq, "deviceid")))
         return api_fail(rq, API_PARAM, "Specify either id, or virtualmachineid and deviceid");
-    _cleanup_json_ json_t *all = vdb_list(rq->db, "volume");
+    _cleanup_json_ json_t *all = api_list(rq, "volume");
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(all, i, one)
@@ -186,6 +187,16 @@ int job_create_volume(struct api_job *job, struct err *err)
         return -1;
     set_result(job);
     return 0;
+}
+
+void undo_create_volume(struct api_job *job)
+{
+    char path[128];
+    struct err err = {0};
+    const char *id = vdc_str(job->params, "id");
+    volume_path(id, path, sizeof(path));
+    unlink(path);
+    vdb_del(job->db, "volume", id, &err);
 }
 
 int volume_plug(const char *id, struct err *err)
@@ -276,7 +287,8 @@ int job_attach_volume(struct api_job *job, struct err *err)
         vdb_rollback(job->db);
         return -1;
     }
-    if (vdb_commit(job->db, err) != 0 || volume_plug(id, err) != 0)
+    if (vdb_commit(job->db, err) != 0 ||
+        (!compute_of(vm)->record_only && volume_plug(id, err) != 0))
         return -1;
     pid_t init = guest_init(vm_id);
     if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)

@@ -24,7 +24,7 @@ static bool hidden(const char *name)
 }
 
 void calllog_add(const char *path, const char *command, const struct pairs *params, int status,
-                 int code)
+                 int code, const char *fault)
 {
     _cleanup_json_ json_t *shown = json_object();
     for (size_t i = 0; i < params->n; i++) {
@@ -34,6 +34,8 @@ void calllog_add(const char *path, const char *command, const struct pairs *para
     _cleanup_json_ json_t *line =
         json_pack("{s:I,s:s,s:O,s:i,s:i}", "ts", (json_int_t)clock_wall_ms(), "command", command,
                   "params", shown, "status", status, "errorcode", code);
+    if (*fault)
+        json_object_set_new(line, "fault", json_string(fault));
     _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     if (!text)
         return;

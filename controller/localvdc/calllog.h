@@ -5,9 +5,9 @@
 
 #include "controller/pairs.h"
 
-/* Appends one line to the file; keys, signatures and user data are left out. Failing to write is no
- * failure of the call. */
+/* Appends one line to the file; keys, signatures and user data are left out. `fault`: what a
+ * fault did to it, "" for nothing. Failing to write is no failure of the call. */
 void calllog_add(const char *path, const char *command, const struct pairs *params, int status,
-                 int code);
+                 int code, const char *fault);
 
 #endif

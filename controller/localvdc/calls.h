@@ -42,6 +42,7 @@ int call_list_firewall(struct api_rq *rq);
 int call_delete_firewall(struct api_rq *rq);
 int job_create_rule(struct api_job *job, struct err *err);
 int job_delete_rule(struct api_job *job, struct err *err);
+void undo_create_rule(struct api_job *job);
 
 /* call_key.c: SSH keys and tags */
 int call_register_key(struct api_rq *rq);
@@ -64,6 +65,7 @@ int job_stop_vm(struct api_job *job, struct err *err);
 int job_reboot_vm(struct api_job *job, struct err *err);
 int job_destroy_vm(struct api_job *job, struct err *err);
 int job_resume(struct api_job *job, struct err *err);
+void undo_start_vm(struct api_job *job);
 /* Corrects the state of a guest that ended by itself. */
 void vm_refresh(struct vdb *db, json_t *vm);
 
@@ -76,6 +78,7 @@ int call_delete_volume(struct api_rq *rq);
 int job_create_volume(struct api_job *job, struct err *err);
 int job_attach_volume(struct api_job *job, struct err *err);
 int job_detach_volume(struct api_job *job, struct err *err);
+void undo_create_volume(struct api_job *job);
 /* Puts the volume's file on a loop device and tells the kernel its partitions. */
 int volume_plug(const char *id, struct err *err);
 /* Takes all of a guest's volumes off; they stay. */

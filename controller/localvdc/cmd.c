@@ -24,6 +24,7 @@
 #include "controller/localvdc/vdc.h"
 
 #define START_WAIT_MS 30000
+#define LATENCY_MAX_MS 3600000
 
 int vdc_cmd_need_root(struct err *err)
 {
@@ -104,31 +105,43 @@ static int wait_for_template(struct vdb *db, struct err *err)
     return 0;
 }
 
-static int store_allow(struct vdb *db, json_t *hosts, struct err *err)
+/* What was given replaces what was given before; the rest stays. */
+static int store_config(struct vdb *db, json_t *given, struct err *err)
 {
-    if (json_array_size(hosts) == 0)
+    _cleanup_json_ json_t *known = vdb_get(db, "meta", "config");
+    _cleanup_json_ json_t *config = known ? json_incref(known) : json_object();
+    if (json_object_size(given) == 0)
         return 0;
-    _cleanup_json_ json_t *config = json_pack("{s:O}", "allow", hosts);
+    json_object_update(config, given);
     return vdb_put(db, "meta", "config", config, err);
 }
 
 int vdc_cmd_start(int argc, char **argv, struct err *err)
 {
-    static const struct option options[] = {
-        {"no-wait", no_argument, NULL, 'n'}, {"allow", required_argument, NULL, 'a'}, {0}};
+    static const struct option options[] = {{"no-wait", no_argument, NULL, 'n'},
+                                            {"allow", required_argument, NULL, 'a'},
+                                            {"job-latency", required_argument, NULL, 'l'},
+                                            {0}};
     bool wait = true;
-    _cleanup_json_ json_t *allow = json_array();
+    uint64_t ms = 0;
+    _cleanup_json_ json_t *allow = json_array(), *given = json_object();
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'n')
             wait = false;
         else if (c == 'a')
             json_array_append_new(allow, json_string(optarg));
+        else if (c == 'l' && str_to_u64(optarg, LATENCY_MAX_MS, &ms) == 0)
+            json_object_set_new(given, "job_latency_ms", json_integer((json_int_t)ms));
         else
-            return err_set(err, ERR_USAGE, "start takes --no-wait and --allow HOST");
+            return err_set(err, ERR_USAGE,
+                           "start takes --no-wait, --allow HOST and --job-latency MS (at most %d)",
+                           LATENCY_MAX_MS);
     }
+    if (json_array_size(allow) > 0)
+        json_object_set(given, "allow", allow);
     _cleanup_(vdb_close) struct vdb *db = NULL;
     if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &db, err) != 0 ||
-        store_allow(db, allow, err) != 0)
+        store_config(db, given, err) != 0)
         return -1;
     pid_t daemon = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
     if (daemon > 0 && !template_ready()) { /* an earlier build failed */

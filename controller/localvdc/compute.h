@@ -12,7 +12,8 @@
 #include "controller/localvdc/vdb.h"
 
 struct compute_ops {
-    const char *name;
+    const char *name; /* as the API names the hypervisor */
+    bool record_only; /* no processes, disks and bridges: its guests are what their documents say */
     /* Its root is mounted and its bridges are there; returns when its first process runs. */
     int (*start)(const json_t *vm, struct err *err);
     /* Gone when it returns; `forced`: at once, else after asking it to shut down. */
@@ -21,8 +22,11 @@ struct compute_ops {
     int (*clean)(const char *vm_id, struct err *err);
 };
 
-extern const struct compute_ops compute_lxc;
-const struct compute_ops *compute_find(const char *name); /* NULL: no such driver */
+extern const struct compute_ops compute_lxc, compute_simulator;
+extern const struct compute_ops *const compute_drivers[]; /* the default first; ends with NULL */
+const struct compute_ops *compute_find(const char *name); /* any case; NULL: no such driver */
+/* The one that the guest's document names. */
+const struct compute_ops *compute_of(const json_t *vm);
 
 /* Called by the driver's hook when a guest (re)starts: records its processes and gives it its
  * disks. `init` is its first process, `keeper` the one that lives as long as the guest does. */

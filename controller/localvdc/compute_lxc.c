@@ -217,4 +217,4 @@ static int lxc_stop(const json_t *vm, bool forced, struct err *err)
 }
 
 const struct compute_ops compute_lxc = {
-    .name = "lxc", .start = lxc_start, .stop = lxc_stop, .clean = lxc_clean};
+    .name = "LXC", .start = lxc_start, .stop = lxc_stop, .clean = lxc_clean};

@@ -72,8 +72,8 @@ static void remove_guests(struct vdb *db, struct err *first)
         const char *id = vdc_str(vm, "id");
         printf("  guest %s\n", vdc_str(vm, "name"));
         fflush(stdout);
-        note(compute_lxc.stop(vm, true, &err), &err, first);
-        note(compute_lxc.clean(id, &err), &err, first);
+        note(compute_of(vm)->stop(vm, true, &err), &err, first);
+        note(compute_of(vm)->clean(id, &err), &err, first);
         note(rootfs_remove(id, &err), &err, first);
     }
 }

@@ -2,6 +2,7 @@
 /* What is the same for every driver: the record of a running guest. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -10,15 +11,23 @@
 #include "controller/localvdc/disk.h"
 #include "controller/localvdc/rootfs.h"
 #include "controller/localvdc/tool.h"
+#include "controller/localvdc/vdc.h"
+
+const struct compute_ops *const compute_drivers[] = {&compute_lxc, &compute_simulator, NULL};
 
 const struct compute_ops *compute_find(const char *name)
 {
-    static const struct compute_ops *const drivers[] = {&compute_lxc};
-    for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
-        if (str_eq(drivers[i]->name, name))
-            return drivers[i];
+    for (size_t i = 0; compute_drivers[i]; i++) {
+        if (strcasecmp(compute_drivers[i]->name, name) == 0)
+            return compute_drivers[i];
     }
     return NULL;
+}
+
+const struct compute_ops *compute_of(const json_t *vm)
+{
+    const struct compute_ops *driver = compute_find(vdc_str(vm, "hypervisor"));
+    return driver ? driver : compute_drivers[0];
 }
 
 struct record {

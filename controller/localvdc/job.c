@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -24,6 +25,16 @@ static const struct {
 } internal[] = {
     {JOB_PROVISION, job_provision}, {JOB_TEMPLATE, job_template}, {JOB_RESUME, job_resume}};
 
+/* What is left of an entity when the job that was to make it failed. */
+static const struct {
+    const char *cmd;
+    void (*undo)(struct api_job *job);
+} undos[] = {
+    {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
+    {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
+    {"createVolume", undo_create_volume},
+};
+
 struct slot {
     pid_t pid; /* 0: not running */
     int tries;
@@ -34,6 +45,7 @@ struct jobs {
     struct vdb *db;
     struct slot *slots; /* jobs that are not finished and were started at least once */
     size_t n;
+    uint64_t next_ms; /* when the first of those that wait for their time is due; 0: none */
 };
 
 struct jobs *jobs_new(struct vdb *db)
@@ -128,14 +140,21 @@ void jobs_tick(struct jobs *j)
 {
     reap(j);
     size_t running = 0, i = 0;
+    uint64_t now = clock_wall_ms();
+    j->next_ms = 0;
     for (size_t k = 0; k < j->n; k++)
         running += j->slots[k].pid != 0;
     _cleanup_json_ json_t *open = vdb_find(j->db, "job", "_open", "yes");
     json_t *job = NULL;
     json_array_foreach(open, i, job)
     {
+        uint64_t due = (uint64_t)json_integer_value(json_object_get(job, "_due"));
+        if (due > now) {
+            j->next_ms = j->next_ms == 0 || due < j->next_ms ? due : j->next_ms;
+            continue;
+        }
         if (running >= JOBS_AT_ONCE)
-            return;
+            continue;
         struct slot *s = slot_of(j, vdc_str(job, "jobid"));
         if (s->pid != 0)
             continue;
@@ -148,6 +167,14 @@ void jobs_tick(struct jobs *j)
     }
 }
 
+int jobs_wait_ms(const struct jobs *j)
+{
+    uint64_t now = clock_wall_ms();
+    if (j->next_ms == 0)
+        return -1;
+    return j->next_ms > now ? (int)(j->next_ms - now) : 0;
+}
+
 static int effect(struct api_job *job, const char *cmd, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(internal); i++) {
@@ -158,6 +185,14 @@ static int effect(struct api_job *job, const char *cmd, struct err *err)
     if (!call || !call->job)
         return err_set(err, ERR_FAILED, "no job is called %s", cmd);
     return call->job(job, err);
+}
+
+static void undo(struct api_job *job, const char *cmd)
+{
+    for (size_t i = 0; i < ARRAY_LEN(undos); i++) {
+        if (str_eq(undos[i].cmd, cmd))
+            undos[i].undo(job);
+    }
 }
 
 int job_run(const char *id, struct err *err)
@@ -176,9 +211,11 @@ int job_run(const char *id, struct err *err)
     if (!json_object_get(row, "_open"))
         return 0;
     struct api_job job = {.db = db, .id = id, .params = json_object_get(row, "_args")};
-    int r = effect(&job, vdc_str(row, "cmd"), err);
+    const char *cmd = vdc_str(row, "cmd"), *fail = vdc_str(job.params, "_fail");
+    int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(&job, cmd, err);
     if (r != 0) {
-        log_warn("job %s %s: %s", vdc_str(row, "cmd"), id, err->msg);
+        undo(&job, cmd);
+        log_warn("job %s %s: %s", cmd, id, err->msg);
         json_decref(job.result);
         job.result = NULL;
     } else if (!job.result) {

@@ -13,13 +13,17 @@ static const struct {
     const char *args; /* NULL: not for people */
     const char *help;
 } verbs[] = {
-    {"start", vdc_cmd_start, "[--no-wait] [--allow HOST]...", "run the cloud in the background"},
+    {"start", vdc_cmd_start, "[--no-wait] [--allow HOST]... [--job-latency MS]",
+     "run the cloud in the background"},
     {"stop", vdc_cmd_stop, "", "end the API; guests and their routers go on"},
     {"status", vdc_cmd_status, "[--json]", "say what runs; as root with the API's keys (--json)"},
     {"logs", vdc_cmd_logs, "[--calls|--template]",
      "print the log, the calls, the template's build"},
     {"destroy", vdc_cmd_destroy, "[-y] [--purge]",
      "remove everything from this machine; the template's cache only with --purge"},
+    {"account", vdc_cmd_account, "add NAME|list|remove NAME",
+     "further accounts with keys of their own"},
+    {"fault", vdc_cmd_fault, "KIND ...", "break something on purpose; 'fault help' lists what"},
     {"serve", vdc_cmd_serve, "", "run the cloud in the foreground"},
     {"job", vdc_cmd_job, NULL, NULL},
     {"metadata", vdc_cmd_metadata, NULL, NULL},
@@ -33,11 +37,10 @@ static void usage(FILE *to)
           to);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (verbs[i].args)
-            fprintf(to, "  %-8s %-30s %s\n", verbs[i].verb, verbs[i].args, verbs[i].help);
+            fprintf(to, "  %-8s %-50s %s\n", verbs[i].verb, verbs[i].args, verbs[i].help);
     }
-    fputs("  help                                    this text\n"
-          "  version                                 the version\n",
-          to);
+    fprintf(to, "  %-8s %-50s %s\n  %-8s %-50s %s\n", "help", "", "this text", "version", "",
+            "the version");
 }
 
 int main(int argc, char **argv)

@@ -166,6 +166,18 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err)
                      json_pack("{s:b,s:s}", "isprovisioned", 1, "state", "Implemented"), err);
 }
 
+bool router_wanted(const json_t *network)
+{
+    return !json_is_true(json_object_get(network, "_lazy")) ||
+           json_is_true(json_object_get(network, "isprovisioned"));
+}
+
+int router_update(struct vdb *db, const char *network_id, struct err *err)
+{
+    _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
+    return network && router_wanted(network) ? router_ensure(db, network_id, err) : 0;
+}
+
 static bool dir_empty_of(const char *ns)
 {
     /* A group's namespace goes with its last network: no other cable leads into it. */

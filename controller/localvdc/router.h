@@ -11,6 +11,11 @@
 
 /* Brings the network's bridge, router and services to what the state says. */
 int router_ensure(struct vdb *db, const char *network_id, struct err *err);
+/* Whether it is to be there: one that CloudStack's own createNetwork made comes into being with its
+ * first guest. */
+bool router_wanted(const json_t *network);
+/* As router_ensure, when it is to be there. */
+int router_update(struct vdb *db, const char *network_id, struct err *err);
 /* Removes what router_ensure made, by the document. */
 int router_remove(const json_t *network, struct err *err);
 /* Whether its services run. */

@@ -13,10 +13,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/keys.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "controller/httpd.h"
+#include "controller/localvdc/account.h"
 #include "controller/localvdc/api.h"
 #include "controller/localvdc/cmd.h"
 #include "controller/localvdc/compute.h"
@@ -32,7 +32,6 @@
 #define BODY_MAX (2 * 1024 * 1024) /* user data may be 1 MiB of base64, and is URL-encoded */
 #define WATCH_MS 5000              /* between two looks at the routers */
 #define FORGET_MS 600000           /* between two looks for old jobs */
-#define KEY_CHARS 43
 
 struct daemon {
     struct vdb *db;
@@ -43,19 +42,6 @@ struct daemon {
     int signals; /* SIGCHLD, SIGTERM, SIGINT */
     bool ending;
 };
-
-static int ensure_keys(struct vdb *db, struct err *err)
-{
-    char api[KEY_CHARS + 1], secret[KEY_CHARS + 1];
-    _cleanup_json_ json_t *known = vdb_get(db, "meta", "keys");
-    if (known)
-        return 0;
-    keys_token(api, KEY_CHARS);
-    keys_token(secret, KEY_CHARS);
-    _cleanup_json_ json_t *keys = json_pack("{s:s,s:s}", "api_key", api, "secret_key", secret);
-    keys_wipe(secret, sizeof(secret));
-    return vdb_put(db, "meta", "keys", keys, err);
-}
 
 static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
 {
@@ -71,7 +57,7 @@ static void watch_routers(struct daemon *d)
     json_t *one = NULL;
     json_array_foreach(networks, i, one)
     {
-        if (!router_alive(one))
+        if (router_wanted(one) && !router_alive(one))
             want_job(d->db, JOB_PROVISION, "networkid", vdc_str(one, "id"));
     }
 }
@@ -121,7 +107,8 @@ static void resume_guests(struct daemon *d)
     json_t *vm = NULL;
     json_array_foreach(vms, i, vm)
     {
-        if (str_eq(vdc_str(vm, "state"), "Running") && !str_eq(vdc_str(vm, "_boot"), boot))
+        if (str_eq(vdc_str(vm, "state"), "Running") && !compute_of(vm)->record_only &&
+            !str_eq(vdc_str(vm, "_boot"), boot))
             want_job(d->db, JOB_RESUME, "id", vdc_str(vm, "id"));
     }
 }
@@ -162,7 +149,9 @@ static void loop(struct daemon *d)
                                {.fd = d->signals, .events = POLLIN}};
         uint64_t now = clock_mono_ms();
         int wait = next > now ? (int)(next - now) : 0, http = httpd_timeout_ms(d->httpd);
-        if (poll(fds, ARRAY_LEN(fds), http >= 0 && http < wait ? http : wait) < 0 && errno != EINTR)
+        wait = http >= 0 && http < wait ? http : wait;
+        int job = jobs_wait_ms(d->jobs);
+        if (poll(fds, ARRAY_LEN(fds), job >= 0 && job < wait ? job : wait) < 0 && errno != EINTR)
             return;
         if (fds[1].revents)
             on_event(d);
@@ -247,7 +236,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
                                        : -1;
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
-    if (read_settings(&d, err) != 0 || ensure_keys(d.db, err) != 0 || listen_api(&d, err) != 0 ||
+    if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
         note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)

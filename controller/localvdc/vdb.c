@@ -17,6 +17,8 @@ static const char schema[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     "CREATE TABLE IF NOT EXISTS object(seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
     " id TEXT NOT NULL, doc TEXT NOT NULL, UNIQUE(kind, id));"
+    "CREATE INDEX IF NOT EXISTS object_name ON object(kind, json_extract(doc, '$.name'));"
+    "CREATE INDEX IF NOT EXISTS object_open ON object(kind, json_extract(doc, '$._open'));"
     "CREATE TABLE IF NOT EXISTS counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL);";
 
 static int fail(struct vdb *db, struct err *err, const char *what)
@@ -198,11 +200,29 @@ json_t *vdb_list(struct vdb *db, const char *kind)
 
 json_t *vdb_find(struct vdb *db, const char *kind, const char *key, const char *value)
 {
-    _cleanup_free_ char *path = str_fmt("$.%s", key);
-    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(
-        db, "SELECT doc FROM object WHERE kind = ?1 AND json_extract(doc, ?2) = ?3 ORDER BY seq",
-        kind, path, value);
+    /* Spelled out, so that it is the expression of an index. */
+    _cleanup_free_ char *sql = str_fmt("SELECT doc FROM object WHERE kind = ?1 AND"
+                                       " json_extract(doc, '$.%s') = ?2 ORDER BY seq",
+                                       key);
+    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(db, sql, kind, value);
     return collect(st);
+}
+
+json_t *vdb_members(struct vdb *db, const char *kind, const char *array, const char *key,
+                    const char *value, const char *want)
+{
+    _cleanup_free_ char *sql =
+        str_fmt("SELECT json_extract(m.value, '$.%s') FROM object, json_each(doc, '$.%s') AS m"
+                " WHERE kind = ?1 AND json_extract(m.value, '$.%s') = ?2",
+                want, array, key);
+    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(db, sql, kind, value);
+    json_t *all = json_array();
+    while (st && sqlite3_step(st) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(st, 0);
+        if (text)
+            json_array_append_new(all, json_string(text));
+    }
+    return all;
 }
 
 int vdb_next(struct vdb *db, const char *counter, long long *ret, struct err *err)

@@ -34,8 +34,13 @@ int vdb_del_below(struct vdb *db, const char *kind, const char *key, const char 
 json_t *vdb_get(struct vdb *db, const char *kind, const char *id);
 /* All of a kind, oldest first; a new array. */
 json_t *vdb_list(struct vdb *db, const char *kind);
-/* Those whose text member `key` is `value`, oldest first; a new array. */
+/* Those whose text member `key` (a literal of the program) is `value`, oldest first; a new array.
+ */
 json_t *vdb_find(struct vdb *db, const char *kind, const char *key, const char *value);
+/* The texts `want` of all members of the array `array` of documents whose text `key` is `value`
+ * (names are literals of the program); a new array. */
+json_t *vdb_members(struct vdb *db, const char *kind, const char *array, const char *key,
+                    const char *value, const char *want);
 /* A rising number that is never used again. */
 int vdb_next(struct vdb *db, const char *counter, long long *ret, struct err *err);
 

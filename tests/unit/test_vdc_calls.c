@@ -107,12 +107,13 @@ static int teardown(void **state)
 }
 
 /* Sends "name=value&…", signed with the secret; returns the inner object, and the status. */
-static json_t *call(struct fixture *f, const char *query, const char *secret, int *ret_status)
+static json_t *call_as(struct fixture *f, const char *query, const char *key, const char *secret,
+                       int *ret_status)
 {
     struct err err = {0};
     _cleanup_(pairs_free) struct pairs p = {0};
     assert_int_equal(pairs_parse(&p, query, strlen(query), 100, &err), 0);
-    pairs_add(&p, "apiKey", "K");
+    pairs_add(&p, "apiKey", key);
     _cleanup_free_ char *body = sign_params(p.v, p.n, secret);
     struct httpd_request rq = {
         .method = "POST", .path = VDC_PATH, .client = "", .body = body, .body_len = strlen(body)};
@@ -127,6 +128,11 @@ static json_t *call(struct fixture *f, const char *query, const char *secret, in
     for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++)
         free(r.headers[i].value);
     return inner;
+}
+
+static json_t *call(struct fixture *f, const char *query, const char *secret, int *ret_status)
+{
+    return call_as(f, query, "K", secret, ret_status);
 }
 
 static void expect(struct fixture *f, const char *query, int status)
@@ -314,6 +320,87 @@ static void jobs_are_forgotten(void **state)
     assert_string_equal(vdc_str(json_array_get(left, 0), "jobid"), "young");
 }
 
+static void accounts_do_not_see_each_other(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    int status = 0;
+    _cleanup_json_ json_t *other = NULL, *twice = NULL;
+    assert_int_equal(account_add(f->db, "-bad", &twice, &err), -1);
+    assert_int_equal(account_add(f->db, VDC_ACCOUNT, &twice, &err), -1);
+    assert_int_equal(account_add(f->db, "other", &other, &err), 0);
+    assert_int_equal(account_add(f->db, "other", &twice, &err), -1);
+    const char *key = vdc_str(other, "api_key"), *secret = vdc_str(other, "secret_key");
+    json_decref(call_as(f, "command=listZones", key, "S", &status));
+    assert_int_equal(status, 401);
+    _cleanup_json_ json_t *made =
+        call_as(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.1.0.1",
+                key, secret, &status);
+    const json_t *net = json_array_get(json_object_get(made, "localnetwork"), 0);
+    assert_string_equal(vdc_str(net, "account"), "other");
+    _cleanup_free_ char *drop = str_fmt("command=deleteNetwork&id=%s", vdc_str(net, "id"));
+    expect(f, drop, 431);
+    _cleanup_json_ json_t *mine = call(f, "command=listNetworks", "S", &status);
+    assert_int_equal(json_integer_value(json_object_get(mine, "count")), 0);
+    expect(f, "command=listNetworks&account=other", 531);
+    assert_int_equal(account_remove(f->db, "other", &err), -1);
+    json_decref(call_as(f, drop, key, secret, &status));
+    assert_int_equal(status, 200);
+    assert_int_equal(vdb_del(f->db, "network", vdc_str(net, "id"), &err), 0);
+    assert_int_equal(account_remove(f->db, "other", &err), 0);
+    json_decref(call_as(f, "command=listZones", key, secret, &status));
+    assert_int_equal(status, 401);
+}
+
+static void faults_count_calls(void **state)
+{
+    (void)state;
+    struct fault_hit hit = {0};
+    assert_true(fault_name_matches("*", "listZones"));
+    assert_true(fault_name_matches("write", "deployVirtualMachine"));
+    assert_false(fault_name_matches("write", "queryAsyncJobResult"));
+    assert_false(fault_name_matches("write", "getVirtualMachineUserData"));
+    assert_false(fault_name_matches("listZones", "listZonesAndMore"));
+    _cleanup_json_ json_t *fault = json_pack(
+        "{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s,s:s}", "id", "7", "kind", "call", "name", "write", "nth",
+        2, "times", 2, "action", "error", "code", 533, "when", "after", "account", "a");
+    assert_false(fault_count(fault, "listZones", "a", &hit));
+    assert_false(fault_count(fault, "createVolume", "b", &hit));
+    static const bool fires[] = {false, true, true, false, false};
+    for (size_t i = 0; i < ARRAY_LEN(fires); i++) {
+        hit = (struct fault_hit){0};
+        assert_true(fault_count(fault, "createVolume", "a", &hit));
+        assert_int_equal(hit.action, fires[i] ? FAULT_ERROR : FAULT_NONE);
+        if (fires[i]) {
+            assert_int_equal(hit.code, 533);
+            assert_true(hit.after);
+            assert_string_equal(hit.note, "7 error after");
+        }
+    }
+    assert_int_equal(json_integer_value(json_object_get(fault, "matched")), 5);
+    assert_int_equal(json_integer_value(json_object_get(fault, "fired")), 2);
+}
+
+static void faults_before_and_after(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const struct {
+        const char *when;
+        size_t groups; /* afterwards */
+    } cases[] = {{"before", 0}, {"after", 1}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_json_ json_t *fault =
+            json_pack("{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s}", "id", "1", "kind", "call", "name",
+                      "createDirectConnectGroup", "nth", 1, "times", 1, "action", "error", "code",
+                      533, "when", cases[i].when);
+        assert_int_equal(vdb_put(f->db, "fault", "1", fault, &err), 0);
+        expect(f, "command=createDirectConnectGroup&name=g", 533);
+        _cleanup_json_ json_t *groups = vdb_list(f->db, "dcg");
+        assert_int_equal(json_array_size(groups), cases[i].groups);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +412,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(documents_are_made, setup, teardown),
         cmocka_unit_test_setup_teardown(job_ids_of_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_are_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(accounts_do_not_see_each_other, setup, teardown),
+        cmocka_unit_test(faults_count_calls),
+        cmocka_unit_test_setup_teardown(faults_before_and_after, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
