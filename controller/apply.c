@@ -67,6 +67,11 @@ static void tell(struct work *w, enum event_kind kind, const char *msg)
     w->apply->hooks.event(w->apply->hooks.ctx, item_of(w), kind, msg);
 }
 
+static bool is_tagging(const struct work *w)
+{
+    return w->move.kind == MOVE_CHANGE && str_eq(w->move.call, "createTags");
+}
+
 static void fail(struct work *w, const struct err *err)
 {
     struct item *it = item_of(w);
@@ -96,17 +101,19 @@ static int journal(struct work *w, const char *state)
 /* Whether the journal has to say something else about an item that needs no more moves. */
 static int settle(struct apply *a, struct item *it, struct err *err)
 {
-    struct store_resource row = {.state = "done"};
+    struct store_resource row = {0};
     bool ours = !it->foreign && (it->owned || !item_ops(&a->survey->items, it->kind)->shared);
 
     if (it->want != WANT_THERE)
         return it->owned && it->want == WANT_GONE && it->found == FOUND_NOT
                    ? store_resource_delete(a->store, it->name, err)
                    : 0;
-    if (!ours || (it->settled && it->owned && it->found == FOUND_BY_ID && !it->created))
+    if (!ours ||
+        (it->settled && it->owned && it->found == FOUND_BY_ID && !it->created && !it->tagged))
         return 0;
     str_copy(row.name, sizeof(row.name), it->name);
     str_copy(row.id, sizeof(row.id), it->id);
+    str_copy(row.state, sizeof(row.state), it->untaggable ? "untagged" : "done");
     it->owned = it->settled = true;
     return store_resource_put(a->store, &row, err);
 }
@@ -224,9 +231,9 @@ static void call_failed(struct work *w, const struct cloud_failure *why)
     w->failure = *why;
     w->job[0] = '\0';
     err_wrap(&w->failure.err, "%s", item_of(w)->name);
-    if (w->move.kind == MOVE_CHANGE && str_eq(w->move.call, "createTags") && !why->lost) {
+    if (is_tagging(w) && !why->lost) {
         w->failure = (struct cloud_failure){0};
-        item_of(w)->tagged = true; /* a cloud without tags: the journal has to do */
+        item_of(w)->tagged = item_of(w)->untaggable = true; /* the journal has to do */
         tell(w, EVENT_NOTE, why->err.msg);
         make_move(w);
         return;
@@ -255,7 +262,7 @@ static void effect_is_there(struct work *w)
         it->found = FOUND_NOT;
         it->id[0] = '\0';
         make_move(w);
-    } else if (w->move.kind == MOVE_CHANGE && str_eq(w->move.call, "createTags")) {
+    } else if (is_tagging(w)) {
         it->tagged = true;
         make_move(w);
     } else {
@@ -350,7 +357,7 @@ static void on_changed(void *ctx, const json_t *answer, const struct cloud_failu
         call_failed(w, why);
         return;
     }
-    item_of(w)->changed = true;
+    item_of(w)->changed = item_of(w)->changed || !is_tagging(w);
     cloud_text(answer, "jobid", w->job, sizeof(w->job));
     if (w->job[0])
         wait_for_job(w);
@@ -405,9 +412,10 @@ static void change(struct work *w)
         params_grow(&m, it, &p);
     else
         pairs_add(&p, "id", it->id);
-    if (!it->created)
+    if (!it->created && !is_tagging(w)) {
         tell(w, EVENT_START, w->move.why);
-    str_copy(w->did, sizeof(w->did), w->move.why);
+        str_copy(w->did, sizeof(w->did), w->move.why);
+    }
     w->sends++;
     cloud_call(a->cloud, w->move.call, &p, on_changed, w);
 }

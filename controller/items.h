@@ -74,13 +74,14 @@ struct item {
     bool foreign;     /* the file says that it is there: never made, changed or destroyed */
     bool owned;       /* in the journal, or made by this run */
     bool adopt;       /* what was found by its name alone may be taken over */
-    bool settled;     /* the journal has it as done */
+    bool settled;     /* the journal says that it was done */
     char job[64];     /* of an earlier run, maybe still under way */
     /* what is known of the real one */
     enum item_found found;
     char id[64];
-    json_t *entity; /* as last listed or answered; may be NULL */
-    bool tagged;    /* its tags were written after it was listed */
+    json_t *entity;  /* as last listed or answered; may be NULL */
+    bool tagged;     /* its tags were written after it was listed, or … */
+    bool untaggable; /* … the cloud refuses them */
     /* this run */
     enum item_state state;
     bool created, changed, destroyed;

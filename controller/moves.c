@@ -149,9 +149,9 @@ static bool vm_differs(const struct item *it, const struct items *items, const s
     char there[128];
 
     if (differs(text_of(it, "templatename", there), n->template))
-        snprintf(why, cap, "its template is '%s', the file says '%s'", there, n->template);
+        snprintf(why, cap, "its template is '%.50s', the file says '%.50s'", there, n->template);
     else if (differs(text_of(it, "serviceofferingname", there), n->offering))
-        snprintf(why, cap, "its offering is '%s', the file says '%s'", there, n->offering);
+        snprintf(why, cap, "its offering is '%.50s', the file says '%.50s'", there, n->offering);
     else if (!on_network(it, item_dep_id(items, it, ITEM_GATEWAY)))
         snprintf(why, cap, "it is not on the gateway network");
     else if (!on_network(it, item_dep_id(items, it, ITEM_PRIVATE)))

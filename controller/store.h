@@ -38,7 +38,8 @@ struct store_resource {
     char name[160]; /* "vm:fra" */
     char id[64];    /* "" while unknown */
     char job[64];   /* "" when none is pending */
-    char state[16]; /* "sent" before the call, "known" after its answer, "done" */
+    char
+        state[16]; /* "sent" before the call, "known" after its answer, then "done" or "untagged" */
 };
 int store_resource_put(struct store *s, const struct store_resource *r, struct err *err);
 int store_resource_delete(struct store *s, const char *name, struct err *err);

@@ -107,7 +107,8 @@ static void on_row(void *ctx, const struct store_resource *row)
     if (!it && !(it = items_add_gone(items, row->name, row->id)))
         return;
     it->owned = true;
-    it->settled = str_eq(row->state, "done");
+    it->untaggable = it->tagged = str_eq(row->state, "untagged");
+    it->settled = it->untaggable || str_eq(row->state, "done");
     str_copy(it->job, sizeof(it->job), it->settled ? "" : row->job);
     str_copy(it->id, sizeof(it->id), row->id);
 }
