@@ -35,7 +35,7 @@ struct compute_ops {
     int (*fill)(const json_t *vm, const json_t *volume, bool undo, struct err *err);
 };
 
-extern const struct compute_ops compute_lxc, compute_simulator;
+extern const struct compute_ops compute_lxc, compute_qemu, compute_simulator;
 extern const struct compute_ops *const compute_drivers[]; /* the default first; ends with NULL */
 const struct compute_ops *compute_find(const char *name); /* any case; NULL: no such driver */
 /* The one that the guest's document names. */
@@ -44,6 +44,8 @@ const struct compute_ops *compute_of(const json_t *vm);
 /* Of guests that share the machine's kernel: called when one (re)starts, records its processes and
  * gives it its disks. `init` is its first process, `keeper` the one that lives as long as it. */
 int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err);
+/* Records a guest's processes; `init` is 0 when it has a kernel of its own. */
+int guest_record(const char *vm_id, pid_t init, pid_t keeper, struct err *err);
 /* Whether it runs (also while it reboots itself). */
 bool guest_alive(const char *vm_id);
 /* Its first process as the host sees it, 0 when it does not run or has a kernel of its own. */

@@ -32,6 +32,8 @@ int power_shut_path(const char *path, struct err *err)
     _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0 && ioctl(fd, FS_SHUTDOWN, &how) == 0)
         return 0;
+    if (errno == EIO)
+        return 0; /* it was shut down before */
     if (errno == ENOTTY || errno == EOPNOTSUPP)
         return err_set(err, ERR_FAILED,
                        "%s: this kind of filesystem cannot lose what was not synced; "

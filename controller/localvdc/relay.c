@@ -325,11 +325,11 @@ static void loop(struct relay *r)
         }
         struct pollfd fds[RELAY_ZONES];
         uint64_t waited = wait_for(r, fds, deliver(r));
-        for (size_t i = 0; i < r->n_zones; i++) {
-            if (fds[i].revents & (POLLERR | POLLHUP))
-                fds[i].revents = 0, reload = 1;
-            if (fds[i].revents)
+        for (size_t i = r->n_zones; i-- > 0;) {
+            if (fds[i].revents & POLLIN)
                 receive(r, &r->zones[i], waited);
+            else if (fds[i].revents)
+                forget_zone(r, i); /* its device was removed; the next reload looks for another */
         }
     }
 }

@@ -17,10 +17,17 @@
 static const struct {
     const char *name;
     const char *package;
+    bool optional; /* wanted by some guests only */
 } tools[] = {
-    {"ip", "iproute2"},           {"nft", "nftables"},        {"dnsmasq", "dnsmasq-base"},
-    {"mmdebstrap", "mmdebstrap"}, {"mkfs.ext4", "e2fsprogs"}, {"apt-config", "apt"},
-    {"partx", "util-linux"},
+    {"qemu-system-x86_64", "qemu-system-x86 qemu-utils", true},
+    {"qemu-img", "qemu-system-x86 qemu-utils", true},
+    {"ip", "iproute2", false},
+    {"nft", "nftables", false},
+    {"dnsmasq", "dnsmasq-base", false},
+    {"mmdebstrap", "mmdebstrap", false},
+    {"mkfs.ext4", "e2fsprogs", false},
+    {"apt-config", "apt", false},
+    {"partx", "util-linux", false},
 };
 
 static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
@@ -48,7 +55,7 @@ int tool_check_all(struct err *err)
     char path[128];
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
-        if (tool_find(tools[i].name, path, sizeof(path), err) != 0)
+        if (!tools[i].optional && tool_find(tools[i].name, path, sizeof(path), err) != 0)
             strbuf_addf(&missing, " %s", tools[i].package);
     }
     if (!fs_exists("/usr/share/lxc/config/common.conf"))
