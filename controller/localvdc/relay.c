@@ -68,6 +68,7 @@ struct relay {
     const char *group;
     struct zone zones[RELAY_ZONES]; /* those that the group has now */
     size_t n_zones;
+    bool open[RELAY_ZONES]; /* those among them, by index */
     struct target *targets;
     size_t n_targets;
     struct direction dirs[RELAY_ZONES][RELAY_ZONES];
@@ -142,6 +143,7 @@ static void forget_zone(struct relay *r, size_t i)
         drop_all(&r->dirs[k][r->zones[i].index]);
     }
     close(r->zones[i].fd);
+    r->open[r->zones[i].index] = false;
     r->zones[i] = r->zones[--r->n_zones];
 }
 
@@ -161,6 +163,7 @@ static void need_zone(struct relay *r, size_t index, const char *id)
         break;
     }
     int fd = inode ? open_device(ns, &err) : -1;
+    r->open[index] = fd >= 0;
     if (fd >= 0)
         r->zones[r->n_zones++] = (struct zone){index, fd, inode};
     else if (inode)
@@ -236,7 +239,7 @@ static size_t zone_of(const struct relay *r, const unsigned char *packet, size_t
 static void take(struct relay *r, size_t from, const unsigned char *data, size_t len, uint64_t now)
 {
     size_t to = len > HEADER ? zone_of(r, data + HEADER, len - HEADER) : RELAY_ZONES;
-    if (to == RELAY_ZONES || to == from)
+    if (to == RELAY_ZONES || to == from || !r->open[to])
         return; /* for nobody here */
     struct direction *d = &r->dirs[from][to];
     uint64_t due = 0;
