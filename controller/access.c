@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -153,7 +154,7 @@ static bool from_vdcapi(const char *path, struct cloud_access *ret)
                 js_opt_str(j, "api_secret", NULL));
 }
 
-int access_find(const struct spec *s, bool start, struct cloud_access *ret, char *ret_host,
+static int find(const struct spec *s, bool start, struct cloud_access *ret, char *ret_host,
                 struct err *err)
 {
     const char *home = getenv("HOME");
@@ -185,4 +186,33 @@ int access_find(const struct spec *s, bool start, struct cloud_access *ret, char
     return err_set(err, ERR_CREDENTIALS,
                    "no credentials: set CLOUDSTACK_ENDPOINT, CLOUDSTACK_KEY and "
                    "CLOUDSTACK_SECRET, or write a profile in ~/.cmk/config, or ~/.vdcapi");
+}
+
+int access_find(const struct spec *s, bool start, struct cloud_access *ret, char *ret_host,
+                struct err *err)
+{
+    if (find(s, start, ret, ret_host, err) < 0)
+        return -1;
+    str_copy(ret->region, sizeof(ret->region), s->region);
+    return 0;
+}
+
+int access_open(const struct spec *s, bool start, struct reach *ret, struct err *err)
+{
+    struct cloud_access access = {0};
+    int rc = access_find(s, start, &access, ret->host, err);
+
+    if (rc == 0) {
+        ret->http = http_new();
+        ret->cloud = cloud_new(ret->http, &access);
+    }
+    keys_wipe(&access, sizeof(access));
+    return rc;
+}
+
+void access_close(struct reach *r)
+{
+    cloud_free(r->cloud);
+    http_free(r->http);
+    *r = (struct reach){0};
 }

@@ -12,6 +12,15 @@
 int access_find(const struct spec *s, bool start, struct cloud_access *ret, char *ret_host,
                 struct err *err);
 
+/* A cloud that can be called. */
+struct reach {
+    struct http *http;
+    struct cloud *cloud;
+    char host[64];
+};
+int access_open(const struct spec *s, bool start, struct reach *ret, struct err *err);
+void access_close(struct reach *r);
+
 /* Absolute path of a program that belongs to us: beside this one, else in PATH's usual folders.
  * The caller frees; NULL when there is none. */
 char *access_program(const char *name);

@@ -7,181 +7,69 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/keys.h"
 #include "common/str.h"
 
-#define IN_FLIGHT_MAX 16
-#define SETTLE_PAUSE_MS 400
-#define LOOKS_AFTER_ERROR 3
-#define LOOK_PAUSE_MS 700
-#define LOOKS_FOR_COMPANION 20
+#define IN_FLIGHT_MAX 64
+#define MOVES_MAX 16 /* of one item in one run: more means that it goes in circles */
+#define WAIT_MS 400
+#define LOOKS_AFTER_LOST 3 /* listings before an answer that was lost counts as never sent */
+#define LOOK_AGAIN_MS 700
+#define SENDS_MAX 3
+#define BUSY_TRIES 24 /* a network is busy until its VM is expunged */
+#define BUSY_MS 500
+#define COMPANION_LOOKS 40
 
 /* What is under way for one item. */
 struct work {
     struct apply *apply;
     size_t index;
-    unsigned looks;      /* listings left to find it after a call that failed */
-    struct err call_err; /* why the call failed */
-    uint64_t due;        /* when to list again; 0: not waiting */
+    struct move move;             /* the last one that was made */
+    struct cloud_failure failure; /* of its call; err.code 0: none */
+    char did[240];                /* the last change, for people */
+    bool no_expunge;              /* this account may not expunge: the cloud does it later */
+    unsigned moves, sends, busy, looks;
+    uint64_t due; /* when to look again; 0: not waiting */
     char job[64];
-};
-
-struct list_slot {
-    struct apply *apply;
-    enum listing which;
 };
 
 struct apply {
     struct cloud *cloud;
     struct store *store;
     const struct spec *spec;
-    const char *public_key;
+    struct survey *survey;
+    struct apply_options options;
     struct apply_hooks hooks;
-    struct inventory inv;
-    struct items items;
     struct work *work;
-    struct list_slot slots[LISTINGS];
-    size_t lists_pending;
     size_t in_flight;
-    struct err list_err;
 };
-
-struct apply *apply_new(struct cloud *c, struct store *st, const struct spec *s,
-                        const char *public_key, const struct apply_hooks *hooks)
-{
-    struct apply *a = xcalloc(1, sizeof(*a));
-
-    a->cloud = c;
-    a->store = st;
-    a->spec = s;
-    a->public_key = public_key;
-    a->hooks = *hooks;
-    items_build(s, &a->items);
-    a->work = xcalloc(a->items.n, sizeof(*a->work));
-    for (size_t i = 0; i < a->items.n; i++)
-        a->work[i] = (struct work){.apply = a, .index = i};
-    return a;
-}
-
-void apply_free(struct apply *a)
-{
-    if (!a)
-        return;
-    inventory_free(&a->inv);
-    items_free(&a->items);
-    free(a->work);
-    free(a);
-}
-
-struct items *apply_items(struct apply *a)
-{
-    return &a->items;
-}
-
-const struct inventory *apply_inventory(struct apply *a)
-{
-    return &a->inv;
-}
-
-/* ---- listing ---- */
-
-static void start_list(struct apply *a, enum listing l, cloud_done_fn done, void *ctx)
-{
-    const struct listing_call *lc = listing_call(l);
-    _cleanup_(pairs_free) struct pairs p = {0};
-
-    if (lc->param)
-        pairs_add(&p, lc->param, lc->value);
-    cloud_list(a->cloud, lc->command, lc->member, &p, done, ctx);
-}
-
-static void on_listed(void *ctx, const json_t *answer, const struct err *err)
-{
-    struct list_slot *slot = ctx;
-    struct apply *a = slot->apply;
-
-    a->lists_pending--;
-    if (!answer) {
-        if (!a->list_err.code)
-            a->list_err = *err;
-        return;
-    }
-    json_decref(a->inv.list[slot->which]);
-    a->inv.list[slot->which] = json_incref((json_t *)answer);
-}
-
-void apply_list(struct apply *a)
-{
-    for (size_t l = 0; l < LISTINGS; l++) {
-        a->slots[l] = (struct list_slot){.apply = a, .which = (enum listing)l};
-        a->lists_pending++;
-        start_list(a, (enum listing)l, on_listed, &a->slots[l]);
-    }
-}
-
-int apply_listed(struct apply *a, struct err *err)
-{
-    if (a->lists_pending)
-        return 0;
-    if (a->list_err.code) {
-        *err = a->list_err;
-        return -1;
-    }
-    return 1;
-}
-
-/* ---- recognising ---- */
-
-static int recognise_one(struct apply *a, struct item *it, bool adopt, struct err *err)
-{
-    struct store_resource row = {0};
-    int journaled = store_resource_get(a->store, it->name, &row, err);
-    int found;
-
-    if (journaled < 0)
-        return -1;
-    found = item_recognise(it, &a->items, a->spec, &a->inv, row.id, err);
-    if (found < 0)
-        return -1;
-    str_copy(a->work[it - a->items.v].job, sizeof(row.job), row.job);
-    if (!found || (row.job[0] && !str_eq(row.state, "done")))
-        return 0; /* to be made, or its job is to be asked for */
-    if (!journaled && !adopt && !item_ops(it->kind)->shared && item_ops(it->kind)->create &&
-        (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE || it->kind == ITEM_VM ||
-         it->kind == ITEM_VOLUME))
-        return err_set(err, ERR_SAFETY,
-                       "%s '%s' is there already, but not from this deployment's journal; "
-                       "'muster up --adopt' takes it over, another deployment name avoids it",
-                       item_ops(it->kind)->what, it->label);
-    if (!journaled && item_ops(it->kind)->shared) { /* somebody else's: used, not recorded */
-        it->state = ITEM_DONE;
-        return 0;
-    }
-    if (item_settled(it, err) == 1) {
-        str_copy(row.name, sizeof(row.name), it->name);
-        str_copy(row.id, sizeof(row.id), it->id);
-        row.job[0] = '\0';
-        it->state = ITEM_DONE;
-        if (!journaled || !str_eq(row.state, "done")) {
-            str_copy(row.state, sizeof(row.state), "done");
-            return store_resource_put(a->store, &row, err);
-        }
-    }
-    return 0;
-}
-
-int apply_recognise(struct apply *a, bool adopt, struct err *err)
-{
-    for (size_t i = 0; i < a->items.n; i++)
-        if (recognise_one(a, &a->items.v[i], adopt, err) < 0)
-            return -1;
-    return 0;
-}
-
-/* ---- one item's way: call -> job -> settled ---- */
 
 static struct item *item_of(const struct work *w)
 {
-    return &w->apply->items.v[w->index];
+    return &w->apply->survey->items.v[w->index];
+}
+
+static const struct item_ops *ops_of(const struct work *w)
+{
+    return item_ops(&w->apply->survey->items, item_of(w)->kind);
+}
+
+static struct making making(const struct apply *a)
+{
+    return (struct making){.items = &a->survey->items,
+                           .spec = a->spec,
+                           .inv = &a->survey->inv,
+                           .public_key = a->options.public_key};
+}
+
+static void tell(struct work *w, enum event_kind kind, const char *msg)
+{
+    w->apply->hooks.event(w->apply->hooks.ctx, item_of(w), kind, msg);
+}
+
+static bool is_tagging(const struct work *w)
+{
+    return w->move.kind == MOVE_CHANGE && str_eq(w->move.call, "createTags");
 }
 
 static void fail(struct work *w, const struct err *err)
@@ -191,7 +79,7 @@ static void fail(struct work *w, const struct err *err)
     it->state = ITEM_FAILED;
     it->err = *err;
     w->apply->in_flight--;
-    w->apply->hooks.event(w->apply->hooks.ctx, it, EVENT_FAILED, err->msg);
+    tell(w, EVENT_FAILED, err->msg);
 }
 
 static int journal(struct work *w, const char *state)
@@ -210,17 +98,45 @@ static int journal(struct work *w, const char *state)
     return -1;
 }
 
+/* Whether the journal has to say something else about an item that needs no more moves. */
+static int settle(struct apply *a, struct item *it, struct err *err)
+{
+    struct store_resource row = {0};
+    bool ours = !it->foreign && (it->owned || !item_ops(&a->survey->items, it->kind)->shared);
+
+    if (it->want != WANT_THERE)
+        return it->owned && it->want == WANT_GONE && it->found == FOUND_NOT
+                   ? store_resource_delete(a->store, it->name, err)
+                   : 0;
+    if (!ours ||
+        (it->settled && it->owned && it->found == FOUND_BY_ID && !it->created && !it->tagged))
+        return 0;
+    str_copy(row.name, sizeof(row.name), it->name);
+    str_copy(row.id, sizeof(row.id), it->id);
+    str_copy(row.state, sizeof(row.state), it->untaggable ? "untagged" : "done");
+    it->owned = it->settled = true;
+    return store_resource_put(a->store, &row, err);
+}
+
 static void finish(struct work *w)
 {
     struct item *it = item_of(w);
+    struct err err;
 
-    w->job[0] = '\0';
-    if (journal(w, "done") < 0)
+    if (settle(w->apply, it, &err) < 0) {
+        fail(w, &err);
         return;
+    }
     it->state = ITEM_DONE;
     w->apply->in_flight--;
-    w->apply->hooks.event(w->apply->hooks.ctx, it, it->created ? EVENT_CHANGED : EVENT_OK,
-                          it->created ? "created" : "is there");
+    if (it->destroyed && it->want == WANT_GONE)
+        tell(w, EVENT_CHANGED, "destroyed");
+    else if (it->created)
+        tell(w, EVENT_CHANGED, "created");
+    else if (it->changed)
+        tell(w, EVENT_CHANGED, w->did);
+    else
+        tell(w, EVENT_OK, "is there");
 }
 
 static void look_later(struct work *w, unsigned ms)
@@ -228,187 +144,462 @@ static void look_later(struct work *w, unsigned ms)
     w->due = clock_mono_ms() + ms;
 }
 
-/* After a listing: is it there and usable now? */
-static void on_looked(void *ctx, const json_t *answer, const struct err *list_err)
+static void make_move(struct work *w);
+
+/* ---- looking ---- */
+
+/* CloudStack's codes for "not now". A removal is refused with the general one, too, while something
+ * still holds the thing. */
+static bool is_busy(int code, bool removes)
+{
+    return code == 534 || code == 536 || (removes && (code == 530 || code == 537));
+}
+
+/* A call failed, and the item was looked at since: had it an effect all the same, is it worth
+ * another try, or is that the end? */
+static void after_failure(struct work *w)
+{
+    struct move now = item_move(item_of(w), &w->apply->survey->items, w->apply->spec);
+    bool same = now.kind == w->move.kind && now.call == w->move.call;
+    bool broken = w->sends && w->move.kind == MOVE_CREATE && now.kind == MOVE_REPLACE;
+    bool removes = w->move.kind == MOVE_DESTROY || w->move.kind == MOVE_REPLACE;
+    bool busy = is_busy(w->failure.code, removes);
+
+    if (!same && !broken) {
+        w->failure = (struct cloud_failure){0};
+        make_move(w);
+    } else if (w->failure.lost && w->looks && --w->looks) {
+        look_later(w, LOOK_AGAIN_MS);
+    } else if (w->failure.lost && w->sends < SENDS_MAX && !broken) {
+        w->failure = (struct cloud_failure){0};
+        make_move(w);
+    } else if (busy && !broken && w->busy++ < BUSY_TRIES) {
+        w->failure = (struct cloud_failure){0};
+        look_later(w, BUSY_MS);
+    } else if (removes && ops_of(w)->stays && !busy) {
+        item_of(w)->want = WANT_LEFT;
+        tell(w, EVENT_NOTE, "left: the cloud does not destroy it");
+        finish(w);
+    } else {
+        fail(w, &w->failure.err);
+    }
+}
+
+static void on_looked(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
-    struct apply *a = w->apply;
     struct item *it = item_of(w);
-    enum listing l = item_ops(it->kind)->list;
-    struct err err = {0};
-    int found, settled;
+    struct inventory inv = w->apply->survey->inv;
+    _cleanup_json_ json_t *nothing = json_array();
+    char known[64];
+    struct err err;
 
-    if (!answer) {
-        fail(w, list_err);
+    if (!answer && !(it->id[0] && why->code == 431)) { /* so servers say that an id is unknown */
+        fail(w, &why->err);
         return;
     }
-    json_decref(a->inv.list[l]);
-    a->inv.list[l] = json_incref((json_t *)answer);
-    found = item_recognise(it, &a->items, a->spec, &a->inv, it->id, &err);
-    settled = found == 1 ? item_settled(it, &err) : 0;
-    if (found < 0 || settled < 0)
+    str_copy(known, sizeof(known), it->id);
+    inv.list[ops_of(w)->list] = answer ? (json_t *)answer : nothing;
+    if (item_recognise(it, &w->apply->survey->items, w->apply->spec, &inv, known, &err) < 0)
         fail(w, &err);
-    else if (settled == 1)
-        finish(w);
-    else if (found == 1)
-        look_later(w, SETTLE_PAUSE_MS);
-    else if (w->looks && --w->looks)
-        look_later(w, LOOK_PAUSE_MS);
-    else {
-        if (!w->call_err.code)
-            err_set(&w->call_err, ERR_CLOUD, "%s: it is not there after it was made", it->name);
-        fail(w, &w->call_err);
-    }
+    else if (w->failure.err.code)
+        after_failure(w);
+    else
+        make_move(w);
 }
 
 static void look(struct work *w)
 {
+    const struct item *it = item_of(w);
+    const struct listing_call *lc = listing_call(ops_of(w)->list);
+    _cleanup_(pairs_free) struct pairs p = {0};
+    const char *id =
+        it->kind == ITEM_ATTACH ? item_dep_id(&w->apply->survey->items, it, ITEM_VOLUME) : it->id;
+
     w->due = 0;
-    start_list(w->apply, item_ops(item_of(w)->kind)->list, on_looked, w);
+    if (lc->param)
+        pairs_add(&p, lc->param, lc->value);
+    if (id[0])
+        pairs_add(&p, it->kind == ITEM_KEYPAIR ? "name" : "id", id);
+    cloud_list(w->apply->cloud, lc->command, lc->member, &p, on_looked, w);
 }
 
-/* A call or a job failed. It may have taken effect all the same: look before giving up. */
-static void look_after_error(struct work *w, const struct err *err)
+/* ---- calls and their jobs ---- */
+
+static void call_failed(struct work *w, const struct cloud_failure *why)
 {
-    w->call_err = *err;
-    err_wrap(&w->call_err, "%s", item_of(w)->name);
-    w->looks = LOOKS_AFTER_ERROR;
+    w->failure = *why;
+    w->job[0] = '\0';
+    err_wrap(&w->failure.err, "%s", item_of(w)->name);
+    if (is_tagging(w) && !why->lost) {
+        w->failure = (struct cloud_failure){0};
+        item_of(w)->tagged = item_of(w)->untaggable = true; /* the journal has to do */
+        tell(w, EVENT_NOTE, why->err.msg);
+        make_move(w);
+        return;
+    }
+    if (why->code == 531 && !w->no_expunge && str_eq(w->move.call, "destroyVirtualMachine")) {
+        w->failure = (struct cloud_failure){0};
+        w->no_expunge = true;
+        make_move(w);
+        return;
+    }
+    w->looks = why->lost ? LOOKS_AFTER_LOST : 1;
     look(w);
 }
 
-static void on_job(void *ctx, const json_t *answer, const struct err *err)
+static void effect_is_there(struct work *w)
+{
+    struct item *it = item_of(w);
+
+    w->job[0] = '\0';
+    if (w->move.kind == MOVE_DESTROY || w->move.kind == MOVE_REPLACE) {
+        it->destroyed = true;
+        if (it->kind == ITEM_VM) {
+            look(w); /* it may take its time to be expunged */
+            return;
+        }
+        it->found = FOUND_NOT;
+        it->id[0] = '\0';
+        make_move(w);
+    } else if (is_tagging(w)) {
+        it->tagged = true;
+        make_move(w);
+    } else {
+        look(w);
+    }
+}
+
+/* A job's result has the entity as it is now; where it has not, a listing has. */
+static bool take_result(struct work *w, const json_t *result)
+{
+    struct item *it = item_of(w);
+    const json_t *e = json_object_iter_value(json_object_iter((json_t *)result));
+    struct inventory inv = w->apply->survey->inv;
+    _cleanup_json_ json_t *one = json_array();
+    char known[64];
+    struct err ignored;
+
+    if (!json_is_object(e) || it->kind == ITEM_ATTACH || !entity_is(e, "id", it->id))
+        return false;
+    str_copy(known, sizeof(known), it->id);
+    json_array_append(one, (json_t *)e);
+    inv.list[ops_of(w)->list] = one;
+    return item_recognise(it, &w->apply->survey->items, w->apply->spec, &inv, known, &ignored) ==
+               0 &&
+           it->found != FOUND_NOT;
+}
+
+static void on_job(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
 
     if (!answer)
-        look_after_error(w, err);
-    else if (item_of(w)->kind == ITEM_EGRESS || item_of(w)->kind == ITEM_FORWARD)
-        finish(w); /* has its id already and nothing more to learn */
-    else
-        look(w); /* the listed entity has what later steps need: addresses, state */
+        call_failed(w, why);
+    else if (w->move.kind == MOVE_CREATE && take_result(w, answer)) {
+        w->job[0] = '\0';
+        make_move(w);
+    } else
+        effect_is_there(w);
 }
 
-static void on_created(void *ctx, const json_t *answer, const struct err *call_err)
+static void wait_for_job(struct work *w)
+{
+    cloud_job(w->apply->cloud, w->job, on_job, w);
+}
+
+/* The job of an earlier run. One that failed, that the cloud has forgotten or that never began is
+ * as an answer that was lost. */
+static void on_old_job(void *ctx, const json_t *answer, const struct cloud_failure *why)
+{
+    struct work *w = ctx;
+
+    w->job[0] = '\0';
+    if (!answer) {
+        w->move = (struct move){.kind = MOVE_CREATE};
+        w->failure = *why;
+        w->failure.lost = true;
+        w->looks = LOOKS_AFTER_LOST;
+    }
+    look(w);
+}
+
+static void on_created(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
     struct item *it = item_of(w);
-    struct err err = {0};
+    struct cloud_failure none = {.lost = true};
 
     if (!answer) {
-        look_after_error(w, call_err);
+        call_failed(w, why);
         return;
     }
+    w->job[0] = '\0';
     cloud_text(answer, "jobid", w->job, sizeof(w->job));
-    if (it->kind == ITEM_ATTACH || it->kind == ITEM_KEYPAIR)
-        str_copy(it->id, sizeof(it->id), it->label); /* neither has an id of its own */
-    else if (item_take_answer(it, answer, &err) < 0) {
-        look_after_error(w, &err);
+    if (item_take_answer(it, &w->apply->survey->items, answer, &none.err) < 0) {
+        call_failed(w, &none);
         return;
     }
     it->created = true;
     if (journal(w, "known") < 0)
         return;
     if (w->job[0])
-        cloud_job(w->apply->cloud, w->job, on_job, w);
-    else if (it->kind == ITEM_GROUP || it->kind == ITEM_KEYPAIR)
-        finish(w);
+        wait_for_job(w);
     else
         look(w);
 }
 
-static void on_started(void *ctx, const json_t *answer, const struct err *err)
+static void on_changed(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
 
     if (!answer) {
-        look_after_error(w, err);
+        call_failed(w, why);
         return;
     }
+    item_of(w)->changed = item_of(w)->changed || !is_tagging(w);
     cloud_text(answer, "jobid", w->job, sizeof(w->job));
-    cloud_job(w->apply->cloud, w->job, on_job, w);
+    if (w->job[0])
+        wait_for_job(w);
+    else
+        effect_is_there(w);
 }
 
-/* It is there: a VM that was stopped is started, anything else only needs time. */
-static void resume(struct work *w)
+/* ---- moves ---- */
+
+static void create(struct work *w)
 {
     struct apply *a = w->apply;
     struct item *it = item_of(w);
+    struct making m = making(a);
     _cleanup_(pairs_free) struct pairs p = {0};
+    _cleanup_free_ char *user_data = NULL;
+    struct err err = {0};
 
-    if (!item_is_stopped(it)) {
-        a->hooks.event(a->hooks.ctx, it, EVENT_START, "waiting until it is usable");
-        look(w);
+    if (it->kind == ITEM_VM && a->hooks.user_data(a->hooks.ctx, it->node, &user_data, &err) < 0) {
+        fail(w, &err);
         return;
     }
-    pairs_add(&p, "id", it->id);
-    a->hooks.event(a->hooks.ctx, it, EVENT_START, "was stopped; starting it");
-    cloud_call(a->cloud, "startVirtualMachine", &p, on_started, w);
+    m.user_data = user_data;
+    if (ops_of(w)->params(&m, it, &p, &err) < 0) {
+        fail(w, &err);
+        return;
+    }
+    /* under this id the job can be asked for when the answer is lost; where the cloud does not
+     * take it, the listing tells */
+    keys_uuid(w->job);
+    pairs_add(&p, "customjobid", w->job);
+    it->id[0] = '\0';
+    it->owned = true;
+    it->settled = false;
+    if (journal(w, "sent") < 0)
+        return;
+    w->sends++;
+    tell(w, EVENT_START, it->destroyed ? "creating anew" : "creating");
+    cloud_call(a->cloud, ops_of(w)->create, &p, on_created, w);
+}
+
+static void change(struct work *w)
+{
+    struct apply *a = w->apply;
+    struct item *it = item_of(w);
+    struct making m = making(a);
+    _cleanup_(pairs_free) struct pairs p = {0};
+
+    if (str_eq(w->move.call, "createTags"))
+        params_tags(&a->survey->items, it, &p);
+    else if (str_eq(w->move.call, "resizeVolume"))
+        params_grow(&m, it, &p);
+    else
+        pairs_add(&p, "id", it->id);
+    if (!it->created && !is_tagging(w)) {
+        tell(w, EVENT_START, w->move.why);
+        str_copy(w->did, sizeof(w->did), w->move.why);
+    }
+    w->sends++;
+    cloud_call(a->cloud, w->move.call, &p, on_changed, w);
+}
+
+static void destroy(struct work *w)
+{
+    _cleanup_(pairs_free) struct pairs p = {0};
+
+    params_destroy(item_of(w), !w->no_expunge, &p);
+    tell(w, EVENT_START, w->move.why[0] ? w->move.why : "destroying");
+    w->sends++;
+    cloud_call(w->apply->cloud, w->move.call, &p, on_changed, w);
+}
+
+static void give_up(struct work *w, int code)
+{
+    struct err err;
+
+    err_set(&err, code, "%s: %s", item_of(w)->name,
+            w->move.why[0] ? w->move.why : "does not become what the file says");
+    fail(w, &err);
+}
+
+static void make_move(struct work *w)
+{
+    struct move now = item_move(item_of(w), &w->apply->survey->items, w->apply->spec);
+
+    if (now.kind != w->move.kind || now.call != w->move.call)
+        w->sends = 0;
+    w->move = now;
+    switch (w->move.kind) {
+    case MOVE_NONE:
+    case MOVE_LEAVE:
+    case MOVE_KINDS:
+        finish(w);
+        return;
+    case MOVE_WAIT:
+        if (item_of(w)->found == FOUND_NOT && w->looks++ >= COMPANION_LOOKS)
+            give_up(w, ERR_TIMEOUT);
+        else
+            look_later(w, WAIT_MS);
+        return;
+    case MOVE_REFUSE:
+        give_up(w, ERR_SAFETY);
+        return;
+    default:
+        break;
+    }
+    if (w->moves++ >= MOVES_MAX)
+        give_up(w, ERR_CLOUD);
+    else if (w->move.kind == MOVE_CREATE)
+        create(w);
+    else if (w->move.kind == MOVE_CHANGE)
+        change(w);
+    else
+        destroy(w);
+}
+
+/* ---- order ---- */
+
+/* What was listed before a dependency changed says nothing any more. */
+static bool is_stale(const struct apply *a, const struct item *it)
+{
+    const struct items *items = &a->survey->items;
+    bool moved = false;
+
+    for (size_t d = 0; d < it->n_deps; d++)
+        moved = moved || items->v[it->deps[d]].created || items->v[it->deps[d]].destroyed;
+    return moved && (it->found != FOUND_NOT || it->kind == ITEM_OPENING ||
+                     !item_ops(items, it->kind)->create);
 }
 
 static void start(struct apply *a, struct work *w)
 {
     struct item *it = item_of(w);
-    _cleanup_(pairs_free) struct pairs p = {0};
-    _cleanup_free_ char *user_data = NULL;
-    struct err err = {0};
 
     it->state = ITEM_BUSY;
     a->in_flight++;
-    if (w->job[0]) { /* an earlier run was waiting for it */
-        a->hooks.event(a->hooks.ctx, it, EVENT_START, "waiting for the job of an earlier run");
-        cloud_job(a->cloud, w->job, on_job, w);
-        return;
-    }
-    if (it->id[0]) {
-        resume(w);
-        return;
-    }
-    if (!item_ops(it->kind)->create) { /* comes with something else */
-        w->looks = LOOKS_FOR_COMPANION;
+    if (it->job[0]) {
+        tell(w, EVENT_START, "waiting for the job of an earlier run");
+        str_copy(w->job, sizeof(w->job), it->job);
+        cloud_job(a->cloud, w->job, on_old_job, w);
+    } else if (is_stale(a, it)) {
         look(w);
-        return;
+    } else {
+        make_move(w);
     }
-    if ((it->kind == ITEM_VM && a->hooks.user_data(a->hooks.ctx, it->node, &user_data, &err) < 0) ||
-        item_create_params(it, &a->items, a->spec, &a->inv, user_data, a->public_key, &p, &err) <
-            0) {
-        fail(w, &err);
-        return;
-    }
-    if (journal(w, "sent") < 0)
-        return;
-    a->hooks.event(a->hooks.ctx, it, EVENT_START, "creating");
-    cloud_call(a->cloud, item_ops(it->kind)->create, &p, on_created, w);
 }
 
-static bool ready_to_start(const struct apply *a, const struct item *it)
+/* What goes, goes in phases, and before anything comes. */
+static int removal_phase(const struct apply *a)
 {
-    if (it->state != ITEM_WANTED)
+    int phase = TEARDOWN_PHASES;
+
+    for (size_t i = 0; i < a->survey->items.n; i++) {
+        const struct item *it = &a->survey->items.v[i];
+        int p = item_ops(&a->survey->items, it->kind)->phase;
+
+        if (it->want != WANT_THERE && it->state != ITEM_DONE && p < phase)
+            phase = p;
+    }
+    return phase;
+}
+
+static bool ready_to_start(const struct apply *a, const struct item *it, int phase)
+{
+    const struct items *items = &a->survey->items;
+
+    if (it->state != ITEM_PENDING)
+        return false;
+    if (it->want != WANT_THERE)
+        return item_ops(items, it->kind)->phase == phase;
+    if (phase < TEARDOWN_PHASES)
         return false;
     for (size_t d = 0; d < it->n_deps; d++)
-        if (a->items.v[it->deps[d]].state != ITEM_DONE)
+        if (items->v[it->deps[d]].state != ITEM_DONE)
             return false;
     return true;
 }
 
+/* Items that need nothing, with all that they depend on: done without a call. */
+static void skip_settled(struct apply *a)
+{
+    for (size_t i = 0; i < a->survey->items.n; i++) {
+        struct item *it = &a->survey->items.v[i];
+        struct move m = item_move(it, &a->survey->items, a->spec);
+        bool done = m.kind == MOVE_NONE || m.kind == MOVE_LEAVE;
+        struct err ignored;
+
+        for (size_t d = 0; d < it->n_deps && it->want == WANT_THERE; d++)
+            done = done && a->survey->items.v[it->deps[d]].state == ITEM_DONE;
+        if (a->options.removals_only && it->want == WANT_THERE)
+            it->state = ITEM_DONE;
+        else if (done && !it->job[0] && settle(a, it, &ignored) == 0)
+            it->state = ITEM_DONE;
+    }
+}
+
+struct apply *apply_new(struct cloud *c, struct store *st, const struct spec *s, struct survey *v,
+                        const struct apply_options *o, const struct apply_hooks *hooks)
+{
+    struct apply *a = xcalloc(1, sizeof(*a));
+
+    a->cloud = c;
+    a->store = st;
+    a->spec = s;
+    a->survey = v;
+    a->options = *o;
+    a->hooks = *hooks;
+    a->work = xcalloc(v->items.n, sizeof(*a->work));
+    for (size_t i = 0; i < v->items.n; i++)
+        a->work[i] = (struct work){.apply = a, .index = i};
+    skip_settled(a);
+    return a;
+}
+
+void apply_free(struct apply *a)
+{
+    if (!a)
+        return;
+    free(a->work);
+    free(a);
+}
+
 int apply_tick(struct apply *a, struct err *err)
 {
+    struct items *items = &a->survey->items;
     uint64_t now = clock_mono_ms();
     const struct item *failed = NULL;
     bool all = true;
+    int phase;
 
-    for (size_t i = 0; i < a->items.n; i++) {
-        struct item *it = &a->items.v[i];
-
-        if (it->state == ITEM_FAILED && !failed)
-            failed = it;
+    for (size_t i = 0; i < items->n; i++) {
+        if (items->v[i].state == ITEM_FAILED && !failed)
+            failed = &items->v[i];
         if (a->work[i].due && a->work[i].due <= now)
             look(&a->work[i]);
     }
-    for (size_t i = 0; i < a->items.n && !failed && a->in_flight < IN_FLIGHT_MAX; i++)
-        if (ready_to_start(a, &a->items.v[i]))
+    phase = removal_phase(a);
+    for (size_t i = 0; i < items->n && !failed && a->in_flight < IN_FLIGHT_MAX; i++)
+        if (ready_to_start(a, &items->v[i], phase))
             start(a, &a->work[i]);
-    for (size_t i = 0; i < a->items.n; i++)
-        all = all && a->items.v[i].state == ITEM_DONE;
+    for (size_t i = 0; i < items->n; i++)
+        all = all && items->v[i].state == ITEM_DONE;
     if (all)
         return 1;
     if (failed && !a->in_flight) {

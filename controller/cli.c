@@ -31,12 +31,19 @@ static const struct {
     {OPT_ADOPT,
      {"adopt", no_argument, NULL, 'a'},
      "    --adopt           take over resources that have our names"},
+    {OPT_REPLACE,
+     {"replace", required_argument, NULL, 'r'},
+     "    --replace NODE    make the node's VM anew; its data disk stays"},
+    {OPT_CLOUD_ONLY,
+     {"cloud-only", no_argument, NULL, 'o'},
+     "    --cloud-only      end when the cloud's resources are there"},
     {OPT_PACKAGE,
      {"agent-package", required_argument, NULL, 'P'},
      "    --agent-package FILE  the agent's .deb"},
     {OPT_WITH_DATA,
      {"with-data", no_argument, NULL, 'w'},
      "    --with-data       destroy the data disks, too"},
+    {OPT_NODE, {"node", required_argument, NULL, 'n'}, "    --node NODE       only this node"},
     {OPT_EXITCODE,
      {"detailed-exitcode", no_argument, NULL, 'x'},
      "    --detailed-exitcode  exit 10 when there are changes"},
@@ -113,6 +120,15 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         return 0;
     case 'a':
         cli->adopt = true;
+        return 0;
+    case 'r':
+        cli->replace = arg;
+        return 0;
+    case 'n':
+        cli->node = arg;
+        return 0;
+    case 'o':
+        cli->cloud_only = true;
         return 0;
     case 'P':
         cli->package = arg;

@@ -19,6 +19,9 @@ enum cli_option {
     OPT_ADOPT = 1 << 5,
     OPT_PACKAGE = 1 << 6,
     OPT_EXITCODE = 1 << 7,
+    OPT_REPLACE = 1 << 9,
+    OPT_NODE = 1 << 10,
+    OPT_CLOUD_ONLY = 1 << 11,
     OPT_REST = 1 << 8, /* all further words belong to the verb */
 };
 
@@ -31,6 +34,9 @@ struct cli {
     bool with_data;
     bool adopt;
     bool detailed_exitcode;
+    bool cloud_only;
+    const char *replace; /* node */
+    const char *node;
     const char *package;
     char **words; /* operands */
     int n_words;

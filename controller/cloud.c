@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -16,6 +17,10 @@
 #define GET_MAX 1500 /* bytes of a query; longer calls are sent as a form */
 #define PAGE_SIZE 500
 #define READ_TRIES 4
+#define JOB_TRIES 10 /* it goes on while the API restarts */
+#define LIMIT_TRIES 12
+#define RETRY_AFTER_MAX_S 60
+#define EXPIRES_S 600
 #define JOB_PAUSE_MIN_MS 100
 #define JOB_PAUSE_MAX_MS 2000
 
@@ -89,57 +94,100 @@ void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap)
     }
 }
 
-static int server_error(const char *command, long status, const json_t *payload, struct err *err)
+static int server_error(const char *command, long status, const json_t *payload,
+                        struct cloud_failure *why)
 {
     char code[16] = "", text[400] = "";
+    uint64_t number = 0;
 
     cloud_text(payload, "errorcode", code, sizeof(code));
     cloud_text(payload, "errortext", text, sizeof(text));
-    if (!code[0])
-        snprintf(code, sizeof(code), "%ld", status);
-    if (str_eq(code, "401"))
-        return err_set(err, ERR_CREDENTIALS,
-                       "%s: the cloud refused the credentials (401: %s); check the API key and "
-                       "the secret key",
+    if (str_to_u64(code, 999, &number) < 0 || number == 0)
+        number = (uint64_t)status;
+    why->code = (int)number;
+    if (number == 401)
+        return err_set(&why->err, ERR_CREDENTIALS,
+                       "%s: the cloud refused the credentials (401: %s); check the API key, the "
+                       "secret key and this machine's clock",
                        command, text);
-    return err_set(err, ERR_CLOUD, "%s: the cloud answered %s: %s", command, code,
+    return err_set(&why->err, ERR_CLOUD, "%s: the cloud answered %d: %s", command, why->code,
                    text[0] ? text : "no text");
 }
 
-int cloud_parse_answer(const char *command, long status, const char *body, size_t len, json_t **ret,
-                       struct err *err)
+/* Something between us and the API answered, or the API broke. */
+static int foreign_answer(const char *command, const struct http_answer *a,
+                          struct cloud_failure *why)
+{
+    if (a->location)
+        return err_set(&why->err, ERR_CLOUD,
+                       "%s: the endpoint redirects to %.200s; redirects are not followed, name the "
+                       "right endpoint",
+                       command, a->location);
+    if (a->status == 429)
+        return err_set(&why->err, ERR_CLOUD, "%s: the cloud says that there are too many calls",
+                       command);
+    if (a->status >= 500)
+        return err_set(&why->err, ERR_CLOUD, "%s: the cloud is in trouble (HTTP %ld)", command,
+                       a->status);
+    return err_set(&why->err, ERR_CLOUD,
+                   "%s: HTTP %ld without a CloudStack answer; is the endpoint an API address?",
+                   command, a->status);
+}
+
+/* {"success": false}, or "false" as older servers write it. */
+static bool says_no(const json_t *payload)
+{
+    const json_t *success = json_object_get(payload, "success");
+
+    return json_is_false(success) || str_eq(json_string_value(success), "false");
+}
+
+int cloud_parse_answer(const char *command, const struct http_answer *a, json_t **ret,
+                       struct cloud_failure *why)
 {
     _cleanup_json_ json_t *root = NULL;
     json_t *payload = NULL;
-    struct err parse_err;
+    struct err ignored;
 
-    if (js_parse(body, len, &root, &parse_err) < 0 || json_object_size(root) < 1) {
-        if (status == 401)
-            return server_error(command, status, NULL, err);
-        return err_set(err, ERR_CLOUD,
-                       "%s: HTTP %ld without a CloudStack answer; is the endpoint "
-                       "an API address?",
-                       command, status);
+    *why = (struct cloud_failure){.code = (int)a->status};
+    if (a->status == 0) {
+        why->lost = true;
+        return err_set(&why->err, a->err.code, "%s: %s", command, a->err.msg);
+    }
+    if (js_parse(a->body, a->len, &root, &ignored) < 0 || json_object_size(root) < 1) {
+        why->lost = a->status >= 500 || a->status == 200;
+        return a->status == 401 ? server_error(command, a->status, NULL, why)
+                                : foreign_answer(command, a, why);
     }
     payload = json_object_iter_value(json_object_iter(root));
-    if (status >= 400 || json_object_get(payload, "errorcode"))
-        return server_error(command, status, payload, err);
-    if (status != 200 || !json_is_object(payload))
-        return err_set(err, ERR_CLOUD, "%s: HTTP %ld with an unexpected answer", command, status);
+    if (a->status >= 400 || json_object_get(payload, "errorcode"))
+        return server_error(command, a->status, payload, why);
+    if (a->status != 200 || !json_is_object(payload)) {
+        why->lost = true;
+        return err_set(&why->err, ERR_CLOUD, "%s: HTTP %ld with an unexpected answer", command,
+                       a->status);
+    }
+    if (says_no(payload)) {
+        char text[400];
+
+        cloud_text(payload, "displaytext", text, sizeof(text));
+        return err_set(&why->err, ERR_CLOUD, "%s: the cloud did not do it: %s", command,
+                       text[0] ? text : "no text");
+    }
     *ret = json_incref(payload);
     return 0;
 }
 
 static void send_call(struct call *k);
 
-static void finish(struct call *k, const json_t *answer, const struct err *err)
+static void finish(struct call *k, const json_t *answer, const struct cloud_failure *why)
 {
     cloud_done_fn done = k->done;
     void *ctx = k->ctx;
     _cleanup_json_ json_t *keep = json_incref((json_t *)answer);
 
     call_free(k);
-    done(ctx, keep, err);
+    done(ctx, keep, why);
 }
 
 static void again_after(struct call *k, unsigned ms)
@@ -167,12 +215,20 @@ static void list_answer(struct call *k, const json_t *payload)
     }
 }
 
+/* "org.apache.cloudstack.api.command.user.vm.DeployVMCmd" -> "DeployVMCmd". */
+static const char *short_name(const char *command)
+{
+    const char *dot = strrchr(command, '.');
+
+    return dot ? dot + 1 : command;
+}
+
 static void job_answer(struct call *k, const json_t *payload)
 {
     const json_t *result = json_object_get(payload, "jobresult");
     _cleanup_json_ json_t *none = json_object();
+    struct cloud_failure why = {0};
     char status[8];
-    struct err err;
 
     cloud_text(payload, "jobstatus", status, sizeof(status));
     if (str_eq(status, "0")) {
@@ -185,32 +241,46 @@ static void job_answer(struct call *k, const json_t *payload)
         char command[64];
 
         cloud_text(payload, "cmd", command, sizeof(command));
-        server_error(command[0] ? command : "job", 530, result, &err);
-        finish(k, NULL, &err);
+        server_error(command[0] ? short_name(command) : "job", 530, result, &why);
+        finish(k, NULL, &why);
     }
 }
 
-static bool worth_repeating(const struct call *k, long status)
+/* Reads may always be repeated; what changes something only when the server did not look at it. */
+static bool worth_repeating(const struct call *k, const struct cloud_failure *why)
 {
-    return k->kind != CALL_ONCE && k->tries < READ_TRIES &&
-           (status == 0 || status == 429 || status == 503 || status == 500 || status == 502);
+    if (why->code == 429)
+        return k->tries < LIMIT_TRIES;
+    return k->kind != CALL_ONCE && k->tries < (k->kind == CALL_JOB ? JOB_TRIES : READ_TRIES) &&
+           (why->lost || why->code == 503 || why->code == 502 || why->code == 500);
 }
 
-static void on_answer(void *ctx, long status, const char *body, size_t len,
-                      const struct err *http_err)
+static unsigned pause_before_repeat(const struct call *k, const struct http_answer *a)
+{
+    unsigned ms = 250u << (k->tries < 7 ? k->tries : 7);
+
+    if (a->retry_after_s > 0)
+        ms = (unsigned)(a->retry_after_s < RETRY_AFTER_MAX_S ? a->retry_after_s
+                                                             : RETRY_AFTER_MAX_S) *
+             1000u;
+    return ms;
+}
+
+static void on_answer(void *ctx, const struct http_answer *a)
 {
     struct call *k = ctx;
     _cleanup_json_ json_t *payload = NULL;
-    struct err err;
+    struct cloud_failure why;
 
-    if (status == 0)
-        err_set(&err, http_err->code, "%s: %s: %s", k->command, k->cloud->access.endpoint,
-                http_err->msg);
-    if (status == 0 || cloud_parse_answer(k->command, status, body, len, &payload, &err) < 0) {
-        if (worth_repeating(k, status))
-            again_after(k, 250u << k->tries++);
-        else
-            finish(k, NULL, &err);
+    if (cloud_parse_answer(k->command, a, &payload, &why) < 0) {
+        if (why.code == 0)
+            err_wrap(&why.err, "%s", k->cloud->access.endpoint);
+        if (worth_repeating(k, &why)) {
+            again_after(k, pause_before_repeat(k, a));
+            k->tries++;
+        } else {
+            finish(k, NULL, &why);
+        }
         return;
     }
     k->tries = 0;
@@ -220,6 +290,19 @@ static void on_answer(void *ctx, long status, const char *body, size_t len,
         job_answer(k, payload);
     else
         finish(k, payload, NULL);
+}
+
+/* A call that is kept somewhere on the way cannot be played again later. */
+static void add_expiry(struct pairs *p)
+{
+    time_t until = time(NULL) + EXPIRES_S;
+    struct tm tm;
+    char text[32];
+
+    gmtime_r(&until, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S+0000", &tm);
+    pairs_add(p, "signatureVersion", "3");
+    pairs_add(p, "expires", text);
 }
 
 static void send_call(struct call *k)
@@ -233,6 +316,7 @@ static void send_call(struct call *k)
     pairs_add(&p, "command", k->command);
     pairs_add(&p, "response", "json");
     pairs_add(&p, "apiKey", a->key);
+    add_expiry(&p);
     if (a->region[0])
         pairs_add(&p, "region", a->region);
     for (size_t i = 0; i < k->params.n; i++)

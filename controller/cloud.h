@@ -5,6 +5,7 @@
 #define MUSTER_CLOUD_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/err.h"
 #include "controller/http.h"
@@ -22,12 +23,20 @@ struct cloud_access {
 struct cloud *cloud_new(struct http *h, const struct cloud_access *access);
 void cloud_free(struct cloud *c);
 
-/* The answer: the value under the single top-level member, borrowed; NULL with `err` set when
- * the call failed. err->code is ERR_CREDENTIALS when the keys were refused, else ERR_CLOUD; the
- * message has the call, the server's code and its text. */
-typedef void (*cloud_done_fn)(void *ctx, const json_t *answer, const struct err *err);
+/* Why a call failed. err.code is ERR_CREDENTIALS when the keys were refused, ERR_TIMEOUT, or
+ * ERR_CLOUD; the message has the call, the server's code and its text. */
+struct cloud_failure {
+    struct err err;
+    int code;  /* CloudStack's error code, else the HTTP status; 0: no answer */
+    bool lost; /* the server may have done it all the same */
+};
 
-/* Starts `command`; `params` (more pairs) is copied. Nothing is ever sent twice. */
+/* The answer: the value under the single top-level member, borrowed; NULL with `why` set when
+ * the call failed. */
+typedef void (*cloud_done_fn)(void *ctx, const json_t *answer, const struct cloud_failure *why);
+
+/* Starts `command`; `params` (more pairs) is copied. Sent again only when the server said that it
+ * did not look at it (429: too many calls). */
 void cloud_call(struct cloud *c, const char *command, const struct pairs *params,
                 cloud_done_fn done, void *ctx);
 
@@ -48,8 +57,8 @@ int cloud_tick(struct cloud *c);
  * absent. */
 void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap);
 
-/* Pure: splits an HTTP answer into its payload or an error. *ret is a new reference. */
-int cloud_parse_answer(const char *command, long status, const char *body, size_t len, json_t **ret,
-                       struct err *err);
+/* Pure: splits an HTTP answer into its payload, a new reference, or a failure. */
+int cloud_parse_answer(const char *command, const struct http_answer *a, json_t **ret,
+                       struct cloud_failure *why);
 
 #endif

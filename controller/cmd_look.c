@@ -11,6 +11,7 @@
 #include "common/str.h"
 #include "controller/access.h"
 #include "controller/cli.h"
+#include "controller/survey.h"
 #include "controller/up.h"
 #include "controller/verify.h"
 
@@ -267,19 +268,22 @@ static void show_json(const struct deployment *d, const struct items *items)
 int cmd_show(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(items_free) struct items items = {0};
+    _cleanup_(access_close) struct reach reach = {0};
+    _cleanup_(survey_free) struct survey v = {0};
+    const struct survey_options o = {.facts_only = true};
 
-    if (cli_open(cli, false, &d, err) < 0 || up_look(&d, false, &items, err) < 0)
+    if (cli_open(cli, false, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
+        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
     if (cli->json) {
-        show_json(&d, &items);
+        show_json(&d, &v.items);
         return 0;
     }
     for (size_t z = 0; z < d.spec.n_zones; z++) {
-        const struct item *address = items_find(&items, ITEM_ADDRESS, z);
-        const struct item *private = items_find(&items, ITEM_PRIVATE, z);
+        const struct item *address = items_find(&v.items, ITEM_ADDRESS, z);
+        const struct item *private = items_find(&v.items, ITEM_PRIVATE, z);
 
-        show_network(&d.spec, items_find(&items, ITEM_GATEWAY, z), z, true,
+        show_network(&d.spec, items_find(&v.items, ITEM_GATEWAY, z), z, true,
                      js_opt_str(address->entity, "ipaddress", ""));
         if (private)
             show_network(&d.spec, private, z, false, "");

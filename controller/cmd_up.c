@@ -6,9 +6,10 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/str.h"
 #include "controller/cli.h"
-#include "controller/destroy.h"
+#include "controller/teardown.h"
 #include "controller/up.h"
 
 int cmd_validate(const struct cli *cli, struct err *err)
@@ -27,49 +28,104 @@ int cmd_validate(const struct cli *cli, struct err *err)
     return 0;
 }
 
-static void print_plan_json(const struct deployment *d, const struct items *items)
+static const char *mark_of(const char *action)
 {
-    _cleanup_json_ json_t *arr = json_array();
-    _cleanup_json_ json_t *out = NULL;
-    _cleanup_free_ char *text = NULL;
+    static const struct {
+        const char *action;
+        const char *mark;
+    } marks[] = {{"create", "+"},  {"change", "~"}, {"replace", "-/+"},
+                 {"destroy", "-"}, {"left", "="},   {"refused", "!"}};
 
-    for (size_t i = 0; i < items->n; i++)
-        json_array_append_new(
-            arr,
-            json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name, "name", items->v[i].label,
-                      "action",
-                      items->v[i].state == ITEM_DONE || items->v[i].id[0] ? "none" : "create"));
-    out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
-                    arr);
-    text = json_dumps(out, JSON_INDENT(2));
-    puts(text);
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+        if (str_eq(action, marks[i].action))
+            return marks[i].mark;
+    return NULL;
+}
+
+static const char *member(const json_t *e, const char *key)
+{
+    return js_opt_str(e, key, "");
+}
+
+/* Returns how many things `up` would do. */
+static unsigned count_changes(const json_t *plan)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < json_array_size(plan); i++) {
+        const char *action = member(json_array_get(plan, i), "action");
+
+        n += mark_of(action) && !str_eq(action, "left");
+    }
+    return n;
+}
+
+static void print_plan(FILE *to, const json_t *plan)
+{
+    for (size_t i = 0; i < json_array_size(plan); i++) {
+        const json_t *e = json_array_get(plan, i);
+        const char *mark = mark_of(member(e, "action")), *why = member(e, "reason");
+
+        if (mark)
+            fprintf(to, "  %3s %-21s %s%s%s\n", mark, member(e, "kind"), member(e, "name"),
+                    *why ? ": " : "", why);
+    }
+}
+
+static void print_sum(const struct cli *cli, const json_t *plan, unsigned changes)
+{
+    static const char *const actions[] = {"create", "change", "replace", "destroy", "refused"};
+    unsigned counts[ARRAY_LEN(actions)] = {0};
+    const char *between = "";
+
+    for (size_t i = 0; i < json_array_size(plan); i++)
+        for (size_t a = 0; a < ARRAY_LEN(actions); a++)
+            counts[a] += str_eq(member(json_array_get(plan, i), "action"), actions[a]);
+    if (!changes) {
+        printf("nothing to do: all %zu resources are as the file says.\n", json_array_size(plan));
+        return;
+    }
+    for (size_t a = 0; a < ARRAY_LEN(actions); a++)
+        if (counts[a]) {
+            printf("%s%u to %s", between, counts[a],
+                   a + 1 < ARRAY_LEN(actions) ? actions[a] : "decide (!)");
+            between = ", ";
+        }
+    printf(". 'muster up -f %s' does it.\n", cli->file);
+}
+
+static struct survey_options survey_options_of(const struct cli *cli)
+{
+    return (struct survey_options){.adopt = cli->adopt, .replace = cli->replace};
 }
 
 int cmd_plan(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(items_free) struct items items = {0};
-    unsigned create = 0, known = 0;
+    _cleanup_(access_close) struct reach reach = {0};
+    _cleanup_(survey_free) struct survey v = {0};
+    const struct survey_options o = survey_options_of(cli);
+    _cleanup_json_ json_t *plan = NULL;
+    unsigned changes;
 
     if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, true, err) < 0 ||
-        up_look(&d, true, &items, err) < 0)
+        access_open(&d.spec, true, &reach, err) < 0 ||
+        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
-    for (size_t i = 0; i < items.n; i++) {
-        bool there = items.v[i].id[0];
+    plan = moves_plan(&v.items, &d.spec);
+    changes = count_changes(plan);
+    if (cli->json) {
+        _cleanup_json_ json_t *out =
+            json_pack("{s:i, s:s, s:i, s:O}", "schema", 1, "deployment", d.spec.deployment,
+                      "changes", (int)changes, "resources", plan);
+        _cleanup_free_ char *text = json_dumps(out, JSON_INDENT(2));
 
-        create += !there && item_ops(items.v[i].kind)->create;
-        known += there;
-        if (!cli->json && !there && item_ops(items.v[i].kind)->create)
-            printf("  + %-22s %s\n", item_ops(items.v[i].kind)->what, items.v[i].label);
+        puts(text);
+    } else {
+        print_plan(stdout, plan);
+        print_sum(cli, plan, changes);
     }
-    if (cli->json)
-        print_plan_json(&d, &items);
-    else if (create)
-        printf("%u to create, %u there already. 'muster up -f %s' does it.\n", create, known,
-               cli->file);
-    else
-        printf("nothing to create: all %zu resources are there.\n", items.n);
-    if (create && cli->detailed_exitcode) {
+    if (changes && cli->detailed_exitcode) {
         err->code = ERR_CHANGES;
         err->msg[0] = '\0';
         return -1;
@@ -93,34 +149,12 @@ static void print_urls(struct deployment *d)
     }
 }
 
-int cmd_up(const struct cli *cli, struct err *err)
-{
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    const struct up_options o = {.adopt = cli->adopt,
-                                 .package = cli->package,
-                                 .mode = cli->json ? UI_JSON : cli->mode,
-                                 .color = cli->color};
-    struct up_result r = {0};
-
-    if (cli_open(cli, true, &d, err) < 0 || up_run(&d, &o, &r, err) < 0)
-        return -1;
-    if (cli->json)
-        return 0;
-    if (r.created || r.changed)
-        fprintf(stderr, "%s is ready: %u cloud resources created, %u steps changed\n",
-                d.spec.deployment, r.created, r.changed);
-    else
-        fprintf(stderr, "%s is ready: nothing to create, 0 changed\n", d.spec.deployment);
-    print_urls(&d);
-    return 0;
-}
-
 static void say_line(const char *line)
 {
     fprintf(stderr, "%s\n", line);
 }
 
-static bool confirmed(const struct cli *cli)
+static bool confirmed(const struct cli *cli, const char *question)
 {
     char answer[16] = "";
 
@@ -128,35 +162,131 @@ static bool confirmed(const struct cli *cli)
         return true;
     if (!isatty(0))
         return false;
-    fputs("Destroy this? Type yes: ", stderr);
+    fprintf(stderr, "%s Type yes: ", question);
     return fgets(answer, sizeof(answer), stdin) && str_eq(str_chomp(answer), "yes");
+}
+
+/* Things of our name that we did not make: taken over when the operator says so. */
+static void ask_to_adopt(const struct cli *cli, struct survey *v, const struct spec *s)
+{
+    bool asked = false, yes = false;
+
+    if (!isatty(0) || cli->yes)
+        return;
+    for (size_t i = 0; i < v->items.n; i++) {
+        struct item *it = &v->items.v[i];
+
+        if (it->found != FOUND_BY_NAME || item_move(it, &v->items, s).kind != MOVE_REFUSE)
+            continue;
+        fprintf(stderr, "  %-16s %s (%s) has our name and is not ours\n",
+                item_ops(&v->items, it->kind)->what, it->label, it->id);
+        asked = true;
+    }
+    yes = asked && confirmed(cli, "Take these over?");
+    for (size_t i = 0; i < v->items.n; i++)
+        v->items.v[i].adopt = v->items.v[i].adopt || yes;
+}
+
+/* VMs that go are told before; data disks never go here. */
+static int confirm_losses(const struct cli *cli, const struct survey *v, const struct spec *s,
+                          struct err *err)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < v->items.n; i++) {
+        const struct item *it = &v->items.v[i];
+        struct move m = item_move(it, &v->items, s);
+
+        if (it->kind != ITEM_VM || it->want == WANT_THERE || m.kind != MOVE_DESTROY)
+            continue;
+        fprintf(stderr, "  - VM %s: %s\n", it->label, m.why);
+        any = true;
+    }
+    if (!any || confirmed(cli, "Destroy these VMs?"))
+        return 0;
+    return err_set(err, ERR_SAFETY,
+                   "VMs that the file does not have any more would be destroyed; nothing was done "
+                   "(-y does not ask; their data disks stay)");
+}
+
+static void print_up(const struct cli *cli, struct deployment *d, const struct up_result *r)
+{
+    const char *name = d->spec.deployment;
+
+    if (cli->cloud_only)
+        fprintf(stderr, "%s: the cloud's part is there: ", name);
+    else
+        fprintf(stderr, "%s is ready: ", name);
+    if (!r->created && !r->mended && !r->removed && !r->changed)
+        fputs("nothing to create, 0 changed\n", stderr);
+    else {
+        fprintf(stderr, "%u cloud resources created, ", r->created);
+        if (r->mended)
+            fprintf(stderr, "%u changed, ", r->mended);
+        if (r->removed)
+            fprintf(stderr, "%u removed, ", r->removed);
+        fprintf(stderr, "%u steps changed\n", r->changed);
+    }
+    if (!cli->cloud_only)
+        print_urls(d);
+}
+
+int cmd_up(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(access_close) struct reach reach = {0};
+    _cleanup_(survey_free) struct survey v = {0};
+    const struct survey_options so = survey_options_of(cli);
+    const struct up_options o = {.package = cli->package,
+                                 .cloud_only = cli->cloud_only,
+                                 .mode = cli->json ? UI_JSON : cli->mode,
+                                 .color = cli->color};
+    struct up_result r = {0};
+
+    if (cli_open(cli, true, &d, err) < 0 || access_open(&d.spec, true, &reach, err) < 0 ||
+        survey_run(&reach, d.store, &d.spec, &so, &v, err) < 0)
+        return -1;
+    ask_to_adopt(cli, &v, &d.spec);
+    if (survey_check(&v, &d.spec, err) < 0 || confirm_losses(cli, &v, &d.spec, err) < 0 ||
+        up_run(&d, &reach, &v, &o, &r, err) < 0)
+        return -1;
+    if (!cli->json)
+        print_up(cli, &d, &r);
+    return 0;
 }
 
 int cmd_destroy(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(items_free) struct items items = {0};
+    _cleanup_(access_close) struct reach reach = {0};
+    _cleanup_(survey_free) struct survey v = {0};
     _cleanup_(strbuf_free) struct strbuf gone = {0};
     _cleanup_(strbuf_free) struct strbuf left = {0};
-    struct destroy_result r = {0};
+    const struct survey_options o = {
+        .destroy = true, .node = cli->node, .with_data = cli->with_data};
+    struct teardown_result r = {0};
 
     if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, false, err) < 0 ||
-        deployment_lock(&d, err) < 0 || up_look(&d, false, &items, err) < 0)
+        deployment_lock(&d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
+        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
-    destroy_preview(&items, cli->with_data, &gone, &left);
+    teardown_preview(&v, &d.spec, &gone, &left);
     if (gone.len && !cli->yes)
         fprintf(stderr, "This will be destroyed:\n%s", strbuf_str(&gone));
     if (left.len)
         fprintf(stderr, "This stays:\n%s", strbuf_str(&left));
-    if (gone.len && !confirmed(cli))
+    if (gone.len && !confirmed(cli, "Destroy this?"))
         return err_set(err, ERR_SAFETY, "not confirmed; nothing was destroyed (-y does not ask)");
-    if (destroy_run(&d, &items, cli->with_data, say_line, &r, err) < 0)
+    if (teardown_run(&d, &reach, &v, say_line, &r, err) < 0)
         return -1;
-    fprintf(stderr, "%s is down: %u destroyed, %u data disk%s kept\n", d.spec.deployment,
-            r.destroyed, r.left, r.left == 1 ? "" : "s");
-    if (r.left == 0) { /* nothing refers to the state any more */
+    fprintf(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
+            cli->node ? cli->node : d.spec.deployment, r.destroyed, r.data_disks,
+            r.data_disks == 1 ? "" : "s");
+    if (cli->node)
+        return 0;
+    if (r.data_disks == 0) { /* nothing refers to the state any more */
         store_close(TAKE(d.store));
         return fs_remove_tree(d.state, err);
     }
-    return 0;
+    return store_set(d.store, "state", "destroyed", err);
 }

@@ -113,22 +113,30 @@ void http_start(struct http *h, const char *url, const char *form, size_t max, u
 
 static void deliver(struct http *h, struct request *r, CURLcode rc)
 {
-    struct err err = {0};
-    long status = 0;
+    struct http_answer a = {0};
     http_done_fn done = r->done;
     void *ctx = r->ctx;
+    curl_off_t retry_after = 0;
+    char *redirect = NULL;
     _cleanup_free_ char *body = xstrdup(strbuf_str(&r->body));
-    size_t len = r->body.len;
+    _cleanup_free_ char *location = NULL;
 
-    if (rc == CURLE_OK)
-        curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-    else if (r->too_long)
-        err_set(&err, ERR_CLOUD, "answer longer than %zu bytes", r->max);
-    else
-        err_set(&err, rc == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_CLOUD, "%s",
+    if (rc == CURLE_OK) {
+        curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &a.status);
+        curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after);
+        curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &redirect);
+        a.location = location = redirect ? xstrdup(redirect) : NULL;
+        a.retry_after_s = (long)retry_after;
+        a.body = body;
+        a.len = r->body.len;
+    } else if (r->too_long) {
+        err_set(&a.err, ERR_CLOUD, "answer longer than %zu bytes", r->max);
+    } else {
+        err_set(&a.err, rc == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_CLOUD, "%s",
                 r->detail[0] ? r->detail : curl_easy_strerror(rc));
+    }
     request_free(h, r);
-    done(ctx, status, body, len, &err);
+    done(ctx, &a);
 }
 
 void http_wait(struct http *h, struct http_fd *fds, size_t n, int timeout_ms)

@@ -15,9 +15,17 @@ struct http_fd {
     short revents; /* set by http_wait: POLLIN or 0 */
 };
 
-/* Called once per request: status is the HTTP status, or 0 with `err` set when no answer came. */
-typedef void (*http_done_fn)(void *ctx, long status, const char *body, size_t len,
-                             const struct err *err);
+struct http_answer {
+    long status; /* of HTTP, or 0 with `err` set when no whole answer came */
+    const char *body;
+    size_t len;
+    long retry_after_s;   /* what the server asked for, 0: nothing */
+    const char *location; /* where a redirect leads, which is not followed; or NULL */
+    struct err err;
+};
+
+/* Called once per request; the answer is valid during the call. */
+typedef void (*http_done_fn)(void *ctx, const struct http_answer *a);
 
 struct http *http_new(void);
 void http_free(struct http *h); /* drops what is under way without calling back */

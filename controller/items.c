@@ -8,51 +8,8 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-
-static const struct item_ops ops_table[ITEM_KINDS] = {
-    [ITEM_GROUP] = {"group", "Direct Connect Group", LIST_GROUPS, "createDirectConnectGroup", NULL,
-                    true},
-    [ITEM_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createLocalNetwork",
-                      "deleteNetwork", false},
-    [ITEM_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createPrivateDirectConnect",
-                      "deleteNetwork", false},
-    [ITEM_EGRESS] = {"egress", "egress rule", LIST_EGRESS, "createEgressFirewallRule",
-                     "deleteEgressFirewallRule", false},
-    [ITEM_ADDRESS] = {"address", "public address", LIST_ADDRESSES, NULL, NULL, false},
-    [ITEM_KEYPAIR] = {"keypair", "SSH key pair", LIST_KEYPAIRS, "registerSSHKeyPair",
-                      "deleteSSHKeyPair", true},
-    [ITEM_VOLUME] = {"volume", "data disk", LIST_VOLUMES, "createVolume", "deleteVolume", false},
-    [ITEM_VM] = {"vm", "VM", LIST_VMS, "deployVirtualMachine", "destroyVirtualMachine", false},
-    [ITEM_FORWARD] = {"forward", "port forward", LIST_FORWARDS, "createPortForwardingRule",
-                      "deletePortForwardingRule", false},
-    [ITEM_ATTACH] = {"attach", "disk attachment", LIST_VOLUMES, "attachVolume", "detachVolume",
-                     false},
-};
-
-static const struct listing_call list_table[LISTINGS] = {
-    [LIST_ZONES] = {"listZones", "zone", NULL, NULL},
-    [LIST_TEMPLATES] = {"listTemplates", "template", "templatefilter", "executable"},
-    [LIST_OFFERINGS] = {"listServiceOfferings", "serviceoffering", NULL, NULL},
-    [LIST_DISK_OFFERINGS] = {"listDiskOfferings", "diskoffering", NULL, NULL},
-    [LIST_GROUPS] = {"listDirectConnectGroups", "directconnectgroups", NULL, NULL},
-    [LIST_NETWORKS] = {"listNetworks", "network", NULL, NULL},
-    [LIST_EGRESS] = {"listEgressFirewallRules", "firewallrule", NULL, NULL},
-    [LIST_ADDRESSES] = {"listPublicIpAddresses", "publicipaddress", NULL, NULL},
-    [LIST_KEYPAIRS] = {"listSSHKeyPairs", "sshkeypair", NULL, NULL},
-    [LIST_VOLUMES] = {"listVolumes", "volume", NULL, NULL},
-    [LIST_VMS] = {"listVirtualMachines", "virtualmachine", NULL, NULL},
-    [LIST_FORWARDS] = {"listPortForwardingRules", "portforwardingrule", NULL, NULL},
-};
-
-const struct item_ops *item_ops(enum item_kind k)
-{
-    return &ops_table[k];
-}
-
-const struct listing_call *listing_call(enum listing l)
-{
-    return &list_table[l];
-}
+#include "controller/cloud.h"
+#include "controller/dialect.h"
 
 void inventory_free(struct inventory *inv)
 {
@@ -84,8 +41,8 @@ static struct item *add(struct items *items, enum item_kind kind, const char *ke
 
     items->v = xrealloc(items->v, (items->n + 1) * sizeof(*items->v));
     it = &items->v[items->n++];
-    *it = (struct item){.kind = kind};
-    snprintf(it->name, sizeof(it->name), "%s:%s", ops_table[kind].prefix, key);
+    *it = (struct item){.kind = kind, .zone = ITEM_NO_INDEX, .node = ITEM_NO_INDEX};
+    snprintf(it->name, sizeof(it->name), "%s:%s", item_ops(items, kind)->prefix, key);
     str_copy(it->label, sizeof(it->label), label);
     return it;
 }
@@ -97,6 +54,11 @@ static void needs(struct items *items, const struct item *dep)
 
     if (dep && it->n_deps < ITEM_DEPS_MAX)
         it->deps[it->n_deps++] = (size_t)(dep - items->v);
+}
+
+static struct item *last(struct items *items)
+{
+    return &items->v[items->n - 1];
 }
 
 static void add_zone(struct items *items, const struct spec *s, size_t z)
@@ -118,10 +80,38 @@ static void add_zone(struct items *items, const struct spec *s, size_t z)
     }
     if (!zone->has_private)
         return;
-    add(items, ITEM_PRIVATE, short_name, private_label)->zone = z;
+    add(items, ITEM_PRIVATE, short_name, zone->network[0] ? zone->network : private_label)->zone =
+        z;
+    last(items)->foreign = zone->network[0] != '\0';
     for (size_t i = 0; i < items->n; i++)
         if (items->v[i].kind == ITEM_GROUP && str_eq(items->v[i].label, zone->group))
             needs(items, &items->v[i]);
+}
+
+static void add_of_node(struct items *items, enum item_kind kind, const char *key,
+                        const char *label, const struct spec *s, size_t n)
+{
+    struct item *it = add(items, kind, key, label);
+
+    it->zone = s->nodes[n].zone;
+    it->node = n;
+    it->of_node = true;
+}
+
+static void add_port(struct items *items, const struct spec *s, size_t n,
+                     const struct spec_port *port)
+{
+    _cleanup_free_ char *key = str_fmt("%s/%u", s->nodes[n].name, port->public_port);
+    size_t zone = s->nodes[n].zone;
+
+    add_of_node(items, ITEM_FORWARD, key, key, s, n);
+    last(items)->port = *port;
+    needs(items, items_find(items, ITEM_VM, n));
+    needs(items, items_find(items, ITEM_ADDRESS, zone));
+    add_of_node(items, ITEM_OPENING, key, key, s, n);
+    last(items)->port = *port;
+    needs(items, &items->v[items->n - 2]);
+    needs(items, items_find(items, ITEM_ADDRESS, zone));
 }
 
 static void add_node(struct items *items, const struct spec *s, size_t n)
@@ -130,43 +120,29 @@ static void add_node(struct items *items, const struct spec *s, size_t n)
     _cleanup_free_ char *vm_label = str_fmt("%s-%s", s->deployment, node->name);
     _cleanup_free_ char *disk_label = str_fmt("%s-%s-data", s->deployment, node->name);
 
-#define OF_NODE(kind, key, label)                                                                  \
-    do {                                                                                           \
-        struct item *it_ = add(items, kind, key, label);                                           \
-        it_->zone = node->zone;                                                                    \
-        it_->node = n;                                                                             \
-        it_->of_node = true;                                                                       \
-    } while (0)
-
     if (node->disk.present)
-        OF_NODE(ITEM_VOLUME, node->name, disk_label);
-    OF_NODE(ITEM_VM, node->name, vm_label);
+        add_of_node(items, ITEM_VOLUME, node->name, disk_label, s, n);
+    add_of_node(items, ITEM_VM, node->name, vm_label, s, n);
     needs(items, items_find(items, ITEM_GATEWAY, node->zone));
     needs(items, items_find(items, ITEM_PRIVATE, node->zone));
     needs(items, items_find(items, ITEM_EGRESS, node->zone));
     needs(items, items_find(items, ITEM_KEYPAIR, 0));
-    for (size_t p = 0; p < node->n_ports; p++) {
-        _cleanup_free_ char *key = str_fmt("%s/%u", node->name, node->ports[p].public_port);
-
-        OF_NODE(ITEM_FORWARD, key, key);
-        items->v[items->n - 1].port = node->ports[p];
-        needs(items, items_find(items, ITEM_VM, n));
-        needs(items, items_find(items, ITEM_ADDRESS, node->zone));
-    }
+    for (size_t p = 0; p < node->n_ports; p++)
+        add_port(items, s, n, &node->ports[p]);
     if (node->disk.present) {
-        OF_NODE(ITEM_ATTACH, node->name, disk_label);
+        add_of_node(items, ITEM_ATTACH, node->name, disk_label, s, n);
         needs(items, items_find(items, ITEM_VM, n));
         needs(items, items_find(items, ITEM_VOLUME, n));
     }
-#undef OF_NODE
 }
 
 void items_build(const struct spec *s, struct items *ret)
 {
-    struct items items = {0};
+    struct items items = {.dialect = dialect_of(s)};
 
+    str_copy(items.deployment, sizeof(items.deployment), s->deployment);
     for (size_t z = 0; z < s->n_zones; z++) {
-        bool known = !s->zones[z].has_private;
+        bool known = !s->zones[z].has_private || !items.dialect->lists[LIST_GROUPS];
 
         for (size_t i = 0; i < items.n; i++)
             known = known || str_eq(items.v[i].label, s->zones[z].group);
@@ -199,4 +175,98 @@ struct item *items_find(const struct items *items, enum item_kind kind, size_t i
             return it;
     }
     return NULL;
+}
+
+struct item *items_named(const struct items *items, const char *name)
+{
+    for (size_t i = 0; i < items->n; i++)
+        if (str_eq(items->v[i].name, name))
+            return &items->v[i];
+    return NULL;
+}
+
+const char *item_dep_id(const struct items *items, const struct item *it, enum item_kind kind)
+{
+    for (size_t i = 0; i < it->n_deps; i++)
+        if (items->v[it->deps[i]].kind == kind)
+            return items->v[it->deps[i]].id;
+    return "";
+}
+
+/* ---- what is there and not in the file ---- */
+
+struct item *items_add_gone(struct items *items, const char *name, const char *id)
+{
+    const char *key = strchr(name, ':');
+    struct item *it;
+
+    if (!key || items_named(items, name))
+        return NULL;
+    for (int k = 0; k < ITEM_KINDS; k++) {
+        const char *prefix = item_ops(items, (enum item_kind)k)->prefix;
+
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || name + strlen(prefix) != key)
+            continue;
+        it = add(items, (enum item_kind)k, key + 1, key + 1);
+        it->want = k == ITEM_VOLUME ? WANT_LEFT : WANT_GONE;
+        str_copy(it->id, sizeof(it->id), id);
+        return it;
+    }
+    return NULL;
+}
+
+static bool is_known(const struct items *items, enum item_kind kind, const char *id)
+{
+    for (size_t i = 0; i < items->n; i++)
+        if (items->v[i].kind == kind && str_eq(items->v[i].id, id))
+            return true;
+    return false;
+}
+
+/* Whether a rule belongs to one of our networks or addresses. */
+static bool is_ours(const struct items *items, const json_t *e, enum item_kind kind)
+{
+    enum item_kind of = kind == ITEM_EGRESS ? ITEM_GATEWAY : ITEM_ADDRESS;
+    char id[64];
+
+    cloud_text(e, kind == ITEM_EGRESS ? "networkid" : "ipaddressid", id, sizeof(id));
+    return (kind == ITEM_EGRESS || kind == ITEM_FORWARD || kind == ITEM_OPENING) && id[0] &&
+           is_known(items, of, id);
+}
+
+static void add_found(struct items *items, enum item_kind kind, const json_t *e)
+{
+    _cleanup_free_ char *name = NULL;
+    char id[64], tag[160] = "";
+    const json_t *tags = json_object_get(e, "tags");
+    struct item *it;
+
+    cloud_text(e, "id", id, sizeof(id));
+    if (!id[0] || is_known(items, kind, id))
+        return;
+    for (size_t i = 0; i < json_array_size(tags); i++)
+        if (entity_is(json_array_get(tags, i), "key", TAG_RESOURCE))
+            cloud_text(json_array_get(tags, i), "value", tag, sizeof(tag));
+    if (tag[0] && entity_has_tag(e, TAG_DEPLOYMENT, items->deployment) && !items_named(items, tag))
+        name = xstrdup(tag);
+    else if (is_ours(items, e, kind))
+        name = str_fmt("%s:%s", item_ops(items, kind)->prefix, id);
+    else
+        return;
+    it = items_add_gone(items, name, id);
+    if (it && it->kind == kind) {
+        it->found = FOUND_BY_TAG;
+        it->entity = json_incref((json_t *)e);
+    }
+}
+
+void items_add_found(struct items *items, const struct inventory *inv)
+{
+    for (int k = 0; k < ITEM_KINDS; k++) {
+        enum item_kind kind = (enum item_kind)k;
+        const json_t *list = inv->list[item_ops(items, kind)->list];
+
+        for (size_t i = 0; kind != ITEM_ATTACH && i < json_array_size(list); i++)
+            add_found(items, kind, json_array_get(list, i));
+    }
 }

@@ -10,6 +10,9 @@
 #include "common/cleanup.h"
 #include "controller/spec_read.h"
 
+#define STOCK_NETWORK_OFFERING "DefaultIsolatedNetworkOfferingWithSourceNatService"
+#define STOCK_TIER_OFFERING "DefaultIsolatedNetworkOfferingForVpcNetworks"
+
 static const char *const cloud_names[CLOUD_KINDS] = {
     [CLOUD_LOCAL] = "local",
     [CLOUD_VDC] = "vdc",
@@ -17,28 +20,64 @@ static const char *const cloud_names[CLOUD_KINDS] = {
     [CLOUD_NONE] = "none",
 };
 
-/* `cloud: local` or `cloud: {vdc: {profile: NAME}}`. */
+static const struct {
+    const char *compute;
+    const char *hypervisor;
+} computes[] = {{"lxc", "LXC"}, {"qemu", "KVM"}, {"simulator", "Simulator"}};
+
+/* cloud.local */
+static void read_local(struct reading *r, struct spec *s, const json_t *v)
+{
+    static const char *const keys[] = {"dialect", "compute", NULL};
+    char dialect[16] = "vdc", compute[16] = "";
+
+    if (!read_known(r, "cloud.local", v, keys))
+        return;
+    read_text(r, "cloud.local", v, "dialect", "vdc", dialect, sizeof(dialect));
+    read_text(r, "cloud.local", v, "compute", "", compute, sizeof(compute));
+    s->stock = str_eq(dialect, "cloudstack");
+    if (!s->stock && !str_eq(dialect, "vdc"))
+        problem(r, "cloud.local.dialect", "expected vdc or cloudstack");
+    for (size_t i = 0; i < ARRAY_LEN(computes); i++)
+        if (str_eq(compute, computes[i].compute))
+            str_copy(s->hypervisor, sizeof(s->hypervisor), computes[i].hypervisor);
+    if (compute[0] && !s->hypervisor[0])
+        problem(r, "cloud.local.compute", "expected lxc, qemu or simulator");
+}
+
+/* `cloud: local` or `cloud: {vdc: {profile: NAME, region: Europe}}`. */
 static void read_cloud(struct reading *r, struct spec *s, const json_t *root)
 {
-    const json_t *v = json_object_get(root, "cloud");
+    static const char *const remote_keys[] = {"profile", "region", NULL};
+    const json_t *v = json_object_get(root, "cloud"), *inner = NULL;
     const char *name = json_string_value(v);
 
     if (json_is_object(v) && json_object_size(v) == 1) {
-        const json_t *inner;
-
         name = json_object_iter_key(json_object_iter((json_t *)v));
         inner = json_object_get(v, name);
-        _cleanup_free_ char *path = str_fmt("cloud.%s", name);
-
-        if (read_known(r, path, inner, (const char *const[]){"profile", NULL}))
-            read_name(r, path, inner, "profile", "", s->profile, sizeof(s->profile));
     }
     for (s->cloud = 0; s->cloud < CLOUD_KINDS; s->cloud++)
         if (str_eq(name, cloud_names[s->cloud]))
+            break;
+    if (s->cloud == CLOUD_KINDS) {
+        s->cloud = CLOUD_LOCAL;
+        problem(r, "cloud", "%s, expected local, vdc, cloudstack or none",
+                v ? "unknown cloud" : "missing");
+        return;
+    }
+    s->stock = s->cloud == CLOUD_CLOUDSTACK;
+    if (inner && s->cloud == CLOUD_LOCAL) {
+        read_local(r, s, inner);
+    } else if (inner) {
+        _cleanup_free_ char *path = str_fmt("cloud.%s", name);
+
+        if (!read_known(r, path, inner, remote_keys))
             return;
-    s->cloud = CLOUD_LOCAL;
-    problem(r, "cloud", "%s, expected local, vdc, cloudstack or none",
-            v ? "unknown cloud" : "missing");
+        read_name(r, path, inner, "profile", "", s->profile, sizeof(s->profile));
+        read_text(r, path, inner, "region", "", s->region, sizeof(s->region));
+        if (s->region[0] && s->cloud != CLOUD_VDC)
+            problem_at(r, path, "region", "only a VDC has regions");
+    }
 }
 
 static void read_controller(struct reading *r, struct spec *s, const json_t *root)
@@ -53,35 +92,71 @@ static void read_controller(struct reading *r, struct spec *s, const json_t *roo
     s->controller_port = (uint16_t)read_number(r, "controller", v, "port", 7400, 1024, 65533);
 }
 
-static void read_zone(struct reading *r, struct spec_zone *z, const char *path, const json_t *v)
+static void read_gateway(struct reading *r, const struct spec *s, struct spec_zone *z,
+                         const char *path, const json_t *v)
+{
+    static const char *const keys[] = {"cidr", "egress", "offering", NULL};
+    const json_t *egress;
+
+    if (!read_known(r, path, v, keys))
+        return;
+    read_cidr(r, path, v, "cidr", &z->gateway);
+    egress = json_object_get(v, "egress");
+    z->egress_all = json_is_array(egress) && json_array_size(egress) == 1 &&
+                    str_eq(json_string_value(json_array_get(egress, 0)), "all");
+    if (egress && !z->egress_all && (!json_is_array(egress) || json_array_size(egress) != 0))
+        problem_at(r, path, "egress", "expected [all] or []");
+    if (!s->stock && json_object_get(v, "offering"))
+        problem_at(r, path, "offering", "only stock CloudStack has network offerings");
+    read_text(r, path, v, "offering", s->stock ? STOCK_NETWORK_OFFERING : "", z->gateway_offering,
+              sizeof(z->gateway_offering));
+}
+
+/* The VDC joins networks through a group; stock CloudStack has a network that is there already, or
+ * a tier of a VPC. */
+static void read_private(struct reading *r, const struct spec *s, struct spec_zone *z,
+                         const char *path, const json_t *v)
+{
+    static const char *const vdc_keys[] = {"cidr", "group", NULL};
+    static const char *const stock_keys[] = {"cidr", "network", "vpc", "offering", NULL};
+
+    if (!read_known(r, path, v, s->stock ? stock_keys : vdc_keys))
+        return;
+    z->has_private = true;
+    read_cidr(r, path, v, "cidr", &z->private);
+    if (!s->stock) {
+        read_text(r, path, v, "group", "Default", z->group, sizeof(z->group));
+        return;
+    }
+    read_text(r, path, v, "network", "", z->network, sizeof(z->network));
+    read_text(r, path, v, "vpc", "", z->vpc, sizeof(z->vpc));
+    read_text(r, path, v, "offering", STOCK_TIER_OFFERING, z->private_offering,
+              sizeof(z->private_offering));
+    if (!z->network[0] == !z->vpc[0])
+        problem(r, path,
+                "expected one of network (the name of one that is there and joins the zones) and "
+                "vpc (the id of a VPC to make a tier in)");
+}
+
+static void read_zone(struct reading *r, const struct spec *s, struct spec_zone *z,
+                      const char *path, const json_t *v)
 {
     static const char *const keys[] = {"name", "gateway", "private", NULL};
     _cleanup_free_ char *gw_path = str_fmt("%s.gateway", path);
     _cleanup_free_ char *pr_path = str_fmt("%s.private", path);
-    const json_t *gw, *pr, *egress;
+    const json_t *gw, *pr;
 
     if (!read_known(r, path, v, keys))
         return;
     read_text(r, path, v, "name", NULL, z->name, sizeof(z->name));
     gw = json_object_get(v, "gateway");
-    if (!gw)
+    if (gw)
+        read_gateway(r, s, z, gw_path, gw);
+    else
         problem(r, path, "gateway: missing, expected {cidr: a.b.c.d/len, egress: [all]}");
-    else if (read_known(r, gw_path, gw, (const char *const[]){"cidr", "egress", NULL})) {
-        read_cidr(r, gw_path, gw, "cidr", &z->gateway);
-        egress = json_object_get(gw, "egress");
-        z->egress_all = json_is_array(egress) && json_array_size(egress) == 1 &&
-                        str_eq(json_string_value(json_array_get(egress, 0)), "all");
-        if (egress && !z->egress_all && json_array_size(egress) != 0)
-            problem_at(r, gw_path, "egress", "expected [all] or []");
-        if (egress && !json_is_array(egress))
-            problem_at(r, gw_path, "egress", "expected [all] or []");
-    }
     pr = json_object_get(v, "private");
-    if (pr && read_known(r, pr_path, pr, (const char *const[]){"cidr", "group", NULL})) {
-        z->has_private = true;
-        read_cidr(r, pr_path, pr, "cidr", &z->private);
-        read_text(r, pr_path, pr, "group", "Default", z->group, sizeof(z->group));
-    }
+    if (pr)
+        read_private(r, s, z, pr_path, pr);
 }
 
 static void read_zones(struct reading *r, struct spec *s, const json_t *root)
@@ -92,7 +167,7 @@ static void read_zones(struct reading *r, struct spec *s, const json_t *root)
     for (size_t i = 0; i < json_array_size(arr); i++) {
         _cleanup_free_ char *path = str_fmt("zones[%zu]", i);
 
-        read_zone(r, &s->zones[s->n_zones++], path, json_array_get(arr, i));
+        read_zone(r, s, &s->zones[s->n_zones++], path, json_array_get(arr, i));
     }
 }
 

@@ -28,10 +28,15 @@ struct cidr {
 struct spec_zone {
     char name[SPEC_LABEL_MAX];
     struct cidr gateway;
+    char gateway_offering[SPEC_LABEL_MAX]; /* stock CloudStack: network offering */
     bool egress_all;
     struct cidr private;
     bool has_private;
-    char group[SPEC_LABEL_MAX];
+    char group[SPEC_LABEL_MAX]; /* VDC: Direct Connect Group */
+    /* stock CloudStack: one of a network that is there, and a tier of a VPC */
+    char network[SPEC_LABEL_MAX];
+    char vpc[37];
+    char private_offering[SPEC_LABEL_MAX];
 };
 
 struct spec_port {
@@ -73,7 +78,10 @@ struct spec_app {
 struct spec {
     char deployment[SPEC_NAME_MAX];
     enum cloud_kind cloud;
+    bool stock;          /* speaks stock CloudStack, not the VDC's dialect */
+    char hypervisor[16]; /* local cloud: as deployVirtualMachine calls it, "" for its own choice */
     char profile[SPEC_NAME_MAX];
+    char region[16];             /* VDC: "" leaves the choice to the server */
     char controller_address[64]; /* as the VMs reach this machine; "": the local cloud knows */
     uint16_t controller_port;    /* the first of three */
     char keypair[SPEC_LABEL_MAX];

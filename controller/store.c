@@ -218,21 +218,22 @@ int store_secret(struct store *s, const char *name, size_t chars, char ret[65], 
     return run(s, ins, name, err);
 }
 
-int store_resource_get(struct store *s, const char *name, struct store_resource *ret,
-                       struct err *err)
+int store_resources(struct store *s, store_resource_fn fn, void *ctx, struct err *err)
 {
     _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "SELECT id, job, state FROM resource WHERE name=?", "s", name);
-    int rc = step_row(s, st, name, err);
+        query(s, err, "SELECT name, id, job, state FROM resource ORDER BY name", "");
+    int rc;
 
-    if (rc <= 0)
-        return rc;
-    *ret = (struct store_resource){0};
-    str_copy(ret->name, sizeof(ret->name), name);
-    str_copy(ret->id, sizeof(ret->id), col(st, 0));
-    str_copy(ret->job, sizeof(ret->job), col(st, 1));
-    str_copy(ret->state, sizeof(ret->state), col(st, 2));
-    return 1;
+    while ((rc = step_row(s, st, "resources", err)) == 1) {
+        struct store_resource r = {0};
+
+        str_copy(r.name, sizeof(r.name), col(st, 0));
+        str_copy(r.id, sizeof(r.id), col(st, 1));
+        str_copy(r.job, sizeof(r.job), col(st, 2));
+        str_copy(r.state, sizeof(r.state), col(st, 3));
+        fn(ctx, &r);
+    }
+    return rc;
 }
 
 int store_resource_put(struct store *s, const struct store_resource *r, struct err *err)

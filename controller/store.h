@@ -38,13 +38,14 @@ struct store_resource {
     char name[160]; /* "vm:fra" */
     char id[64];    /* "" while unknown */
     char job[64];   /* "" when none is pending */
-    char state[16]; /* "sent" before the call, "known" after its answer, "done" */
+    char
+        state[16]; /* "sent" before the call, "known" after its answer, then "done" or "untagged" */
 };
-/* 1 found, 0 not. */
-int store_resource_get(struct store *s, const char *name, struct store_resource *ret,
-                       struct err *err);
 int store_resource_put(struct store *s, const struct store_resource *r, struct err *err);
 int store_resource_delete(struct store *s, const char *name, struct err *err);
+/* Calls `fn`, which changes nothing here, for each. */
+typedef void (*store_resource_fn)(void *ctx, const struct store_resource *r);
+int store_resources(struct store *s, store_resource_fn fn, void *ctx, struct err *err);
 
 /* A node as the hub knows it. */
 struct store_node {

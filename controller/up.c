@@ -20,7 +20,6 @@
 #include "controller/verify.h"
 
 #define SILENCE_MS (15 * 60 * 1000) /* nothing at all happened: give up waiting */
-#define LIST_TIMEOUT_MS 120000
 
 static volatile sig_atomic_t interrupted;
 
@@ -35,8 +34,6 @@ static void up_free(struct up *u)
     ui_free(u->ui);
     hub_close(u->hub);
     apply_free(u->apply);
-    cloud_free(u->cloud);
-    http_free(u->http);
     archive_free(&u->archive);
     free(u->public_key);
     free(u->private_key);
@@ -100,63 +97,21 @@ static int find_package(struct up *u, struct err *err)
     return 0;
 }
 
-static int open_cloud(struct up *u, bool start_local, struct err *err)
-{
-    struct cloud_access access = {0};
-    int rc = access_find(&u->d->spec, start_local, &access, u->host, err);
-
-    if (rc == 0) {
-        u->http = http_new();
-        u->cloud = cloud_new(u->http, &access);
-    }
-    keys_wipe(&access, sizeof(access));
-    return rc;
-}
-
-static int look(struct up *u, struct err *err)
-{
-    uint64_t end = clock_mono_ms() + LIST_TIMEOUT_MS;
-    _cleanup_(strbuf_free) struct strbuf missing = {0};
-    int rc;
-
-    apply_list(u->apply);
-    while ((rc = apply_listed(u->apply, err)) == 0) {
-        int due = cloud_tick(u->cloud);
-
-        if (clock_mono_ms() > end)
-            return err_set(err, ERR_TIMEOUT, "the cloud did not answer in %d s",
-                           LIST_TIMEOUT_MS / 1000);
-        http_wait(u->http, NULL, 0, due < 0 || due > 1000 ? 1000 : due);
-    }
-    if (rc < 0)
-        return -1;
-    if (items_check_catalogue(&u->d->spec, apply_inventory(u->apply), &missing) < 0) {
-        fputs(strbuf_str(&missing), stderr);
-        return err_set(err, ERR_USAGE, "%s names what this cloud does not have", u->d->file);
-    }
-    return apply_recognise(u->apply, u->options && u->options->adopt, err);
-}
-
 static int cloud_is_done(struct up *u, struct err *err)
 {
     _cleanup_json_ json_t *layout = NULL;
     _cleanup_free_ char *text = NULL;
 
-    layout_facts(&u->d->spec, apply_items(u->apply), u->facts);
-    layout = layout_json(&u->d->spec, apply_items(u->apply), u->facts);
+    layout_facts(&u->d->spec, &u->survey->items, u->facts);
+    layout = layout_json(&u->d->spec, &u->survey->items, u->facts);
     text = js_text(layout);
     u->cloud_done = true;
     return store_set(u->d->store, "layout", text, err);
 }
 
-/* Nothing to create, every node has its plan and said so: only the outside look is left. */
+/* Every node has its plan and said so: only the outside look is left. */
 static bool nothing_to_do(struct up *u)
 {
-    const struct items *items = apply_items(u->apply);
-
-    for (size_t i = 0; i < items->n; i++)
-        if (items->v[i].state != ITEM_DONE)
-            return false;
     for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
         _cleanup_json_ json_t *plan = NULL;
         _cleanup_json_ json_t *state = NULL;
@@ -182,10 +137,10 @@ static int verify(struct up *u, unsigned tries, struct err *err)
     for (size_t i = 0; i < s->n_nodes; i++)
         urls[i] = u->facts[i].url;
     for (unsigned t = 0; t < tries && rc < 0; t++) {
-        if (verify_sites(u->http, s, urls, 10, results))
+        if (verify_sites(u->reach->http, s, urls, 10, results))
             rc = 0;
         else if (t + 1 < tries)
-            http_wait(u->http, NULL, 0, 1000);
+            http_wait(u->reach->http, NULL, 0, 1000);
     }
     for (size_t i = 0; rc < 0 && i < s->n_nodes; i++)
         if (results[i].why[0]) {
@@ -203,14 +158,16 @@ static int loop(struct up *u, struct err *err)
 
     while (!ready) {
         struct http_fd fds[HUB_FDS];
-        int due = cloud_tick(u->cloud), wait_ms = 200, rc;
+        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc;
 
         if (!u->cloud_done) {
             rc = apply_tick(u->apply, err);
             if (rc < 0 || (rc == 1 && cloud_is_done(u, err) < 0))
                 return -1;
         }
-        if (hub_run(u->hub, err) < 0 || up_check_nodes(u, &ready, err) < 0)
+        if (u->options->cloud_only)
+            ready = u->cloud_done;
+        else if (hub_run(u->hub, err) < 0 || up_check_nodes(u, &ready, err) < 0)
             return -1;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
@@ -226,8 +183,9 @@ static int loop(struct up *u, struct err *err)
             wait_ms = rc;
         if (due >= 0 && due < wait_ms)
             wait_ms = due;
-        hub_fds(u->hub, fds);
-        http_wait(u->http, fds, HUB_FDS, wait_ms);
+        if (u->hub)
+            hub_fds(u->hub, fds);
+        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready ? 0 : wait_ms);
     }
     return 0;
 }
@@ -249,71 +207,72 @@ static int prepare(struct up *u, struct err *err)
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
     if (deployment_ssh_key(u->d, &u->public_key, &u->private_key, err) < 0 ||
-        deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0 ||
-        open_cloud(u, true, err) < 0)
+        deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0)
         return -1;
-    u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->host,
+    u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + 2u, u->archive.sha256)
                                      : xstrdup(s->app.url);
-    u->apply = apply_new(u->cloud, u->d->store, s, u->public_key, &hooks);
-    return look(u, err);
+    u->apply = apply_new(u->reach->cloud, u->d->store, s, u->survey,
+                         &(struct apply_options){.public_key = u->public_key}, &hooks);
+    return 0;
 }
 
-int up_run(struct deployment *d, const struct up_options *o, struct up_result *ret, struct err *err)
+static bool cloud_is_settled(const struct up *u)
 {
-    _cleanup_(up_free) struct up u = {.d = d, .options = o, .last_event = clock_mono_ms()};
+    for (size_t i = 0; i < u->survey->items.n; i++)
+        if (u->survey->items.v[i].state != ITEM_DONE)
+            return false;
+    return true;
+}
+
+static void sum_up(const struct up *u, struct up_result *ret)
+{
+    *ret = (struct up_result){0};
+    for (size_t i = 0; i < u->survey->items.n; i++) {
+        const struct item *it = &u->survey->items.v[i];
+
+        ret->created += it->created;
+        ret->removed += it->want != WANT_THERE && it->destroyed;
+        ret->mended += it->want == WANT_THERE && !it->created && it->changed;
+    }
+    for (size_t i = 0; i < u->d->spec.n_nodes; i++)
+        ret->changed += u->runs[i].changed;
+}
+
+int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
+           struct up_result *ret, struct err *err)
+{
+    _cleanup_(up_free) struct up u = {
+        .d = d, .reach = r, .survey = v, .options = o, .last_event = clock_mono_ms()};
     struct err ignored;
     int rc;
 
     set_signals();
-    if (prepare(&u, err) < 0)
+    if (prepare(&u, err) < 0 || (cloud_is_settled(&u) && cloud_is_done(&u, err) < 0))
         return -1;
-    bool settled = true;
-    for (size_t i = 0; i < apply_items(u.apply)->n; i++)
-        settled = settled && apply_items(u.apply)->v[i].state == ITEM_DONE;
-    if (settled && cloud_is_done(&u, err) < 0)
-        return -1;
-    *ret = (struct up_result){0};
-    if (settled && nothing_to_do(&u) && verify(&u, 1, &ignored) == 0)
+    sum_up(&u, ret);
+    if (u.cloud_done && o->cloud_only)
+        return 0;
+    if (u.cloud_done && nothing_to_do(&u) && verify(&u, 1, &ignored) == 0)
         return store_set(d->store, "state", "ready", err);
     u.ui = ui_new(o->mode, o->mode == UI_JSON ? 1 : 2, o->color, &d->spec);
-    if (up_open_hub(&u, err) < 0 || store_set(d->store, "state", "raising", err) < 0 ||
+    if ((!o->cloud_only && up_open_hub(&u, err) < 0) ||
+        store_set(d->store, "state", "raising", err) < 0 ||
         say(&u, "", EVENT_START, "up", "raising", err) < 0)
         return -1;
-    for (size_t i = 0; i < apply_items(u.apply)->n; i++)
-        if (apply_items(u.apply)->v[i].state == ITEM_DONE)
-            on_item(&u, &apply_items(u.apply)->v[i], EVENT_OK, "is there");
+    for (size_t i = 0; i < v->items.n; i++)
+        if (v->items.v[i].state == ITEM_DONE && v->items.v[i].want == WANT_THERE)
+            on_item(&u, &v->items.v[i], EVENT_OK, "is there");
     rc = loop(&u, err);
-    if (rc == 0)
+    if (rc == 0 && !o->cloud_only)
         rc = verify(&u, 60, err);
-    say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, "up", rc == 0 ? "ready" : err->msg, &ignored);
-    for (size_t i = 0; i < apply_items(u.apply)->n; i++)
-        ret->created += apply_items(u.apply)->v[i].created;
-    for (size_t i = 0; i < d->spec.n_nodes; i++)
-        ret->changed += u.runs[i].changed;
+    say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, "up",
+        rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
+    sum_up(&u, ret);
     if (rc == 0)
-        return store_set(d->store, "state", "ready", err);
+        return o->cloud_only ? 0 : store_set(d->store, "state", "ready", err);
     store_set(d->store, "state", err->code == ERR_INTERRUPTED ? "raising" : "failed", &ignored);
     return -1;
-}
-
-int up_look(struct deployment *d, bool start_local, struct items *ret, struct err *err)
-{
-    _cleanup_(up_free) struct up u = {.d = d, .last_event = clock_mono_ms()};
-    const struct apply_hooks hooks = {.ctx = &u, .event = on_item};
-    const struct up_options adopt = {.adopt = true};
-    struct items *items;
-
-    u.options = &adopt;
-    if (open_cloud(&u, start_local, err) < 0)
-        return -1;
-    u.apply = apply_new(u.cloud, d->store, &d->spec, "", &hooks);
-    if (look(&u, err) < 0)
-        return -1;
-    items = apply_items(u.apply);
-    *ret = *items;
-    *items = (struct items){0};
-    return 0;
 }
 
 int up_layout(struct deployment *d, json_t **ret, struct err *err)

@@ -5,11 +5,11 @@
 #define MUSTER_UP_H
 
 #include "controller/deployment.h"
-#include "controller/items.h"
+#include "controller/survey.h"
 #include "controller/ui.h"
 
 struct up_options {
-    bool adopt;          /* take over what has our names but is not in our journal */
+    bool cloud_only;     /* end when the cloud part is done */
     const char *package; /* the agent's .deb; NULL: where it is installed */
     enum ui_mode mode;
     int color;
@@ -17,17 +17,13 @@ struct up_options {
 
 /* What `up` ended with, for the last line. */
 struct up_result {
-    unsigned created; /* cloud resources */
-    unsigned changed; /* steps on the nodes */
+    unsigned created, mended, removed; /* cloud resources */
+    unsigned changed;                  /* steps on the nodes */
 };
 
-/* The deployment is open and locked. */
-int up_run(struct deployment *d, const struct up_options *o, struct up_result *ret,
-           struct err *err);
-
-/* Lists the cloud and recognises the items without changing anything; *ret is freed with
- * items_free. */
-int up_look(struct deployment *d, bool start_local, struct items *ret, struct err *err);
+/* The deployment is open and locked; `v` is what a survey found, its items are worked on. */
+int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
+           struct up_result *ret, struct err *err);
 
 /* What the store knows of the nodes' places: array of {name, zone, public_ip, private_ip, url,
  * ssh_port, vm}, NULL before the cloud part was done once. */

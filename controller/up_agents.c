@@ -42,7 +42,7 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
     keys_hex(once.sec, KEY_SIZE, secret_hex);
     rc = userdata_text(&(struct userdata){.deployment = s->deployment,
                                           .node = n.name,
-                                          .address = u->host,
+                                          .address = u->reach->host,
                                           .port = s->controller_port,
                                           .controller_key = controller_hex,
                                           .sign_key = sign_hex,
@@ -56,7 +56,8 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
         *ret = base64_text(text, strlen(text));
         keys_wipe(text, strlen(text));
         free(text);
-        hub_forget(u->hub, node);
+        if (u->hub)
+            hub_forget(u->hub, node);
     }
     return rc;
 }

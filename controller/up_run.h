@@ -19,13 +19,12 @@ struct node_run {
 struct up {
     struct deployment *d;
     const struct up_options *options;
-    struct http *http;
-    struct cloud *cloud;
+    struct reach *reach;
+    struct survey *survey;
     struct apply *apply;
     struct hub *hub;
     struct ui *ui;
     struct archive archive;
-    char host[64]; /* this machine as the VMs reach it */
     char *public_key;
     char *private_key;
     char *package;

@@ -17,7 +17,7 @@ struct probe {
     bool health;
 };
 
-static void on_page(void *ctx, long status, const char *body, size_t len, const struct err *err)
+static void on_page(void *ctx, const struct http_answer *a)
 {
     struct probe *p = ctx;
     struct verify_result *r = p->result;
@@ -25,13 +25,13 @@ static void on_page(void *ctx, long status, const char *body, size_t len, const 
     struct err bad;
 
     if (!p->health) {
-        r->site = status;
-        if (status == 0)
-            snprintf(r->why, sizeof(r->why), "the site does not answer: %.200s", err->msg);
+        r->site = a->status;
+        if (a->status == 0)
+            snprintf(r->why, sizeof(r->why), "the site does not answer: %.200s", a->err.msg);
         return;
     }
-    r->health = status;
-    if (status && js_parse(body, len, &j, &bad) == 0) {
+    r->health = a->status;
+    if (a->status && js_parse(a->body, a->len, &j, &bad) == 0) {
         str_copy(r->db, sizeof(r->db), js_opt_str(j, "db", ""));
         r->cluster_size = (unsigned)js_opt_u64(j, "cluster_size", 0);
     }

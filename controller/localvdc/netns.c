@@ -19,6 +19,7 @@
 #include "common/fs.h"
 #include "common/str.h"
 #include "controller/localvdc/tool.h"
+#include "controller/localvdc/vdc.h"
 
 static void ns_path(const char *name, char *ret, size_t cap)
 {
@@ -37,6 +38,11 @@ int netns_make(const char *name, struct err *err)
 {
     char path[64];
     ns_path(name, path, sizeof(path));
+    /* the networks of a group are made side by side and share its namespace */
+    _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/%s", name);
+    _cleanup_close_ int held = fs_lock(lock, true, err);
+    if (held < 0)
+        return -1;
     if (netns_exists(name))
         return 0;
     unlink(path); /* what a kill between its two steps left */

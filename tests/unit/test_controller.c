@@ -147,12 +147,13 @@ static void test_answers(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_json_ json_t *j = NULL;
-        struct err err = {0};
-        int rc = cloud_parse_answer("call", cases[i].status, cases[i].body, strlen(cases[i].body),
-                                    &j, &err);
+        const struct http_answer a = {
+            .status = cases[i].status, .body = cases[i].body, .len = strlen(cases[i].body)};
+        struct cloud_failure why;
+        int rc = cloud_parse_answer("call", &a, &j, &why);
 
         assert_int_equal(rc, cases[i].code ? -1 : 0);
-        assert_int_equal(err.code, cases[i].code);
+        assert_int_equal(why.err.code, cases[i].code);
     }
 }
 
