@@ -17,9 +17,10 @@ static const struct {
     const char *name;
     const char *package;
 } tools[] = {
-    {"ip", "iproute2"},           {"nft", "nftables"},        {"dnsmasq", "dnsmasq-base"},
-    {"mmdebstrap", "mmdebstrap"}, {"mkfs.ext4", "e2fsprogs"}, {"apt-config", "apt"},
-    {"partx", "util-linux"},
+    {"ip", "iproute2"},          {"nft", "nftables"},
+    {"dnsmasq", "dnsmasq-base"}, {"mmdebstrap", "mmdebstrap"},
+    {"mkfs.ext4", "e2fsprogs"},  {"apt-config", "apt"},
+    {"partx", "util-linux"},     {"ssh-keygen", "openssh-client"},
 };
 
 static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
