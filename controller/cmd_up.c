@@ -279,8 +279,8 @@ int cmd_destroy(const struct cli *cli, struct err *err)
         .destroy = true, .node = cli->node, .with_data = cli->with_data};
     struct teardown_result r = {0};
 
-    if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, false, err) < 0 ||
-        deployment_lock(&d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
+    /* without a journal, too: what is ours carries our tags */
+    if (cli_open(cli, true, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
         survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
     teardown_preview(&v, &d.spec, &gone, &left);

@@ -193,7 +193,8 @@ static struct move keypair_move(const struct item *it, const struct items *items
 {
     char there[128];
 
-    if (!differs(text_of(it, "fingerprint", there), it->fingerprint))
+    if (it->created || !differs(text_of(it, "fingerprint", there), it->fingerprint) ||
+        strlen(there) != strlen(it->fingerprint)) /* of another kind: nothing is known */
         return none();
     if (it->owned || it->adopt)
         return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "it holds another key");

@@ -59,12 +59,12 @@ settled "mended"
 # ---- in the file, in place
 fra=$(id_of vm:fra) disk=$(id_of volume:fra)
 sed -i -e 's/name: fra, \(.*\)size: 200G\(.*\)80: 80/name: fra, \1size: 300G\28080: 80/' "$f"
-sed -i -e '/name: par,/a\  - {name: ber, zone: Berlin (ESX), datadisk: {size: 200G, offering: EBS Protected}, ports: {52200: 22}}' \
+sed -i -e '/name: par,/a\  - {name: ber, zone: Berlin, datadisk: {size: 200G, offering: EBS Protected}, ports: {52200: 22}}' \
   -e '/name: par,/a\  - {name: par2, zone: Paris (ESX), datadisk: {size: 200G, offering: EBS Protected}, ports: {52201: 22}}' \
-  -e '/^nodes:/i\  - name: Berlin (ESX)\n    gateway: {cidr: 10.1.3.0/24, egress: [all]}\n    private: {cidr: 10.10.3.0/24, group: Default}' "$f"
+  -e '/^nodes:/i\  - name: Berlin\n    gateway: {cidr: 10.1.3.0/24, egress: [all]}\n    private: {cidr: 10.10.3.0/24, group: Default}' "$f"
 planned volume:fra change
 planned vm:ber create
-planned gateway:berlin-esx create
+planned gateway:berlin create
 up_ok
 settled "grown: a disk, a port, a node, a zone"
 [ "$(id_of vm:fra) $(id_of volume:fra)" = "$fra $disk" ] || die "something was replaced that should not"
@@ -119,13 +119,13 @@ refused 7 "with another key" # ours is lost, too
 up_ok --adopt
 settled "known by its tags"
 [ "$(count listVirtualMachines virtualmachine) $(data_disks)" = "3 3" ] || die "twice there"
+ber_vm=$(id_of vm:ber) ber_volume=$(id_of volume:ber)
 cp "$work/state/muster/drift/ssh_key"* "$work/"
 rm -rf "$work/state"
 mkdir -p "$work/state/muster/drift"
 cp "$work/ssh_key"* "$work/state/muster/drift/"
-for kind in UserVm:vm Volume:volume; do
-  cloud deleteTags resourceids="$(id_of "${kind#*:}:ber")" resourcetype="${kind%:*}" >/dev/null
-done
+cloud deleteTags resourceids="$ber_vm" resourcetype=UserVm >/dev/null
+cloud deleteTags resourceids="$ber_volume" resourcetype=Volume >/dev/null
 until_true 10 "the tags of ber are gone" eval '[ "$(action vm:ber)" = refused ]'
 refused 7 "--adopt"
 up_ok --adopt
@@ -140,9 +140,10 @@ rc=0
 grep -q "private network.*left" "$work/out" || { cat "$work/out"; die "private networks are not told as left"; }
 grep -q "private networks are not deleted" "$work/out" || { cat "$work/out"; die "the server's text is lost"; }
 ok "left on purpose: $(grep -c left "$work/out") networks"
+rm -rf "$work/state" # what is ours is known by its tags
 "$muster" destroy -y --with-data -f "$f" >"$work/out" 2>&1 || { cat "$work/out"; die "destroy again"; }
 for what in "listVirtualMachines virtualmachine" "listNetworks network" "listPublicIpAddresses publicipaddress" \
-  "listPortForwardingRules portforwardingrule" "listFirewallRules firewallrule" "listSSHKeyPairs sshkeypair"; do
+  "listPortForwardingRules portforwardingrule" "listFirewallRules firewallrule"; do
   # shellcheck disable=SC2086
   [ "$(count $what)" = 0 ] || die "left over: $what"
 done
