@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <nettle/base64.h>
 #include <nettle/hmac.h>
+#include <nettle/md5.h>
 #include <nettle/memops.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -80,6 +82,17 @@ bool sign_check(const struct pair *v, size_t n, const char *secret, const char *
         return false;
     sign_compute(v, n, secret, want);
     return memeql_sec(want, signature, SIGN_TEXT_SIZE - 1) != 0;
+}
+
+void sign_fingerprint(const void *data, size_t len, char ret[SIGN_FINGERPRINT_SIZE])
+{
+    struct md5_ctx ctx;
+    uint8_t digest[MD5_DIGEST_SIZE];
+    md5_init(&ctx);
+    md5_update(&ctx, len, data);
+    md5_digest(&ctx, sizeof(digest), digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        snprintf(ret + i * 3, 4, "%02x%s", digest[i], i + 1 < sizeof(digest) ? ":" : "");
 }
 
 char *base64_text(const void *data, size_t len)

@@ -10,20 +10,37 @@
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/tool.h"
+#include "controller/sign.h"
+
+/* Of "type base64 comment", the digest of the middle. */
+static int fingerprint_of(const char *key, char ret[SIGN_FINGERPRINT_SIZE])
+{
+    struct err err = {0};
+    size_t type = strcspn(key, " "), len = 0;
+    const char *blob = key + type + strspn(key + type, " ");
+    _cleanup_free_ char *text = xstrdup(blob), *data = NULL;
+    text[strcspn(text, " \r\n")] = '\0';
+    bool known = str_starts(key, "ssh-") || str_starts(key, "ecdsa-") || str_starts(key, "sk-");
+    if (!known || !*text || base64_decode(text, &data, &len, &err) != 0)
+        return -1;
+    sign_fingerprint(data, len, ret);
+    return 0;
+}
 
 /* A new document, not stored; NULL: refused. */
 static json_t *key_new(struct api_rq *rq, const char *name, const char *key)
 {
-    char id[37], digest[SHA256_HEX_SIZE], print[48];
+    char id[37], print[SIGN_FINGERPRINT_SIZE];
+    if (fingerprint_of(key, print) != 0) {
+        api_fail(rq, API_PARAM, "Public key is invalid");
+        return NULL;
+    }
     _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
     if (json_array_size(same) > 0) {
         api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
         return NULL;
     }
     keys_uuid(id);
-    keys_sha256(key, strlen(key), digest);
-    for (size_t i = 0; i < 16; i++)
-        snprintf(print + i * 3, 4, "%.2s%s", digest + i * 2, i < 15 ? ":" : "");
     json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name, "fingerprint", print,
                             "_publickey", key);
     account_own(doc, rq->account);
@@ -41,10 +58,7 @@ static int put_key(struct api_rq *rq, const json_t *doc)
 
 int call_register_key(struct api_rq *rq)
 {
-    const char *key = api_arg(rq, "publickey");
-    if (!str_starts(key, "ssh-") && !str_starts(key, "ecdsa-") && !str_starts(key, "sk-"))
-        return api_fail(rq, API_PARAM, "Public key is invalid");
-    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), key);
+    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), api_arg(rq, "publickey"));
     return doc ? put_key(rq, doc) : -1;
 }
 

@@ -104,12 +104,24 @@ static void base64_there_and_back(void **state)
     assert_int_equal(base64_decode("Z", &raw, &len, &err), -1);
 }
 
+/* The digest of an empty text, and of "abc", as everybody has them. */
+static void fingerprints_are_md5(void **state)
+{
+    (void)state;
+    char print[SIGN_FINGERPRINT_SIZE];
+    sign_fingerprint("", 0, print);
+    assert_string_equal(print, "d4:1d:8c:d9:8f:00:b2:04:e9:80:09:98:ec:f8:42:7e");
+    sign_fingerprint("abc", 3, print);
+    assert_string_equal(print, "90:01:50:98:3c:d2:4f:b0:d6:96:3f:7d:28:e1:7f:72");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_as_the_server_does),  cmocka_unit_test(signs_sorted_lower_case),
         cmocka_unit_test(upper_case_names_sort_first), cmocka_unit_test(params_carry_the_signature),
         cmocka_unit_test(bad_forms_are_refused),       cmocka_unit_test(base64_there_and_back),
+        cmocka_unit_test(fingerprints_are_md5),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
