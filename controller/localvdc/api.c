@@ -99,9 +99,7 @@ static bool type_holds(enum api_type t, const char *value)
         return *value && !*end;
     case API_DATE:
         return is_date(value);
-    case API_BOOLEAN:
-        return !strcasecmp(value, "true") || !strcasecmp(value, "false");
-    default:
+    default: /* also of booleans: what is not "true" is false */
         return true;
     }
 }

@@ -63,6 +63,7 @@ static json_t *vdc_network(struct api_rq *rq, const char *subtype)
     if (network) {
         json_object_set_new(network, "subtype", json_string(subtype));
         json_object_set_new(network, "isprovisioned", json_false());
+        offering_set(network, str_eq(subtype, "internetgateway"));
     }
     return network;
 }

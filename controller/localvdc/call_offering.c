@@ -38,14 +38,37 @@ static json_t *services_of(bool source_nat)
 
 static json_t *offering_json(size_t i)
 {
-    char id[37];
+    char id[37], router[37];
     keys_uuid_derived("mvdc-network-offering", offerings[i].name, id);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:o}", "id", id,
+    keys_uuid_derived("mvdc-router-offering", offerings[i].name, router);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:b,s:o}", "id", id,
                      "name", offerings[i].name, "displaytext", offerings[i].text, "guestiptype",
                      offerings[i].type, "traffictype", "Guest", "state", "Enabled", "availability",
                      offerings[i].required ? "Required" : "Optional", "isdefault", 1, "forvpc", 0,
                      "specifyvlan", 0, "specifyipranges", 0, "ispersistent", 0, "conservemode", 1,
-                     "egressdefaultpolicy", 0, "service", services_of(offerings[i].source_nat));
+                     "serviceofferingid", router, "egressdefaultpolicy", 0, "service",
+                     services_of(offerings[i].source_nat));
+}
+
+static void set_offering(json_t *network, const json_t *offering)
+{
+    json_object_set(network, "networkofferingid", json_object_get(offering, "id"));
+    json_object_set(network, "networkofferingname", json_object_get(offering, "name"));
+    json_object_set(network, "networkofferingdisplaytext",
+                    json_object_get(offering, "displaytext"));
+    json_object_set(network, "egressdefaultpolicy",
+                    json_object_get(offering, "egressdefaultpolicy"));
+}
+
+void offering_set(json_t *network, bool source_nat)
+{
+    for (size_t i = 0; i < ARRAY_LEN(offerings); i++) {
+        if (offerings[i].source_nat == source_nat) {
+            _cleanup_json_ json_t *offering = offering_json(i);
+            set_offering(network, offering);
+            return;
+        }
+    }
 }
 
 static bool has_services(const json_t *offering, const char *wanted)
@@ -146,13 +169,12 @@ int call_create_network(struct api_rq *rq)
         return -1;
     if (text)
         json_object_set_new(network, "displaytext", json_string(text));
-    _cleanup_json_ json_t *more = json_pack(
-        "{s:O,s:O,s:O,s:O,s:O,s:s,s:s,s:b,s:b}", "type", json_object_get(offering, "guestiptype"),
-        "networkofferingid", json_object_get(offering, "id"), "networkofferingname",
-        json_object_get(offering, "name"), "networkofferingdisplaytext",
-        json_object_get(offering, "displaytext"), "service", json_object_get(offering, "service"),
-        "broadcastdomaintype", "Vlan", "dns1", gateway, "egressdefaultpolicy", 0, "_lazy", 1);
-    json_object_update(network, more);
+    set_offering(network, offering);
+    json_object_set(network, "service", json_object_get(offering, "service"));
+    json_object_set(network, "type", json_object_get(offering, "guestiptype"));
+    json_object_set_new(network, "broadcastdomaintype", json_string("Vlan"));
+    json_object_set_new(network, "dns1", json_string(gateway));
+    json_object_set_new(network, "_lazy", json_true());
     json_object_set_new(network, "ispersistent", json_false());
     if (put_network(rq, network, nat) != 0)
         return -1;
@@ -181,15 +203,6 @@ int call_update_network(struct api_rq *rq)
     return api_reply_job(rq, "Network", NULL, args);
 }
 
-static int set_result(struct api_job *job, struct err *err)
-{
-    _cleanup_json_ json_t *network = vdb_get(job->db, "network", vdc_str(job->params, "id"));
-    if (!network)
-        return err_set(err, ERR_FAILED, "the network does not exist any more");
-    job->result = json_pack("{s:o}", "network", api_public(network));
-    return 0;
-}
-
 int job_update_network(struct api_job *job, struct err *err)
 {
     static const char *const texts[] = {"name", "displaytext"};
@@ -198,9 +211,12 @@ int job_update_network(struct api_job *job, struct err *err)
         if (json_object_get(job->params, texts[i]))
             json_object_set(change, texts[i], json_object_get(job->params, texts[i]));
     }
-    if (vdb_patch(job->db, "network", vdc_str(job->params, "id"), change, err) != 0)
+    const char *id = vdc_str(job->params, "id");
+    if (vdb_patch(job->db, "network", id, change, err) != 0)
         return -1;
-    return set_result(job, err);
+    _cleanup_json_ json_t *network = vdb_get(job->db, "network", id);
+    job->result = json_pack("{s:o}", "network", api_public(network));
+    return 0;
 }
 
 int call_restart_network(struct api_rq *rq)
@@ -213,7 +229,5 @@ int call_restart_network(struct api_rq *rq)
 
 int job_restart_network(struct api_job *job, struct err *err)
 {
-    if (router_restart(job->db, vdc_str(job->params, "id"), err) != 0)
-        return -1;
-    return set_result(job, err);
+    return router_restart(job->db, vdc_str(job->params, "id"), err);
 }

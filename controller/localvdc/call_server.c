@@ -96,9 +96,10 @@ int call_list_os_types(struct api_rq *rq)
                            API_FILTERS("description", "oscategoryid"));
 }
 
-int call_list_isos(struct api_rq *rq)
+/* Of kinds that this cloud has none of, and that clients list all the same. */
+int call_list_none(struct api_rq *rq)
 {
-    return api_reply_list(rq, "iso", json_array());
+    return api_reply_list(rq, "", json_array());
 }
 
 /* An account has one user, of its own name. */

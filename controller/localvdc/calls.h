@@ -25,7 +25,7 @@ int call_query_job(struct api_rq *rq);
 int call_list_jobs(struct api_rq *rq);
 int call_list_hypervisors(struct api_rq *rq);
 int call_list_os_types(struct api_rq *rq);
-int call_list_isos(struct api_rq *rq);
+int call_list_none(struct api_rq *rq);
 int call_list_users(struct api_rq *rq);
 int call_list_accounts(struct api_rq *rq);
 
@@ -50,6 +50,8 @@ int call_update_network(struct api_rq *rq);
 int call_restart_network(struct api_rq *rq);
 int job_update_network(struct api_job *job, struct err *err);
 int job_restart_network(struct api_job *job, struct err *err);
+/* Names the offering that a network of the VDC is like. */
+void offering_set(json_t *network, bool source_nat);
 
 /* call_ip.c */
 int call_list_public_ips(struct api_rq *rq);

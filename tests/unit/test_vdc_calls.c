@@ -34,11 +34,18 @@ static bool dialect(const char *name)
     return !strcmp(name, "region") || !strcmp(name, "subtype") || !strcmp(name, "dcgid");
 }
 
-/* CloudStack's calls that the description leaves out: it holds those that its clients were seen to
- * need, and these two undo or extend what they do. */
+/* CloudStack's calls that the description leaves out: two that undo or extend what others of it do,
+ * and lists that clients ask for on their way to something else. */
 static bool beyond(const char *name)
 {
-    return !strcmp(name, "resizeVolume") || !strcmp(name, "disableStaticNat");
+    static const char *const names[] = {"resizeVolume", "disableStaticNat", "listIpForwardingRules",
+                                        "listVPCs",     "listProjects",     "listSecurityGroups",
+                                        "listSnapshots"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void check_params(const struct api_call *c, const json_t *theirs)
