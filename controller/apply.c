@@ -161,7 +161,7 @@ static void after_failure(struct work *w)
 {
     struct move now = item_move(item_of(w), &w->apply->survey->items, w->apply->spec);
     bool same = now.kind == w->move.kind && now.call == w->move.call;
-    bool broken = w->move.kind == MOVE_CREATE && now.kind == MOVE_REPLACE;
+    bool broken = w->sends && w->move.kind == MOVE_CREATE && now.kind == MOVE_REPLACE;
     bool removes = w->move.kind == MOVE_DESTROY || w->move.kind == MOVE_REPLACE;
     bool busy = is_busy(w->failure.code, removes);
 

@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <nettle/base64.h>
 #include <nettle/hmac.h>
+#include <nettle/md5.h>
 #include <nettle/memops.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -115,4 +117,27 @@ int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err
     *ret = TAKE(out);
     *ret_len = n;
     return 0;
+}
+
+void ssh_fingerprint(const char *public_key, char ret[FINGERPRINT_SIZE])
+{
+    const char *start = strchr(public_key, ' ');
+    _cleanup_free_ char *base64 = start ? xstrdup(start + 1) : NULL;
+    _cleanup_free_ char *blob = NULL;
+    struct md5_ctx md5;
+    uint8_t digest[MD5_DIGEST_SIZE];
+    struct err ignored;
+    size_t len;
+
+    ret[0] = '\0';
+    if (!base64)
+        return;
+    base64[strcspn(base64, " \n")] = '\0';
+    if (base64_decode(base64, &blob, &len, &ignored) < 0)
+        return;
+    md5_init(&md5);
+    md5_update(&md5, len, (const uint8_t *)blob);
+    md5_digest(&md5, sizeof(digest), digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        snprintf(ret + 3 * i, 4, "%02x%s", digest[i], i + 1 < sizeof(digest) ? ":" : "");
 }

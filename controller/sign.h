@@ -30,4 +30,9 @@ char *base64_text(const void *data, size_t len);
 /* Missing padding is accepted, as the server does. *ret is NUL-terminated; the caller frees. */
 int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err);
 
+#define FINGERPRINT_SIZE 48
+/* Fingerprint of an SSH public key ("ssh-ed25519 AAAA… comment") as CloudStack lists it: its MD5
+ * in hex, with colons. "" when the text is no such key. */
+void ssh_fingerprint(const char *public_key, char ret[FINGERPRINT_SIZE]);
+
 #endif

@@ -14,13 +14,14 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "controller/localvdc/calllog.h"
+#include "controller/localvdc/xml.h"
 #include "controller/sign.h"
 
 #define PARAMS_MAX 256
 
 static const char *const type_names[] = {
     [API_STRING] = "string",   [API_UUID] = "uuid", [API_INTEGER] = "integer", [API_LONG] = "long",
-    [API_BOOLEAN] = "boolean", [API_LIST] = "list", [API_MAP] = "map",
+    [API_BOOLEAN] = "boolean", [API_LIST] = "list", [API_MAP] = "map",         [API_DATE] = "date",
 };
 
 const char *api_type_name(enum api_type t)
@@ -78,6 +79,14 @@ static bool is_uuid(const char *s)
     return n == 36;
 }
 
+/* "2024-01-31", or with a time behind it. */
+static bool is_date(const char *s)
+{
+    struct tm tm = {0};
+    const char *end = strptime(s, "%Y-%m-%d", &tm);
+    return end && (!*end || *end == ' ' || *end == 'T');
+}
+
 static bool type_holds(enum api_type t, const char *value)
 {
     char *end = NULL;
@@ -88,9 +97,9 @@ static bool type_holds(enum api_type t, const char *value)
     case API_LONG:
         strtoll(value, &end, 10);
         return *value && !*end;
-    case API_BOOLEAN:
-        return !strcasecmp(value, "true") || !strcasecmp(value, "false");
-    default:
+    case API_DATE:
+        return is_date(value);
+    default: /* also of booleans: what is not "true" is false */
         return true;
     }
 }
@@ -201,6 +210,10 @@ static int check_job_id(struct api_rq *rq)
 
 static int check_and_run(struct api_rq *rq, bool dry)
 {
+    if (!rq->call->handler)
+        return api_fail(rq, API_UNSUPPORTED,
+                        "The call %s is CloudStack's, but this cloud has no %s", rq->call->name,
+                        rq->call->description);
     if (check_text(rq) != 0 || check_params(rq, rq->call->params) != 0)
         return -1;
     if (rq->call->list && check_params(rq, api_list_params) != 0)
@@ -295,6 +308,14 @@ static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
         inner = json_pack("{s:[],s:i,s:i,s:s%}", "uuidList", "errorcode", rq->code, "cserrorcode",
                           cs_code(rq->code), "errortext", rq->text, strlen(rq->text));
         httpd_reply_header(ret, "X-Description", rq->text);
+    }
+    const char *format = pairs_get(rq->params, "response");
+    if (!format || strcasecmp(format, "json") != 0) {
+        struct strbuf xml = {0};
+        xml_write(root, inner, &xml);
+        json_decref(inner);
+        httpd_reply(ret, rq->code ? rq->code : 200, "text/xml; charset=UTF-8", xml.s);
+        return;
     }
     _cleanup_json_ json_t *whole = json_pack("{s:o}", root, inner);
     char *text = json_dumps(whole, JSON_COMPACT);

@@ -15,7 +15,16 @@
 #include "controller/localvdc/vdc.h"
 #include "controller/pairs.h"
 
-enum api_type { API_STRING, API_UUID, API_INTEGER, API_LONG, API_BOOLEAN, API_LIST, API_MAP };
+enum api_type {
+    API_STRING,
+    API_UUID,
+    API_INTEGER,
+    API_LONG,
+    API_BOOLEAN,
+    API_LIST,
+    API_MAP,
+    API_DATE
+};
 
 struct api_param {
     const char *name; /* NULL ends the array */
@@ -67,6 +76,7 @@ struct api_call {
     bool alone; /* a call of the VDC only, not of CloudStack */
     const char *description;
     const struct api_param *params;
+    /* NULL: known but unsupported; the description says what there is none of. */
     int (*handler)(struct api_rq *rq);
     int (*job)(struct api_job *job, struct err *err);
 };

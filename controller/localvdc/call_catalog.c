@@ -9,6 +9,7 @@
 #include "common/keys.h"
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
+#include "controller/localvdc/compute.h"
 #include "controller/localvdc/template.h"
 
 static const char *const zones[] = {
@@ -53,21 +54,30 @@ static json_t *disk_json(const char *name)
                      "shared");
 }
 
-static json_t *template_json(const json_t *zone)
+/* All of the same files; the first is what a client finds that takes any. */
+static const struct {
+    const char *name, *text;
+    bool password;
+} templates[] = {
+    {TEMPLATE_NAME, "Debian GNU/Linux 12 (bookworm)", false},
+    {TEMPLATE_NAME " with password", "Debian GNU/Linux 12 (bookworm), sets a password", true},
+};
+
+static json_t *template_json(size_t i, const json_t *zone)
 {
     char id[37], os[37];
-    keys_uuid_derived("mvdc-template", TEMPLATE_NAME, id);
+    keys_uuid_derived("mvdc-template", templates[i].name, id);
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
     bool ready = template_ready();
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:[]}", "id",
-        id, "name", TEMPLATE_NAME, "displaytext", "Debian GNU/Linux 12 (bookworm)", "zoneid",
+        "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:[]}",
+        "id", id, "name", templates[i].name, "displaytext", templates[i].text, "zoneid",
         vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "ispublic", 1, "isfeatured", 1,
-        "crossZones", 1, "isready", 1, "passwordenabled", 0, "sshkeyenabled", 1, "status",
-        ready ? "Download Complete" : "is built at its first use", "ostypeid", os, "ostypename",
-        TEMPLATE_NAME, "format", "TAR", "hypervisor", "LXC", "size",
-        (json_int_t)20 * 1024 * 1024 * 1024, "templatetype", "USER", "account", VDC_ACCOUNT,
-        "tags");
+        "crossZones", 1, "isready", 1, "passwordenabled", templates[i].password, "sshkeyenabled", 1,
+        "status", ready ? "Download Complete" : "is built at its first use", "ostypeid", os,
+        "ostypename", TEMPLATE_NAME, "format", "TAR", "hypervisor", compute_drivers[0]->name,
+        "size", (json_int_t)20 * 1024 * 1024 * 1024, "templatetype", "USER", "account", VDC_ACCOUNT,
+        "domain", VDC_DOMAIN, "tags");
 }
 
 json_t *catalog_zones(void)
@@ -127,39 +137,25 @@ json_t *catalog_disk_offering(const char *id)
 json_t *catalog_template(const char *id)
 {
     json_t *all = json_array();
-    json_array_append_new(all, template_json(NULL));
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++)
+        json_array_append_new(all, template_json(i, NULL));
     return pick(all, id, NULL);
-}
-
-/* Takes the array over. */
-static int reply_catalog(struct api_rq *rq, const char *name, json_t *array)
-{
-    _cleanup_json_ json_t *all = array;
-    json_t *shown = json_array();
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, name, shown);
 }
 
 int call_list_zones(struct api_rq *rq)
 {
-    return reply_catalog(rq, "zone", catalog_zones());
+    return api_reply_where(rq, "zone", catalog_zones(), API_FILTERS("name", "networktype"));
 }
 
 int call_list_service_offerings(struct api_rq *rq)
 {
-    return reply_catalog(rq, "serviceoffering",
-                         api_arg_bool(rq, "issystem", false) ? json_array() : all_services());
+    return api_reply_where(rq, "serviceoffering", all_services(),
+                           API_FILTERS("name", "cpunumber", "memory", "issystem"));
 }
 
 int call_list_disk_offerings(struct api_rq *rq)
 {
-    return reply_catalog(rq, "diskoffering", all_disks());
+    return api_reply_where(rq, "diskoffering", all_disks(), API_FILTERS("name"));
 }
 
 int call_list_templates(struct api_rq *rq)
@@ -179,56 +175,10 @@ int call_list_templates(struct api_rq *rq)
     json_t *zone = NULL;
     json_array_foreach(every, i, zone)
     {
-        if (api_match(rq, "zoneid", vdc_str(zone, "id")) && !(unique && json_array_size(all) > 0))
-            json_array_append_new(all, template_json(zone));
+        for (size_t k = 0; k < ARRAY_LEN(templates) && !(unique && i > 0); k++)
+            json_array_append_new(all, template_json(k, zone));
     }
-    return reply_catalog(rq, "template", all);
-}
-
-int call_list_capabilities(struct api_rq *rq)
-{
-    rq->result = json_pack(
-        "{s:{s:s,s:b,s:b,s:b,s:i,s:i,s:i,s:b,s:b}}", "capability", "cloudstackversion", "4.18.0.0",
-        "allowuserexpungerecovervm", 1, "allowuserviewdestroyedvm", 1, "securitygroupsenabled", 0,
-        "customdiskofferingminsize", 1, "customdiskofferingmaxsize", 10240, "defaultuipagesize", 20,
-        "userpublictemplateenabled", 0, "dynamicrolesenabled", 0);
-    return 0;
-}
-
-static void add_api_params(json_t *out, const struct api_param *p)
-{
-    for (; p && p->name; p++)
-        json_array_append_new(out, json_pack("{s:s,s:s,s:b,s:i,s:s}", "name", p->name, "type",
-                                             api_type_name(p->type), "required", p->required,
-                                             "length", 255, "description", ""));
-}
-
-int call_list_apis(struct api_rq *rq)
-{
-    json_t *all = json_array();
-    for (const struct api_call *c = api_calls; c->name; c++) {
-        if (!api_match(rq, "name", c->name))
-            continue;
-        json_t *params = json_array();
-        add_api_params(params, c->params);
-        if (c->list)
-            add_api_params(params, api_list_params);
-        json_array_append_new(all, json_pack("{s:s,s:s,s:b,s:s,s:o,s:[]}", "name", c->name,
-                                             "description", c->description, "isasync", c->async,
-                                             "related", "", "params", params, "response"));
-    }
-    size_t n = json_array_size(all);
-    rq->result = json_pack("{s:I,s:o}", "count", (json_int_t)n, "api", all);
-    return 0;
-}
-
-int call_query_job(struct api_rq *rq)
-{
-    _cleanup_json_ json_t *job = api_need(rq, "jobid", "job");
-    if (!job)
-        return -1;
-    rq->result = api_public(job);
-    return 0;
+    return api_reply_where(rq, "template", all, API_FILTERS("name", "zoneid", "hypervisor"));
 }
 
 int job_template(struct api_job *job, struct err *err)

@@ -11,15 +11,9 @@
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/compute.h"
-#include "controller/localvdc/router.h"
-#include "controller/localvdc/rules.h"
 #include "controller/localvdc/template.h"
-#include "controller/sign.h"
 
-#define NICS_MAX 8
 #define NAME_MAX_LEN 63
-#define USERDATA_GET_MAX 4096 /* of base64 text */
-#define USERDATA_MAX 32768
 #define ROOT_GIB 20
 
 static bool is_host_name(const char *s)
@@ -35,7 +29,7 @@ static bool is_host_name(const char *s)
     return true;
 }
 
-static int check_name(struct api_rq *rq, const char *name)
+int vm_check_name(struct api_rq *rq, const char *name)
 {
     if (!is_host_name(name))
         return api_fail(rq, API_PARAM,
@@ -45,40 +39,6 @@ static int check_name(struct api_rq *rq, const char *name)
     _cleanup_json_ json_t *same = api_find(rq, "vm", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "There already exists a VM with name %s", name);
-    return 0;
-}
-
-static int check_userdata(struct api_rq *rq)
-{
-    struct err err = {0};
-    const char *text = api_arg(rq, "userdata");
-    _cleanup_free_ char *data = NULL;
-    size_t len = 0;
-    if (!text)
-        return 0;
-    if (!rq->post && strlen(text) > USERDATA_GET_MAX)
-        return api_fail(rq, API_PARAM, "User data is too long for an http GET request");
-    if (strlen(text) > USERDATA_MAX)
-        return api_fail(rq, API_PARAM, "User data has exceeded configurable max length: %d",
-                        USERDATA_MAX);
-    if (base64_decode(text, &data, &len, &err) != 0)
-        return api_fail(rq, API_PARAM, "User data is not base64 encoded.");
-    return 0;
-}
-
-/* The texts of the named keys, one per line. */
-static int public_keys(struct api_rq *rq, json_t *names, struct strbuf *out)
-{
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(names, i, one)
-    {
-        const char *name = json_string_value(one);
-        _cleanup_json_ json_t *found = api_find(rq, "key", "name", name);
-        if (json_array_size(found) == 0)
-            return api_fail(rq, API_PARAM, "A key pair with name '%s' was not found.", name);
-        strbuf_addf(out, "%s%s", i ? "\n" : "", vdc_str(json_array_get(found, 0), "_publickey"));
-    }
     return 0;
 }
 
@@ -108,58 +68,15 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
     return first ? api_arg(rq, "ipaddress") : NULL;
 }
 
-static int pick_address(struct api_rq *rq, const json_t *network, bool first, char ret[16])
+/* CloudStack takes the only network of the zone when none is named. */
+static int default_network(struct api_rq *rq, const char *zone_id, json_t *ids)
 {
-    struct ipv4_net c;
-    struct err err = {0};
-    uint32_t address = 0;
-    const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
-    const char *asked = wanted_address(rq, id, first);
-    _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
-    if (ipv4_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
-        return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    if (!asked) {
-        if (ipv4_net_pick(&c, gateway, used, ret, &err) != 0)
-            return api_fail(rq, API_CAPACITY, "network %s: %s", vdc_str(network, "name"), err.msg);
-        return 0;
-    }
-    bool taken = str_eq(asked, gateway);
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(used, i, one)
-    {
-        taken = taken || str_eq(json_string_value(one), asked);
-    }
-    if (ipv4_parse(asked, &address) != 0 || !ipv4_net_has(&c, address) || taken)
-        return api_fail(rq, API_PARAM, "The address %s is not free in network %s", asked,
-                        vdc_str(network, "name"));
-    str_copy(ret, 16, asked);
-    return 0;
-}
-
-static int add_nic(struct api_rq *rq, json_t *nics, const char *network_id, const char *zone_id)
-{
-    char id[37], ip[16], mac[18], device[8];
-    uint8_t r[4];
-    size_t index = json_array_size(nics);
-    _cleanup_json_ json_t *network = api_get(rq, "network", network_id);
-    if (!network)
-        return api_fail(rq, API_PARAM, "Unable to find network by id %s", network_id);
-    if (!str_eq(vdc_str(network, "zoneid"), zone_id))
-        return api_fail(rq, API_PARAM, "Network %s is in zone %s, not in that of the VM",
-                        vdc_str(network, "name"), vdc_str(network, "zonename"));
-    if (pick_address(rq, network, index == 0, ip) != 0)
-        return -1;
-    keys_uuid(id);
-    keys_random(r, sizeof(r));
-    snprintf(mac, sizeof(mac), "02:00:%02x:%02x:%02x:%02x", r[0], r[1], r[2], r[3]);
-    snprintf(device, sizeof(device), "%zu", index);
-    json_array_append_new(
-        nics, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", id, "networkid",
-                        network_id, "networkname", vdc_str(network, "name"), "netmask",
-                        vdc_str(network, "netmask"), "gateway", vdc_str(network, "gateway"),
-                        "ipaddress", ip, "macaddress", mac, "type", "Isolated", "traffictype",
-                        "Guest", "deviceid", device, "isdefault", index == 0));
+    _cleanup_json_ json_t *all = api_find(rq, "network", "zoneid", zone_id);
+    if (json_array_size(all) != 1)
+        return api_fail(rq, API_PARAM,
+                        "networkids must name from 1 to %d networks: there are %zu in the zone",
+                        NICS_MAX, json_array_size(all));
+    json_array_append(ids, json_object_get(json_array_get(all, 0), "id"));
     return 0;
 }
 
@@ -168,20 +85,23 @@ static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
     _cleanup_json_ json_t *ids = wanted_networks(rq);
     size_t i = 0;
     json_t *one = NULL;
-    if (json_array_size(ids) == 0 || json_array_size(ids) > NICS_MAX)
-        return api_fail(rq, API_PARAM, "networkids must name from 1 to %d networks", NICS_MAX);
+    if (json_array_size(ids) == 0 && default_network(rq, zone_id, ids) != 0)
+        return -1;
     json_array_foreach(ids, i, one)
     {
-        if (add_nic(rq, nics, json_string_value(one), zone_id) != 0)
+        const char *id = json_string_value(one);
+        if (nic_add(rq, nics, id, zone_id, wanted_address(rq, id, i == 0),
+                    i == 0 ? api_arg(rq, "macaddress") : NULL) != 0)
             return -1;
     }
     return 0;
 }
 
 struct wanted {
-    json_t *zone, *template, *offering, *keypairs, *nics;
+    json_t *zone, *template, *offering, *disk, *keypairs, *nics, *userdata, *groups;
     const struct compute_ops *driver;
     struct strbuf keys;
+    char password[PASSWORD_CHARS + 1]; /* "" unless the template asks for one */
 };
 
 static void wanted_free(struct wanted *w)
@@ -189,51 +109,128 @@ static void wanted_free(struct wanted *w)
     json_decref(w->zone);
     json_decref(w->template);
     json_decref(w->offering);
+    json_decref(w->disk);
     json_decref(w->keypairs);
     json_decref(w->nics);
+    json_decref(w->userdata);
+    json_decref(w->groups);
     strbuf_free(&w->keys);
+    keys_wipe(w->password, sizeof(w->password));
+}
+
+static int number(const json_t *doc, const char *key)
+{
+    return (int)json_integer_value(json_object_get(doc, key));
+}
+
+static void set_text(json_t *doc, const char *key, const char *value)
+{
+    if (value)
+        json_object_set_new(doc, key, json_string(value));
+}
+
+/* What the guest's start uses and nobody is shown. */
+static void set_hidden(struct api_rq *rq, const struct wanted *w, json_t *vm)
+{
+    char dir[128];
+    long long gib = api_arg_int(rq, "rootdisksize", ROOT_GIB);
+    const char *key = NULL;
+    json_t *value = NULL;
+    template_dir(dir, sizeof(dir));
+    set_text(vm, "_template", dir);
+    set_text(vm, "_publickeys", strbuf_str(&w->keys));
+    set_text(vm, "_password", *w->password ? w->password : NULL);
+    json_object_set_new(vm, "_rootsize",
+                        json_integer((json_int_t)(gib > 0 && gib < 2000 ? gib : ROOT_GIB) << 30));
+    json_object_foreach(w->userdata, key, value)
+    {
+        if (!json_is_null(value))
+            json_object_set(vm, key, value);
+    }
 }
 
 static json_t *vm_new(struct api_rq *rq, const struct wanted *w, const char *id, const char *name)
 {
-    char now[32], dir[128], os[37];
-    const char *display = api_arg(rq, "displayname"), *userdata = api_arg(rq, "userdata");
-    long long gib = api_arg_int(rq, "rootdisksize", ROOT_GIB);
+    char now[32], os[37], user[37];
+    const char *display = api_arg(rq, "displayname");
     vdc_now(now);
-    template_dir(dir, sizeof(dir));
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
+    keys_uuid_derived("mvdc-user", rq->account, user);
     _cleanup_free_ char *instance = str_fmt("mvdc-%.8s", id);
-    return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:s,s:O,"
-        "s:O,s:[],s:s,s:s,s:s,s:I}",
+    json_t *vm = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:s,s:b,s:b,"
+        "s:b,s:s,s:i,s:s,s:O,s:O,s:[],s:[]}",
         "id", id, "name", name, "displayname", display ? display : name, "instancename", instance,
-        "zoneid", vdc_str(w->zone, "id"), "zonename", vdc_str(w->zone, "name"), "templateid",
-        vdc_str(w->template, "id"), "templatename", vdc_str(w->template, "name"),
+        "userid", user, "username", rq->account, "zoneid", vdc_str(w->zone, "id"), "zonename",
+        vdc_str(w->zone, "name"), "templateid", vdc_str(w->template, "id"), "templatename",
+        vdc_str(w->template, "name"), "templatedisplaytext", vdc_str(w->template, "displaytext"),
         "serviceofferingid", vdc_str(w->offering, "id"), "serviceofferingname",
-        vdc_str(w->offering, "name"), "guestosid", os, "hypervisor", w->driver->name, "cpunumber",
-        (int)json_integer_value(json_object_get(w->offering, "cpunumber")), "memory",
-        (int)json_integer_value(json_object_get(w->offering, "memory")), "created", now, "haenable",
-        0, "passwordenabled", 0, "state", "Starting", "nic", w->nics, "_keypairs", w->keypairs,
-        "tags", "_userdata", userdata ? userdata : "", "_publickeys", strbuf_str(&w->keys),
-        "_template", dir, "_rootsize", (json_int_t)(gib > 0 && gib < 2000 ? gib : ROOT_GIB) << 30);
+        vdc_str(w->offering, "name"), "guestosid", os, "ostypeid", os, "hypervisor",
+        w->driver->name, "cpunumber", number(w->offering, "cpunumber"), "cpuspeed",
+        number(w->offering, "cpuspeed"), "memory", number(w->offering, "memory"), "created", now,
+        "haenable", 0, "displayvm", 1, "passwordenabled", *w->password != '\0', "state", "Starting",
+        "rootdeviceid", 0, "rootdevicetype", "ROOT", "nic", w->nics, "affinitygroup", w->groups,
+        "securitygroup", "tags");
+    account_own(vm, rq->account);
+    vm_set_keypairs(vm, w->keypairs);
+    set_text(vm, "group", api_arg(rq, "group"));
+    set_hidden(rq, w, vm);
+    return vm;
+}
+
+/* A data disk that is deployed with the guest. */
+static int put_disk(struct api_rq *rq, const struct wanted *w, const json_t *vm, struct err *err)
+{
+    if (!w->disk)
+        return 0;
+    _cleanup_free_ char *name = str_fmt("DATA-%.8s", vdc_str(vm, "id"));
+    _cleanup_json_ json_t *volume = volume_new(rq, name, w->zone, w->disk);
+    if (!volume)
+        return -1;
+    volume_claim(volume, vm, 1);
+    return vdb_put(rq->db, "volume", vdc_str(volume, "id"), volume, err);
 }
 
 static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, const char *name)
 {
     struct err err = {0};
-    if (check_name(rq, name) != 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) != 0)
+    if (vm_check_name(rq, name) != 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) != 0)
         return -1;
     _cleanup_json_ json_t *vm = vm_new(rq, w, id, name);
-    if (json_array_size(w->keypairs) > 0)
-        json_object_set(vm, "keypairs", json_array_get(w->keypairs, 0));
-    account_own(vm, rq->account);
     bool start = api_arg_bool(rq, "startvm", true);
     if (!start)
         json_object_set_new(vm, "state", json_string("Stopped"));
-    if (vdb_put(rq->db, "vm", id, vm, &err) != 0)
-        return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    return api_reply_job(rq, "VirtualMachine", id,
-                         json_pack("{s:s,s:b,s:b}", "id", id, "deploy", 1, "start", start));
+    if (vdb_put(rq->db, "vm", id, vm, &err) != 0 || put_disk(rq, w, vm, &err) != 0)
+        return rq->code ? -1 : api_fail(rq, API_INTERNAL, "%s", err.msg);
+    json_t *args = json_pack("{s:s,s:b,s:b}", "id", id, "deploy", 1, "start", start);
+    set_text(args, "password", *w->password ? w->password : NULL);
+    return api_reply_job(rq, "VirtualMachine", id, args);
+}
+
+/* Everything that the call names, found. */
+static int find_wanted(struct api_rq *rq, struct wanted *w)
+{
+    const char *hypervisor = api_arg(rq, "hypervisor"), *disk = api_arg(rq, "diskofferingid");
+    w->zone = catalog_zone(api_arg(rq, "zoneid"), NULL);
+    w->template = catalog_template(api_arg(rq, "templateid"));
+    w->offering = catalog_service_offering(api_arg(rq, "serviceofferingid"));
+    w->disk = disk ? catalog_disk_offering(disk) : NULL;
+    w->driver = hypervisor ? compute_find(hypervisor) : compute_drivers[0];
+    w->nics = json_array();
+    const char *missing = !w->zone           ? "zone"
+                          : !w->template     ? "template"
+                          : !w->offering     ? "service offering"
+                          : disk && !w->disk ? "disk offering"
+                                             : NULL;
+    if (missing)
+        return api_fail(rq, API_PARAM, "Unable to find %s by id", missing);
+    if (!w->driver)
+        return api_fail(rq, API_PARAM, "Invalid hypervisor type %s; listHypervisors lists them",
+                        hypervisor);
+    if (json_is_true(json_object_get(w->template, "passwordenabled")))
+        keys_token(w->password, PASSWORD_CHARS);
+    w->keypairs = vm_keypairs(rq, &w->keys);
+    return w->keypairs ? affinity_of(rq, &w->groups) : -1;
 }
 
 int call_deploy_vm(struct api_rq *rq)
@@ -244,21 +241,7 @@ int call_deploy_vm(struct api_rq *rq)
     keys_uuid(id);
     _cleanup_free_ char *made = str_fmt("VM-%s", id);
     const char *name = api_arg(rq, "name") ? api_arg(rq, "name") : made;
-    w.zone = catalog_zone(api_arg(rq, "zoneid"), NULL);
-    w.template = catalog_template(api_arg(rq, "templateid"));
-    w.offering = catalog_service_offering(api_arg(rq, "serviceofferingid"));
-    if (!w.zone || !w.template || !w.offering)
-        return api_fail(rq, API_PARAM, "Unable to find %s by id",
-                        !w.zone ? "zone" : (!w.template ? "template" : "service offering"));
-    const char *hypervisor = api_arg(rq, "hypervisor");
-    w.driver = hypervisor ? compute_find(hypervisor) : compute_drivers[0];
-    if (!w.driver)
-        return api_fail(rq, API_PARAM, "Invalid hypervisor type %s; listHypervisors lists them",
-                        hypervisor);
-    const char *pairs = api_arg(rq, "keypairs");
-    w.keypairs = api_split(pairs ? pairs : api_arg(rq, "keypair"));
-    w.nics = json_array();
-    if (check_userdata(rq) != 0 || public_keys(rq, w.keypairs, &w.keys) != 0)
+    if (find_wanted(rq, &w) != 0 || userdata_of(rq, &w.userdata) != 0)
         return -1;
     if (vdb_begin(rq->db, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);

@@ -1,37 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSH keys and tags. */
+/* SSH keys. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/keys.h"
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
+#include "controller/localvdc/tool.h"
+#include "controller/sign.h"
 
-#define TAGS_MAX 32
+/* A new document, not stored; NULL: refused. */
+static json_t *key_new(struct api_rq *rq, const char *name, const char *key)
+{
+    char id[37], print[FINGERPRINT_SIZE];
+    _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
+    if (json_array_size(same) > 0) {
+        api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
+        return NULL;
+    }
+    ssh_fingerprint(key, print);
+    if (!*print) {
+        api_fail(rq, API_PARAM, "Public key is invalid");
+        return NULL;
+    }
+    keys_uuid(id);
+    json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name, "fingerprint", print,
+                            "_publickey", key);
+    account_own(doc, rq->account);
+    return doc;
+}
+
+static int put_key(struct api_rq *rq, const json_t *doc)
+{
+    struct err err = {0};
+    if (vdb_put(rq->db, "key", vdc_str(doc, "id"), doc, &err) != 0)
+        return api_fail(rq, API_INTERNAL, "%s", err.msg);
+    rq->result = json_pack("{s:o}", "keypair", api_public(doc));
+    return 0;
+}
 
 int call_register_key(struct api_rq *rq)
 {
-    char id[37], digest[SHA256_HEX_SIZE], print[48];
-    struct err err = {0};
-    const char *name = api_arg(rq, "name"), *key = api_arg(rq, "publickey");
-    if (!str_starts(key, "ssh-") && !str_starts(key, "ecdsa-") && !str_starts(key, "sk-"))
-        return api_fail(rq, API_PARAM, "Public key is invalid");
-    _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
-    if (json_array_size(same) > 0)
-        return api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
-    keys_uuid(id);
-    keys_sha256(key, strlen(key), digest);
-    for (size_t i = 0; i < 16; i++)
-        snprintf(print + i * 3, 4, "%.2s%s", digest + i * 2, i < 15 ? ":" : "");
-    _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name,
-                                           "fingerprint", print, "_publickey", key);
-    account_own(doc, rq->account);
-    if (vdb_put(rq->db, "key", id, doc, &err) != 0)
+    const char *key = api_arg(rq, "publickey");
+    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), key);
+    return doc ? put_key(rq, doc) : -1;
+}
+
+/* The private half is in the answer only. */
+static int generate(const char *dir, char **ret_private, char **ret_public, struct err *err)
+{
+    _cleanup_free_ char *file = str_fmt("%s/key", dir), *pub = str_fmt("%s/key.pub", dir);
+    if (TOOL("ssh-keygen", err, "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "",
+             "-f", file) != 0 ||
+        fs_read(file, 65536, ret_private, NULL, err) != 0)
+        return -1;
+    return fs_read(pub, 65536, ret_public, NULL, err);
+}
+
+int call_create_key(struct api_rq *rq)
+{
+    struct err err = {0}, ignored = {0};
+    char dir[] = VDC_DIR "/lock/key.XXXXXX";
+    _cleanup_free_ char *private = NULL, *public = NULL;
+    if (!mkdtemp(dir))
+        return api_fail(rq, API_INTERNAL, "make a folder in " VDC_DIR "/lock: %m");
+    int r = generate(dir, &private, &public, &err);
+    fs_remove_tree(dir, &ignored);
+    if (r != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    rq->result = json_pack("{s:o}", "keypair", api_public(doc));
+    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), str_chomp(public));
+    if (!doc || put_key(rq, doc) != 0)
+        return -1;
+    json_object_set_new(json_object_get(rq->result, "keypair"), "privatekey", json_string(private));
+    keys_wipe(private, strlen(private));
     return 0;
 }
 
@@ -53,130 +97,4 @@ int call_delete_key(struct api_rq *rq)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
     return 0;
-}
-
-static const struct {
-    const char *type;
-    const char *kind;
-} taggable[] = {{"UserVm", "vm"},          {"Volume", "volume"},
-                {"Network", "network"},    {"PortForwardingRule", "forward"},
-                {"PublicIpAddress", "ip"}, {"FirewallRule", "firewall"}};
-
-static const char *kind_of(struct api_rq *rq, const char **ret_type)
-{
-    const char *type = api_arg(rq, "resourcetype");
-    for (size_t i = 0; i < ARRAY_LEN(taggable); i++) {
-        if (strcasecmp(type, taggable[i].type) == 0) {
-            *ret_type = taggable[i].type;
-            return taggable[i].kind;
-        }
-    }
-    api_fail(rq, API_PARAM, "Invalid resource type: %s", type);
-    return NULL;
-}
-
-static void remove_tag(json_t *tags, const char *key, const char *value)
-{
-    for (size_t i = json_array_size(tags); i > 0; i--) {
-        const json_t *tag = json_array_get(tags, i - 1);
-        if ((!key || str_eq(vdc_str(tag, "key"), key)) &&
-            (!value || str_eq(vdc_str(tag, "value"), value)))
-            json_array_remove(tags, i - 1);
-    }
-}
-
-/* Adds or removes the request's tags of one document. */
-static void change_tags(struct api_rq *rq, json_t *tags, const char *type, const char *id, bool add)
-{
-    for (int i = 0; i < TAGS_MAX; i++) {
-        char k[32], v[32];
-        snprintf(k, sizeof(k), "tags[%d].key", i);
-        snprintf(v, sizeof(v), "tags[%d].value", i);
-        const char *key = api_arg(rq, k), *value = api_arg(rq, v);
-        if (!key) {
-            if (i == 0 && !add)
-                remove_tag(tags, NULL, NULL);
-            return;
-        }
-        remove_tag(tags, key, add ? NULL : value);
-        if (add)
-            json_array_append_new(tags,
-                                  json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "key", key, "value",
-                                            value ? value : "", "resourcetype", type, "resourceid",
-                                            id, "account", rq->account, "domain", VDC_DOMAIN));
-    }
-}
-
-static int tags_call(struct api_rq *rq, bool add)
-{
-    struct err err = {0};
-    const char *type = NULL;
-    const char *kind = kind_of(rq, &type);
-    if (!kind)
-        return -1;
-    _cleanup_json_ json_t *ids = api_split(api_arg(rq, "resourceids"));
-    if (vdb_begin(rq->db, &err) != 0)
-        return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    size_t i = 0;
-    json_t *one = NULL;
-    json_array_foreach(ids, i, one)
-    {
-        const char *id = json_string_value(one);
-        _cleanup_json_ json_t *doc = api_get(rq, kind, id);
-        if (!doc) {
-            vdb_rollback(rq->db);
-            return api_fail(rq, API_PARAM, "Unable to find %s with id %s", type, id);
-        }
-        json_t *tags = json_object_get(doc, "tags");
-        change_tags(rq, tags, type, id, add);
-        if (vdb_put(rq->db, kind, id, doc, &err) != 0) {
-            vdb_rollback(rq->db);
-            return api_fail(rq, API_INTERNAL, "%s", err.msg);
-        }
-    }
-    int r = api_reply_job(rq, NULL, NULL, NULL);
-    if (r != 0)
-        vdb_rollback(rq->db);
-    else if (vdb_commit(rq->db, &err) != 0)
-        return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    return r;
-}
-
-int call_create_tags(struct api_rq *rq)
-{
-    return tags_call(rq, true);
-}
-
-int call_delete_tags(struct api_rq *rq)
-{
-    return tags_call(rq, false);
-}
-
-int call_list_tags(struct api_rq *rq)
-{
-    json_t *shown = json_array();
-    for (size_t t = 0; t < ARRAY_LEN(taggable); t++) {
-        _cleanup_json_ json_t *docs = api_list(rq, taggable[t].kind);
-        size_t i = 0, k = 0;
-        json_t *doc = NULL, *tag = NULL;
-        json_array_foreach(docs, i, doc)
-        {
-            json_array_foreach(json_object_get(doc, "tags"), k, tag)
-            {
-                if (api_match(rq, "resourceid", vdc_str(tag, "resourceid")) &&
-                    api_match(rq, "resourcetype", taggable[t].type) &&
-                    api_match(rq, "key", vdc_str(tag, "key")) &&
-                    api_match(rq, "value", vdc_str(tag, "value")))
-                    json_array_append(shown, tag);
-            }
-        }
-    }
-    return api_reply_list(rq, "tag", shown);
-}
-
-int job_nothing(struct api_job *job, struct err *err)
-{
-    (void)job;
-    (void)err;
-    return 0; /* it took effect with the call */
 }

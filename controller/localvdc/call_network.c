@@ -20,42 +20,51 @@ static int internal(struct api_rq *rq, const struct err *err)
     return rq->code ? -1 : api_fail(rq, API_INTERNAL, "%s", err->msg);
 }
 
-/* What both kinds of network have in common, from zonename, cidr, gateway and displaytext. */
-static json_t *network_new(struct api_rq *rq, const char *subtype, struct ipv4_net *ret_cidr)
+json_t *network_new(struct api_rq *rq, const json_t *zone, const char *cidr, const char *at,
+                    const char *name)
 {
     struct err err = {0};
     struct ipv4_net c;
     uint32_t gateway = 0;
     char id[37], now[32], mask[16];
-    const char *zonename = api_arg(rq, "zonename"), *text = api_arg(rq, "displaytext");
-    _cleanup_json_ json_t *zone = catalog_zone(NULL, zonename);
-    if (!zone) {
-        api_fail(rq, API_PARAM, "Unable to find zone %s", zonename);
-        return NULL;
-    }
-    if (ipv4_net_parse(api_arg(rq, "cidr"), &c, &err) != 0) {
+    if (ipv4_net_parse(cidr, &c, &err) != 0) {
         api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", err.msg);
         return NULL;
     }
-    if (ipv4_parse(api_arg(rq, "gateway"), &gateway) != 0 || !ipv4_net_has(&c, gateway) ||
-        gateway == c.base || gateway == (c.base | (UINT32_MAX >> c.bits))) {
-        api_fail(rq, API_PARAM, "Invalid parameter gateway: %s is no host address of %s",
-                 api_arg(rq, "gateway"), api_arg(rq, "cidr"));
+    if (ipv4_parse(at, &gateway) != 0 || !ipv4_net_has(&c, gateway) || gateway == c.base ||
+        gateway == (c.base | (UINT32_MAX >> c.bits))) {
+        api_fail(rq, API_PARAM, "Invalid parameter gateway: %s is no host address of %s", at, cidr);
         return NULL;
     }
     keys_uuid(id);
     vdc_now(now);
     ipv4_text(UINT32_MAX << (32 - c.bits), mask);
-    *ret_cidr = c;
     json_t *network = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,"
-        "s:b,s:[]}",
-        "id", id, "name", text ? text : id, "displaytext", text ? text : id, "zoneid",
-        vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "cidr", api_arg(rq, "cidr"),
-        "gateway", api_arg(rq, "gateway"), "netmask", mask, "type", "Isolated", "subtype", subtype,
-        "state", "Allocated", "traffictype", "Guest", "created", now, "isprovisioned", 0,
-        "canusefordeploy", 1, "restartrequired", 0, "issystem", 0, "ispersistent", 1, "tags");
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:[]}", "id", id, "name",
+        name ? name : id, "displaytext", name ? name : id, "zoneid", vdc_str(zone, "id"),
+        "zonename", vdc_str(zone, "name"), "cidr", cidr, "gateway", at, "netmask", mask, "type",
+        "Isolated", "state", "Allocated", "traffictype", "Guest", "created", now, "canusefordeploy",
+        1, "restartrequired", 0, "issystem", 0, "ispersistent", 1, "tags");
     account_own(network, rq->account);
+    return network;
+}
+
+/* What the VDC's own kinds of network have in common. */
+static json_t *vdc_network(struct api_rq *rq, const char *subtype)
+{
+    const char *zonename = api_arg(rq, "zonename");
+    _cleanup_json_ json_t *zone = catalog_zone(NULL, zonename);
+    if (!zone) {
+        api_fail(rq, API_PARAM, "Unable to find zone %s", zonename);
+        return NULL;
+    }
+    json_t *network = network_new(rq, zone, api_arg(rq, "cidr"), api_arg(rq, "gateway"),
+                                  api_arg(rq, "displaytext"));
+    if (network) {
+        json_object_set_new(network, "subtype", json_string(subtype));
+        json_object_set_new(network, "isprovisioned", json_false());
+        offering_set(network, str_eq(subtype, "internetgateway"));
+    }
     return network;
 }
 
@@ -66,58 +75,20 @@ static int provision_later(struct api_rq *rq, const char *id, struct err *err)
                        job, err);
 }
 
-/* The first address of the pool that no network has. Within a transaction. */
-static int pick_public(struct api_rq *rq, char ret[16])
-{
-    _cleanup_json_ json_t *ips = vdb_list(rq->db, "ip");
-    for (int last = VDC_POOL_FIRST; last <= VDC_POOL_LAST; last++) {
-        bool taken = false;
-        size_t i = 0;
-        json_t *one = NULL;
-        snprintf(ret, 16, VDC_POOL_PREFIX "%d", last);
-        json_array_foreach(ips, i, one)
-        {
-            taken = taken || str_eq(vdc_str(one, "ipaddress"), ret);
-        }
-        if (!taken)
-            return 0;
-    }
-    return api_fail(rq, API_CAPACITY, "No public address is left in the pool " VDC_POOL);
-}
-
-static int put_public(struct api_rq *rq, const json_t *network, const char *ip, struct err *err)
-{
-    char id[37], now[32];
-    keys_uuid(id);
-    vdc_now(now);
-    _cleanup_json_ json_t *doc =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:[]}", "id", id, "ipaddress", ip,
-                  "allocated", now, "zoneid", vdc_str(network, "zoneid"), "zonename",
-                  vdc_str(network, "zonename"), "associatednetworkid", vdc_str(network, "id"),
-                  "associatednetworkname", vdc_str(network, "name"), "state", "Allocated",
-                  "issourcenat", 1, "isstaticnat", 0, "issystem", 0, "tags");
-    account_own(doc, rq->account);
-    return vdb_put(rq->db, "ip", id, doc, err);
-}
-
 int call_create_local_network(struct api_rq *rq)
 {
-    struct ipv4_net c;
     struct err err = {0};
-    char ip[16];
-    _cleanup_json_ json_t *network = network_new(rq, "internetgateway", &c);
+    _cleanup_json_ json_t *network = vdc_network(rq, "internetgateway");
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
     if (vdb_begin(rq->db, &err) != 0)
         return internal(rq, &err);
-    if (pick_public(rq, ip) != 0) {
-        vdb_rollback(rq->db);
-        return -1;
-    }
-    json_object_set_new(network, "_ip", json_string(ip));
-    if (put_public(rq, network, ip, &err) != 0 ||
-        vdb_put(rq->db, "network", id, network, &err) != 0 || provision_later(rq, id, &err) != 0 ||
+    _cleanup_json_ json_t *ip = ip_new(rq, network, NULL, true);
+    if (!ip)
+        return internal(rq, &err);
+    json_object_set(network, "_ip", json_object_get(ip, "ipaddress"));
+    if (vdb_put(rq->db, "network", id, network, &err) != 0 || provision_later(rq, id, &err) != 0 ||
         vdb_commit(rq->db, &err) != 0)
         return internal(rq, &err);
     rq->result = json_pack("{s:i,s:[o]}", "count", 1, "localnetwork", api_public(network));
@@ -141,8 +112,12 @@ static json_t *find_group(struct api_rq *rq)
     return NULL;
 }
 
-static int check_overlap(struct api_rq *rq, const char *group, const struct ipv4_net *c)
+static int check_overlap(struct api_rq *rq, const char *group, const char *cidr)
 {
+    struct ipv4_net c;
+    struct err bad = {0};
+    if (ipv4_net_parse(cidr, &c, &bad) != 0)
+        return api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", bad.msg);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "network", "dcgid", group);
     size_t i = 0;
     json_t *one = NULL;
@@ -150,7 +125,8 @@ static int check_overlap(struct api_rq *rq, const char *group, const struct ipv4
     {
         struct ipv4_net other;
         struct err err = {0};
-        if (ipv4_net_parse(vdc_str(one, "cidr"), &other, &err) == 0 && ipv4_net_overlaps(c, &other))
+        if (ipv4_net_parse(vdc_str(one, "cidr"), &other, &err) == 0 &&
+            ipv4_net_overlaps(&c, &other))
             return api_fail(rq, API_PARAM, "Invalid parameter cidr: it overlaps %s of network %s",
                             vdc_str(one, "cidr"), vdc_str(one, "name"));
     }
@@ -159,10 +135,9 @@ static int check_overlap(struct api_rq *rq, const char *group, const struct ipv4
 
 int call_create_private_direct_connect(struct api_rq *rq)
 {
-    struct ipv4_net c;
     struct err err = {0};
     _cleanup_json_ json_t *group = find_group(rq);
-    _cleanup_json_ json_t *network = group ? network_new(rq, "privatedirectconnect", &c) : NULL;
+    _cleanup_json_ json_t *network = group ? vdc_network(rq, "privatedirectconnect") : NULL;
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
@@ -170,7 +145,7 @@ int call_create_private_direct_connect(struct api_rq *rq)
     json_object_set(network, "dcgfriendlyname", json_object_get(group, "name"));
     if (vdb_begin(rq->db, &err) != 0)
         return internal(rq, &err);
-    if (check_overlap(rq, vdc_str(group, "id"), &c) != 0) {
+    if (check_overlap(rq, vdc_str(group, "id"), api_arg(rq, "cidr")) != 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -234,13 +209,6 @@ int call_list_networks(struct api_rq *rq)
 {
     return api_reply_where(rq, "network", api_list(rq, "network"),
                            API_FILTERS("zoneid", "subtype", "type", "canusefordeploy"));
-}
-
-int call_list_public_ips(struct api_rq *rq)
-{
-    return api_reply_where(rq, "publicipaddress", api_list(rq, "ip"),
-                           API_FILTERS("zoneid", "ipaddress", "associatednetworkid", "issourcenat",
-                                       "isstaticnat", "state"));
 }
 
 int call_delete_network(struct api_rq *rq)
@@ -307,6 +275,11 @@ int job_delete_network(struct api_job *job, struct err *err)
         return -1;
     }
     return vdb_commit(job->db, err);
+}
+
+int job_update(struct api_job *job, struct err *err)
+{
+    return router_update(job->db, vdc_str(job->params, "networkid"), err);
 }
 
 int job_provision(struct api_job *job, struct err *err)

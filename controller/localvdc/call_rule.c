@@ -76,6 +76,23 @@ static int reply_rule_job(struct api_rq *rq, const char *kind, const char *type,
                                    vdc_str(rule, "networkid"), "name", name ? name : ""));
 }
 
+static void set_ports(json_t *rule, json_int_t from, json_int_t to)
+{
+    if (from == 0)
+        return;
+    json_object_set_new(rule, "startport", json_integer(from));
+    json_object_set_new(rule, "endport", json_integer(to));
+}
+
+static void set_icmp(struct api_rq *rq, json_t *rule)
+{
+    static const char *const names[] = {"icmptype", "icmpcode"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (str_eq(vdc_str(rule, "protocol"), "icmp") && api_arg(rq, names[i]))
+            json_object_set_new(rule, names[i], json_integer(api_arg_int(rq, names[i], -1)));
+    }
+}
+
 int call_create_egress(struct api_rq *rq)
 {
     char id[37];
@@ -96,10 +113,8 @@ int call_create_egress(struct api_rq *rq)
         "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "id", id, "networkid", vdc_str(network, "id"),
         "protocol", protocol, "cidrlist", strbuf_str(&cidrs), "destcidrlist", strbuf_str(&dest),
         "state", "Staged", "traffictype", "Egress", "tags");
-    if (from > 0) {
-        json_object_set_new(rule, "startport", json_integer(from));
-        json_object_set_new(rule, "endport", json_integer(to));
-    }
+    set_ports(rule, from, to);
+    set_icmp(rq, rule);
     json_object_set_new(rule, "_account", json_string(rq->account));
     if (vdb_put(rq->db, "egress", id, rule, &err) != 0)
         return internal(rq, &err);
@@ -114,7 +129,7 @@ static bool clash(const json_t *one, const char *protocol, json_int_t from, json
     return str_eq(vdc_str(one, "protocol"), protocol) && from <= b && a <= to;
 }
 
-static const char *nic_address(const json_t *vm, const char *network_id)
+const char *nic_address(const json_t *vm, const char *network_id)
 {
     size_t i = 0;
     json_t *nic = NULL;
@@ -126,19 +141,60 @@ static const char *nic_address(const json_t *vm, const char *network_id)
     return NULL;
 }
 
-static int put_firewall(struct api_rq *rq, const json_t *forward, json_int_t from, json_int_t to,
-                        struct err *err)
+/* `forward`: the one that opens it, or NULL. */
+static json_t *firewall_new(struct api_rq *rq, const json_t *ip, const char *protocol,
+                            const char *cidrs, const json_t *forward)
 {
     char id[37];
     keys_uuid(id);
-    _cleanup_json_ json_t *rule = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:s,s:[]}", "id", id, "networkid",
-        vdc_str(forward, "networkid"), "ipaddressid", vdc_str(forward, "ipaddressid"), "ipaddress",
-        vdc_str(forward, "ipaddress"), "protocol", vdc_str(forward, "protocol"), "cidrlist",
-        vdc_str(forward, "cidrlist"), "startport", from, "endport", to, "state", "Active",
-        "_forward", vdc_str(forward, "id"), "tags");
-    json_object_set_new(rule, "_account", json_string(rq->account));
-    return vdb_put(rq->db, "firewall", id, rule, err);
+    json_t *rule = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "id", id, "networkid",
+                             vdc_str(ip, "associatednetworkid"), "ipaddressid", vdc_str(ip, "id"),
+                             "ipaddress", vdc_str(ip, "ipaddress"), "protocol", protocol,
+                             "cidrlist", cidrs, "state", forward ? "Active" : "Staged", "_account",
+                             rq->account, "_forward", vdc_str(forward, "id"), "tags");
+    return rule;
+}
+
+static int open_firewall(struct api_rq *rq, const json_t *ip, const json_t *forward,
+                         json_int_t from, json_int_t to, struct err *err)
+{
+    _cleanup_json_ json_t *rule =
+        firewall_new(rq, ip, vdc_str(forward, "protocol"), vdc_str(forward, "cidrlist"), forward);
+    set_ports(rule, from, to);
+    return vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, err);
+}
+
+int call_create_firewall(struct api_rq *rq)
+{
+    struct err err = {0};
+    json_int_t from = 0, to = 0;
+    _cleanup_(strbuf_free) struct strbuf cidrs = {0};
+    _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
+    const char *protocol = ip ? protocol_of(rq, false) : NULL;
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
+        ports_of(rq, "startport", "endport", &from, &to) != 0)
+        return -1;
+    _cleanup_json_ json_t *rule = firewall_new(rq, ip, protocol, strbuf_str(&cidrs), NULL);
+    set_ports(rule, from, to);
+    set_icmp(rq, rule);
+    _cleanup_json_ json_t *others = vdb_find(rq->db, "firewall", "ipaddressid", vdc_str(ip, "id"));
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(others, i, one)
+    {
+        json_int_t a = json_integer_value(json_object_get(one, "startport"));
+        json_int_t b = json_integer_value(json_object_get(one, "endport"));
+        if (str_eq(vdc_str(one, "protocol"), protocol) && from <= b && a <= to &&
+            str_eq(vdc_str(one, "cidrlist"), strbuf_str(&cidrs)))
+            return api_fail(rq, API_CONFLICT,
+                            "The range specified, %lld-%lld, conflicts with rule %s which has "
+                            "%lld-%lld",
+                            (long long)from, (long long)to, vdc_str(one, "id"), (long long)a,
+                            (long long)b);
+    }
+    if (vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, &err) != 0)
+        return internal(rq, &err);
+    return reply_rule_job(rq, "firewall", "FirewallRule", rule, "firewallrule");
 }
 
 static json_t *forward_new(struct api_rq *rq, const json_t *ip, const json_t *vm, json_int_t from,
@@ -185,6 +241,9 @@ int call_create_forward(struct api_rq *rq)
     if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
         ports_of(rq, "publicport", "publicendport", &from, &to) != 0)
         return -1;
+    if (json_is_true(json_object_get(ip, "isstaticnat")))
+        return api_fail(rq, API_PARAM, "The address %s is for static NAT of virtual machine %s",
+                        vdc_str(ip, "ipaddress"), vdc_str(ip, "virtualmachinename"));
     _cleanup_json_ json_t *forward = forward_new(rq, ip, vm, from, to, strbuf_str(&cidrs));
     if (!forward)
         return -1;
@@ -207,7 +266,7 @@ int call_create_forward(struct api_rq *rq)
     }
     if (vdb_put(rq->db, "forward", vdc_str(forward, "id"), forward, &err) != 0 ||
         (api_arg_bool(rq, "openfirewall", true) &&
-         put_firewall(rq, forward, from, to, &err) != 0) ||
+         open_firewall(rq, ip, forward, from, to, &err) != 0) ||
         reply_rule_job(rq, "forward", "PortForwardingRule", forward, "portforwardingrule") != 0 ||
         vdb_commit(rq->db, &err) != 0)
         return internal(rq, &err);

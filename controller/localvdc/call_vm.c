@@ -41,7 +41,19 @@ static bool on_network(const json_t *vm, const char *network_id)
     json_t *nic = NULL;
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
-        if (!network_id || str_eq(vdc_str(nic, "networkid"), network_id))
+        if (str_eq(vdc_str(nic, "networkid"), network_id))
+            return true;
+    }
+    return false;
+}
+
+static bool in_group(const json_t *vm, const char *group_id)
+{
+    size_t i = 0;
+    json_t *group = NULL;
+    json_array_foreach(json_object_get(vm, "affinitygroup"), i, group)
+    {
+        if (str_eq(vdc_str(group, "id"), group_id))
             return true;
     }
     return false;
@@ -49,6 +61,7 @@ static bool on_network(const json_t *vm, const char *network_id)
 
 int call_list_vms(struct api_rq *rq)
 {
+    const char *network = api_arg(rq, "networkid"), *group = api_arg(rq, "affinitygroupid");
     _cleanup_json_ json_t *all = api_list(rq, "vm");
     json_t *shown = json_array();
     size_t i = 0;
@@ -56,15 +69,12 @@ int call_list_vms(struct api_rq *rq)
     json_array_foreach(all, i, one)
     {
         vm_refresh(rq->db, one);
-        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")) &&
-            api_match(rq, "state", vdc_str(one, "state")) &&
-            api_match(rq, "zoneid", vdc_str(one, "zoneid")) &&
-            api_match(rq, "templateid", vdc_str(one, "templateid")) &&
-            api_match(rq, "serviceofferingid", vdc_str(one, "serviceofferingid")) &&
-            on_network(one, api_arg(rq, "networkid")))
+        if ((!network || on_network(one, network)) && (!group || in_group(one, group)))
             json_array_append(shown, one);
     }
-    return api_reply_list(rq, "virtualmachine", shown);
+    return api_reply_where(rq, "virtualmachine", shown,
+                           API_FILTERS("name", "state", "zoneid", "templateid", "hypervisor",
+                                       "serviceofferingid", "keypair", "haenable"));
 }
 
 static int vm_job(struct api_rq *rq, const char *flag, bool value)
@@ -96,9 +106,20 @@ int call_destroy_vm(struct api_rq *rq)
     _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
     if (!vm)
         return -1;
+    _cleanup_json_ json_t *volumes = api_split(api_arg(rq, "volumeids"));
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(volumes, i, one)
+    {
+        _cleanup_json_ json_t *volume = api_get(rq, "volume", json_string_value(one));
+        if (!str_eq(vdc_str(volume, "virtualmachineid"), vdc_str(vm, "id")))
+            return api_fail(rq, API_PARAM, "Volume %s is not attached to virtual machine %s",
+                            json_string_value(one), vdc_str(vm, "name"));
+    }
     return api_reply_job(rq, "VirtualMachine", NULL,
-                         json_pack("{s:s,s:b,s:o}", "id", vdc_str(vm, "id"), "expunge",
-                                   api_arg_bool(rq, "expunge", false), "vm", api_public(vm)));
+                         json_pack("{s:s,s:b,s:o,s:O}", "id", vdc_str(vm, "id"), "expunge",
+                                   api_arg_bool(rq, "expunge", false), "vm", api_public(vm),
+                                   "volumeids", volumes));
 }
 
 static bool alive(const json_t *vm)
@@ -112,12 +133,18 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
     size_t i = 0;
-    json_t *nic = NULL;
+    json_t *nic = NULL, *volume = NULL;
     if (compute_of(vm)->record_only)
         return set_state(db, id, "Running", err);
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
+            return -1;
+    }
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
+    json_array_foreach(volumes, i, volume)
+    {
+        if (volume_make(db, volume, err) != 0)
             return -1;
     }
     if (compute_of(vm)->start(db, vm, err) != 0)
@@ -144,9 +171,7 @@ static json_t *load_vm(const struct api_job *job, struct err *err)
 
 static void set_result(struct api_job *job)
 {
-    _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
-    if (vm)
-        job->result = json_pack("{s:o}", "virtualmachine", api_public(vm));
+    job->result = vm_result(job->db, vdc_str(job->params, "id"));
 }
 
 int job_start_vm(struct api_job *job, struct err *err)
@@ -166,6 +191,7 @@ int job_start_vm(struct api_job *job, struct err *err)
             return -1;
     }
     set_result(job);
+    vm_show_password(job);
     return 0;
 }
 
@@ -235,16 +261,31 @@ static int drop_forwards(struct vdb *db, const char *id, struct err *err)
     return 0;
 }
 
+/* Volumes that the caller wants gone with the guest; it is down. */
+static int delete_volumes(struct api_job *job, struct err *err)
+{
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(json_object_get(job->params, "volumeids"), i, one)
+    {
+        if (volume_delete(job->db, json_string_value(one), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int expunge(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
     size_t i = 0;
     json_t *nic = NULL;
     _cleanup_json_ json_t *forwards = vdb_find(db, "forward", "virtualmachineid", id);
-    bool known = !compute_of(vm)->record_only || json_array_size(forwards) > 0;
+    _cleanup_json_ json_t *ips = vdb_find(db, "ip", "virtualmachineid", id);
+    bool known =
+        !compute_of(vm)->record_only || json_array_size(forwards) > 0 || json_array_size(ips) > 0;
     if (compute_of(vm)->clean(id, err) != 0 || volume_unplug_all(db, id, err) != 0 ||
         rootfs_remove(id, err) != 0 || drop_forwards(db, id, err) != 0 ||
-        vdb_del(db, "vm", id, err) != 0)
+        ip_forget_vm(db, id, err) != 0 || vdb_del(db, "vm", id, err) != 0)
         return -1;
     json_array_foreach(known ? json_object_get(vm, "nic") : NULL, i, nic)
     {
@@ -261,7 +302,7 @@ int job_destroy_vm(struct api_job *job, struct err *err)
     if (lock < 0)
         return -1;
     _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
-    if (vm && bring_down(job->db, vm, true, err) != 0)
+    if (vm && (bring_down(job->db, vm, true, err) != 0 || delete_volumes(job, err) != 0))
         return -1;
     if (vm && final && expunge(job->db, vm, err) != 0)
         return -1;

@@ -21,35 +21,43 @@
 #define GIB_MAX 10240
 #define DEVICE_MAX 25 /* /dev/sdz */
 
-int call_create_volume(struct api_rq *rq)
+json_t *volume_new(struct api_rq *rq, const char *name, const json_t *zone, const json_t *offering)
 {
     char id[37], now[32];
-    struct err err = {0};
-    const char *name = api_arg(rq, "name");
     long long gib = api_arg_int(rq, "size", 0);
-    const char *offering_id = api_arg(rq, "diskofferingid");
+    if (gib < 1 || gib > GIB_MAX) {
+        api_fail(rq, API_PARAM,
+                 "The disk offering is custom sized: parameter size must be from 1 to %d (GB)",
+                 GIB_MAX);
+        return NULL;
+    }
+    keys_uuid(id);
+    vdc_now(now);
+    json_t *volume = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
+        name ? name : id, "zoneid", vdc_str(zone, "id"), "zonename", vdc_str(zone, "name"), "type",
+        "DATADISK", "diskofferingid", vdc_str(offering, "id"), "diskofferingname",
+        vdc_str(offering, "name"), "size", (json_int_t)gib << 30, "state", "Creating", "created",
+        now, "storagetype", "shared", "isextractable", 0, "tags");
+    account_own(volume, rq->account);
+    return volume;
+}
+
+int call_create_volume(struct api_rq *rq)
+{
+    struct err err = {0};
+    const char *offering_id = api_arg(rq, "diskofferingid"), *zone_id = api_arg(rq, "zoneid");
     _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
-    const char *zone_id = api_arg(rq, "zoneid");
     _cleanup_json_ json_t *zone = zone_id ? catalog_zone(zone_id, NULL) : NULL;
     if (api_arg(rq, "snapshotid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
     if (!offering || !zone)
         return api_fail(rq, API_PARAM, "Unable to find %s by id",
                         !offering ? "disk offering" : "zone");
-    if (gib < 1 || gib > GIB_MAX)
-        return api_fail(rq, API_PARAM,
-                        "The disk offering is custom sized: parameter size must be from 1 to %d "
-                        "(GB)",
-                        GIB_MAX);
-    keys_uuid(id);
-    vdc_now(now);
-    _cleanup_json_ json_t *volume =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:b,s:[]}", "id", id, "name",
-                  name ? name : id, "zoneid", zone_id, "zonename", vdc_str(zone, "name"), "type",
-                  "DATADISK", "diskofferingid", offering_id, "diskofferingname",
-                  vdc_str(offering, "name"), "size", (json_int_t)gib << 30, "state", "Creating",
-                  "created", now, "storagetype", "shared", "isextractable", 0, "tags");
-    account_own(volume, rq->account);
+    _cleanup_json_ json_t *volume = volume_new(rq, api_arg(rq, "name"), zone, offering);
+    if (!volume)
+        return -1;
+    const char *id = vdc_str(volume, "id");
     if (vdb_put(rq->db, "volume", id, volume, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "Volume", id, json_pack("{s:s}", "id", id));
@@ -74,24 +82,15 @@ int call_list_volumes(struct api_rq *rq)
 {
     _cleanup_json_ json_t *all = api_list(rq, "volume");
     _cleanup_json_ json_t *vms = api_list(rq, "vm");
-    json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(vms, i, one)
     {
         json_array_append_new(all, root_volume(one));
     }
-    json_array_foreach(all, i, one)
-    {
-        if (api_match_common(rq, one) && api_match(rq, "name", vdc_str(one, "name")) &&
-            api_match(rq, "type", vdc_str(one, "type")) &&
-            api_match(rq, "state", vdc_str(one, "state")) &&
-            api_match(rq, "zoneid", vdc_str(one, "zoneid")) &&
-            api_match(rq, "diskofferingid", vdc_str(one, "diskofferingid")) &&
-            api_match(rq, "virtualmachineid", vdc_str(one, "virtualmachineid")))
-            json_array_append(shown, one);
-    }
-    return api_reply_list(rq, "volume", shown);
+    return api_reply_where(
+        rq, "volume", json_incref(all),
+        API_FILTERS("name", "type", "state", "zoneid", "diskofferingid", "virtualmachineid"));
 }
 
 int call_attach_volume(struct api_rq *rq)
@@ -143,19 +142,25 @@ int call_detach_volume(struct api_rq *rq)
 
 int call_delete_volume(struct api_rq *rq)
 {
-    char path[128];
     struct err err = {0};
     _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
     if (!volume)
         return -1;
-    const char *id = vdc_str(volume, "id");
     if (*vdc_str(volume, "virtualmachineid"))
         return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
-    volume_path(id, path, sizeof(path));
-    if (disk_release(path, &err) != 0 || vdb_del(rq->db, "volume", id, &err) != 0)
+    if (volume_delete(rq->db, vdc_str(volume, "id"), &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    unlink(path);
     rq->result = json_pack("{s:b}", "success", 1);
+    return 0;
+}
+
+int volume_delete(struct vdb *db, const char *id, struct err *err)
+{
+    char path[128];
+    volume_path(id, path, sizeof(path));
+    if (disk_release(path, err) != 0 || vdb_del(db, "volume", id, err) != 0)
+        return -1;
+    unlink(path);
     return 0;
 }
 
@@ -166,24 +171,78 @@ static void set_result(struct api_job *job)
         job->result = json_pack("{s:o}", "volume", api_public(volume));
 }
 
-int job_create_volume(struct api_job *job, struct err *err)
+static void warn_large(const char *name, uint64_t bytes)
 {
-    char path[128];
     struct statvfs v;
-    const char *id = vdc_str(job->params, "id");
-    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
-    uint64_t bytes = (uint64_t)json_integer_value(json_object_get(volume, "size"));
-    volume_path(id, path, sizeof(path));
-    if (!volume)
-        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
-    if (disk_make(path, bytes, err) != 0)
-        return -1;
-    if (statvfs(path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < bytes)
+    if (statvfs(VDC_DIR, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < bytes)
         log_warn("volume %s of %llu GB is larger than what is free below " VDC_DIR " (%llu GB): "
                  "writes to it will fail when the disk is full",
-                 vdc_str(volume, "name"), (unsigned long long)bytes >> 30,
+                 name, (unsigned long long)bytes >> 30,
                  (unsigned long long)v.f_bavail * v.f_frsize >> 30);
-    if (vdb_patch(job->db, "volume", id, json_pack("{s:s}", "state", "Ready"), err) != 0)
+}
+
+int volume_make(struct vdb *db, const json_t *volume, struct err *err)
+{
+    char path[128];
+    const char *id = vdc_str(volume, "id");
+    uint64_t bytes = (uint64_t)json_integer_value(json_object_get(volume, "size"));
+    if (!str_eq(vdc_str(volume, "state"), "Creating"))
+        return 0;
+    volume_path(id, path, sizeof(path));
+    if (disk_make(path, bytes, err) != 0)
+        return -1;
+    warn_large(vdc_str(volume, "name"), bytes);
+    return vdb_patch(db, "volume", id, json_pack("{s:s}", "state", "Ready"), err);
+}
+
+int job_create_volume(struct api_job *job, struct err *err)
+{
+    const char *id = vdc_str(job->params, "id");
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    if (!volume)
+        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
+    if (volume_make(job->db, volume, err) != 0)
+        return -1;
+    set_result(job);
+    return 0;
+}
+
+int call_resize_volume(struct api_rq *rq)
+{
+    _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
+    long long gib = api_arg_int(rq, "size", 0);
+    if (!volume)
+        return -1;
+    json_int_t now = json_integer_value(json_object_get(volume, "size"));
+    if (!str_eq(vdc_str(volume, "state"), "Ready"))
+        return api_fail(rq, API_PARAM, "Volume %s is %s, not Ready", vdc_str(volume, "name"),
+                        vdc_str(volume, "state"));
+    if (gib > GIB_MAX || (json_int_t)gib << 30 < now)
+        return api_fail(rq, API_PARAM,
+                        "Parameter size is %lld (GB), but volume %s has %lld; it can grow up to %d",
+                        gib, vdc_str(volume, "name"), (long long)now >> 30, GIB_MAX);
+    return api_reply_job(
+        rq, "Volume", NULL,
+        json_pack("{s:s,s:I}", "id", vdc_str(volume, "id"), "size", (json_int_t)gib << 30));
+}
+
+int job_resize_volume(struct api_job *job, struct err *err)
+{
+    char path[128];
+    const char *id = vdc_str(job->params, "id");
+    json_int_t bytes = json_integer_value(json_object_get(job->params, "size"));
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    if (!volume)
+        return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
+    volume_path(id, path, sizeof(path));
+    if (disk_grow(path, (uint64_t)bytes, err) != 0 ||
+        vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) != 0)
+        return -1;
+    warn_large(vdc_str(volume, "name"), (uint64_t)bytes);
+    const char *holder = vdc_str(volume, "virtualmachineid");
+    _cleanup_close_ int lock = *holder ? guest_lock(holder, err) : -1;
+    _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", holder) : NULL;
+    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) != 0)))
         return -1;
     set_result(job);
     return 0;
@@ -240,9 +299,19 @@ static int pick_device(struct vdb *db, const char *vm_id, json_int_t asked, json
     return err_set(err, ERR_FAILED, "the device number is in use");
 }
 
-static int claim(struct api_job *job, const json_t *vm, struct err *err)
+void volume_claim(json_t *volume, const json_t *vm, json_int_t device)
 {
     char now[32];
+    vdc_now(now);
+    _cleanup_json_ json_t *holder =
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "virtualmachineid", vdc_str(vm, "id"), "vmname",
+                  vdc_str(vm, "name"), "vmdisplayname", vdc_str(vm, "displayname"), "vmstate",
+                  vdc_str(vm, "state"), "deviceid", device, "attached", now);
+    json_object_update(volume, holder);
+}
+
+static int claim(struct api_job *job, const json_t *vm, struct err *err)
+{
     json_int_t device = 0;
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(vm, "id");
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
@@ -257,13 +326,8 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
     json_int_t asked = json_integer_value(json_object_get(job->params, "deviceid"));
     if (pick_device(job->db, vm_id, asked, &device, err) != 0)
         return -1;
-    vdc_now(now);
-    return vdb_patch(job->db, "volume", id,
-                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "virtualmachineid", vm_id, "vmname",
-                               vdc_str(vm, "name"), "vmdisplayname", vdc_str(vm, "displayname"),
-                               "vmstate", vdc_str(vm, "state"), "deviceid", device, "attached",
-                               now),
-                     err);
+    volume_claim(volume, vm, device);
+    return vdb_put(job->db, "volume", id, volume, err);
 }
 
 int job_attach_volume(struct api_job *job, struct err *err)

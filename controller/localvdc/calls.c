@@ -3,55 +3,22 @@
  * that CloudStack has and this cloud has no use for are accepted and ignored. */
 #include "controller/localvdc/calls.h"
 
+/* clang-format off */
 #define P(...) ((const struct api_param[]){__VA_ARGS__, {0}})
-#define STR(n)                                                                                     \
-    {                                                                                              \
-        n, API_STRING, false                                                                       \
-    }
-#define UUID(n)                                                                                    \
-    {                                                                                              \
-        n, API_UUID, false                                                                         \
-    }
-#define INT(n)                                                                                     \
-    {                                                                                              \
-        n, API_INTEGER, false                                                                      \
-    }
-#define LONG(n)                                                                                    \
-    {                                                                                              \
-        n, API_LONG, false                                                                         \
-    }
-#define BOOL(n)                                                                                    \
-    {                                                                                              \
-        n, API_BOOLEAN, false                                                                      \
-    }
-#define LIST(n)                                                                                    \
-    {                                                                                              \
-        n, API_LIST, false                                                                         \
-    }
-#define MAP(n)                                                                                     \
-    {                                                                                              \
-        n, API_MAP, false                                                                          \
-    }
-#define STR_(n)                                                                                    \
-    {                                                                                              \
-        n, API_STRING, true                                                                        \
-    }
-#define UUID_(n)                                                                                   \
-    {                                                                                              \
-        n, API_UUID, true                                                                          \
-    }
-#define INT_(n)                                                                                    \
-    {                                                                                              \
-        n, API_INTEGER, true                                                                       \
-    }
-#define LIST_(n)                                                                                   \
-    {                                                                                              \
-        n, API_LIST, true                                                                          \
-    }
-#define MAP_(n)                                                                                    \
-    {                                                                                              \
-        n, API_MAP, true                                                                           \
-    }
+#define STR(n)   {n, API_STRING, false}
+#define STR_(n)  {n, API_STRING, true}
+#define UUID(n)  {n, API_UUID, false}
+#define UUID_(n) {n, API_UUID, true}
+#define INT(n)   {n, API_INTEGER, false}
+#define INT_(n)  {n, API_INTEGER, true}
+#define LONG(n)  {n, API_LONG, false}
+#define BOOL(n)  {n, API_BOOLEAN, false}
+#define LIST(n)  {n, API_LIST, false}
+#define LIST_(n) {n, API_LIST, true}
+#define MAP(n)   {n, API_MAP, false}
+#define MAP_(n)  {n, API_MAP, true}
+#define DATE(n)  {n, API_DATE, false}
+/* clang-format on */
 
 const struct api_call api_calls[] = {
     {"listZones", false, true, false, "Lists zones",
@@ -70,6 +37,19 @@ const struct api_call api_calls[] = {
      NULL},
     {"listApis", false, false, false, "lists all available apis on the server", P(STR("name")),
      call_list_apis, NULL},
+    {"listHypervisors", false, false, false, "List hypervisors", P(UUID("zoneid")),
+     call_list_hypervisors, NULL},
+    {"listOsTypes", false, true, false, "Lists all supported OS types for this cloud.",
+     P(UUID("id"), STR("description"), UUID("oscategoryid")), call_list_os_types, NULL},
+    {"listIsos", false, true, false, "Lists all available ISO files.",
+     P(UUID("id"), STR("isofilter"), STR("name"), UUID("zoneid"), MAP("tags")), call_list_none,
+     NULL},
+    {"listAccounts", false, true, false, "Lists accounts and provides detailed account information",
+     P(UUID("id"), STR("name"), STR("state"), INT("accounttype")), call_list_accounts, NULL},
+    {"listUsers", false, true, false, "Lists user accounts",
+     P(UUID("id"), STR("username"), STR("state"), INT("accounttype")), call_list_users, NULL},
+    {"listAsyncJobs", false, true, false, "Lists all pending asynchronous jobs for the account.",
+     P(DATE("startdate")), call_list_jobs, NULL},
     {"queryAsyncJobResult", false, false, false,
      "Retrieves the current status of asynchronous job.", P(UUID_("jobid")), call_query_job, NULL},
 
@@ -89,12 +69,39 @@ const struct api_call api_calls[] = {
      P(UUID("id"), UUID("zoneid"), STR("type"), STR("subtype"), STR("traffictype"),
        BOOL("canusefordeploy"), STR("region"), MAP("tags")),
      call_list_networks, NULL},
+    {"listNetworkOfferings", false, true, false, "Lists all available network offerings.",
+     P(UUID("id"), STR("name"), STR("displaytext"), STR("guestiptype"), STR("traffictype"),
+       STR("state"), STR("availability"), BOOL("isdefault"), BOOL("forvpc"),
+       BOOL("specifyipranges"), BOOL("specifyvlan"), BOOL("sourcenatsupported"),
+       LIST("supportedservices"), UUID("zoneid")),
+     call_list_network_offerings, NULL},
+    {"createNetwork", false, false, false, "Creates a network",
+     P(STR_("name"), UUID_("networkofferingid"), UUID_("zoneid"), STR("displaytext"),
+       STR("gateway"), STR("netmask"), STR("startip"), STR("endip"), STR("networkdomain"),
+       UUID("vpcid")),
+     call_create_network, NULL},
+    {"updateNetwork", true, false, false, "Updates a network",
+     P(UUID_("id"), STR("name"), STR("displaytext"), STR("networkdomain"), STR("guestvmcidr"),
+       UUID("networkofferingid")),
+     call_update_network, job_update_network},
+    {"restartNetwork", true, false, false, "Restarts the network; its router's services begin anew",
+     P(UUID_("id"), BOOL("cleanup")), call_restart_network, job_restart_network},
     {"deleteNetwork", true, false, false, "Deletes a network",
      P(UUID_("id"), BOOL("forced"), STR("region")), call_delete_network, job_delete_network},
     {"listPublicIpAddresses", false, true, false, "Lists all public ip addresses",
      P(UUID("id"), STR("ipaddress"), UUID("associatednetworkid"), UUID("zoneid"),
        BOOL("allocatedonly"), BOOL("issourcenat"), MAP("tags")),
      call_list_public_ips, NULL},
+    {"associateIpAddress", true, false, false, "Acquires and associates a public IP to an account.",
+     P(UUID("networkid"), UUID("zoneid"), STR("ipaddress"), UUID("vpcid")), call_associate_ip,
+     job_associate_ip},
+    {"disassociateIpAddress", true, false, false, "Disassociates an IP address from the account.",
+     P(UUID_("id")), call_disassociate_ip, job_disassociate_ip},
+    {"enableStaticNat", false, false, false, "Enables static NAT for given IP address",
+     P(UUID_("ipaddressid"), UUID_("virtualmachineid"), UUID("networkid"), STR("vmguestip")),
+     call_enable_static_nat, NULL},
+    {"disableStaticNat", true, false, false, "Disables static rule for given IP address",
+     P(UUID_("ipaddressid")), call_disable_static_nat, job_disable_static_nat},
 
     {"createEgressFirewallRule", true, false, false,
      "Creates a egress firewall rule for a given network",
@@ -114,6 +121,10 @@ const struct api_call api_calls[] = {
      P(UUID("id"), UUID("ipaddressid"), UUID("networkid"), MAP("tags")), call_list_forwards, NULL},
     {"deletePortForwardingRule", true, false, false, "Deletes a port forwarding rule",
      P(UUID_("id")), call_delete_forward, job_delete_rule},
+    {"createFirewallRule", true, false, false, "Creates a firewall rule for a given IP address",
+     P(UUID_("ipaddressid"), STR_("protocol"), LIST("cidrlist"), INT("startport"), INT("endport"),
+       INT("icmptype"), INT("icmpcode"), STR("type")),
+     call_create_firewall, job_create_rule},
     {"listFirewallRules", false, true, false, "Lists all firewall rules for an IP address.",
      P(UUID("id"), UUID("ipaddressid"), UUID("networkid"), MAP("tags")), call_list_firewall, NULL},
     {"deleteFirewallRule", true, false, false, "Deletes a firewall rule", P(UUID_("id")),
@@ -121,10 +132,33 @@ const struct api_call api_calls[] = {
 
     {"registerSSHKeyPair", false, false, false, "Register a public key in a keypair",
      P(STR_("name"), STR_("publickey")), call_register_key, NULL},
+    {"createSSHKeyPair", false, false, false, "Create a new keypair and returns the private key",
+     P(STR_("name")), call_create_key, NULL},
     {"listSSHKeyPairs", false, true, false, "List registered keypairs",
      P(UUID("id"), STR("name"), STR("fingerprint")), call_list_keys, NULL},
     {"deleteSSHKeyPair", false, false, false, "Deletes a keypair by name", P(STR_("name")),
      call_delete_key, NULL},
+    {"resetSSHKeyForVirtualMachine", true, false, false,
+     "Resets the SSH Key for virtual machine, which must be stopped.",
+     P(UUID_("id"), STR("keypair"), LIST("keypairs")), call_reset_key, job_reset_key},
+    {"registerUserData", false, false, false, "Register a new userdata.",
+     P(STR_("name"), STR_("userdata"), STR("params")), call_register_userdata, NULL},
+    {"listUserData", false, true, false, "List registered userdatas", P(UUID("id"), STR("name")),
+     call_list_userdata, NULL},
+    {"deleteUserData", false, false, false, "Deletes a userdata", P(UUID_("id")),
+     call_delete_userdata, NULL},
+    {"resetUserDataForVirtualMachine", false, false, false,
+     "Resets the UserData for virtual machine, which must be stopped.",
+     P(UUID_("id"), STR("userdata"), UUID("userdataid"), MAP("userdatadetails")),
+     call_reset_userdata, NULL},
+    {"getVirtualMachineUserData", false, false, false, "Returns user data associated with the VM",
+     P(UUID_("virtualmachineid")), call_get_userdata, NULL},
+    {"createAffinityGroup", true, false, false, "Creates an affinity/anti-affinity group",
+     P(STR_("name"), STR_("type"), STR("description")), call_create_affinity, job_create_affinity},
+    {"listAffinityGroups", false, true, false, "Lists affinity groups",
+     P(UUID("id"), STR("name"), STR("type"), UUID("virtualmachineid")), call_list_affinity, NULL},
+    {"deleteAffinityGroup", true, false, false, "Deletes affinity group",
+     P(UUID("id"), STR("name")), call_delete_affinity, job_nothing},
     {"createTags", true, false, false, "Creates resource tag(s)",
      P(LIST_("resourceids"), STR_("resourcetype"), MAP_("tags"), STR("customer")), call_create_tags,
      job_nothing},
@@ -138,8 +172,10 @@ const struct api_call api_calls[] = {
      "Creates and automatically starts a virtual machine",
      P(UUID_("serviceofferingid"), UUID_("templateid"), UUID_("zoneid"), LIST("networkids"),
        MAP("iptonetworklist"), STR("name"), STR("displayname"), STR("keypair"), LIST("keypairs"),
-       STR("userdata"), STR("ipaddress"), LONG("rootdisksize"), BOOL("startvm"), STR("group"),
-       STR("hypervisor")),
+       STR("userdata"), UUID("userdataid"), MAP("userdatadetails"), STR("ipaddress"),
+       STR("macaddress"), LONG("rootdisksize"), UUID("diskofferingid"), LONG("size"),
+       BOOL("startvm"), STR("group"), STR("hypervisor"), LIST("affinitygroupids"),
+       LIST("affinitygroupnames"), MAP("details")),
      call_deploy_vm, job_start_vm},
     {"listVirtualMachines", false, true, false, "List the virtual machines owned by the account.",
      P(UUID("id"), LIST("ids"), STR("name"), STR("state"), UUID("zoneid"), UUID("networkid"),
@@ -153,6 +189,24 @@ const struct api_call api_calls[] = {
      P(UUID_("id"), BOOL("forced")), call_reboot_vm, job_reboot_vm},
     {"destroyVirtualMachine", true, false, false, "Destroys a virtual machine.",
      P(UUID_("id"), BOOL("expunge"), LIST("volumeids")), call_destroy_vm, job_destroy_vm},
+    {"expungeVirtualMachine", true, false, false,
+     "Expunge a virtual machine. Once expunged, it cannot be recovered.", P(UUID_("id")),
+     call_expunge_vm, job_destroy_vm},
+    {"recoverVirtualMachine", false, false, false, "Recovers a virtual machine.", P(UUID_("id")),
+     call_recover_vm, NULL},
+    {"updateVirtualMachine", false, false, false, "Updates properties of a virtual machine.",
+     P(UUID_("id"), STR("name"), STR("displayname"), STR("group"), BOOL("haenable"),
+       STR("userdata"), UUID("userdataid"), MAP("userdatadetails"), UUID("ostypeid"),
+       MAP("details")),
+     call_update_vm, NULL},
+    {"listNics", false, true, false, "list the vm nics",
+     P(UUID_("virtualmachineid"), UUID("nicid"), UUID("networkid")), call_list_nics, NULL},
+    {"addNicToVirtualMachine", true, false, false, "Adds VM to specified network by creating a NIC",
+     P(UUID_("networkid"), UUID_("virtualmachineid"), STR("ipaddress"), STR("macaddress")),
+     call_add_nic, job_nics},
+    {"removeNicFromVirtualMachine", true, false, false,
+     "Removes VM from specified network by deleting a NIC",
+     P(UUID_("nicid"), UUID_("virtualmachineid")), call_remove_nic, job_nics},
 
     {"createVolume", true, false, false, "Creates a disk volume from a disk offering.",
      P(STR("name"), UUID("diskofferingid"), LONG("size"), UUID("zoneid"), UUID("virtualmachineid"),
@@ -168,7 +222,29 @@ const struct api_call api_calls[] = {
     {"detachVolume", true, false, false, "Detaches a disk volume from a virtual machine.",
      P(UUID("id"), UUID("virtualmachineid"), LONG("deviceid")), call_detach_volume,
      job_detach_volume},
+    {"resizeVolume", true, false, false, "Resizes a volume; it can only grow.",
+     P(UUID_("id"), LONG("size"), UUID("diskofferingid"), BOOL("shrinkok")), call_resize_volume,
+     job_resize_volume},
     {"deleteVolume", false, false, false, "Deletes a detached disk volume.", P(UUID_("id")),
      call_delete_volume, NULL},
+
+    {"listIpForwardingRules", false, true, false, "List the IP forwarding rules",
+     P(UUID("id"), UUID("ipaddressid"), UUID("virtualmachineid")), call_list_none, NULL},
+    {"listVPCs", false, true, false, "Lists VPCs", P(UUID("id"), STR("name"), UUID("zoneid")),
+     call_list_none, NULL},
+    {"listProjects", false, true, false, "Lists projects and provides detailed information",
+     P(UUID("id"), STR("name")), call_list_none, NULL},
+    {"listSecurityGroups", false, true, false, "Lists security groups",
+     P(UUID("id"), STR("securitygroupname"), UUID("virtualmachineid")), call_list_none, NULL},
+    {"listSnapshots", false, true, false, "Lists all available snapshots for the account.",
+     P(UUID("id"), STR("name"), UUID("volumeid")), call_list_none, NULL},
+    {"createSnapshotPolicy", false, false, false, "snapshots",
+     P(STR_("intervaltype"), INT_("maxsnaps"), STR_("schedule"), STR_("timezone"),
+       UUID_("volumeid")),
+     NULL, NULL},
+    {"listSnapshotPolicies", false, true, false, "snapshots", P(UUID("id"), UUID("volumeid")), NULL,
+     NULL},
+    {"deleteSnapshotPolicies", false, false, false, "snapshots", P(UUID("id"), LIST("ids")), NULL,
+     NULL},
     {0},
 };

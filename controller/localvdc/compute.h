@@ -20,7 +20,8 @@ struct compute_ops {
     int (*stop)(const json_t *vm, bool forced, struct err *err);
     /* What the driver left on the host; the guest is stopped. */
     int (*clean)(const char *vm_id, struct err *err);
-    /* Shows a running guest a volume that is its own by the documents; stopped: success. */
+    /* Shows a running guest a volume that is its own by the documents, or its new size; stopped:
+     * success. */
     int (*plug)(const json_t *vm, const json_t *volume, struct err *err);
     /* Takes it off; in use by the guest: an error, or, when it is to be `pulled`, the guest's
      * problem. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -330,8 +331,13 @@ static int qemu_plug(const json_t *vm, const json_t *volume, struct err *err)
                                         "file", "driver", "file", "filename", path),
                               NULL, err) != 0)
         return -1;
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(err, errno, "look at %s", path);
     if (has_device)
-        return 0;
+        return qmp_call(qmp, "block_resize",
+                        json_pack("{s:s,s:I}", "node-name", node, "size", (json_int_t)st.st_size),
+                        NULL, err);
     return qmp_call(qmp, "device_add",
                     json_pack("{s:s,s:s,s:s,s:s}", "driver", "virtio-blk-pci", "id", device,
                               "drive", node, "serial", serial),

@@ -12,6 +12,8 @@
 
 /* A sparse file of that size; there already: success, never changed. */
 int disk_make(const char *path, uint64_t bytes, struct err *err);
+/* Makes it larger; that size or more already: success. The loop device that it is on follows. */
+int disk_grow(const char *path, uint64_t bytes, struct err *err);
 /* Puts the file on a loop device ("/dev/loopN", node made when missing), or finds the one that it
  * is on. */
 int disk_attach(const char *path, char ret_dev[32], struct err *err);

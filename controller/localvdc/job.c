@@ -22,8 +22,10 @@
 static const struct {
     const char *name;
     int (*job)(struct api_job *job, struct err *err);
-} internal[] = {
-    {JOB_PROVISION, job_provision}, {JOB_TEMPLATE, job_template}, {JOB_RESUME, job_resume}};
+} internal[] = {{JOB_PROVISION, job_provision},
+                {JOB_UPDATE, job_update},
+                {JOB_TEMPLATE, job_template},
+                {JOB_RESUME, job_resume}};
 
 /* What is left of an entity when the job that was to make it failed. */
 static const struct {
@@ -32,6 +34,7 @@ static const struct {
 } undos[] = {
     {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
     {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
+    {"createFirewallRule", undo_create_rule},       {"associateIpAddress", undo_associate_ip},
     {"createVolume", undo_create_volume},
 };
 

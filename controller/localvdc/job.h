@@ -10,6 +10,7 @@
 
 /* Names of jobs that no call asks for. */
 #define JOB_PROVISION "provisionNetwork" /* {"networkid"} */
+#define JOB_UPDATE "updateRouter"        /* the same, if it is to be there */
 #define JOB_TEMPLATE "buildTemplate"
 #define JOB_RESUME "resumeVirtualMachine" /* {"id"}: after a reboot of the machine */
 

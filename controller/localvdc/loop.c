@@ -71,6 +71,22 @@ static int open_loop(int number, char ret_dev[32])
     return open(ret_dev, O_RDWR | O_CLOEXEC);
 }
 
+int disk_grow(const char *path, uint64_t bytes, struct err *err)
+{
+    char dev[32];
+    struct stat st;
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return err_errno(err, errno, "grow %s", path);
+    if ((uint64_t)st.st_size < bytes && (ftruncate(fd, (off_t)bytes) != 0 || fsync(fd) != 0))
+        return err_errno(err, errno, "grow %s to %llu bytes", path, (unsigned long long)bytes);
+    int number = disk_loop_of(path);
+    _cleanup_close_ int loop = number >= 0 ? open_loop(number, dev) : -1;
+    if (number >= 0 && (loop < 0 || ioctl(loop, LOOP_SET_CAPACITY, 0) != 0))
+        return err_errno(err, errno, "grow %s on %s", path, dev);
+    return 0;
+}
+
 /* What was left to go with its last user (see disk_release) is wanted again. */
 static int keep(int loop, const char *path, struct err *err)
 {

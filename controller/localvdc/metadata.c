@@ -44,12 +44,14 @@ static json_t *values_of(const struct service *s, const json_t *vm, const char *
     _cleanup_json_ json_t *network = vdb_get(s->db, "network", s->network_id);
     const char *id = vdc_str(vm, "id"), *public_ip = vdc_str(network, "_ip");
     _cleanup_free_ char *cloud = str_fmt("CloudStack-{%s}", vdc_str(vm, "zoneid"));
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "service-offering",
-                     vdc_str(vm, "serviceofferingname"), "availability-zone",
-                     vdc_str(vm, "zonename"), "local-hostname", vdc_str(vm, "name"), "local-ipv4",
-                     address, "public-ipv4", public_ip, "public-hostname", public_ip, "instance-id",
-                     id, "vm-id", id, "public-keys", vdc_str(vm, "_publickeys"), "cloud-identifier",
-                     cloud);
+    json_t *values =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "service-offering",
+                  vdc_str(vm, "serviceofferingname"), "availability-zone", vdc_str(vm, "zonename"),
+                  "local-hostname", vdc_str(vm, "name"), "local-ipv4", address, "public-ipv4",
+                  public_ip, "public-hostname", public_ip, "instance-id", id, "vm-id", id,
+                  "public-keys", vdc_str(vm, "_publickeys"), "cloud-identifier", cloud);
+    json_object_update_missing(values, json_object_get(vm, "_userdatadetails"));
+    return values;
 }
 
 static void reply_text(struct httpd_response *ret, const char *text)
@@ -95,13 +97,24 @@ static void serve_metadata(void *ctx, const struct httpd_request *rq, struct htt
         reply_text(ret, value);
 }
 
-/* No template here asks for passwords, so none is ever waiting. */
+/* A guest's password waits here until the guest says that it has it. */
 static void serve_password(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
 {
-    (void)ctx;
+    const struct service *s = ctx;
+    struct err err = {0};
     const char *wish = httpd_header(rq, "DomU_Request");
-    bool known = wish && (str_eq(wish, "send_my_password") || str_eq(wish, "saved_password"));
-    reply_text(ret, known ? "saved_password" : "bad_request");
+    _cleanup_json_ json_t *vm = wish ? guest_at(s, rq->client) : NULL;
+    const char *password = vdc_str(vm, "_password");
+    if (vm && str_eq(wish, "send_my_password")) {
+        reply_text(ret, *password ? password : "saved_password");
+    } else if (vm && str_eq(wish, "saved_password")) {
+        if (*password &&
+            vdb_patch(s->db, "vm", vdc_str(vm, "id"), json_pack("{s:n}", "_password"), &err) != 0)
+            return;
+        reply_text(ret, "saved_password");
+    } else {
+        reply_text(ret, "bad_request");
+    }
 }
 
 static void httpd_closep(struct httpd **h)

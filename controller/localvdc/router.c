@@ -78,10 +78,29 @@ static int ensure_links(const struct router *r, struct err *err)
         return -1;
     if (r->private)
         return relay_ensure(r->group, err);
+    if (!*vdc_str(r->network, "_ip"))
+        return 0;
     snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
     if (link_cable(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
         return -1;
     return TOOL("ip", err, "-n", r->ns, "route", "replace", "default", "via", VDC_HOST_ADDRESS);
+}
+
+/* Public addresses beside the first. */
+static int ensure_addresses(struct vdb *db, const struct router *r, struct err *err)
+{
+    _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
+    size_t i = 0;
+    json_t *ip = NULL;
+    json_array_foreach(ips, i, ip)
+    {
+        char address[32];
+        snprintf(address, sizeof(address), "%s/24", vdc_str(ip, "ipaddress"));
+        if (!json_is_true(json_object_get(ip, "issourcenat")) &&
+            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Writes when the content differs; *ret_changed is set then, and left alone otherwise. */
@@ -126,7 +145,8 @@ static int ensure_filter(struct vdb *db, const struct router *r, const struct ou
     _cleanup_json_ json_t *forwards = vdb_find(db, "forward", "networkid", r->id);
     _cleanup_json_ json_t *firewall = vdb_find(db, "firewall", "networkid", r->id);
     _cleanup_(strbuf_free) struct strbuf nft = {0};
-    rules_nft(r->network, egress, forwards, firewall, &nft);
+    _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
+    rules_nft(r->network, egress, forwards, firewall, ips, &nft);
     size_t i = 0;
     json_t *host = NULL;
     json_array_foreach(o->hosts, i, host)
@@ -169,22 +189,43 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err)
         return 0; /* deleted meanwhile */
     struct router r = router_of(network);
     if (fs_mkdirs(r.dir, 0755, err) != 0 || ensure_links(&r, err) != 0 ||
-        ensure_services(db, &r, err) != 0)
+        ensure_addresses(db, &r, err) != 0 || ensure_services(db, &r, err) != 0)
         return err_wrap(err, "router of network %s", vdc_str(network, "name"));
-    return vdb_patch(db, "network", network_id,
-                     json_pack("{s:b,s:s}", "isprovisioned", 1, "state", "Implemented"), err);
+    json_t *done = json_pack("{s:s}", "state", "Implemented");
+    if (json_object_get(network, "isprovisioned"))
+        json_object_set_new(done, "isprovisioned", json_true());
+    return vdb_patch(db, "network", network_id, done, err);
 }
 
 bool router_wanted(const json_t *network)
 {
     return !json_is_true(json_object_get(network, "_lazy")) ||
-           json_is_true(json_object_get(network, "isprovisioned"));
+           str_eq(vdc_str(network, "state"), "Implemented");
 }
 
 int router_update(struct vdb *db, const char *network_id, struct err *err)
 {
     _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
     return network && router_wanted(network) ? router_ensure(db, network_id, err) : 0;
+}
+
+int router_restart(struct vdb *db, const char *network_id, struct err *err)
+{
+    _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
+    if (!network || !router_wanted(network))
+        return 0;
+    struct router r = router_of(network);
+    tool_stop(r.metadata_pid, r.id);
+    tool_stop(r.pidfile, r.conf);
+    return router_ensure(db, network_id, err);
+}
+
+void router_drop_address(const json_t *network, const char *address)
+{
+    struct err gone_already = {0};
+    struct router r = router_of(network);
+    _cleanup_free_ char *with_bits = str_fmt("%s/24", address);
+    TOOL("ip", &gone_already, "-n", r.ns, "addr", "del", with_bits, "dev", "pub");
 }
 
 static int remove_zone(const struct router *r, struct err *err)

@@ -52,6 +52,8 @@ static void add_firewall(struct strbuf *out, const json_t *firewall)
     json_array_foreach(firewall, i, rule)
     {
         strbuf_adds(out, "  ct status dnat ");
+        if (*vdc_str(rule, "ipaddress"))
+            strbuf_addf(out, "ct original ip daddr %s ", vdc_str(rule, "ipaddress"));
         add_cidrs(out, "ip saddr", vdc_str(rule, "cidrlist"));
         add_protocol(out, rule, "ct original proto-dst");
         strbuf_adds(out, "accept\n");
@@ -67,8 +69,9 @@ static void add_forwards(struct strbuf *out, const char *public_ip, const json_t
         const char *first = vdc_str(rule, "publicport"), *last = vdc_str(rule, "publicendport");
         const char *to = vdc_str(rule, "privateport"), *to_last = vdc_str(rule, "privateendport");
         const char *protocol = vdc_str(rule, "protocol");
+        const char *own = vdc_str(rule, "ipaddress");
         bool range = *last && !str_eq(first, last);
-        strbuf_addf(out, "  ip daddr %s %s dport %s", public_ip, protocol, first);
+        strbuf_addf(out, "  ip daddr %s %s dport %s", *own ? own : public_ip, protocol, first);
         if (range)
             strbuf_addf(out, "-%s", last);
         strbuf_addf(out, " dnat to %s:%s", vdc_str(rule, "vmguestip"), to);
@@ -78,8 +81,21 @@ static void add_forwards(struct strbuf *out, const char *public_ip, const json_t
     }
 }
 
+static void add_static_nat(struct strbuf *out, const char *before, const char *key,
+                           const char *between, const char *value, const json_t *ips)
+{
+    size_t i = 0;
+    json_t *ip = NULL;
+    json_array_foreach(ips, i, ip)
+    {
+        if (json_is_true(json_object_get(ip, "isstaticnat")))
+            strbuf_addf(out, "  %s %s %s %s\n", before, vdc_str(ip, key), between,
+                        vdc_str(ip, value));
+    }
+}
+
 void rules_nft(const json_t *network, const json_t *egress, const json_t *forwards,
-               const json_t *firewall, struct strbuf *out)
+               const json_t *firewall, const json_t *ips, struct strbuf *out)
 {
     const char *pub = vdc_str(network, "_ip");
     const char *cidr = vdc_str(network, "cidr");
@@ -111,15 +127,18 @@ void rules_nft(const json_t *network, const json_t *egress, const json_t *forwar
                      " chain prerouting {\n"
                      "  type nat hook prerouting priority -100;\n");
     add_forwards(out, pub, forwards);
+    add_static_nat(out, "ip daddr", "ipaddress", "dnat to", "vmipaddress", ips);
+    strbuf_adds(out, " }\n"
+                     " chain postrouting {\n"
+                     "  type nat hook postrouting priority 100;\n");
+    add_static_nat(out, "oifname \"pub\" ip saddr", "vmipaddress", "snat to", "ipaddress", ips);
+    if (*pub)
+        strbuf_addf(out, "  oifname \"pub\" ip saddr %s snat to %s\n", cidr, pub);
     strbuf_addf(out,
-                " }\n"
-                " chain postrouting {\n"
-                "  type nat hook postrouting priority 100;\n"
-                "  oifname \"pub\" ip saddr %s snat to %s\n"
                 "  oifname \"lan\" ip saddr %s ct status dnat masquerade\n"
                 " }\n"
                 "}\n",
-                cidr, pub, cidr);
+                cidr);
 }
 
 void rules_nft_host(struct strbuf *out)

@@ -28,9 +28,10 @@ int ipv4_net_pick(const struct ipv4_net *c, const char *gateway, const json_t *u
                   struct err *err);
 
 /* The router's packet filter: table `mvdc` of its namespace, replaced as a whole. `lan` and `pub`
- * are its interfaces. Members of `allowed` (filled by the name server) are what lies outside. */
+ * are its interfaces; `ips` are its public addresses, of which those for static NAT count. Members
+ * of `allowed` (filled by the name server) are what lies outside. */
 void rules_nft(const json_t *network, const json_t *egress, const json_t *forwards,
-               const json_t *firewall, struct strbuf *out);
+               const json_t *firewall, const json_t *ips, struct strbuf *out);
 /* The host's side: masquerading of the pool. */
 void rules_nft_host(struct strbuf *out);
 

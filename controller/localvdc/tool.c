@@ -28,6 +28,7 @@ static const struct {
     {"mkfs.ext4", "e2fsprogs", false},
     {"apt-config", "apt", false},
     {"partx", "util-linux", false},
+    {"ssh-keygen", "openssh-client", false},
 };
 
 static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};

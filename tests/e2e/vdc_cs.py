@@ -11,6 +11,7 @@ import hmac
 import http.client
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -159,6 +160,353 @@ def check_faults():
     assert CLOUD.listEgressFirewallRules() == {}
     CLOUD.deleteNetwork(id=net, fetch_result=True)
     vdc("fault", "clear")
+
+
+def broken(call, **params):
+    """The error of a job, or of a call, that must fail."""
+    try:
+        getattr(CLOUD, call)(fetch_result=True, **params)
+    except CloudStackException as e:
+        return str(e.error)
+    raise AssertionError(call + " did not fail")
+
+
+def simulated(name, net, **params):
+    return CLOUD.deployVirtualMachine(name=name, networkids=net, hypervisor="Simulator",
+                                      fetch_result=True, **{**base(), **params})["virtualmachine"]
+
+
+def gone(vm, *networks):
+    CLOUD.destroyVirtualMachine(id=vm["id"], expunge=True, fetch_result=True)
+    for net in networks:
+        CLOUD.deleteNetwork(id=net, fetch_result=True)
+
+
+def sh(*args):
+    return subprocess.run(args, check=True, capture_output=True, text=True).stdout
+
+
+class Guest:
+    """Stands in for a simulated guest: a namespace with its first NIC's addresses."""
+
+    def __init__(self, vm):
+        nic = vm["nic"][0]
+        self.name, self.gateway, self.address = "guest-" + vm["name"], nic["gateway"], nic["ipaddress"]
+        self.server, cable = None, "v" + vm["id"][:8]
+        sh("ip", "netns", "add", self.name)
+        sh("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        sh("ip", "link", "set", cable, "master", "mvdcb" + nic["networkid"][:8], "up")
+        self.run("ip", "link", "set", "eth0", "address", nic["macaddress"], "up")
+        self.run("ip", "addr", "add", self.address + "/24", "dev", "eth0")
+        self.run("ip", "route", "add", "default", "via", self.gateway)
+
+    def run(self, *args):
+        return sh("ip", "netns", "exec", self.name, *args)
+
+    def serve(self, port):
+        self.server = subprocess.Popen(["ip", "netns", "exec", self.name, sys.executable, "-m",
+                                        "http.server", str(port), "-d", "/var/empty"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: ":%d " % port in self.run("ss", "-Hltn"))
+
+    def get(self, url, **headers):
+        args = [x for k, v in headers.items() for x in ("-H", "%s: %s" % (k, v))]
+        return self.run("curl", "-sS", "--max-time", "5", *args, url)
+
+    def end(self):
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+        sh("ip", "netns", "del", self.name)
+
+
+def open_port(address, port):
+    return subprocess.run(["curl", "-s", "-o", "/dev/null", "--connect-timeout", "1",
+                           "http://%s:%d/" % (address, port)]).returncode == 0
+
+
+def check_requests():
+    for method in ("GET", "POST"):
+        cloud = CloudStack(endpoint=STATUS["endpoint"], key=STATUS["api_key"],
+                           secret=STATUS["secret_key"], method=method.lower())
+        assert cloud.listZones(name="London")["count"] == 1
+        assert raw("listZones", method, keyword="~*(')! %")[0] == 200
+    refused(401, "listZones", secret="wrong")
+    refused(401, "listZones", key="unknown")
+    assert next(iter(json.loads(raw("noSuchCall")[2]))) == "errorresponse"
+    refused(401, "noSuchCall")
+    refused(432, "listSnapshotPolicies")
+    for what, params in (("createVolume", {"size": "x"}), ("startVirtualMachine", {}),
+                         ("startVirtualMachine", {"id": "7"}), ("listZones", {"page": "1"}),
+                         ("listZones", {"page": "1", "pagesize": "501"})):
+        refused(431, what, **params)
+    assert raw("listZones", pagesize="-1")[0] == 200
+
+    status, headers, body = raw("listZones", response=None, name="London")
+    assert status == 200 and headers["Content-Type"].startswith("text/xml"), headers
+    assert "<listzonesresponse cloud-stack-version=" in body and "<name>London</name>" in body, body
+    status, headers, body = raw("startVirtualMachine", response="xml")
+    assert status == 431 and "<errorcode>431</errorcode>" in body and headers["X-Description"], body
+
+    listed = {a["name"]: a for a in CLOUD.listApis()["api"]}
+    assert listed["deployVirtualMachine"]["isasync"] and "createSnapshotPolicy" not in listed
+    assert {h["name"] for h in CLOUD.listHypervisors()["hypervisor"]} >= {"LXC", "Simulator"}
+    assert CLOUD.listIsos() == {}
+    assert CLOUD.listOsTypes()["ostype"][0]["description"] == "Debian 12"
+    assert CLOUD.listAccounts()["account"][0]["name"] == "local"
+    assert CLOUD.listUsers()["user"][0]["account"] == "local"
+
+
+def check_tags():
+    net = network("tags", "10.13.0")
+    vm = simulated("tagged", net)
+    for start in range(0, 600, 30):
+        tags = {"tags[%d].%s" % (i, k): "%s%d" % (k, start + i) for i in range(30)
+                for k in ("key", "value")}
+        CLOUD.createTags(resourceids=vm["id"], resourcetype="UserVm", **tags)
+    found = CLOUD.listTags(fetch_list=True, resourceid=vm["id"])
+    assert len(found) == len({t["key"] for t in found}) == 600, len(found)
+    assert len(CLOUD.listTags()["tag"]) == 500
+    assert CLOUD.listVirtualMachines(tags=[{"key": "key599", "value": "value599"}])["count"] == 1
+    assert CLOUD.listVirtualMachines(tags=[{"key": "key599", "value": "value0"}]) == {}
+    CLOUD.deleteTags(resourceids=vm["id"], resourcetype="UserVm", fetch_result=True)
+    assert CLOUD.listTags() == {}
+
+    # Every kind of resource that has tags.
+    ip = one("listPublicIpAddresses", associatednetworkid=net)
+    forward = CLOUD.createPortForwardingRule(ipaddressid=ip, protocol="tcp", publicport=80,
+                                             privateport=80, virtualmachineid=vm["id"],
+                                             fetch_result=True)["portforwardingrule"]
+    egress = CLOUD.createEgressFirewallRule(networkid=net, protocol="all",
+                                            fetch_result=True)["firewallrule"]
+    volume = CLOUD.createVolume(name="tagged", size=1, zoneid=base()["zoneid"],
+                                diskofferingid=one("listDiskOfferings"), fetch_result=True)["volume"]
+    for kind, call, what in (("Network", "listNetworks", net), ("PublicIpAddress", "listPublicIpAddresses", ip),
+                             ("PortForwardingRule", "listPortForwardingRules", forward["id"]),
+                             ("FirewallRule", "listFirewallRules", one("listFirewallRules")),
+                             ("FirewallRule", "listEgressFirewallRules", egress["id"]),
+                             ("Volume", "listVolumes", volume["id"])):
+        tag = {"tags[0].key": "kind", "tags[0].value": kind}
+        CLOUD.createTags(resourceids=what, resourcetype=kind, fetch_result=True, **tag)
+        found = next(v for v in getattr(CLOUD, call)(**tag).values() if isinstance(v, list))
+        assert [f["id"] for f in found] == [what] and found[0]["tags"][0]["value"] == kind, found
+    refused(431, "createTags", resourceids=net, resourcetype="Teapot", **{"tags[0].key": "a"})
+    CLOUD.deleteVolume(id=volume["id"])
+    gone(vm, net)
+
+
+def check_addresses():
+    net = network("addresses", "10.14.0")
+    until(lambda: CLOUD.listNetworks(id=net)["network"][0]["isprovisioned"])
+    vm = simulated("served", net)
+    guest = Guest(vm)
+    guest.serve(8000)
+    ip = CLOUD.associateIpAddress(networkid=net, fetch_result=True)["ipaddress"]
+    CLOUD.createPortForwardingRule(ipaddressid=ip["id"], protocol="tcp", publicport=80, privateport=8000,
+                                   virtualmachineid=vm["id"], openfirewall=False, fetch_result=True)
+    assert not open_port(ip["ipaddress"], 80), "open without a firewall rule"
+    rule = CLOUD.createFirewallRule(ipaddressid=ip["id"], protocol="tcp", startport=80, endport=80,
+                                    fetch_result=True)["firewallrule"]
+    assert open_port(ip["ipaddress"], 80)
+    refused(537, "createFirewallRule", ipaddressid=ip["id"], protocol="tcp", startport="80",
+            endport="81")
+    CLOUD.deleteFirewallRule(id=rule["id"], fetch_result=True)
+    assert not open_port(ip["ipaddress"], 80), "open after its firewall rule went"
+    CLOUD.disassociateIpAddress(id=ip["id"], fetch_result=True)
+    assert CLOUD.listPortForwardingRules() == {}
+    source = CLOUD.listPublicIpAddresses(associatednetworkid=net, issourcenat=True)["publicipaddress"]
+    assert len(source) == 1
+    refused(431, "disassociateIpAddress", id=source[0]["id"])
+
+    # Static NAT: all ports, in and out.
+    ip = CLOUD.associateIpAddress(networkid=net, fetch_result=True)["ipaddress"]
+    CLOUD.enableStaticNat(ipaddressid=ip["id"], virtualmachineid=vm["id"])
+    assert CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]["publicip"] == ip["ipaddress"]
+    CLOUD.createFirewallRule(ipaddressid=ip["id"], protocol="all", fetch_result=True)
+    until(lambda: open_port(ip["ipaddress"], 8000))
+    CLOUD.disableStaticNat(ipaddressid=ip["id"], fetch_result=True)
+    assert not open_port(ip["ipaddress"], 8000)
+    CLOUD.restartNetwork(id=net, cleanup=True, fetch_result=True)
+    until(lambda: vm["id"] in guest.get("http://%s/latest/meta-data/instance-id" % guest.gateway))
+    renamed = CLOUD.updateNetwork(id=net, displaytext="new text", fetch_result=True)["network"]
+    assert renamed["displaytext"] == "new text"
+    guest.end()
+    gone(vm, net)
+
+
+def check_password():
+    net = network("password", "10.15.0")
+    until(lambda: CLOUD.listNetworks(id=net)["network"][0]["isprovisioned"])
+    template = next(t for t in CLOUD.listTemplates(templatefilter="featured")["template"]
+                    if t["passwordenabled"])
+    vm = simulated("secretive", net, templateid=template["id"])
+    assert len(vm["password"]) >= 8
+    assert "password" not in CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]
+    guest = Guest(vm)
+    router = "http://%s:8080/" % guest.gateway
+    answers = [guest.get(router, DomU_Request=wish) for wish in
+               ("send_my_password", "send_my_password", "saved_password", "send_my_password", "x")]
+    assert answers == [vm["password"]] * 2 + ["saved_password"] * 2 + ["bad_request"], answers
+    guest.end()
+    gone(vm, net)
+
+
+def check_userdata():
+    net = network("userdata", "10.16.0")
+    text = {n: base64.b64encode(b"#!/bin/true".ljust(n)).decode() for n in (3072, 3073, 24576, 24577)}
+    args = dict(base(), networkids=net, hypervisor="Simulator")
+    for n, method, status in ((3072, "GET", 200), (3073, "GET", 431), (3073, "POST", 200),
+                              (24576, "POST", 200), (24577, "POST", 431)):
+        assert raw("deployVirtualMachine", method, userdata=text[n], **args)[0] == status, n
+    refused(431, "deployVirtualMachine", userdata="no base64!", **args)
+    made = CLOUD.listVirtualMachines()["virtualmachine"]
+    assert len(made) == 3
+    registered = CLOUD.registerUserData(name="ud", userdata=text[3072])["userdata"]
+    vm = simulated("registered", net, userdataid=registered["id"],
+                   **{"userdatadetails[0].colour": "blue"})
+    assert vm["userdataname"] == "ud", vm
+    until(lambda: CLOUD.listNetworks(id=net)["network"][0]["isprovisioned"])
+    guest = Guest(vm)
+    meta = "http://%s/latest/" % guest.gateway
+    assert guest.get(meta + "user-data").startswith("#!/bin/true")
+    assert guest.get(meta + "meta-data/colour") == "blue"
+    guest.end()
+    refused(431, "deleteUserData", id=registered["id"])
+    refused(431, "resetUserDataForVirtualMachine", id=vm["id"], userdata=text[3072])
+    CLOUD.stopVirtualMachine(id=vm["id"], fetch_result=True)
+    other = base64.b64encode(b"other").decode()
+    CLOUD.resetUserDataForVirtualMachine(id=vm["id"], userdata=other)
+    got = CLOUD.getVirtualMachineUserData(virtualmachineid=vm["id"])["virtualmachineuserdata"]
+    assert got["userdata"] == other, got
+    CLOUD.deleteUserData(id=registered["id"])
+    assert CLOUD.listUserData() == {}
+    for one_made in made:
+        CLOUD.destroyVirtualMachine(id=one_made["id"], expunge=True, fetch_result=True)
+    gone(vm, net)
+
+
+def check_guests():
+    zone = base()["zoneid"]
+    offerings = {o["name"]: o["id"] for o in CLOUD.listNetworkOfferings()["networkoffering"]}
+    net, private = [CLOUD.createNetwork(name=name, zoneid=zone, networkofferingid=offerings[offering],
+                                        gateway=cidr + ".1", netmask="255.255.255.0")["network"]["id"]
+                    for name, offering, cidr in
+                    (("front", "DefaultIsolatedNetworkOfferingWithSourceNatService", "10.17.0"),
+                     ("back", "DefaultSharedNetworkOffering", "10.18.0"))]
+    refused(431, "createNetwork", name="x", zoneid=zone, gateway="10.1.1.1",
+            networkofferingid=next(iter(offerings.values())))
+    refused(431, "associateIpAddress", networkid=private)
+    pair = CLOUD.createSSHKeyPair(name="made")["keypair"]
+    assert "PRIVATE KEY" in pair["privatekey"] and "privatekey" not in CLOUD.listSSHKeyPairs()["sshkeypair"][0]
+    group = CLOUD.createAffinityGroup(name="apart", type="host anti-affinity",
+                                      fetch_result=True)["affinitygroup"]["id"]
+    vm = simulated("first", net, keypair="made", affinitygroupids=group, diskofferingid=one("listDiskOfferings"),
+                   size=2)
+    assert vm["keypair"] == "made" and vm["affinitygroup"][0]["name"] == "apart", vm
+    # CloudStack implements a network with its first real guest.
+    assert CLOUD.listNetworks(id=net)["network"][0]["state"] == "Allocated"
+    refused(431, "deployVirtualMachine", name="first", networkids=net, **base())
+    assert "still has a NIC" in broken("deleteNetwork", id=net)
+    assert CLOUD.listAffinityGroups()["affinitygroup"][0]["virtualmachineIds"] == [vm["id"]]
+    refused(431, "deleteAffinityGroup", id=group)
+
+    added = CLOUD.addNicToVirtualMachine(virtualmachineid=vm["id"], networkid=private,
+                                         fetch_result=True)["virtualmachine"]["nic"]
+    assert [n["isdefault"] for n in added] == [True, False], added
+    assert CLOUD.listNics(virtualmachineid=vm["id"])["count"] == 2
+    refused(431, "removeNicFromVirtualMachine", virtualmachineid=vm["id"], nicid=added[0]["id"])
+    CLOUD.removeNicFromVirtualMachine(virtualmachineid=vm["id"], nicid=added[1]["id"], fetch_result=True)
+    assert CLOUD.updateVirtualMachine(id=vm["id"], displayname="One")["virtualmachine"]["displayname"] == "One"
+
+    # Disks: the one deployed with it grows, also on a loop device.
+    disk = CLOUD.listVolumes(virtualmachineid=vm["id"], type="DATADISK")["volume"][0]
+    extra = CLOUD.createVolume(name="extra", size=1, zoneid=zone, diskofferingid=disk["diskofferingid"],
+                               fetch_result=True)["volume"]
+    CLOUD.attachVolume(id=extra["id"], virtualmachineid=vm["id"], fetch_result=True)
+    loop = sh("losetup", "-f", "--show", "/var/lib/muster/vdc/volumes/" + extra["id"] + ".img").strip()
+    try:
+        grown = CLOUD.resizeVolume(id=extra["id"], size=3, fetch_result=True)["volume"]
+        size = int(sh("blockdev", "--getsize64", loop))
+    finally:
+        sh("losetup", "-d", loop)
+    assert grown["size"] == size == 3 << 30, (grown, size)
+    refused(431, "resizeVolume", id=extra["id"], size="2")
+    refused(431, "deleteVolume", id=extra["id"])
+
+    # Destroyed, back again, expunged.
+    refused(431, "expungeVirtualMachine", id=vm["id"])
+    CLOUD.destroyVirtualMachine(id=vm["id"], fetch_result=True)
+    assert CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]["state"] == "Destroyed"
+    assert CLOUD.recoverVirtualMachine(id=vm["id"])["virtualmachine"]["state"] == "Stopped"
+    changed = CLOUD.resetSSHKeyForVirtualMachine(id=vm["id"], keypair="made", fetch_result=True)
+    assert changed["virtualmachine"]["keypair"] == "made"
+    CLOUD.destroyVirtualMachine(id=vm["id"], volumeids=extra["id"], fetch_result=True)
+    assert [v["id"] for v in CLOUD.listVolumes(type="DATADISK")["volume"]] == [disk["id"]]
+    assert CLOUD.expungeVirtualMachine(id=vm["id"], fetch_result=True)["success"] is True
+    assert CLOUD.listVirtualMachines() == {}
+    CLOUD.deleteVolume(id=disk["id"])
+    CLOUD.deleteAffinityGroup(id=group, fetch_result=True)
+    CLOUD.deleteSSHKeyPair(name="made")
+    for what in (net, private):
+        CLOUD.deleteNetwork(id=what, fetch_result=True)
+
+
+def check_accounts():
+    other = json.loads(vdc("account", "add", "other", "--json"))
+    theirs = CloudStack(endpoint=STATUS["endpoint"], key=other["api_key"], secret=other["secret_key"],
+                        poll_interval=0.05)
+    net = network("mine", "10.19.0")
+    vm = simulated("mine", net)
+    keys = dict(key=other["api_key"], secret=other["secret_key"])
+    assert theirs.listVirtualMachines() == {} and theirs.listNetworks() == {"count": 0, "network": []}
+    job = CLOUD.stopVirtualMachine(id=vm["id"])["jobid"]
+    for call, params in (("startVirtualMachine", {"id": vm["id"]}), ("deleteNetwork", {"id": net}),
+                         ("queryAsyncJobResult", {"jobid": job}),
+                         ("deployVirtualMachine", dict(base(), networkids=net)),
+                         ("createTags", {"resourceids": vm["id"], "resourcetype": "UserVm",
+                                         "tags[0].key": "a"})):
+        refused(431, call, **keys, **params)
+    refused(531, "listNetworks", **keys, account="local")
+    # The same name twice, a fault for one of the two.
+    their_net = theirs.createLocalNetwork(zonename="London", cidr="10.19.0.0/24", gateway="10.19.0.1")
+    their_net = their_net["localnetwork"][0]["id"]
+    vdc("fault", "call", "listZones", "--account", "other", "--error", "530")
+    assert raw("listZones")[0] == 200 and raw("listZones", **keys)[0] == 530
+    vdc("fault", "clear")
+    their_vm = theirs.deployVirtualMachine(name="mine", networkids=their_net, hypervisor="Simulator",
+                                           fetch_result=True, **base())["virtualmachine"]
+    assert their_vm["account"] == "other", their_vm
+    assert subprocess.run([VDC, "account", "remove", "other"], capture_output=True).returncode == 7
+    theirs.destroyVirtualMachine(id=their_vm["id"], expunge=True, fetch_result=True)
+    theirs.deleteNetwork(id=their_net, fetch_result=True)
+    vdc("account", "remove", "other")
+    refused(401, "listZones", **keys)
+    gone(vm, net)
+
+
+def check_jobs():
+    net = network("jobs", "10.20.0")
+    vm = simulated("worked", net)
+    mine = "0a1b2c3d-0000-4000-8000-00000000000b"
+    vdc("start", "--job-latency", "1000")
+    first = CLOUD.stopVirtualMachine(id=vm["id"], customjobid=mine)
+    assert first["jobid"] == mine
+    refused(431, "startVirtualMachine", id=vm["id"], customjobid=mine)
+    os.kill(json.loads(vdc("status", "--json"))["pid"], 9)
+    vdc("start", "--job-latency", "0")
+    until(lambda: CLOUD.queryAsyncJobResult(jobid=mine)["jobstatus"] == 1)
+    assert CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]["state"] == "Stopped"
+    assert mine in [j["jobid"] for j in CLOUD.listAsyncJobs(startdate="2020-01-01", fetch_list=True)]
+    assert CLOUD.listAsyncJobs(startdate="2100-01-01") == {}
+
+    # A day later nobody knows of it.
+    with sqlite3.connect("/var/lib/muster/vdc/state.db") as db:
+        db.execute("UPDATE object SET doc = json_set(doc, '$.completed', '2020-01-01T00:00:00+0000')"
+                   " WHERE kind = 'job' AND id = ?", (mine,))
+    vdc("stop")
+    vdc("start")
+    until(lambda: raw("queryAsyncJobResult", jobid=mine)[0] == 431)
+    gone(vm, net)
 
 
 def check_simulator():

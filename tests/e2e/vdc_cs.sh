@@ -13,6 +13,8 @@ if [ -z "${MVDC_PRIVATE:-}" ]; then
     exit
 fi
 ip link set lo up
+# Of mounts that were copied with the namespace, none is this cloud's.
+sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l
 mount -t tmpfs mvdc-state /var/lib/muster
 mount -t tmpfs mvdc-run /run
 

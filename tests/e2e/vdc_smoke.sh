@@ -81,6 +81,11 @@ volume=$(api createVolume name=data size=10 zoneid="$zone" diskofferingid="$disk
 api attachVolume id="$volume" virtualmachineid="$id" >/dev/null
 serial=$(tr -d - <<<"$volume" | cut -c1-20)
 has_link "$serial" || fail "the volume is not in the guest"
+api resizeVolume id="$volume" size=12 >/dev/null
+grown() {
+    [ "$(guest blockdev --getsize64 /dev/sdb)" -eq $((12 << 30)) ]
+}
+until_ok 5 grown
 # Partitions that the guest tells its kernel of get their nodes, and lose them again.
 partition() {
     guest /usr/bin/python3 -c '
@@ -105,8 +110,17 @@ fi
 guest umount /data
 say "volume"
 
+# CloudStack's own kind of network comes into being with its first guest, here one with a password.
+like=$(api listNetworkOfferings name=DefaultIsolatedNetworkOfferingWithSourceNatService |
+    get '.networkoffering[0].id')
+stock=$(api createNetwork name=stock zoneid="$zone" networkofferingid="$like" gateway=10.3.1.1 \
+    netmask=255.255.255.0 | get .network.id)
+[ "$(api listNetworks id="$stock" | get '.network[0].state')" = Allocated ] || fail "a router without guests"
+secret=$(api listTemplates templatefilter=featured zoneid="$zone" |
+    get '.template[] | select(.passwordenabled).id')
+
 # Killed in the middle of a job: the job is finished by the next daemon.
-/usr/bin/python3 - "$here" "$zone" "$template" "$offering" "$public" >"$tmp/job" <<'EOF'
+/usr/bin/python3 - "$here" "$zone" "$secret" "$offering" "$stock" >"$tmp/job" <<'EOF'
 import json, os, subprocess, sys
 from cs import CloudStack
 s = json.loads(subprocess.check_output([os.environ["VDC"], "status", "--json"]))
@@ -125,6 +139,15 @@ until_ok 60 job_done
     fail "the guest did not outlive the daemon"
 ssh_guest true || fail "the port forward did not outlive the daemon"
 say "kill -9 of the daemon in the middle of a deployment"
+
+container=mvdc-$(api listVirtualMachines name=smoke-2 | get '.virtualmachine[0].id[:8]')
+password=$(api queryAsyncJobResult jobid="$(cat "$tmp/job")" | get .jobresult.virtualmachine.password)
+until_ok 60 guest test -e /run/cloud-init/result.json
+guest /usr/bin/python3 -W ignore -c 'import crypt, spwd, sys
+shadow = spwd.getspnam("debian").sp_pwdp
+sys.exit(crypt.crypt(sys.argv[1], shadow) != shadow)' "$password" || fail "the password is not set"
+container=mvdc-${id:0:8}
+say "isolated network, password"
 
 # A reboot from inside, then from outside: the volume is there, with what was written.
 init=$(cat "$vms/$container/running")
@@ -149,7 +172,7 @@ for name in smoke-1 smoke-2; do
     api destroyVirtualMachine id="$one" expunge=true >/dev/null
 done
 api deleteVolume id="$volume" >/dev/null
-for one in "$public" "$private" "$far"; do
+for one in "$public" "$private" "$far" "$stock"; do
     api deleteNetwork id="$one" >/dev/null
 done
 api listNetworks | jq -e '.count == 0' >/dev/null || fail "networks are left"

@@ -104,12 +104,28 @@ static void base64_there_and_back(void **state)
     assert_int_equal(base64_decode("Z", &raw, &len, &err), -1);
 }
 
+/* As ssh-keygen -l -E md5 prints it. */
+static void fingerprints_are_md5(void **state)
+{
+    (void)state;
+    char print[FINGERPRINT_SIZE];
+    ssh_fingerprint(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKXX1MH0pFz+7UoK1LDSZhA4xT69IOQ4Wk5GKRGDJWRY someone",
+        print);
+    assert_string_equal(print, "41:4c:79:0e:ba:97:95:4d:16:fa:97:e9:b1:b7:46:b9");
+    ssh_fingerprint("ssh-ed25519", print);
+    assert_string_equal(print, "");
+    ssh_fingerprint("ssh-ed25519 $$$ x", print);
+    assert_string_equal(print, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_as_the_server_does),  cmocka_unit_test(signs_sorted_lower_case),
         cmocka_unit_test(upper_case_names_sort_first), cmocka_unit_test(params_carry_the_signature),
         cmocka_unit_test(bad_forms_are_refused),       cmocka_unit_test(base64_there_and_back),
+        cmocka_unit_test(fingerprints_are_md5),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void without_rules_nothing_is_forwarded(void **state)
     (void)state;
     _cleanup_json_ json_t *net = network();
     _cleanup_(strbuf_free) struct strbuf out = {0};
-    rules_nft(net, NULL, NULL, NULL, &out);
+    rules_nft(net, NULL, NULL, NULL, NULL, &out);
     assert_null(strstr(out.s, "jump outside"));
     assert_null(strstr(out.s, "dnat to"));
     assert_non_null(strstr(out.s, "hook forward priority 0; policy drop;"));
@@ -95,7 +95,7 @@ static void rules_become_filter_lines(void **state)
         json_pack("[{s:s,s:s,s:i,s:i}]", "protocol", "tcp", "cidrlist", "192.0.2.0/24", "startport",
                   8080, "endport", 8081);
     _cleanup_(strbuf_free) struct strbuf out = {0};
-    rules_nft(net, egress, forwards, firewall, &out);
+    rules_nft(net, egress, forwards, firewall, NULL, &out);
     assert_non_null(strstr(out.s, "iifname \"lan\" oifname \"pub\" ip saddr { 10.1.0.0/24 } meta "
                                   "l4proto tcp th dport 80-443 jump outside\n"));
     assert_non_null(strstr(out.s, "iifname \"lan\" oifname \"pub\" jump outside\n"));
@@ -103,6 +103,35 @@ static void rules_become_filter_lines(void **state)
                                   "10.1.0.10:80-81\n"));
     assert_non_null(strstr(out.s, "ct status dnat ip saddr { 192.0.2.0/24 } meta l4proto tcp ct "
                                   "original proto-dst 8080-8081 accept\n"));
+}
+
+static void further_addresses_have_rules_of_their_own(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *net = network();
+    _cleanup_json_ json_t *forwards =
+        json_pack("[{s:s,s:s,s:s,s:s,s:s,s:s,s:s}]", "ipaddress", "198.51.100.11", "protocol",
+                  "udp", "publicport", "53", "publicendport", "53", "privateport", "5353",
+                  "privateendport", "5353", "vmguestip", "10.1.0.10");
+    _cleanup_json_ json_t *firewall = json_pack("[{s:s,s:s,s:s}]", "ipaddress", "198.51.100.12",
+                                                "protocol", "all", "cidrlist", "0.0.0.0/0");
+    _cleanup_json_ json_t *ips =
+        json_pack("[{s:s,s:b},{s:s,s:b,s:s}]", "ipaddress", "198.51.100.11", "isstaticnat", 0,
+                  "ipaddress", "198.51.100.12", "isstaticnat", 1, "vmipaddress", "10.1.0.11");
+    _cleanup_(strbuf_free) struct strbuf out = {0};
+    rules_nft(net, NULL, forwards, firewall, ips, &out);
+    assert_non_null(
+        strstr(out.s, "  ip daddr 198.51.100.11 udp dport 53 dnat to 10.1.0.10:5353\n"));
+    assert_non_null(strstr(out.s, "  ct status dnat ct original ip daddr 198.51.100.12 accept\n"));
+    assert_non_null(strstr(out.s, "  ip daddr 198.51.100.12 dnat to 10.1.0.11\n"));
+    const char *own = strstr(out.s, "  oifname \"pub\" ip saddr 10.1.0.11 snat to 198.51.100.12\n");
+    const char *all = strstr(out.s, "  oifname \"pub\" ip saddr 10.1.0.0/24 snat to");
+    assert_true(own && all && own < all);
+    assert_null(strstr(out.s, "dnat to 10.1.0.11:"));
+    json_object_del(net, "_ip");
+    strbuf_reset(&out);
+    rules_nft(net, NULL, NULL, NULL, NULL, &out);
+    assert_null(strstr(out.s, "snat to"));
 }
 
 static void private_networks_get_addresses_only(void **state)
@@ -154,6 +183,7 @@ int main(void)
         cmocka_unit_test(the_lowest_free_address_is_picked),
         cmocka_unit_test(without_rules_nothing_is_forwarded),
         cmocka_unit_test(rules_become_filter_lines),
+        cmocka_unit_test(further_addresses_have_rules_of_their_own),
         cmocka_unit_test(private_networks_get_addresses_only),
         cmocka_unit_test(only_listed_names_are_asked_outside),
         cmocka_unit_test(each_nic_gets_its_reservation),

@@ -85,7 +85,9 @@ link=/dev/disk/by-id/virtio-$serial
 api attachVolume id="$volume" virtualmachineid="$id" >/dev/null
 until_ok 60 inside test -b "$link"
 inside "mkfs.ext4 -q $link && mount $link /mnt && echo kept >/mnt/f && echo kept >/root/f && sync"
-say "volume plugged while it runs"
+api resizeVolume id="$volume" size=3 >/dev/null
+[ "$(inside cat /sys/class/block/vdb/size)" = $((3 << 21)) ] || fail "the volume did not grow"
+say "volume plugged and grown while it runs"
 
 before=$(boot_id)
 api rebootVirtualMachine id="$id" >/dev/null
