@@ -17,7 +17,6 @@
 #include "controller/localvdc/spawn.h"
 #include "controller/localvdc/tool.h"
 
-#define MARK "relay"
 #define QUEUE "5000" /* packets that wait for the process; acknowledgements of 10 fast streams */
 
 void relay_ns(const char *group, char ret[VDC_NETNS_MAX])
@@ -84,7 +83,7 @@ static pid_t relay_pid(const char *group)
 {
     char pidfile[128];
     relay_path(group, "relay.pid", pidfile);
-    return tool_pid(pidfile, MARK);
+    return tool_pid(pidfile, group);
 }
 
 bool relay_alive(const char *group)
@@ -113,7 +112,7 @@ int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
         return 0;
     }
     relay_path(group, "relay.pid", path);
-    tool_stop(path, MARK);
+    tool_stop(path, group);
     if (netns_remove(core, err) != 0)
         return -1;
     relay_path(group, NULL, path);

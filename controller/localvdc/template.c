@@ -141,7 +141,7 @@ bool template_building(void)
     struct err err = {0};
     _cleanup_close_ int lock =
         fs_exists(VDC_CACHE "/lock") ? fs_lock(VDC_CACHE "/lock", false, &err) : -1;
-    return err.code == ERR_LOCKED;
+    return lock < 0 && err.code == ERR_LOCKED;
 }
 
 void template_progress(char *ret, size_t cap)
