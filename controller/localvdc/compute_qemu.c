@@ -17,6 +17,7 @@
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/disk.h"
 #include "controller/localvdc/netns.h"
+#include "controller/localvdc/qemu_args.h"
 #include "controller/localvdc/qmp.h"
 #include "controller/localvdc/rootfs.h"
 #include "controller/localvdc/template.h"
@@ -30,33 +31,6 @@
 #define UNPLUG_MS 60000
 #define PAUSE_MS 50
 
-/* A growing argument vector that owns its texts. */
-struct args {
-    char **v;
-    size_t n;
-};
-
-static void args_free(struct args *a)
-{
-    for (size_t i = 0; i < a->n; i++)
-        free(a->v[i]);
-    free(a->v);
-}
-
-/* Takes the text over. */
-static void add(struct args *a, char *text)
-{
-    a->v = xrealloc(a->v, (a->n + 2) * sizeof(*a->v));
-    a->v[a->n++] = text;
-    a->v[a->n] = NULL;
-}
-
-static void add_option(struct args *a, const char *option, char *value)
-{
-    add(a, xstrdup(option));
-    add(a, value);
-}
-
 static pid_t qemu_pid(const char *vm_id)
 {
     char pidfile[PATH_SIZE], name[VDC_NAME_MAX];
@@ -66,22 +40,6 @@ static pid_t qemu_pid(const char *vm_id)
     return pid > 0 && tool_starttime(pid) != 0 ? pid : 0;
 }
 
-/* The name of a volume's parts in QEMU: what its guest sees as the disk's serial. */
-static void serial_of(const json_t *volume, char ret[21])
-{
-    size_t n = 0;
-    for (const char *p = vdc_str(volume, "id"); *p && n < 20; p++) {
-        if (*p != '-')
-            ret[n++] = *p;
-    }
-    ret[n] = '\0';
-}
-
-static void tap_name(const char *vm_id, size_t i, char ret[VDC_NAME_MAX])
-{
-    snprintf(ret, VDC_NAME_MAX, "mvdcv%.8s%zu", vm_id, i);
-}
-
 static int make_taps(const json_t *vm, struct err *err)
 {
     size_t i = 0;
@@ -89,7 +47,7 @@ static int make_taps(const json_t *vm, struct err *err)
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         char tap[VDC_NAME_MAX], bridge[VDC_NAME_MAX];
-        tap_name(vdc_str(vm, "id"), i, tap);
+        qemu_tap(vdc_str(vm, "id"), i, tap);
         vdc_name("mvdcb", vdc_str(nic, "networkid"), bridge);
         if ((!link_exists(tap) &&
              TOOL("ip", err, "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr") != 0) ||
@@ -103,7 +61,7 @@ static int remove_taps(const char *vm_id, struct err *err)
 {
     for (size_t i = 0; i < NICS_MAX; i++) {
         char tap[VDC_NAME_MAX];
-        tap_name(vm_id, i, tap);
+        qemu_tap(vm_id, i, tap);
         if (link_remove(tap, err) != 0)
             return -1;
     }
@@ -137,83 +95,15 @@ static int ensure_root(const json_t *vm, struct err *err)
                                   : err_errno(err, errno, "rename %s", tmp);
 }
 
-static void add_volumes(struct vdb *db, const json_t *vm, struct args *a)
-{
-    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vdc_str(vm, "id"));
-    size_t i = 0;
-    json_t *volume = NULL;
-    json_array_foreach(volumes, i, volume)
-    {
-        char path[PATH_SIZE], serial[21];
-        serial_of(volume, serial);
-        volume_path(vdc_str(volume, "id"), path, sizeof(path));
-        add_option(
-            a, "-blockdev",
-            str_fmt("driver=raw,node-name=v%s,file.driver=file,file.filename=%s", serial, path));
-        add_option(a, "-device",
-                   str_fmt("virtio-blk-pci,drive=v%s,id=d%s,serial=%s", serial, serial, serial));
-    }
-}
-
-static void add_nics(const json_t *vm, struct args *a)
-{
-    size_t i = 0;
-    json_t *nic = NULL;
-    json_array_foreach(json_object_get(vm, "nic"), i, nic)
-    {
-        char tap[VDC_NAME_MAX];
-        tap_name(vdc_str(vm, "id"), i, tap);
-        add_option(a, "-netdev", str_fmt("tap,id=n%zu,ifname=%s,script=no,downscript=no", i, tap));
-        add_option(
-            a, "-device",
-            str_fmt("virtio-net-pci,netdev=n%zu,mac=%s,romfile=", i, vdc_str(nic, "macaddress")));
-    }
-}
-
-static void describe(struct vdb *db, const json_t *vm, bool kvm, struct args *a)
-{
-    char dir[PATH_SIZE];
-    const char *id = vdc_str(vm, "id");
-    guest_path(id, NULL, dir, sizeof(dir));
-    add_option(a, "-name", str_fmt("mvdc-%.8s", id));
-    add_option(a, "-machine", xstrdup("pc"));
-    add(a, xstrdup("-nodefaults"));
-    add(a, xstrdup("-no-user-config"));
-    add_option(a, "-display", xstrdup("none"));
-    add_option(a, "-accel", xstrdup(kvm ? "kvm" : "tcg,thread=multi"));
-    add_option(a, "-cpu", xstrdup(kvm ? "host" : "max"));
-    add_option(a, "-smp", str_fmt("%lld", json_integer_value(json_object_get(vm, "cpunumber"))));
-    add_option(a, "-m", str_fmt("%lld", json_integer_value(json_object_get(vm, "memory"))));
-    add_option(a, "-smbios",
-               str_fmt("type=1,manufacturer=Apache Software Foundation,product=CloudStack KVM "
-                       "Hypervisor,uuid=%s",
-                       id));
-    add_option(a, "-kernel", str_fmt("%s/image/" TEMPLATE_KERNEL, dir));
-    add_option(a, "-initrd", str_fmt("%s/image/" TEMPLATE_INITRD, dir));
-    add_option(a, "-append",
-               xstrdup("root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off"));
-    add_option(
-        a, "-blockdev",
-        str_fmt("driver=qcow2,node-name=root,file.driver=file,file.filename=%s/root.qcow2", dir));
-    add_option(a, "-device", xstrdup("virtio-blk-pci,drive=root,id=root"));
-    add_volumes(db, vm, a);
-    add_nics(vm, a);
-    add_option(a, "-chardev", str_fmt("file,id=console,path=%s/console.log,append=on", dir));
-    add_option(a, "-serial", xstrdup("chardev:console"));
-    add_option(a, "-qmp", str_fmt("unix:%s/qmp.sock,server=on,wait=off", dir));
-    add_option(a, "-pidfile", str_fmt("%s/qemu.pid", dir));
-    add(a, xstrdup("-daemonize"));
-}
-
 static int run(struct vdb *db, const json_t *vm, bool kvm, struct err *err)
 {
     char tool[128];
-    _cleanup_(args_free) struct args a = {0};
+    _cleanup_(qemu_args_free) struct qemu_args a = {0};
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vdc_str(vm, "id"));
     struct proc_opts opts = {.env = tool_env, .timeout_s = START_S};
     if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) != 0)
         return -1;
-    add(&a, xstrdup(tool));
-    describe(db, vm, kvm, &a);
+    qemu_args_build(&a, tool, vm, volumes, kvm);
     return proc_run((const char *const *)a.v, &opts, NULL, err);
 }
 
@@ -320,7 +210,7 @@ static int qemu_plug(const json_t *vm, const json_t *volume, struct err *err)
     _cleanup_fclose_ FILE *qmp = NULL;
     if (qemu_pid(id) == 0)
         return 0;
-    serial_of(volume, serial);
+    qemu_serial(volume, serial);
     snprintf(node, sizeof(node), "v%s", serial);
     snprintf(device, sizeof(device), "d%s", serial);
     volume_path(vdc_str(volume, "id"), path, sizeof(path));
@@ -356,7 +246,7 @@ static int qemu_unplug(struct vdb *db, const json_t *vm, const json_t *volume, b
     _cleanup_fclose_ FILE *qmp = NULL;
     if (qemu_pid(id) == 0)
         return 0;
-    serial_of(volume, serial);
+    qemu_serial(volume, serial);
     snprintf(node, sizeof(node), "v%s", serial);
     snprintf(device, sizeof(device), "d%s", serial);
     if (monitor(id, &qmp, err) != 0 || look(qmp, node, device, &has_node, &has_device, err) != 0)
