@@ -230,10 +230,12 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
     if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
         return -1;
-    _cleanup_close_ int lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
+    _cleanup_close_ int lock = fs_lock(DAEMON_LOCK, false, err);
     if (lock < 0)
         return err->code == ERR_LOCKED ? err_set(err, ERR_LOCKED, "the local cloud runs already")
                                        : -1;
+    if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
+        return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
     if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
