@@ -183,7 +183,7 @@ static json_t *status_json(bool root)
     if (pid)
         json_object_set_new(s, "pid", json_integer(pid));
     template_progress(progress, sizeof(progress));
-    if (!template_ready() && *progress)
+    if ((!template_ready() || template_building()) && *progress)
         json_object_set_new(s, "template_progress", json_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
