@@ -94,9 +94,10 @@ static void print_sum(const struct cli *cli, const json_t *plan, unsigned change
     printf(". 'muster up -f %s' does it.\n", cli->file);
 }
 
-static struct survey_options survey_options_of(const struct cli *cli)
+static struct survey_options survey_options_of(const struct cli *cli, const char *public_key)
 {
-    return (struct survey_options){.adopt = cli->adopt, .replace = cli->replace};
+    return (struct survey_options){
+        .public_key = public_key, .adopt = cli->adopt, .replace = cli->replace};
 }
 
 int cmd_plan(const struct cli *cli, struct err *err)
@@ -104,13 +105,18 @@ int cmd_plan(const struct cli *cli, struct err *err)
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(access_close) struct reach reach = {0};
     _cleanup_(survey_free) struct survey v = {0};
-    const struct survey_options o = survey_options_of(cli);
+    _cleanup_free_ char *public_key = NULL;
+    _cleanup_free_ char *private_key = NULL;
+    struct survey_options o;
     _cleanup_json_ json_t *plan = NULL;
     unsigned changes;
 
     if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, true, err) < 0 ||
-        access_open(&d.spec, true, &reach, err) < 0 ||
-        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
+        deployment_ssh_key(&d, &public_key, &private_key, err) < 0 ||
+        access_open(&d.spec, true, &reach, err) < 0)
+        return -1;
+    o = survey_options_of(cli, public_key);
+    if (survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
     plan = moves_plan(&v.items, &d.spec);
     changes = count_changes(plan);
@@ -236,15 +242,22 @@ int cmd_up(const struct cli *cli, struct err *err)
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(access_close) struct reach reach = {0};
     _cleanup_(survey_free) struct survey v = {0};
-    const struct survey_options so = survey_options_of(cli);
-    const struct up_options o = {.package = cli->package,
-                                 .cloud_only = cli->cloud_only,
-                                 .mode = cli->json ? UI_JSON : cli->mode,
-                                 .color = cli->color};
+    _cleanup_free_ char *public_key = NULL;
+    _cleanup_free_ char *private_key = NULL;
+    struct survey_options so;
+    struct up_options o = {.package = cli->package,
+                           .cloud_only = cli->cloud_only,
+                           .mode = cli->json ? UI_JSON : cli->mode,
+                           .color = cli->color};
     struct up_result r = {0};
 
-    if (cli_open(cli, true, &d, err) < 0 || access_open(&d.spec, true, &reach, err) < 0 ||
-        survey_run(&reach, d.store, &d.spec, &so, &v, err) < 0)
+    if (cli_open(cli, true, &d, err) < 0 ||
+        deployment_ssh_key(&d, &public_key, &private_key, err) < 0 ||
+        access_open(&d.spec, true, &reach, err) < 0)
+        return -1;
+    o.public_key = public_key;
+    so = survey_options_of(cli, public_key);
+    if (survey_run(&reach, d.store, &d.spec, &so, &v, err) < 0)
         return -1;
     ask_to_adopt(cli, &v, &d.spec);
     if (survey_check(&v, &d.spec, err) < 0 || confirm_losses(cli, &v, &d.spec, err) < 0 ||
@@ -266,8 +279,8 @@ int cmd_destroy(const struct cli *cli, struct err *err)
         .destroy = true, .node = cli->node, .with_data = cli->with_data};
     struct teardown_result r = {0};
 
-    if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, false, err) < 0 ||
-        deployment_lock(&d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
+    /* without a journal, too: what is ours carries our tags */
+    if (cli_open(cli, true, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
         survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
         return -1;
     teardown_preview(&v, &d.spec, &gone, &left);

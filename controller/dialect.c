@@ -65,20 +65,27 @@ static int catalogue_id(const struct making *m, const struct item *it, enum list
 static void missing(struct strbuf *lines, const struct inventory *inv, enum listing l,
                     const char *what, const char *name)
 {
+    unsigned told = 0;
+
     strbuf_addf(lines, "%s '%s' is not offered; there is:", what, name);
-    for (size_t i = 0; i < json_array_size(inv->list[l]) && i < 12; i++) {
+    for (size_t i = 0; i < json_array_size(inv->list[l]) && told < 12; i++) {
         char other[SPEC_LABEL_MAX];
 
         cloud_text(json_array_get(inv->list[l], i), "name", other, sizeof(other));
-        strbuf_addf(lines, "%s %s", i ? "," : "", other);
+        if (entity_find(inv->list[l], "name", other) == json_array_get(inv->list[l], i))
+            strbuf_addf(lines, "%s %s", told++ ? "," : "", other);
     }
     strbuf_adds(lines, "\n");
 }
 
+/* What is missing in a zone that is itself missing is not told. */
 static void check_one(const struct spec *s, const struct inventory *inv, size_t zone,
                       enum listing l, const char *what, const char *name, struct strbuf *lines)
 {
-    if (name[0] && !offered(inv, l, name, s->zones[zone].name))
+    const char *zone_name = s->zones[zone].name;
+
+    if (name[0] && !offered(inv, l, name, zone_name) &&
+        (l == LIST_ZONES || entity_find(inv->list[LIST_ZONES], "name", zone_name)))
         missing(lines, inv, l, what, name);
 }
 

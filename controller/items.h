@@ -70,12 +70,13 @@ struct item {
     struct spec_port port;
     size_t deps[ITEM_DEPS_MAX];
     size_t n_deps;
-    char replace[64]; /* id of the entity that the operator wants replaced, or "" */
-    bool foreign;     /* the file says that it is there: never made, changed or destroyed */
-    bool owned;       /* in the journal, or made by this run */
-    bool adopt;       /* what was found by its name alone may be taken over */
-    bool settled;     /* the journal says that it was done */
-    char job[64];     /* of an earlier run, maybe still under way */
+    char fingerprint[48]; /* of a key pair, as it should be; "" when unknown */
+    char replace[64];     /* id of the entity that the operator wants replaced, or "" */
+    bool foreign;         /* the file says that it is there: never made, changed or destroyed */
+    bool owned;           /* in the journal, or made by this run */
+    bool adopt;           /* what was found by its name alone may be taken over */
+    bool settled;         /* the journal says that it was done */
+    char job[64];         /* of an earlier run, maybe still under way */
     /* what is known of the real one */
     enum item_found found;
     char id[64];

@@ -187,6 +187,22 @@ static struct move vm_move(const struct item *it, const struct items *items, con
     return none();
 }
 
+/* ---- key pairs ---- */
+
+static struct move keypair_move(const struct item *it, const struct items *items)
+{
+    char there[128];
+
+    if (it->created || !differs(text_of(it, "fingerprint", there), it->fingerprint) ||
+        strlen(there) != strlen(it->fingerprint)) /* of another kind: nothing is known */
+        return none();
+    if (it->owned || it->adopt)
+        return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "it holds another key");
+    return move(MOVE_REFUSE, NULL,
+                "there is one of that name with another key; --adopt replaces it, another "
+                "defaults.keypair.name avoids it");
+}
+
 /* ---- all ---- */
 
 static bool lacks_tags(const struct item *it, const struct items *items)
@@ -218,6 +234,8 @@ static struct move wanted_move(const struct item *it, const struct items *items,
         m = attach_move(it, items);
     else if (it->kind == ITEM_VM)
         m = vm_move(it, items, s);
+    else if (it->kind == ITEM_KEYPAIR)
+        m = keypair_move(it, items);
     if (m.kind == MOVE_NONE && lacks_tags(it, items))
         return move(MOVE_CHANGE, "createTags", "it does not carry our tags");
     return m;

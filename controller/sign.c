@@ -84,17 +84,6 @@ bool sign_check(const struct pair *v, size_t n, const char *secret, const char *
     return memeql_sec(want, signature, SIGN_TEXT_SIZE - 1) != 0;
 }
 
-void sign_fingerprint(const void *data, size_t len, char ret[SIGN_FINGERPRINT_SIZE])
-{
-    struct md5_ctx ctx;
-    uint8_t digest[MD5_DIGEST_SIZE];
-    md5_init(&ctx);
-    md5_update(&ctx, len, data);
-    md5_digest(&ctx, sizeof(digest), digest);
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(ret + i * 3, 4, "%02x%s", digest[i], i + 1 < sizeof(digest) ? ":" : "");
-}
-
 char *base64_text(const void *data, size_t len)
 {
     char *out = xcalloc(1, BASE64_ENCODE_RAW_LENGTH(len) + 1);
@@ -128,4 +117,27 @@ int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err
     *ret = TAKE(out);
     *ret_len = n;
     return 0;
+}
+
+void ssh_fingerprint(const char *public_key, char ret[FINGERPRINT_SIZE])
+{
+    const char *start = strchr(public_key, ' ');
+    _cleanup_free_ char *base64 = start ? xstrdup(start + 1) : NULL;
+    _cleanup_free_ char *blob = NULL;
+    struct md5_ctx md5;
+    uint8_t digest[MD5_DIGEST_SIZE];
+    struct err ignored;
+    size_t len;
+
+    ret[0] = '\0';
+    if (!base64)
+        return;
+    base64[strcspn(base64, " \n")] = '\0';
+    if (base64_decode(base64, &blob, &len, &ignored) < 0)
+        return;
+    md5_init(&md5);
+    md5_update(&md5, len, (const uint8_t *)blob);
+    md5_digest(&md5, sizeof(digest), digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        snprintf(ret + 3 * i, 4, "%02x%s", digest[i], i + 1 < sizeof(digest) ? ":" : "");
 }

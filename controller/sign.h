@@ -25,13 +25,14 @@ char *sign_params(const struct pair *v, size_t n, const char *secret);
 /* Whether `signature` (base64, decoded from the URL) is that of the pairs; constant time. */
 bool sign_check(const struct pair *v, size_t n, const char *secret, const char *signature);
 
-/* MD5 of the data as "xx:xx:…", as the API names keys. */
-#define SIGN_FINGERPRINT_SIZE 48
-void sign_fingerprint(const void *data, size_t len, char ret[SIGN_FINGERPRINT_SIZE]);
-
 /* Base64 as the API uses it for user data. The caller frees. */
 char *base64_text(const void *data, size_t len);
 /* Missing padding is accepted, as the server does. *ret is NUL-terminated; the caller frees. */
 int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err);
+
+#define FINGERPRINT_SIZE 48
+/* Fingerprint of an SSH public key ("ssh-ed25519 AAAA… comment") as CloudStack lists it: its MD5
+ * in hex, with colons. "" when the text is no such key. */
+void ssh_fingerprint(const char *public_key, char ret[FINGERPRINT_SIZE]);
 
 #endif

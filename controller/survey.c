@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/str.h"
+#include "controller/sign.h"
 
 #define LIST_TIMEOUT_MS 120000
 
@@ -123,6 +124,8 @@ static int recognise(struct survey *v, const struct spec *s, const struct survey
         str_copy(known, sizeof(known), it->id);
         set_want(it, s, o);
         it->adopt = o->adopt;
+        if (it->kind == ITEM_KEYPAIR && it->want == WANT_THERE && o->public_key)
+            ssh_fingerprint(o->public_key, it->fingerprint);
         if (item_recognise(it, &v->items, s, &v->inv, known, err) < 0)
             return -1;
         if (o->replace && it->kind == ITEM_VM && is_of_node(it, s, o->replace))

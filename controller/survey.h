@@ -9,12 +9,13 @@
 #include "controller/store.h"
 
 struct survey_options {
-    bool adopt;          /* what has our names may be taken over */
-    const char *replace; /* node whose VM is to be made anew, or NULL */
-    bool destroy;        /* nothing is wanted any more … */
-    const char *node;    /* … of this node; NULL: of all */
-    bool with_data;      /* data disks neither */
-    bool facts_only;     /* nothing will be created: the catalogue is not listed */
+    const char *public_key; /* that VMs let in; NULL: the key pair is taken as it is */
+    bool adopt;             /* what has our names may be taken over */
+    const char *replace;    /* node whose VM is to be made anew, or NULL */
+    bool destroy;           /* nothing is wanted any more … */
+    const char *node;       /* … of this node; NULL: of all */
+    bool with_data;         /* data disks neither */
+    bool facts_only;        /* nothing will be created: the catalogue is not listed */
 };
 
 struct survey {

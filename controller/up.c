@@ -35,8 +35,6 @@ static void up_free(struct up *u)
     hub_close(u->hub);
     apply_free(u->apply);
     archive_free(&u->archive);
-    free(u->public_key);
-    free(u->private_key);
     free(u->package);
     free(u->archive_url);
     free(u->facts);
@@ -206,14 +204,13 @@ static int prepare(struct up *u, struct err *err)
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
-    if (deployment_ssh_key(u->d, &u->public_key, &u->private_key, err) < 0 ||
-        deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0)
+    if (deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + 2u, u->archive.sha256)
                                      : xstrdup(s->app.url);
     u->apply = apply_new(u->reach->cloud, u->d->store, s, u->survey,
-                         &(struct apply_options){.public_key = u->public_key}, &hooks);
+                         &(struct apply_options){.public_key = u->options->public_key}, &hooks);
     return 0;
 }
 

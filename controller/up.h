@@ -9,8 +9,9 @@
 #include "controller/ui.h"
 
 struct up_options {
-    bool cloud_only;     /* end when the cloud part is done */
-    const char *package; /* the agent's .deb; NULL: where it is installed */
+    const char *public_key; /* that VMs let in */
+    bool cloud_only;        /* end when the cloud part is done */
+    const char *package;    /* the agent's .deb; NULL: where it is installed */
     enum ui_mode mode;
     int color;
 };

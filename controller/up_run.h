@@ -25,8 +25,6 @@ struct up {
     struct hub *hub;
     struct ui *ui;
     struct archive archive;
-    char *public_key;
-    char *private_key;
     char *package;
     char package_sha256[SHA256_HEX_SIZE];
     char *archive_url;

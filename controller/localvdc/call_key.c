@@ -12,32 +12,18 @@
 #include "controller/localvdc/tool.h"
 #include "controller/sign.h"
 
-/* Of "type base64 comment", the digest of the middle. */
-static int fingerprint_of(const char *key, char ret[SIGN_FINGERPRINT_SIZE])
-{
-    struct err err = {0};
-    size_t type = strcspn(key, " "), len = 0;
-    const char *blob = key + type + strspn(key + type, " ");
-    _cleanup_free_ char *text = xstrdup(blob), *data = NULL;
-    text[strcspn(text, " \r\n")] = '\0';
-    bool known = str_starts(key, "ssh-") || str_starts(key, "ecdsa-") || str_starts(key, "sk-");
-    if (!known || !*text || base64_decode(text, &data, &len, &err) != 0)
-        return -1;
-    sign_fingerprint(data, len, ret);
-    return 0;
-}
-
 /* A new document, not stored; NULL: refused. */
 static json_t *key_new(struct api_rq *rq, const char *name, const char *key)
 {
-    char id[37], print[SIGN_FINGERPRINT_SIZE];
-    if (fingerprint_of(key, print) != 0) {
-        api_fail(rq, API_PARAM, "Public key is invalid");
-        return NULL;
-    }
+    char id[37], print[FINGERPRINT_SIZE];
     _cleanup_json_ json_t *same = api_find(rq, "key", "name", name);
     if (json_array_size(same) > 0) {
         api_fail(rq, API_PARAM, "A key pair with name '%s' already exists.", name);
+        return NULL;
+    }
+    ssh_fingerprint(key, print);
+    if (!*print) {
+        api_fail(rq, API_PARAM, "Public key is invalid");
         return NULL;
     }
     keys_uuid(id);
@@ -58,7 +44,8 @@ static int put_key(struct api_rq *rq, const json_t *doc)
 
 int call_register_key(struct api_rq *rq)
 {
-    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), api_arg(rq, "publickey"));
+    const char *key = api_arg(rq, "publickey");
+    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), key);
     return doc ? put_key(rq, doc) : -1;
 }
 

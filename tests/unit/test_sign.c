@@ -104,15 +104,19 @@ static void base64_there_and_back(void **state)
     assert_int_equal(base64_decode("Z", &raw, &len, &err), -1);
 }
 
-/* The digest of an empty text, and of "abc", as everybody has them. */
+/* As ssh-keygen -l -E md5 prints it. */
 static void fingerprints_are_md5(void **state)
 {
     (void)state;
-    char print[SIGN_FINGERPRINT_SIZE];
-    sign_fingerprint("", 0, print);
-    assert_string_equal(print, "d4:1d:8c:d9:8f:00:b2:04:e9:80:09:98:ec:f8:42:7e");
-    sign_fingerprint("abc", 3, print);
-    assert_string_equal(print, "90:01:50:98:3c:d2:4f:b0:d6:96:3f:7d:28:e1:7f:72");
+    char print[FINGERPRINT_SIZE];
+    ssh_fingerprint(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKXX1MH0pFz+7UoK1LDSZhA4xT69IOQ4Wk5GKRGDJWRY someone",
+        print);
+    assert_string_equal(print, "41:4c:79:0e:ba:97:95:4d:16:fa:97:e9:b1:b7:46:b9");
+    ssh_fingerprint("ssh-ed25519", print);
+    assert_string_equal(print, "");
+    ssh_fingerprint("ssh-ed25519 $$$ x", print);
+    assert_string_equal(print, "");
 }
 
 int main(void)
