@@ -10,6 +10,8 @@ if [ -z "${MVDC_PRIVATE:-}" ]; then
     MVDC_PRIVATE=1 exec unshare --mount --net --pid --fork --mount-proc --propagation private "$0" "$@"
 fi
 ip link set lo up
+# Of mounts that were copied with the namespace, none is this cloud's.
+sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l || true
 # A mount goes when its folder is removed, also in another namespace: so not on the machine's own
 # /var/lib/muster, which another local cloud may remove at any time.
 mount -t tmpfs mvdc-run /run
@@ -17,8 +19,6 @@ mkdir /run/upper /run/work
 mount -t overlay -o lowerdir=/var/lib,upperdir=/run/upper,workdir=/run/work mvdc-lib /var/lib
 mkdir -p /var/lib/muster
 mount -t tmpfs mvdc-state /var/lib/muster
-# Of mounts that were copied with the namespace, none is this cloud's.
-sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l
 
 # shellcheck source=tests/e2e/vdc_lib.sh
 . "$(dirname "$0")/vdc_lib.sh" "$@"
