@@ -1,0 +1,51 @@
+#!/bin/bash
+# The same stack on stock CloudStack: an isolated network from an offering, an address of its own, and
+# a private network that is there already. Two nodes in one zone, real guests.
+source "$(dirname "$0")/lib.sh"
+
+before=$(host_state)
+"$vdc" start >/dev/null
+zone=$(cloud listZones | jq -r '.zone[] | select(.name=="Frankfurt (ESX)") | .id')
+offering=$(cloud listNetworkOfferings | jq -r '.networkoffering[] | select(.name=="DefaultSharedNetworkOffering") | .id')
+cloud createNetwork name=backbone displaytext=backbone zoneid="$zone" networkofferingid="$offering" \
+  gateway=10.10.1.1 netmask=255.255.255.0 startip=10.10.1.10 endip=10.10.1.200 >/dev/null
+
+f=$PWD/docs/examples/stock-test-$$.yaml
+python3 - "$file" "$f" <<'PY'
+import re, sys
+text = open(sys.argv[1]).read()
+text = text.replace("deployment: saas", "deployment: stock")
+text = text.replace("cloud: local", "cloud: {local: {dialect: cloudstack}}")
+text = re.sub(r"  - name: Paris.*?(?=nodes:)", "", text, flags=re.S)
+text = text.replace("group: Default", "network: backbone")
+text = text.replace("zone: Paris (ESX),    ", "zone: Frankfurt (ESX),").replace("zone: Paris (ESX)", "zone: Frankfurt (ESX)")
+first, second = text.split("name: par", 1)
+second = second.replace("{52200: 22, 80: 80}", "{52201: 22, 8080: 80}", 1)
+open(sys.argv[2], "w").write(first + "name: par" + second)
+PY
+trap 'rm -f "$f"; cleanup' EXIT
+
+"$muster" up -f "$f" >"$work/up" 2>&1 || { tail -n 40 "$work/up"; die "up"; }
+ok "up: $(grep 'is ready' "$work/up")"
+calls=$("$vdc" logs --calls | jq -r .command | sort -u)
+for call in createNetwork associateIpAddress listNetworkOfferings createEgressFirewallRule; do
+  grep -qx "$call" <<<"$calls" || die "$call was not called"
+done
+for call in createLocalNetwork createPrivateDirectConnect listDirectConnectGroups; do
+  ! grep -qx "$call" <<<"$calls" || die "$call is not a call of stock CloudStack"
+done
+ok "stock calls only"
+for node in fra par; do
+  url=$("$muster" status -f "$f" --json | jq -r ".nodes[] | select(.name==\"$node\") | .url")
+  curl -fsS "$url/" >/dev/null || die "$url does not answer"
+  ok "$url answers"
+done
+"$muster" plan -f "$f" --detailed-exitcode >"$work/plan" || { cat "$work/plan"; die "not settled"; }
+ok "nothing left to do"
+"$muster" destroy -y --with-data -f "$f" >"$work/down" 2>&1 || { cat "$work/down"; die "destroy"; }
+[ "$(count listVirtualMachines virtualmachine) $(count listPublicIpAddresses publicipaddress) $(data_disks)" = "0 0 0" ] ||
+  die "left over"
+[ "$(cloud listNetworks | jq -r '[.network[].name] | join(" ")')" = backbone ] || die "networks: $(cloud listNetworks)"
+ok "all gone but the network that was there before"
+"$vdc" destroy -y >/dev/null
+until_true 20 "the host is as before" eval '[ "$(host_state)" = "$before" ]'
