@@ -232,9 +232,9 @@ static void job_answer(struct call *k, const json_t *payload)
 
     cloud_text(payload, "jobstatus", status, sizeof(status));
     if (str_eq(status, "0")) {
-        k->pause_ms =
-            k->pause_ms * 3 / 2 < JOB_PAUSE_MAX_MS ? k->pause_ms * 3 / 2 : JOB_PAUSE_MAX_MS;
         again_after(k, k->pause_ms);
+        k->pause_ms =
+            k->pause_ms * 5 / 4 < JOB_PAUSE_MAX_MS ? k->pause_ms * 5 / 4 : JOB_PAUSE_MAX_MS;
     } else if (str_eq(status, "1")) {
         finish(k, json_is_object(result) ? result : none, NULL);
     } else {

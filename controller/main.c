@@ -24,7 +24,7 @@ const struct verb verbs[] = {
      OPT_FILE | OPT_REST, 1, 1000, cmd_ssh},
     {"destroy", "down", "", "remove what was raised; data disks stay unless --with-data",
      OPT_FILE | OPT_YES | OPT_WITH_DATA | OPT_NODE, 0, 0, cmd_destroy},
-    {"vdc", NULL, "start|stop|status|destroy|logs|account|fault",
+    {"vdc", NULL, "start|stop|status|destroy|logs|link|account|fault",
      "manage the local cloud (muster-vdc)", OPT_REST, 0, 1000, cmd_vdc},
     {"version", NULL, "", "print the version", 0, 0, 0, cmd_version},
     {"help", NULL, "[COMMAND]", "explain a command", 0, 0, 1, cmd_help},

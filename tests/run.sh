@@ -1,6 +1,8 @@
 #!/bin/bash
 # Every test, in the order in which a mistake is found cheapest: lint, both compilers, unit tests
-# under ASan and UBSan, fuzz corpus, then end to end on the local cloud.
+# under ASan and UBSan, fuzz corpus, then end to end on the local cloud. With --slow also what takes
+# many minutes.
+# usage: run.sh [unit|--slow]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -42,12 +44,14 @@ fuzz_replay() {
 step build-dev configure_and_build dev
 step unit unit
 step lint tests/lint/run.sh
-if [ "$what" = all ]; then
+if [ "$what" != unit ]; then
   step build-clang configure_and_build clang
   step fuzz fuzz_replay
   step build-release ./dev build
-  for t in tests/e2e/*.sh; do
-    case "$t" in *lib.sh) continue ;; esac
+  tests=(tests/e2e/*.sh)
+  [ "$what" != --slow ] || tests+=(tests/e2e/slow/*.sh)
+  for t in "${tests[@]}"; do
+    case "$t" in *lib.sh | *stub.sh) continue ;; esac
     [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t"
   done
 fi

@@ -80,7 +80,7 @@ static json_t *template_json(size_t i, const json_t *zone)
         "domain", VDC_DOMAIN, "tags");
 }
 
-static json_t *all_zones(void)
+json_t *catalog_zones(void)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < ARRAY_LEN(zones); i++)
@@ -121,7 +121,7 @@ static json_t *pick(json_t *array, const char *id, const char *name)
 
 json_t *catalog_zone(const char *id, const char *name)
 {
-    return pick(all_zones(), id, name);
+    return pick(catalog_zones(), id, name);
 }
 
 json_t *catalog_service_offering(const char *id)
@@ -144,7 +144,7 @@ json_t *catalog_template(const char *id)
 
 int call_list_zones(struct api_rq *rq)
 {
-    return api_reply_where(rq, "zone", all_zones(), API_FILTERS("name", "networktype"));
+    return api_reply_where(rq, "zone", catalog_zones(), API_FILTERS("name", "networktype"));
 }
 
 int call_list_service_offerings(struct api_rq *rq)
@@ -169,7 +169,7 @@ int call_list_templates(struct api_rq *rq)
     if (!known)
         return api_fail(rq, API_PARAM, "Invalid value for parameter templatefilter: %s", filter);
     json_t *all = json_array();
-    _cleanup_json_ json_t *every = all_zones();
+    _cleanup_json_ json_t *every = catalog_zones();
     bool unique = api_arg_bool(rq, "showunique", false);
     size_t i = 0;
     json_t *zone = NULL;

@@ -13,7 +13,6 @@
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/rootfs.h"
 #include "controller/localvdc/router.h"
-#include "controller/localvdc/template.h"
 
 static int set_state(struct vdb *db, const char *id, const char *state, struct err *err)
 {
@@ -142,17 +141,13 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
         if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
             return -1;
     }
-    if (!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) != 0)
-        return -1;
-    if (rootfs_mount(vm, err) != 0)
-        return -1;
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     json_array_foreach(volumes, i, volume)
     {
-        if (volume_make(db, volume, err) != 0 || volume_plug(vdc_str(volume, "id"), err) != 0)
+        if (volume_make(db, volume, err) != 0)
             return -1;
     }
-    if (compute_of(vm)->start(vm, err) != 0)
+    if (compute_of(vm)->start(db, vm, err) != 0)
         return -1;
     return set_state(db, id, "Running", err);
 }
@@ -160,16 +155,9 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 static int bring_down(struct vdb *db, const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if (set_state(db, id, "Stopping", err) != 0 || compute_of(vm)->stop(vm, forced, err) != 0 ||
-        rootfs_unmount(id, err) != 0)
+    if (set_state(db, id, "Stopping", err) != 0 || compute_of(vm)->stop(vm, forced, err) != 0)
         return -1;
     return set_state(db, id, "Stopped", err);
-}
-
-static int lock_vm(const struct api_job *job, struct err *err)
-{
-    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vdc_str(job->params, "id"));
-    return fs_lock(path, true, err);
 }
 
 static json_t *load_vm(const struct api_job *job, struct err *err)
@@ -188,7 +176,7 @@ static void set_result(struct api_job *job)
 
 int job_start_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     if (!vm)
         return -1;
@@ -220,7 +208,7 @@ void undo_start_vm(struct api_job *job)
 
 int job_resume(struct api_job *job, struct err *err)
 {
-    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     if (!vm)
         return -1;
@@ -233,7 +221,7 @@ int job_resume(struct api_job *job, struct err *err)
 
 int job_stop_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
     if (!vm || bring_down(job->db, vm, forced, err) != 0)
@@ -244,7 +232,7 @@ int job_stop_vm(struct api_job *job, struct err *err)
 
 int job_reboot_vm(struct api_job *job, struct err *err)
 {
-    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
     if (!vm || bring_down(job->db, vm, forced, err) != 0 || bring_up(job->db, vm, err) != 0)
@@ -310,7 +298,7 @@ static int expunge(struct vdb *db, const json_t *vm, struct err *err)
 int job_destroy_vm(struct api_job *job, struct err *err)
 {
     bool final = json_is_true(json_object_get(job->params, "expunge"));
-    _cleanup_close_ int lock = lock_vm(job, err);
+    _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     if (lock < 0)
         return -1;
     _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));

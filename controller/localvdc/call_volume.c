@@ -239,6 +239,11 @@ int job_resize_volume(struct api_job *job, struct err *err)
         vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) != 0)
         return -1;
     warn_large(vdc_str(volume, "name"), (uint64_t)bytes);
+    const char *holder = vdc_str(volume, "virtualmachineid");
+    _cleanup_close_ int lock = *holder ? guest_lock(holder, err) : -1;
+    _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", holder) : NULL;
+    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) != 0)))
+        return -1;
     set_result(job);
     return 0;
 }
@@ -325,16 +330,10 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
     return vdb_put(job->db, "volume", id, volume, err);
 }
 
-static int lock_vm(const char *vm_id, struct err *err)
-{
-    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
-    return fs_lock(path, true, err);
-}
-
 int job_attach_volume(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(job->params, "vm");
-    _cleanup_close_ int lock = lock_vm(vm_id, err);
+    _cleanup_close_ int lock = guest_lock(vm_id, err);
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
     if (lock < 0)
         return -1;
@@ -346,8 +345,10 @@ int job_attach_volume(struct api_job *job, struct err *err)
         vdb_rollback(job->db);
         return -1;
     }
-    if (vdb_commit(job->db, err) != 0 ||
-        (!compute_of(vm)->record_only && volume_plug(id, err) != 0))
+    if (vdb_commit(job->db, err) != 0)
+        return -1;
+    _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+    if (compute_of(vm)->plug(vm, volume, err) != 0)
         return -1;
     pid_t init = guest_init(vm_id);
     if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
@@ -362,20 +363,24 @@ static json_t *loose(void)
                      "vmstate", "deviceid", "attached");
 }
 
+int volume_set_loose(struct vdb *db, const char *id, struct err *err)
+{
+    return vdb_patch(db, "volume", id, loose(), err);
+}
+
 int job_detach_volume(struct api_job *job, struct err *err)
 {
-    char path[128];
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *vm_id = vdc_str(volume, "virtualmachineid");
-    _cleanup_close_ int lock = lock_vm(vm_id, err);
-    pid_t init = guest_init(vm_id);
-    volume_path(id, path, sizeof(path));
-    if (lock < 0 || disk_detach(path, init, err) != 0 ||
-        vdb_patch(job->db, "volume", id, loose(), err) != 0)
+    _cleanup_close_ int lock = guest_lock(vm_id, err);
+    _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
+    if (lock < 0 || (vm && compute_of(vm)->unplug(job->db, vm, volume, false, err) != 0) ||
+        volume_set_loose(job->db, id, err) != 0)
         return -1;
+    pid_t init = guest_init(vm_id);
     if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
         return -1;
     set_result(job);
@@ -392,7 +397,7 @@ int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
         char path[128];
         const char *id = vdc_str(one, "id");
         volume_path(id, path, sizeof(path));
-        if (disk_release(path, err) != 0 || vdb_patch(db, "volume", id, loose(), err) != 0)
+        if (disk_release(path, err) != 0 || volume_set_loose(db, id, err) != 0)
             return -1;
     }
     return 0;

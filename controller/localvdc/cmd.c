@@ -168,7 +168,7 @@ int vdc_cmd_stop(int argc, char **argv, struct err *err)
         return err_set(err, ERR_USAGE, "stop takes no arguments");
     if (vdc_cmd_need_root(err) != 0)
         return -1;
-    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
+    tool_stop(DAEMON_LOCK, DAEMON_MARK);
     return 0;
 }
 
@@ -183,7 +183,7 @@ static json_t *status_json(bool root)
     if (pid)
         json_object_set_new(s, "pid", json_integer(pid));
     template_progress(progress, sizeof(progress));
-    if (!template_ready() && *progress)
+    if ((!template_ready() || template_building()) && *progress)
         json_object_set_new(s, "template_progress", json_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;

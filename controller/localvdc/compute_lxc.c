@@ -14,8 +14,12 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
+#include "controller/localvdc/calls.h"
 #include "controller/localvdc/compute.h"
+#include "controller/localvdc/disk.h"
+#include "controller/localvdc/power.h"
 #include "controller/localvdc/rootfs.h"
+#include "controller/localvdc/template.h"
 #include "controller/localvdc/vdc.h"
 
 #define VMS_DIR VDC_DIR "/vms"
@@ -170,12 +174,32 @@ static int start_failed(const json_t *vm, struct err *err)
                    vdc_str(vm, "name"), last, path);
 }
 
-static int lxc_start(const json_t *vm, struct err *err)
+/* A root that is still mounted may be one that lost power: it must be mounted anew. */
+static int mount_disks(struct vdb *db, const json_t *vm, struct err *err)
+{
+    const char *id = vdc_str(vm, "id");
+    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) != 0) ||
+        rootfs_unmount(id, err) != 0 || rootfs_mount(vm, err) != 0)
+        return -1;
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
+    size_t i = 0;
+    json_t *volume = NULL;
+    json_array_foreach(volumes, i, volume)
+    {
+        if (volume_plug(vdc_str(volume, "id"), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int lxc_start(struct vdb *db, const json_t *vm, struct err *err)
 {
     char log[160];
     const char *id = vdc_str(vm, "id");
     if (guest_alive(id))
         return 0;
+    if (mount_disks(db, vm, err) != 0)
+        return -1;
     guest_path(id, "lxc.log", log, sizeof(log));
     unlink(log);
     /* Groups of one that was killed: beside them liblxc would make others under other names. */
@@ -192,7 +216,7 @@ static int lxc_start(const json_t *vm, struct err *err)
     return 0;
 }
 
-static int lxc_stop(const json_t *vm, bool forced, struct err *err)
+static int end_container(const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
     char config[160];
@@ -216,5 +240,93 @@ static int lxc_stop(const json_t *vm, bool forced, struct err *err)
     return 0;
 }
 
-const struct compute_ops compute_lxc = {
-    .name = "LXC", .start = lxc_start, .stop = lxc_stop, .clean = lxc_clean};
+static int lxc_stop(const json_t *vm, bool forced, struct err *err)
+{
+    return end_container(vm, forced, err) != 0 ? -1 : rootfs_unmount(vdc_str(vm, "id"), err);
+}
+
+static int lxc_plug(const json_t *vm, const json_t *volume, struct err *err)
+{
+    (void)vm; /* its nodes follow from what is plugged */
+    return volume_plug(vdc_str(volume, "id"), err);
+}
+
+static int lxc_unplug(struct vdb *db, const json_t *vm, const json_t *volume, bool pulled,
+                      struct err *err)
+{
+    char path[128];
+    const char *id = vdc_str(vm, "id");
+    pid_t init = guest_init(id);
+    volume_path(vdc_str(volume, "id"), path, sizeof(path));
+    if (!pulled)
+        return disk_detach(path, init, err);
+    if (power_shut_image(init, path, err) != 0 || disk_forsake(path, err) != 0)
+        return -1;
+    return init > 0 ? disk_sync_guest(db, id, init, err) : 0;
+}
+
+static int lxc_pause(const json_t *vm, bool on, struct err *err)
+{
+    _cleanup_container_ struct lxc_container *c = container_of(vdc_str(vm, "id"), err);
+    if (!c)
+        return -1;
+    if (on ? c->freeze(c) : c->unfreeze(c))
+        return 0;
+    return err_set(err, ERR_FAILED, "%s of %s: the machine's control groups cannot do it",
+                   on ? "pause" : "resume", vdc_str(vm, "name"));
+}
+
+/* Nothing of it runs while its filesystems go one after another, so that no process sees half of
+ * it. Volumes are taken off: they are plugged again at its next start. */
+static int lxc_power_off(struct vdb *db, const json_t *vm, struct err *err)
+{
+    char path[160];
+    const char *id = vdc_str(vm, "id");
+    pid_t init = guest_init(id);
+    _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
+    size_t i = 0;
+    json_t *volume = NULL;
+    if (lxc_pause(vm, true, err) != 0)
+        return -1;
+    json_array_foreach(volumes, i, volume)
+    {
+        volume_path(vdc_str(volume, "id"), path, sizeof(path));
+        if (power_shut_image(init, path, err) != 0)
+            return -1;
+    }
+    guest_path(id, "disk", path, sizeof(path));
+    if (power_shut_path(path, err) != 0 || lxc_stop(vm, true, err) != 0)
+        return -1;
+    guest_path(id, "disk.img", path, sizeof(path));
+    if (disk_forsake(path, err) != 0)
+        return -1;
+    json_array_foreach(volumes, i, volume)
+    {
+        volume_path(vdc_str(volume, "id"), path, sizeof(path));
+        if (disk_forsake(path, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int lxc_fill(const json_t *vm, const json_t *volume, bool undo, struct err *err)
+{
+    char path[160];
+    const char *id = vdc_str(vm, "id");
+    if (volume) {
+        volume_path(vdc_str(volume, "id"), path, sizeof(path));
+        return power_fill_image(guest_init(id), path, undo, err);
+    }
+    guest_path(id, "disk", path, sizeof(path));
+    return power_fill_path(path, "fill", undo, err); /* beside what the guest sees */
+}
+
+const struct compute_ops compute_lxc = {.name = "LXC",
+                                        .start = lxc_start,
+                                        .stop = lxc_stop,
+                                        .clean = lxc_clean,
+                                        .plug = lxc_plug,
+                                        .unplug = lxc_unplug,
+                                        .power_off = lxc_power_off,
+                                        .pause = lxc_pause,
+                                        .fill = lxc_fill};

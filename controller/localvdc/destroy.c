@@ -111,6 +111,11 @@ static void remove_by_name(struct err *first)
 {
     struct err err = {0};
     glob_t g = {0};
+    if (glob(VDC_DIR "/vms/mvdc-*/qemu.pid", 0, NULL, &g) == 0) {
+        for (size_t i = 0; i < g.gl_pathc; i++)
+            tool_stop(g.gl_pathv[i], "mvdc-");
+    }
+    globfree(&g);
     if (glob("/run/netns/" VDC_NETNS "*", 0, NULL, &g) == 0) {
         for (size_t i = 0; i < g.gl_pathc; i++)
             note(netns_remove(strrchr(g.gl_pathv[i], '/') + 1, &err), &err, first);
@@ -213,7 +218,7 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
         return -1;
     if (!yes && ask(db, err) != 0)
         return -1;
-    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
+    tool_stop(DAEMON_LOCK, DAEMON_MARK);
     if (db) {
         end_jobs(db);
         remove_guests(db, &first);

@@ -24,6 +24,9 @@ int disk_detach(const char *path, pid_t init, struct err *err);
 /* Takes it off although it may be in use: then it goes when its last user lets go of it. Until
  * then disk_attach finds it, and the file can be removed. */
 int disk_release(const char *path, struct err *err);
+/* As disk_release, but who still uses it gets errors from now on and never writes to the file
+ * again: disk_attach takes another device. */
+int disk_forsake(const char *path, struct err *err);
 /* The number of the loop device that holds the file, or -1. */
 int disk_loop_of(const char *path);
 

@@ -22,6 +22,11 @@ struct fault_kind {
 extern const struct fault_kind fault_kinds[];
 
 int fault_cmd_call(int argc, char **argv, struct err *err);
+/* fault_machine.c */
+int fault_cmd_vm(int argc, char **argv, struct err *err);
+int fault_cmd_volume(int argc, char **argv, struct err *err);
+int fault_cmd_disk(int argc, char **argv, struct err *err);
+int fault_cmd_link(int argc, char **argv, struct err *err);
 
 /* Puts a fault (its reference stays the caller's) under a new number; prints it. */
 int fault_put(struct vdb *db, json_t *doc, struct err *err);

@@ -13,7 +13,8 @@
 #include "controller/localvdc/tool.h"
 #include "controller/localvdc/vdc.h"
 
-const struct compute_ops *const compute_drivers[] = {&compute_lxc, &compute_simulator, NULL};
+const struct compute_ops *const compute_drivers[] = {&compute_lxc, &compute_qemu,
+                                                     &compute_simulator, NULL};
 
 const struct compute_ops *compute_find(const char *name)
 {
@@ -53,13 +54,18 @@ static bool same_process(int pid, unsigned long long start)
     return pid > 1 && start != 0 && tool_starttime(pid) == start;
 }
 
-int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err)
+int guest_record(const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 {
     char path[160], text[128];
     guest_path(vm_id, "running", path, sizeof(path));
     int n = snprintf(text, sizeof(text), "%d %llu %d %llu\n", (int)init, tool_starttime(init),
                      (int)keeper, tool_starttime(keeper));
-    if (fs_write_atomic(path, text, (size_t)n, 0600, err) != 0)
+    return fs_write_atomic(path, text, (size_t)n, 0600, err);
+}
+
+int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err)
+{
+    if (guest_record(vm_id, init, keeper, err) != 0)
         return -1;
     return disk_sync_guest(db, vm_id, init, err);
 }
@@ -74,4 +80,10 @@ pid_t guest_init(const char *vm_id)
 {
     struct record r = record_read(vm_id);
     return same_process(r.init, r.init_start) ? r.init : 0;
+}
+
+int guest_lock(const char *vm_id, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
+    return fs_lock(path, true, err);
 }

@@ -18,10 +18,12 @@
 #include "common/fs.h"
 #include "common/str.h"
 #include "controller/localvdc/disk.h"
+#include "controller/localvdc/tool.h"
 
 #define LOOP_MAJOR 7
 #define ATTACH_TRIES 50
 #define RELEASE_TRIES 25
+#define FORSAKEN_SIZE 512 /* what is left of a device that was forsaken: one sector */
 
 int disk_make(const char *path, uint64_t bytes, struct err *err)
 {
@@ -36,6 +38,14 @@ int disk_make(const char *path, uint64_t bytes, struct err *err)
     return fs_sync_parent(path, err);
 }
 
+/* See disk_forsake. */
+static bool is_forsaken(const char *loop)
+{
+    struct err err = {0};
+    _cleanup_free_ char *file = str_fmt("/sys/block/%s/loop/sizelimit", loop), *text = NULL;
+    return fs_read(file, 32, &text, NULL, &err) == 0 && atoll(text) == FORSAKEN_SIZE;
+}
+
 int disk_loop_of(const char *path)
 {
     _cleanup_closedir_ DIR *dir = opendir("/sys/block");
@@ -46,7 +56,7 @@ int disk_loop_of(const char *path)
         _cleanup_free_ char *backing = NULL;
         struct err err = {0};
         if (access(file, R_OK) == 0 && fs_read(file, 4096, &backing, NULL, &err) == 0 &&
-            str_eq(str_chomp(backing), path))
+            str_eq(str_chomp(backing), path) && !is_forsaken(e->d_name))
             return atoi(e->d_name + strlen("loop"));
     }
     return -1;
@@ -144,13 +154,6 @@ static bool in_mounts(int number, const char *mountinfo)
     return found;
 }
 
-static ino_t namespace_of(int pid, const char *kind)
-{
-    struct stat st;
-    _cleanup_free_ char *path = str_fmt("/proc/%d/ns/%s", pid, kind);
-    return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
 enum holder { HOLDER_NONE, HOLDER_OTHER, HOLDER_GUEST };
 
 /* Who has it mounted: a process of the guest (`init` is its first, 0: it does not run), or only
@@ -158,7 +161,7 @@ enum holder { HOLDER_NONE, HOLDER_OTHER, HOLDER_GUEST };
 static enum holder holder_of(int number, pid_t init)
 {
     enum holder found = HOLDER_NONE;
-    ino_t guest = init > 0 ? namespace_of(init, "pid") : 0;
+    ino_t guest = init > 0 ? tool_namespace(init, "pid") : 0;
     _cleanup_closedir_ DIR *proc = opendir("/proc");
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         struct err err = {0};
@@ -167,7 +170,7 @@ static enum holder holder_of(int number, pid_t init)
         if (pid < 1 || fs_read(path, 16 * 1024 * 1024, &text, NULL, &err) != 0 ||
             !in_mounts(number, text))
             continue;
-        if (guest != 0 && namespace_of(pid, "pid") == guest)
+        if (guest != 0 && tool_namespace(pid, "pid") == guest)
             return HOLDER_GUEST;
         found = HOLDER_OTHER;
     }
@@ -223,4 +226,20 @@ int disk_detach(const char *path, pid_t init, struct err *err)
     if (number < 0)
         return 0;
     return check_unused(path, number, init, err) != 0 ? -1 : disk_release(path, err);
+}
+
+int disk_forsake(const char *path, struct err *err)
+{
+    char dev[32];
+    if (disk_release(path, err) != 0)
+        return -1;
+    int number = disk_loop_of(path);
+    _cleanup_close_ int loop = number >= 0 ? open_loop(number, dev) : -1;
+    struct loop_info64 info = {0};
+    if (number < 0 || (loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) != 0 && errno == ENXIO))
+        return 0;
+    info.lo_sizelimit = FORSAKEN_SIZE;
+    if (loop < 0 || ioctl(loop, LOOP_SET_STATUS64, &info) != 0)
+        return err_errno(err, errno, "cut %s off from %s", dev, path);
+    return 0;
 }

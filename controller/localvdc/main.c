@@ -19,6 +19,9 @@ static const struct {
     {"status", vdc_cmd_status, "[--json]", "say what runs; as root with the API's keys (--json)"},
     {"logs", vdc_cmd_logs, "[--calls|--template]",
      "print the log, the calls, the template's build"},
+    {"link", vdc_cmd_link, "[list [--json]]", "show the links between zones"},
+    {"link", vdc_cmd_link, "ZONE ZONE [OPTIONS]",
+     "change one: --rtt 9ms --rate 3gbit|none --loss PERCENT --cut --one-way --restore"},
     {"destroy", vdc_cmd_destroy, "[-y] [--purge]",
      "remove everything from this machine; the template's cache only with --purge"},
     {"account", vdc_cmd_account, "add NAME|list|remove NAME",
@@ -27,6 +30,7 @@ static const struct {
     {"serve", vdc_cmd_serve, "", "run the cloud in the foreground"},
     {"job", vdc_cmd_job, NULL, NULL},
     {"metadata", vdc_cmd_metadata, NULL, NULL},
+    {"relay", vdc_cmd_relay, NULL, NULL},
     {"hook", vdc_cmd_hook, NULL, NULL},
 };
 

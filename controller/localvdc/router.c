@@ -11,6 +11,7 @@
 #include "common/fs.h"
 #include "common/str.h"
 #include "controller/localvdc/netns.h"
+#include "controller/localvdc/relay.h"
 #include "controller/localvdc/rules.h"
 #include "controller/localvdc/sources.h"
 #include "controller/localvdc/spawn.h"
@@ -22,7 +23,8 @@ struct router {
     const json_t *network;
     const char *id;
     bool private;
-    char ns[VDC_NAME_MAX];     /* its namespace, or its group's */
+    const char *group, *zone;  /* of a private one */
+    char ns[VDC_NETNS_MAX];    /* its namespace, or that of its zone in the group */
     char iface[VDC_NAME_MAX];  /* inside: towards the guests */
     char bridge[VDC_NAME_MAX]; /* on the host */
     char cable[VDC_NAME_MAX];  /* bridge to router */
@@ -38,10 +40,13 @@ bool router_is_private(const json_t *network)
 
 static struct router router_of(const json_t *network)
 {
-    struct router r = {
-        .network = network, .id = vdc_str(network, "id"), .private = router_is_private(network)};
+    struct router r = {.network = network,
+                       .id = vdc_str(network, "id"),
+                       .private = router_is_private(network),
+                       .group = vdc_str(network, "dcgid"),
+                       .zone = vdc_str(network, "zoneid")};
     if (r.private)
-        snprintf(r.ns, sizeof(r.ns), VDC_NETNS "g%.8s", vdc_str(network, "dcgid"));
+        relay_zone_ns(r.group, r.zone, r.ns);
     else
         vdc_name(VDC_NETNS, r.id, r.ns);
     if (r.private)
@@ -64,10 +69,16 @@ static int ensure_links(const struct router *r, struct err *err)
     const char *slash = strchr(vdc_str(r->network, "cidr"), '/');
     snprintf(address, sizeof(address), "%s%s", vdc_str(r->network, "gateway"),
              slash ? slash : "/24");
+    /* Networks of one zone and group share a namespace, and are made side by side. */
+    _cleanup_close_ int lock = r->private ? relay_lock(r->group, err) : -1;
+    if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) != 0))
+        return -1;
     if (link_bridge(r->bridge, err) != 0 || netns_make(r->ns, err) != 0 ||
         link_cable(r->cable, r->bridge, r->ns, r->iface, address, err) != 0)
         return -1;
-    if (r->private || !*vdc_str(r->network, "_ip"))
+    if (r->private)
+        return relay_ensure(r->group, err);
+    if (!*vdc_str(r->network, "_ip"))
         return 0;
     snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
     if (link_cable(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
@@ -217,23 +228,10 @@ void router_drop_address(const json_t *network, const char *address)
     TOOL("ip", &gone_already, "-n", r.ns, "addr", "del", with_bits, "dev", "pub");
 }
 
-static bool dir_empty_of(const char *ns)
+static int remove_zone(const struct router *r, struct err *err)
 {
-    /* A group's namespace goes with its last network: no other cable leads into it. */
-    _cleanup_(netns_leave) int back = -1;
-    struct err err = {0};
-    if (netns_enter(ns, &back, &err) != 0)
-        return true;
-    FILE *f = fopen("/proc/net/dev", "re");
-    char line[512];
-    bool empty = true;
-    while (f && fgets(line, sizeof(line), f)) {
-        if (strchr(line, ':') && !strstr(line, " lo:"))
-            empty = false;
-    }
-    if (f)
-        fclose(f);
-    return empty;
+    _cleanup_close_ int lock = relay_lock(r->group, err);
+    return lock < 0 ? -1 : relay_zone_remove(r->group, r->zone, err);
 }
 
 int router_remove(const json_t *network, struct err *err)
@@ -244,7 +242,7 @@ int router_remove(const json_t *network, struct err *err)
     if (link_remove(r.cable, err) != 0 || link_remove(r.uplink, err) != 0 ||
         link_remove(r.bridge, err) != 0)
         return -1;
-    if ((!r.private || dir_empty_of(r.ns)) && netns_remove(r.ns, err) != 0)
+    if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) != 0)
         return -1;
     return fs_remove_tree(r.dir, err);
 }
@@ -253,5 +251,5 @@ bool router_alive(const json_t *network)
 {
     struct router r = router_of(network);
     return netns_exists(r.ns) && link_exists(r.cable) && tool_pid(r.pidfile, r.conf) &&
-           (r.private || tool_pid(r.metadata_pid, r.id));
+           (r.private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
 }

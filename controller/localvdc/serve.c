@@ -229,7 +229,7 @@ static int lock_alone(struct err *err)
     int lock = -1;
     for (uint64_t end = clock_mono_ms() + LOCK_MS;;) {
         *err = (struct err){0};
-        lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
+        lock = fs_lock(DAEMON_LOCK, false, err);
         if (lock >= 0 || err->code != ERR_LOCKED)
             return lock;
         if (clock_mono_ms() >= end)
@@ -249,6 +249,8 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     _cleanup_close_ int lock = lock_alone(err);
     if (lock < 0)
         return -1;
+    if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
+        return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
     if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||

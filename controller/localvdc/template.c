@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,14 @@
 #include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
+#include "controller/localvdc/disk.h"
 #include "controller/localvdc/sources.h"
 #include "controller/localvdc/tool.h"
 #include "controller/localvdc/vdc.h"
 
 #define BUILD_TIMEOUT_S 1800
-#define SPACE_NEEDED_MIB 1500
+#define DISK_BYTES (2ULL << 30) /* sparse; grows in the guest */
+#define KERNEL_MAX (256 << 20)
 #define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 static const char packages[] =
@@ -49,7 +52,7 @@ static const struct {
     {"etc/fstab", ""},
 };
 
-/* No timers that go out, no time sync, nothing that has no meaning in a container. */
+/* No timers that go out, no time sync. */
 static const char *const masked[] = {
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -57,22 +60,41 @@ static const char *const masked[] = {
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "fstrim.timer",
-    "systemd-udevd.service",
-    "systemd-udev-trigger.service",
-    "systemd-networkd.service",
-    "systemd-networkd-wait-online.service",
-    "sys-kernel-debug.mount",
-    "sys-kernel-config.mount",
-    "sys-kernel-tracing.mount",
-    "dev-hugepages.mount",
-    "systemd-modules-load.service",
-    "systemd-remount-fs.service",
-    "console-getty.service",
-    "getty@tty1.service",
-    "systemd-journald-audit.socket",
-    "proc-sys-fs-binfmt_misc.automount",
-    "systemd-binfmt.service",
+    NULL,
 };
+
+/* What has no meaning in a container. */
+static const char *const masked_in_container[] = {
+    "systemd-udevd.service",         "systemd-udev-trigger.service",
+    "systemd-networkd.service",      "systemd-networkd-wait-online.service",
+    "sys-kernel-debug.mount",        "sys-kernel-config.mount",
+    "sys-kernel-tracing.mount",      "dev-hugepages.mount",
+    "systemd-modules-load.service",  "systemd-remount-fs.service",
+    "console-getty.service",         "getty@tty1.service",
+    "systemd-journald-audit.socket", "proc-sys-fs-binfmt_misc.automount",
+    "systemd-binfmt.service",        NULL,
+};
+
+static const char *const masked_in_machine[] = {NULL};
+
+/* The same system twice: as a folder that containers share, and as a disk with its kernel. */
+struct recipe {
+    const char *prefix; /* of its folder below VDC_CACHE */
+    const char *title;
+    const char *packages; /* further ones */
+    unsigned space_mib;   /* that the build needs */
+    const char *const *masked;
+    int (*finish)(const char *tree, const char *to, struct err *err);
+};
+
+static int finish_folder(const char *tree, const char *to, struct err *err);
+static int finish_disk(const char *tree, const char *to, struct err *err);
+
+static const struct recipe container = {"debian-12", "for containers",    "",
+                                        1500,        masked_in_container, finish_folder};
+static const struct recipe machine = {
+    "debian-12-kvm",   "with a kernel", ",linux-image-cloud-amd64,udev,kmod,initramfs-tools", 3000,
+    masked_in_machine, finish_disk};
 
 static void sources_text(struct strbuf *out)
 {
@@ -86,18 +108,25 @@ static void sources_text(struct strbuf *out)
     }
 }
 
-void template_dir(char *ret, size_t cap)
+static void recipe_dir(const struct recipe *r, char *ret, size_t cap)
 {
     char digest[SHA256_HEX_SIZE];
     _cleanup_(strbuf_free) struct strbuf recipe = {0};
     sources_text(&recipe);
-    strbuf_adds(&recipe, packages);
+    strbuf_addf(&recipe, "%s%s", packages, r->packages);
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         strbuf_addf(&recipe, "%s\n%s\n", files[i].path, files[i].text);
-    for (size_t i = 0; i < ARRAY_LEN(masked); i++)
+    for (size_t i = 0; masked[i]; i++)
         strbuf_adds(&recipe, masked[i]);
+    for (size_t i = 0; r->masked[i]; i++)
+        strbuf_adds(&recipe, r->masked[i]);
     keys_sha256(recipe.s, recipe.len, digest);
-    snprintf(ret, cap, VDC_CACHE "/debian-12-%.12s", digest);
+    snprintf(ret, cap, VDC_CACHE "/%s-%.12s", r->prefix, digest);
+}
+
+void template_dir(char *ret, size_t cap)
+{
+    recipe_dir(&container, ret, cap);
 }
 
 bool template_ready(void)
@@ -105,6 +134,14 @@ bool template_ready(void)
     char dir[128];
     template_dir(dir, sizeof(dir));
     return fs_exists(dir);
+}
+
+bool template_building(void)
+{
+    struct err err = {0};
+    _cleanup_close_ int lock =
+        fs_exists(VDC_CACHE "/lock") ? fs_lock(VDC_CACHE "/lock", false, &err) : -1;
+    return lock < 0 && err.code == ERR_LOCKED;
 }
 
 void template_progress(char *ret, size_t cap)
@@ -146,19 +183,27 @@ static int put(const char *root, const char *path, const char *text, struct err 
     return fs_write_atomic(whole, text, strlen(text), 0644, err);
 }
 
-static int dress(const char *root, const struct strbuf *sources, struct err *err)
+static int mask(const char *root, const char *const units[], struct err *err)
+{
+    for (size_t i = 0; units[i]; i++) {
+        _cleanup_free_ char *unit = str_fmt("%s/etc/systemd/system/%s", root, units[i]);
+        unlink(unit);
+        if (symlink("/dev/null", unit) != 0)
+            return err_errno(err, errno, "mask %s", unit);
+    }
+    return 0;
+}
+
+static int dress(const struct recipe *r, const char *root, const struct strbuf *sources,
+                 struct err *err)
 {
     char proxy[300];
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         if (put(root, files[i].path, files[i].text, err) != 0)
             return -1;
     }
-    for (size_t i = 0; i < ARRAY_LEN(masked); i++) {
-        _cleanup_free_ char *unit = str_fmt("%s/etc/systemd/system/%s", root, masked[i]);
-        unlink(unit);
-        if (symlink("/dev/null", unit) != 0)
-            return err_errno(err, errno, "mask %s", unit);
-    }
+    if (mask(root, masked, err) != 0 || mask(root, r->masked, err) != 0)
+        return -1;
     static const char *const gone[] = {"etc/apt/sources.list.d", "var/lib/apt/lists",
                                        "var/cache/apt/archives", "var/lib/dbus/machine-id"};
     for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
@@ -189,24 +234,25 @@ static int dress(const char *root, const struct strbuf *sources, struct err *err
     return put(root, "etc/apt/sources.list", strbuf_str(sources), err);
 }
 
-static int check_space(struct err *err)
+static int check_space(const struct recipe *r, struct err *err)
 {
     struct statvfs v;
     if (statvfs(VDC_CACHE, &v) != 0)
         return err_errno(err, errno, "look at " VDC_CACHE);
     unsigned long long mib = (unsigned long long)v.f_bavail * v.f_frsize >> 20;
-    if (mib < SPACE_NEEDED_MIB)
+    if (mib < r->space_mib)
         return err_set(err, ERR_FAILED,
                        "template: only %llu MiB are free below " VDC_CACHE
-                       ", the build needs %d; free some space and try again",
-                       mib, SPACE_NEEDED_MIB);
+                       ", the build needs %u; free some space and try again",
+                       mib, r->space_mib);
     return 0;
 }
 
-static int build_in(const char *tmp, struct build *b, struct err *err)
+static int build_in(const struct recipe *r, const char *tmp, struct build *b, struct err *err)
 {
     char tool[128];
     _cleanup_(strbuf_free) struct strbuf sources = {0};
+    static const char scratch[] = VDC_CACHE "/scratch";
     const char *list = VDC_CACHE "/build.list";
     sources_text(&sources);
     if (sources.len == 0)
@@ -214,30 +260,34 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
                        "this machine has no apt source for Debian " SOURCES_SUITE
                        ", from which the "
                        "template is built; add one below /etc/apt/sources.list.d");
-    if (fs_remove_tree(tmp, err) != 0 || check_space(err) != 0 ||
+    if (fs_remove_tree(tmp, err) != 0 || check_space(r, err) != 0 ||
         tool_find("mmdebstrap", tool, sizeof(tool), err) != 0 ||
         fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)
         return -1;
-    _cleanup_free_ char *include = str_fmt("--include=%s", packages);
+    _cleanup_free_ char *include = str_fmt("--include=%s%s", packages, r->packages);
+    _cleanup_free_ char *tree = str_fmt("%s/tree", scratch);
+    _cleanup_free_ char *title =
+        str_fmt("building " TEMPLATE_NAME " %s from this machine's package "
+                "sources (a minute or two)",
+                r->title);
     /* What a killed build leaves goes with the next one, or with the cache. */
-    static const char scratch[] = VDC_CACHE "/scratch";
     const char *env[16] = {"TMPDIR=" VDC_CACHE "/scratch"};
     for (size_t i = 0; tool_env[i] && i + 2 < ARRAY_LEN(env); i++)
         env[i + 1] = tool_env[i];
     if (fs_remove_tree(scratch, err) != 0 || fs_mkdirs(scratch, 0755, err) != 0)
         return -1;
     struct proc_opts opts = {.env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
-    say(b, "building " TEMPLATE_NAME " from this machine's package sources (about a minute)");
+    say(b, title);
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
-                           "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tmp,
+                           "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tree,
                            list),
                  &opts, NULL, err) != 0 ||
-        dress(tmp, &sources, err) != 0) {
+        dress(r, tree, &sources, err) != 0 || r->finish(tree, tmp, err) != 0) {
         if (b->full || strstr(err->msg, strerror(ENOSPC)))
             return err_set(err, ERR_FAILED,
                            "template: the disk became full below " VDC_CACHE
-                           "; the build needs %d MiB: free some space and try again",
-                           SPACE_NEEDED_MIB);
+                           "; the build needs %u MiB: free some space and try again",
+                           r->space_mib);
         if (*b->cause)
             err_set(err, ERR_FAILED, "%s", b->cause);
         return err_wrap(err,
@@ -246,10 +296,41 @@ static int build_in(const char *tmp, struct build *b, struct err *err)
     return fs_remove_tree(scratch, err);
 }
 
-int template_ensure(struct err *err)
+static int finish_folder(const char *tree, const char *to, struct err *err)
 {
-    char dir[128];
-    template_dir(dir, sizeof(dir));
+    return rename(tree, to) == 0 ? 0 : err_errno(err, errno, "rename %s to %s", tree, to);
+}
+
+/* The one file that matches the pattern below the tree. */
+static int take_file(const char *tree, const char *pattern, const char *to, const char *name,
+                     struct err *err)
+{
+    glob_t g = {0};
+    size_t len = 0;
+    _cleanup_free_ char *all = str_fmt("%s/%s", tree, pattern), *path = str_fmt("%s/%s", to, name);
+    _cleanup_free_ char *data = NULL;
+    int r = glob(all, 0, NULL, &g) == 0 ? fs_read(g.gl_pathv[0], KERNEL_MAX, &data, &len, err)
+                                        : err_set(err, ERR_FAILED, "no %s was installed", pattern);
+    globfree(&g);
+    return r != 0 ? -1 : fs_write_atomic(path, data, len, 0644, err);
+}
+
+static int finish_disk(const char *tree, const char *to, struct err *err)
+{
+    _cleanup_free_ char *disk = str_fmt("%s/" TEMPLATE_DISK, to);
+    if (fs_mkdirs(to, 0755, err) != 0 ||
+        take_file(tree, "boot/vmlinuz-*", to, TEMPLATE_KERNEL, err) != 0 ||
+        take_file(tree, "boot/initrd.img-*", to, TEMPLATE_INITRD, err) != 0)
+        return -1;
+    if (disk_make(disk, DISK_BYTES, err) != 0 ||
+        TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-L", "root", "-d", tree, disk) != 0)
+        return -1;
+    return 0;
+}
+
+static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct err *err)
+{
+    recipe_dir(r, dir, cap);
     if (fs_exists(dir))
         return 0;
     if (fs_mkdirs(VDC_CACHE, 0755, err) != 0)
@@ -265,7 +346,7 @@ int template_ensure(struct err *err)
     if (log < 0)
         return err_errno(err, errno, "write " VDC_TEMPLATE_LOG);
     struct build b = {.log = log, .start = clock_mono_ms()};
-    if (build_in(tmp, &b, err) != 0) {
+    if (build_in(r, tmp, &b, err) != 0) {
         struct err ignored = {0};
         say(&b, err->msg);
         fs_remove_tree(tmp, &ignored);
@@ -276,4 +357,15 @@ int template_ensure(struct err *err)
         return err_errno(err, errno, "rename %s to %s", tmp, dir);
     say(&b, "ready");
     return fs_sync_parent(dir, err);
+}
+
+int template_ensure(struct err *err)
+{
+    char dir[128];
+    return recipe_ensure(&container, dir, sizeof(dir), err);
+}
+
+int template_disk_ensure(char *ret, size_t cap, struct err *err)
+{
+    return recipe_ensure(&machine, ret, cap, err);
 }

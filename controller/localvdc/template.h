@@ -17,6 +17,13 @@ bool template_ready(void);
 /* Builds it when it is missing; others that want it wait. Progress goes to VDC_TEMPLATE_LOG. A
  * build that is killed leaves nothing that could be taken for a template. */
 int template_ensure(struct err *err);
+/* The same system for machines with a kernel of their own: the folder that holds these files. */
+int template_disk_ensure(char *ret, size_t cap, struct err *err);
+#define TEMPLATE_DISK "disk.img" /* ext4, no partitions */
+#define TEMPLATE_KERNEL "vmlinuz"
+#define TEMPLATE_INITRD "initrd"
+/* Whether one of them is being built now. */
+bool template_building(void);
 /* The last line of the build's log, "" when there is none. */
 void template_progress(char *ret, size_t cap);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -16,11 +17,18 @@
 static const struct {
     const char *name;
     const char *package;
+    bool optional; /* wanted by some guests only */
 } tools[] = {
-    {"ip", "iproute2"},          {"nft", "nftables"},
-    {"dnsmasq", "dnsmasq-base"}, {"mmdebstrap", "mmdebstrap"},
-    {"mkfs.ext4", "e2fsprogs"},  {"apt-config", "apt"},
-    {"partx", "util-linux"},     {"ssh-keygen", "openssh-client"},
+    {"qemu-system-x86_64", "qemu-system-x86 qemu-utils", true},
+    {"qemu-img", "qemu-system-x86 qemu-utils", true},
+    {"ip", "iproute2", false},
+    {"nft", "nftables", false},
+    {"dnsmasq", "dnsmasq-base", false},
+    {"mmdebstrap", "mmdebstrap", false},
+    {"mkfs.ext4", "e2fsprogs", false},
+    {"apt-config", "apt", false},
+    {"partx", "util-linux", false},
+    {"ssh-keygen", "openssh-client", false},
 };
 
 static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
@@ -48,7 +56,7 @@ int tool_check_all(struct err *err)
     char path[128];
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
-        if (tool_find(tools[i].name, path, sizeof(path), err) != 0)
+        if (!tools[i].optional && tool_find(tools[i].name, path, sizeof(path), err) != 0)
             strbuf_addf(&missing, " %s", tools[i].package);
     }
     if (!fs_exists("/usr/share/lxc/config/common.conf"))
@@ -117,4 +125,11 @@ unsigned long long tool_starttime(pid_t pid)
     for (int field = 2; p && field < 22; field++)
         p = strchr(p + 1, ' ');
     return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+ino_t tool_namespace(pid_t pid, const char *kind)
+{
+    struct stat st;
+    _cleanup_free_ char *path = str_fmt("/proc/%d/ns/%s", (int)pid, kind);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
 }

@@ -28,5 +28,7 @@ void tool_stop(const char *pidfile, const char *mark);
 /* Start time of a process in clock ticks since boot, 0 when it is not there or dead: with the pid
  * it names a process for ever. */
 unsigned long long tool_starttime(pid_t pid);
+/* The namespace of that kind ("pid", "mnt") that a process is in, 0 when it is gone. */
+ino_t tool_namespace(pid_t pid, const char *kind);
 
 #endif

@@ -29,7 +29,8 @@
 #define VDC_HOST_ADDRESS "198.51.100.1"
 #define VDC_PUBLIC_BRIDGE "mvdcpub"
 #define VDC_NFT_TABLE "mvdc"
-#define VDC_NETNS "mvdc-" /* + short id: the router of a network or of a group */
+#define VDC_NETNS "mvdc-" /* + short id: the router of a network; + "g": of a group */
+#define VDC_NETNS_MAX 32
 
 #define VDC_ACCOUNT "local"
 #define VDC_DOMAIN "ROOT"

@@ -11,7 +11,7 @@ _muster() {
     -*) mapfile -t COMPREPLY < <(compgen -W "$(muster "$verb" --help 2>/dev/null | grep -oE -- '--[a-z-]+')" -- "$current") ;;
     *)
       case "$verb" in
-        vdc) mapfile -t COMPREPLY < <(compgen -W 'start stop status destroy logs account fault' -- "$current") ;;
+        vdc) mapfile -t COMPREPLY < <(compgen -W 'start stop status destroy logs link account fault' -- "$current") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
         *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
       esac

@@ -83,7 +83,7 @@ crash
 say "everything that ran is gone"
 "$VDC" start
 until_ok 30 ip netns exec "mvdc-${public:0:8}" ping -c1 -W1 198.51.100.1
-until_ok 30 ip netns exec "mvdc-g${group:0:8}" ip addr show "p${private:0:8}"
+until_ok 30 ip netns exec "mvdc-g$group-${zone:0:8}" ip addr show "p${private:0:8}"
 until_ok 60 guest systemctl is-system-running
 until_ok 5 has_link "$serial"
 guest mount /dev/sdb /mnt
