@@ -44,7 +44,7 @@ void qemu_serial(const json_t *volume, char ret[21])
 
 void qemu_tap(const char *vm_id, size_t i, char ret[VDC_NAME_MAX])
 {
-    snprintf(ret, VDC_NAME_MAX, "mvdcv%.8s%zu", vm_id, i);
+    snprintf(ret, VDC_NAME_MAX, "mvdcv%.8s%u", vm_id, (unsigned)(i % 100));
 }
 
 static void add_volumes(const json_t *volumes, struct qemu_args *a)
