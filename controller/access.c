@@ -114,22 +114,29 @@ static bool take(struct cloud_access *ret, const char *endpoint, const char *key
            str_copy(ret->secret, sizeof(ret->secret), secret);
 }
 
-/* `[profile]` and `name = value` lines of cloudmonkey's file. */
-static bool from_cmk(const char *path, const char *profile, struct cloud_access *ret)
+/* `[profile]` and `name = value` lines of cloudmonkey's file; without a name the profile is the one
+ * that its [core] section chooses. */
+static bool from_cmk(const char *path, const char *wanted, struct cloud_access *ret)
 {
     _cleanup_free_ char *text = NULL;
     char url[512] = "", key[160] = "", secret[160] = "", section[64] = "";
+    char profile[64] = "localcloud";
     struct err ignored;
     char *save = NULL;
 
     if (fs_read(path, 65536, &text, NULL, &ignored) < 0)
         return false;
+    if (*wanted)
+        str_copy(profile, sizeof(profile), wanted);
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char name[64], value[512];
 
-        if (sscanf(line, " [%63[^]]]", section) == 1)
+        if (sscanf(line, " [%63[^]]]", section) == 1 ||
+            sscanf(line, " %63[^= ] = %511s", name, value) != 2)
             continue;
-        if (!str_eq(section, profile) || sscanf(line, " %63[^= ] = %511s", name, value) != 2)
+        if (!*wanted && str_eq(section, "core") && str_eq(name, "profile"))
+            str_copy(profile, sizeof(profile), value);
+        if (!str_eq(section, profile))
             continue;
         if (str_eq(name, "url"))
             str_copy(url, sizeof(url), value);
@@ -163,6 +170,14 @@ static int find(const struct spec *s, bool start, struct cloud_access *ret, char
     struct cloud_access a = {0};
 
     str_copy(ret_host, 64, s->controller_address);
+    if (s->profile[0]) { /* the file says which keys */
+        if (from_cmk(cmk, s->profile, ret))
+            return 0;
+        return err_set(err, ERR_CREDENTIALS,
+                       "the file names the profile '%s': write it into %s, with url, apikey and "
+                       "secretkey",
+                       s->profile, cmk);
+    }
     if (take(&a, getenv("CLOUDSTACK_ENDPOINT"), getenv("CLOUDSTACK_KEY"),
              getenv("CLOUDSTACK_SECRET")) ||
         take(&a, getenv("CLOUDSTACK_API_URL"), getenv("CLOUDSTACK_API_KEY"),
@@ -179,7 +194,7 @@ static int find(const struct spec *s, bool start, struct cloud_access *ret, char
         *ret = a.key[0] ? a : local;
         return 0;
     }
-    if (from_cmk(cmk, s->profile[0] ? s->profile : "localcloud", &a) || from_vdcapi(vdcapi, &a)) {
+    if (from_cmk(cmk, "", &a) || from_vdcapi(vdcapi, &a)) {
         *ret = a;
         return 0;
     }

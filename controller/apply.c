@@ -128,6 +128,7 @@ static void finish(struct work *w)
         return;
     }
     it->state = ITEM_DONE;
+    it->usable = true;
     w->apply->in_flight--;
     if (it->destroyed && it->want == WANT_GONE)
         tell(w, EVENT_CHANGED, "destroyed");
@@ -446,6 +447,7 @@ static void make_move(struct work *w)
     if (now.kind != w->move.kind || now.call != w->move.call)
         w->sends = 0;
     w->move = now;
+    item_of(w)->usable = is_tagging(w);
     switch (w->move.kind) {
     case MOVE_NONE:
     case MOVE_LEAVE:
@@ -531,7 +533,7 @@ static bool ready_to_start(const struct apply *a, const struct item *it, int pha
     if (phase < TEARDOWN_PHASES)
         return false;
     for (size_t d = 0; d < it->n_deps; d++)
-        if (items->v[it->deps[d]].state != ITEM_DONE)
+        if (!items->v[it->deps[d]].usable)
             return false;
     return true;
 }
@@ -551,6 +553,7 @@ static void skip_settled(struct apply *a)
             it->state = ITEM_DONE;
         else if (done && !it->job[0] && settle(a, it, &ignored) == 0)
             it->state = ITEM_DONE;
+        it->usable = it->state == ITEM_DONE;
     }
 }
 

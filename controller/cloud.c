@@ -16,6 +16,7 @@
 #define CALL_TIMEOUT_S 60
 #define GET_MAX 1500 /* bytes of a query; longer calls are sent as a form */
 #define PAGE_SIZE 500
+#define PAGES_MAX 1000
 #define READ_TRIES 4
 #define JOB_TRIES 10 /* it goes on while the API restarts */
 #define LIMIT_TRIES 12
@@ -195,19 +196,40 @@ static void again_after(struct call *k, unsigned ms)
     k->due = clock_mono_ms() + ms;
 }
 
-/* One page has come: the array is the member asked for, or the only array there is. */
-static void list_answer(struct call *k, const json_t *payload)
+const json_t *cloud_parse_list(const json_t *payload, const char *member)
 {
-    const json_t *arr = json_object_get(payload, k->member);
-    json_int_t count = json_integer_value(json_object_get(payload, "count"));
+    const json_t *arr = json_object_get(payload, member);
     const char *key;
     json_t *v;
 
     if (!arr)
         json_object_foreach((json_t *)payload, key, v) if (json_is_array(v)) arr = v;
-    if (json_is_array(arr))
-        json_array_extend(k->items, (json_t *)arr);
-    if (json_array_size(arr) >= PAGE_SIZE && (json_int_t)json_array_size(k->items) != count) {
+    return json_is_array(arr) ? arr : NULL;
+}
+
+/* A server that knows no pages answers every one with the same. */
+static bool repeats_itself(const struct call *k, const json_t *page)
+{
+    size_t before = json_array_size(k->items);
+
+    return k->page > 1 && before >= PAGE_SIZE &&
+           json_equal(json_array_get(page, 0), json_array_get(k->items, before - PAGE_SIZE));
+}
+
+/* One page has come. */
+static void list_answer(struct call *k, const json_t *payload)
+{
+    const json_t *page = cloud_parse_list(payload, k->member);
+    json_int_t count = json_integer_value(json_object_get(payload, "count"));
+
+    if (repeats_itself(k, page)) {
+        finish(k, k->items, NULL);
+        return;
+    }
+    if (page)
+        json_array_extend(k->items, (json_t *)page);
+    if (json_array_size(page) == PAGE_SIZE && (json_int_t)json_array_size(k->items) != count &&
+        k->page < PAGES_MAX) {
         k->page++;
         send_call(k);
     } else {
@@ -223,26 +245,35 @@ static const char *short_name(const char *command)
     return dot ? dot + 1 : command;
 }
 
-static void job_answer(struct call *k, const json_t *payload)
+int cloud_parse_job(const json_t *payload, const json_t **ret, struct cloud_failure *why)
 {
     const json_t *result = json_object_get(payload, "jobresult");
-    _cleanup_json_ json_t *none = json_object();
-    struct cloud_failure why = {0};
-    char status[8];
+    char status[8], command[64];
 
+    *ret = json_is_object(result) ? result : NULL;
+    *why = (struct cloud_failure){0};
     cloud_text(payload, "jobstatus", status, sizeof(status));
-    if (str_eq(status, "0")) {
-        k->pause_ms =
-            k->pause_ms * 3 / 2 < JOB_PAUSE_MAX_MS ? k->pause_ms * 3 / 2 : JOB_PAUSE_MAX_MS;
-        again_after(k, k->pause_ms);
-    } else if (str_eq(status, "1")) {
-        finish(k, json_is_object(result) ? result : none, NULL);
-    } else {
-        char command[64];
+    if (str_eq(status, "0"))
+        return 0;
+    if (str_eq(status, "1") && !(result && says_no(result)))
+        return 1;
+    cloud_text(payload, "cmd", command, sizeof(command));
+    return server_error(command[0] ? short_name(command) : "job", 530, result, why);
+}
 
-        cloud_text(payload, "cmd", command, sizeof(command));
-        server_error(command[0] ? short_name(command) : "job", 530, result, &why);
-        finish(k, NULL, &why);
+static void job_answer(struct call *k, const json_t *payload)
+{
+    _cleanup_json_ json_t *none = json_object();
+    struct cloud_failure why;
+    const json_t *result;
+    int rc = cloud_parse_job(payload, &result, &why);
+
+    if (rc == 0) {
+        again_after(k, k->pause_ms);
+        k->pause_ms =
+            k->pause_ms * 5 / 4 < JOB_PAUSE_MAX_MS ? k->pause_ms * 5 / 4 : JOB_PAUSE_MAX_MS;
+    } else {
+        finish(k, rc < 0 ? NULL : (result ? result : none), &why);
     }
 }
 

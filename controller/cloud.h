@@ -60,5 +60,9 @@ void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap);
 /* Pure: splits an HTTP answer into its payload, a new reference, or a failure. */
 int cloud_parse_answer(const char *command, const struct http_answer *a, json_t **ret,
                        struct cloud_failure *why);
+/* Pure: a page's array, borrowed: the member asked for, or the only array there is. NULL: none. */
+const json_t *cloud_parse_list(const json_t *payload, const char *member);
+/* Pure: 1 the job is done, 0 it goes on, -1 it failed. Its result is borrowed, NULL without. */
+int cloud_parse_job(const json_t *payload, const json_t **ret, struct cloud_failure *why);
 
 #endif

@@ -85,6 +85,7 @@ struct item {
     bool untaggable; /* … the cloud refuses them */
     /* this run */
     enum item_state state;
+    bool usable; /* what depends on it may begin: it is done, or only its tags are missing */
     bool created, changed, destroyed;
     struct err err;
 };

@@ -168,7 +168,7 @@ int vdc_cmd_stop(int argc, char **argv, struct err *err)
         return err_set(err, ERR_USAGE, "stop takes no arguments");
     if (vdc_cmd_need_root(err) != 0)
         return -1;
-    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
+    tool_stop(DAEMON_LOCK, DAEMON_MARK);
     return 0;
 }
 

@@ -5,7 +5,8 @@
 
 #include "common/err.h"
 
-#define DAEMON_PIDFILE VDC_DIR "/serve.pid"
+#define DAEMON_PIDFILE VDC_DIR "/serve.pid" /* there when it is ready */
+#define DAEMON_LOCK VDC_DIR "/lock/daemon"  /* holds its pid from its first moment on */
 #define DAEMON_MARK "serve"
 
 int vdc_cmd_serve(int argc, char **argv, struct err *err);

@@ -218,7 +218,7 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
         return -1;
     if (!yes && ask(db, err) != 0)
         return -1;
-    tool_stop(DAEMON_PIDFILE, DAEMON_MARK);
+    tool_stop(DAEMON_LOCK, DAEMON_MARK);
     if (db) {
         end_jobs(db);
         remove_guests(db, &first);

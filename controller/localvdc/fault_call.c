@@ -54,6 +54,9 @@ bool fault_count(json_t *fault, const char *command, const char *account, struct
     if (!str_eq(vdc_str(fault, "kind"), "call") ||
         !fault_name_matches(vdc_str(fault, "name"), command) || (*only && !str_eq(only, account)))
         return false;
+    const struct api_call *call = api_call_find(command);
+    if (str_eq(vdc_str(fault, "action"), actions[FAULT_FAIL_JOB]) && !(call && call->async))
+        return false; /* it has no job */
     json_int_t matched = number(fault, "matched") + 1, nth = number(fault, "nth");
     json_object_set_new(fault, "matched", json_integer(matched));
     if (matched < nth || matched >= nth + number(fault, "times"))
@@ -169,6 +172,9 @@ static int check_call(json_t *fault, struct err *err)
                        "fault call: there is no call %s; 'listApis' lists them, '*' means all, "
                        "'write' all that change something",
                        name);
+    const struct api_call *call = api_call_find(name);
+    if (call && !call->async && str_eq(action, "fail-job"))
+        return usage(err, "the call has no job");
     if (json_object_get(fault, "text") && !str_eq(action, "error"))
         return usage(err, "--text belongs to --error");
     if (json_object_get(fault, "retryafter") && !str_eq(action, "http"))

@@ -42,9 +42,9 @@ void qemu_serial(const json_t *volume, char ret[21])
     ret[n] = '\0';
 }
 
-void qemu_tap(const char *vm_id, size_t nic, char ret[VDC_NAME_MAX])
+void qemu_tap(const char *vm_id, size_t i, char ret[VDC_NAME_MAX])
 {
-    snprintf(ret, VDC_NAME_MAX, "mvdcv%.8s%c", vm_id, (char)('0' + nic));
+    snprintf(ret, VDC_NAME_MAX, "mvdcv%.8s%u", vm_id, (unsigned)(i % 100));
 }
 
 static void add_volumes(const json_t *volumes, struct qemu_args *a)

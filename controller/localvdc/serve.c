@@ -31,7 +31,8 @@
 
 #define BODY_MAX (2 * 1024 * 1024) /* user data may be 1 MiB of base64, and is URL-encoded */
 #define WATCH_MS 5000              /* between two looks at the routers */
-#define FORGET_MS 600000           /* between two looks for old jobs */
+#define LOCK_MS 1000
+#define FORGET_MS 600000 /* between two looks for old jobs */
 
 struct daemon {
     struct vdb *db;
@@ -222,6 +223,21 @@ static int write_pid(struct err *err)
     return fs_write_atomic(DAEMON_PIDFILE, pid, (size_t)n, 0644, err);
 }
 
+/* One that was killed lets go of its lock a moment after its process is seen no more. */
+static int lock_alone(struct err *err)
+{
+    int lock = -1;
+    for (uint64_t end = clock_mono_ms() + LOCK_MS;;) {
+        *err = (struct err){0};
+        lock = fs_lock(DAEMON_LOCK, false, err);
+        if (lock >= 0 || err->code != ERR_LOCKED)
+            return lock;
+        if (clock_mono_ms() >= end)
+            return err_set(err, ERR_LOCKED, "the local cloud runs already");
+        clock_pause_ms(10);
+    }
+}
+
 int vdc_cmd_serve(int argc, char **argv, struct err *err)
 {
     (void)argv;
@@ -230,10 +246,11 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
     if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
         return -1;
-    _cleanup_close_ int lock = fs_lock(VDC_DIR "/lock/daemon", false, err);
+    _cleanup_close_ int lock = lock_alone(err);
     if (lock < 0)
-        return err->code == ERR_LOCKED ? err_set(err, ERR_LOCKED, "the local cloud runs already")
-                                       : -1;
+        return -1;
+    if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
+        return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
     if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||

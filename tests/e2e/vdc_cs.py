@@ -210,8 +210,10 @@ class Guest:
         until(lambda: ":%d " % port in self.run("ss", "-Hltn"))
 
     def get(self, url, **headers):
+        """The answer, or nothing while the service is on its way."""
         args = [x for k, v in headers.items() for x in ("-H", "%s: %s" % (k, v))]
-        return self.run("curl", "-sS", "--max-time", "5", *args, url)
+        return subprocess.run(["ip", "netns", "exec", self.name, "curl", "-s", "--max-time", "5", *args,
+                               url], stdout=subprocess.PIPE, text=True).stdout
 
     def end(self):
         if self.server:
@@ -344,6 +346,7 @@ def check_password():
     assert "password" not in CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]
     guest = Guest(vm)
     router = "http://%s:8080/" % guest.gateway
+    until(lambda: guest.get(router) == "bad_request")
     answers = [guest.get(router, DomU_Request=wish) for wish in
                ("send_my_password", "send_my_password", "saved_password", "send_my_password", "x")]
     assert answers == [vm["password"]] * 2 + ["saved_password"] * 2 + ["bad_request"], answers
@@ -368,7 +371,7 @@ def check_userdata():
     until(lambda: CLOUD.listNetworks(id=net)["network"][0]["isprovisioned"])
     guest = Guest(vm)
     meta = "http://%s/latest/" % guest.gateway
-    assert guest.get(meta + "user-data").startswith("#!/bin/true")
+    until(lambda: guest.get(meta + "user-data").startswith("#!/bin/true"))
     assert guest.get(meta + "meta-data/colour") == "blue"
     guest.end()
     refused(431, "deleteUserData", id=registered["id"])

@@ -7,16 +7,18 @@ set -euo pipefail
 shopt -s inherit_errexit
 
 if [ -z "${MVDC_PRIVATE:-}" ]; then
-    mkdir -p /var/lib/muster
-    trap 'rmdir --ignore-fail-on-non-empty /var/lib/muster' EXIT
-    MVDC_PRIVATE=1 unshare --mount --net --pid --fork --mount-proc --propagation private "$0" "$@"
-    exit
+    MVDC_PRIVATE=1 exec unshare --mount --net --pid --fork --mount-proc --propagation private "$0" "$@"
 fi
 ip link set lo up
 # Of mounts that were copied with the namespace, none is this cloud's.
-sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l
-mount -t tmpfs mvdc-state /var/lib/muster
+sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l || true
+# A mount goes when its folder is removed, also in another namespace: so not on the machine's own
+# /var/lib/muster, which another local cloud may remove at any time.
 mount -t tmpfs mvdc-run /run
+mkdir /run/upper /run/work
+mount -t overlay -o lowerdir=/var/lib,upperdir=/run/upper,workdir=/run/work mvdc-lib /var/lib
+mkdir -p /var/lib/muster
+mount -t tmpfs mvdc-state /var/lib/muster
 
 # shellcheck source=tests/e2e/vdc_lib.sh
 . "$(dirname "$0")/vdc_lib.sh" "$@"

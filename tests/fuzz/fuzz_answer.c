@@ -20,12 +20,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct inventory inv = {0};
     struct items items = {0};
     struct err err;
+    const json_t *result;
     json_t *j = NULL, *plan;
 
     if (cloud_parse_answer("call", &answer, &j, &why) < 0)
         return 0;
+    cloud_parse_job(j, &result, &why);
     for (size_t l = 0; l < LISTINGS; l++)
-        inv.list[l] = json_incref(json_object_iter_value(json_object_iter(j)));
+        inv.list[l] =
+            json_incref((json_t *)cloud_parse_list(j, listing_call((enum listing)l)->member));
     items_build(&spec, &items);
     for (size_t i = 0; i < items.n; i++) {
         item_recognise(&items.v[i], &items, &spec, &inv, "", &err);

@@ -447,6 +447,59 @@ static void answers_of_create_calls(void **state)
     }
 }
 
+static void jobs_of_all_servers(void **state)
+{
+    static const struct {
+        const char *text;
+        int rc;
+        const char *why;
+    } cases[] = {
+        {"{\"jobstatus\":0}", 0, ""},
+        {"{\"jobstatus\":\"0\",\"jobprocstatus\":0}", 0, ""},
+        {"{\"jobstatus\":1}", 1, ""},
+        {"{\"jobstatus\":\"1\",\"jobresult\":{\"success\":\"true\"}}", 1, ""},
+        {"{\"jobstatus\":1,\"jobresult\":{\"virtualmachine\":{\"id\":7}}}", 1, ""},
+        {"{\"jobstatus\":1,\"jobresult\":{\"success\":\"false\"}}", -1, "job"},
+        {"{\"jobstatus\":2,\"cmd\":\"a.b.DeployVMCmd\",\"jobresult\":{\"errorcode\":533,"
+         "\"errortext\":\"no room\"}}",
+         -1, "DeployVMCmd: the cloud answered 533: no room"},
+        {"{\"jobstatus\":2}", -1, "530"},
+        {"{}", -1, "530"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_json_ json_t *j = json_loads(cases[i].text, 0, NULL);
+        struct cloud_failure why;
+        const json_t *result;
+
+        assert_int_equal(cloud_parse_job(j, &result, &why), cases[i].rc);
+        assert_non_null(strstr(why.err.msg, cases[i].why));
+    }
+}
+
+static void lists_of_all_servers(void **state)
+{
+    static const struct {
+        const char *text;
+        int n; /* -1: no list */
+    } cases[] = {
+        {"{}", -1},
+        {"{\"count\":0,\"network\":[]}", 0},
+        {"{\"network\":[{},{}]}", 2},
+        {"{\"count\":1,\"networks\":[{}]}", 1},
+        {"{\"network\":7}", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_json_ json_t *j = json_loads(cases[i].text, 0, NULL);
+        const json_t *arr = cloud_parse_list(j, "network");
+
+        assert_int_equal(arr ? (int)json_array_size(arr) : -1, cases[i].n);
+    }
+}
+
 /* ---- every request against CloudStack's own description ---- */
 
 /* The VDC's own calls, and resizeVolume, which the file of calls does not have. */
@@ -623,6 +676,8 @@ int main(void)
         cmocka_unit_test(what_the_file_does_not_have_goes),
         cmocka_unit_test(twins_are_told),
         cmocka_unit_test(answers_of_create_calls),
+        cmocka_unit_test(jobs_of_all_servers),
+        cmocka_unit_test(lists_of_all_servers),
         cmocka_unit_test(requests_are_cloudstacks),
     };
 

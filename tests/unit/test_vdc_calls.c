@@ -416,6 +416,9 @@ static void faults_count_calls(void **state)
     }
     assert_int_equal(json_integer_value(json_object_get(fault, "matched")), 5);
     assert_int_equal(json_integer_value(json_object_get(fault, "fired")), 2);
+    json_object_set_new(fault, "action", json_string("fail-job"));
+    assert_false(fault_count(fault, "deleteVolume", "a", &hit));
+    assert_true(fault_count(fault, "createVolume", "a", &hit));
 }
 
 static void faults_before_and_after(void **state)
