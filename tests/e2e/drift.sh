@@ -32,6 +32,10 @@ up_ok
 settled "raised"
 
 # ---- behind our back
+has_happened() {
+  [ "$(count listPortForwardingRules portforwardingrule)" = 4 ] &&
+    [ "$(cloud listVirtualMachines | jq -r '.virtualmachine[] | select(.name=="drift-par") | .state')" = Stopped ]
+}
 cloud deletePortForwardingRule id="$(id_of forward:fra/80)" >/dev/null
 cloud stopVirtualMachine id="$(id_of vm:par)" forced=true >/dev/null
 cloud detachVolume id="$(id_of volume:fra)" >/dev/null
@@ -39,8 +43,7 @@ cloud deleteFirewallRule id="$(id_of opening:par/80)" >/dev/null
 cloud deleteTags resourceids="$(id_of volume:par)" resourcetype=Volume >/dev/null
 cloud createPortForwardingRule ipaddressid="$(id_of address:paris-esx)" virtualmachineid="$(id_of vm:par)" \
   protocol=tcp publicport=8443 privateport=443 openfirewall=true >/dev/null
-until_true 20 "everything has happened" eval '[ "$(count listPortForwardingRules portforwardingrule)" = 4 ] &&
-  [ "$(cloud listVirtualMachines | jq -r ".virtualmachine[] | select(.name==\"drift-par\") | .state")" = Stopped ]'
+until_true 20 "everything has happened" has_happened
 planned forward:fra/80 create
 planned vm:par change
 planned attach:fra create
@@ -126,7 +129,8 @@ mkdir -p "$work/state/muster/drift"
 cp "$work/ssh_key"* "$work/state/muster/drift/"
 cloud deleteTags resourceids="$ber_vm" resourcetype=UserVm >/dev/null
 cloud deleteTags resourceids="$ber_volume" resourcetype=Volume >/dev/null
-until_true 10 "the tags of ber are gone" eval '[ "$(action vm:ber)" = refused ]'
+is_refused() { [ "$(action "$1")" = refused ]; }
+until_true 10 "the tags of ber are gone" is_refused vm:ber
 refused 7 "--adopt"
 up_ok --adopt
 settled "adopted"
