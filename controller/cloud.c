@@ -360,12 +360,14 @@ static void send_call(struct call *k)
     }
     k->due = 0;
     query = sign_params(p.v, p.n, a->secret);
-    if (strlen(query) > GET_MAX) {
-        http_start(k->cloud->http, a->endpoint, query, ANSWER_MAX, CALL_TIMEOUT_S, on_answer, k);
-    } else {
-        url = str_fmt("%s?%s", a->endpoint, query);
-        http_start(k->cloud->http, url, NULL, ANSWER_MAX, CALL_TIMEOUT_S, on_answer, k);
-    }
+    url = strlen(query) > GET_MAX ? xstrdup(a->endpoint) : str_fmt("%s?%s", a->endpoint, query);
+    http_start(k->cloud->http,
+               &(struct http_call){.url = url,
+                                   .form = strlen(query) > GET_MAX ? query : NULL,
+                                   .max = ANSWER_MAX,
+                                   .timeout_s = CALL_TIMEOUT_S,
+                                   .once = k->kind == CALL_ONCE},
+               on_answer, k);
 }
 
 static struct call *call_new(struct cloud *c, enum call_kind kind, const char *command,
