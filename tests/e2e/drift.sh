@@ -129,11 +129,24 @@ mkdir -p "$work/state/muster/drift"
 cp "$work/ssh_key"* "$work/state/muster/drift/"
 cloud deleteTags resourceids="$ber_vm" resourcetype=UserVm >/dev/null
 cloud deleteTags resourceids="$ber_volume" resourcetype=Volume >/dev/null
+is_replaced() { [ "$(action "$1")" = replace ]; }
 is_refused() { [ "$(action "$1")" = refused ]; }
 until_true 10 "the tags of ber are gone" is_refused vm:ber
 refused 7 "--adopt"
 up_ok --adopt
 settled "adopted"
+
+# ---- destroyed and not expunged, by somebody else or because this account may not
+cloud destroyVirtualMachine id="$(id_of vm:ber)" >/dev/null
+until_true 10 "ber waits to be expunged" is_replaced vm:ber
+up_ok
+settled "ber was made anew"
+"$vdc" fault call destroyVirtualMachine --error 531 --text "expunge is not for you" >/dev/null
+"$muster" destroy -y -f "$f" --node ber >"$work/out" 2>&1 || { cat "$work/out"; die "destroy without the right to expunge"; }
+"$vdc" fault clear >/dev/null
+[ "$(count listVirtualMachines virtualmachine)" = 2 ] || die "ber is still there"
+up_ok
+settled "ber is back"
 
 # ---- what the API cannot delete is told and left
 "$vdc" fault call deleteNetwork --times 1000 --error 432 --text "private networks are not deleted" >/dev/null
