@@ -217,7 +217,7 @@ static struct move wanted_move(const struct item *it, const struct items *items,
 {
     struct move m = none();
 
-    if (it->found == FOUND_BY_NAME && !it->owned && !it->adopt && !it->foreign &&
+    if (it->found == FOUND_BY_NAME && !it->foreign && !item_is_ours(it, items) &&
         !item_ops(items, it->kind)->shared)
         return move(MOVE_REFUSE, NULL,
                     "there is one of that name that this deployment did not make; --adopt takes "
@@ -247,7 +247,7 @@ static struct move unwanted_move(const struct item *it, const struct items *item
 
     if (it->foreign || (ops->shared && !it->owned))
         return none();
-    if (it->found == FOUND_BY_NAME && !it->owned)
+    if (!item_is_ours(it, items))
         return move(MOVE_LEAVE, NULL, "this deployment did not make it");
     if (it->want == WANT_LEFT)
         return move(MOVE_LEAVE, NULL, "holds data; destroy --with-data destroys it");
