@@ -65,7 +65,8 @@ static void print_plan(FILE *to, const json_t *plan)
 {
     for (size_t i = 0; i < json_array_size(plan); i++) {
         const json_t *e = json_array_get(plan, i);
-        const char *mark = mark_of(member(e, "action")), *why = member(e, "reason");
+        const char *mark = mark_of(*member(e, "needs") ? "refused" : member(e, "action"));
+        const char *why = member(e, "reason");
 
         if (mark)
             fprintf(to, "  %3s %-21s %s%s%s\n", mark, member(e, "kind"), member(e, "name"),
@@ -75,24 +76,29 @@ static void print_plan(FILE *to, const json_t *plan)
 
 static void print_sum(const struct cli *cli, const json_t *plan, unsigned changes)
 {
-    static const char *const actions[] = {"create", "change", "replace", "destroy", "refused"};
-    unsigned counts[ARRAY_LEN(actions)] = {0};
+    static const char *const actions[] = {"create", "change", "replace", "destroy"};
+    unsigned counts[ARRAY_LEN(actions)] = {0}, undecided = 0;
     const char *between = "";
 
     for (size_t i = 0; i < json_array_size(plan); i++)
         for (size_t a = 0; a < ARRAY_LEN(actions); a++)
             counts[a] += str_eq(member(json_array_get(plan, i), "action"), actions[a]);
+    for (size_t i = 0; i < json_array_size(plan); i++)
+        undecided += *member(json_array_get(plan, i), "needs") ||
+                     str_eq(member(json_array_get(plan, i), "action"), "refused");
     if (!changes) {
         printf("nothing to do: all %zu resources are as the file says.\n", json_array_size(plan));
         return;
     }
     for (size_t a = 0; a < ARRAY_LEN(actions); a++)
         if (counts[a]) {
-            printf("%s%u to %s", between, counts[a],
-                   a + 1 < ARRAY_LEN(actions) ? actions[a] : "decide (!)");
+            printf("%s%u to %s", between, counts[a], actions[a]);
             between = ", ";
         }
-    printf(". 'muster up -f %s' does it.\n", cli->file);
+    if (undecided)
+        printf("%s%u for you to decide (!): 'muster up' refuses until then.\n", between, undecided);
+    else
+        printf(". 'muster up -f %s' does it.\n", cli->file);
 }
 
 /* What plan, up and destroy have open. */
