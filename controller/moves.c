@@ -316,8 +316,10 @@ json_t *moves_plan(const struct items *items, const struct spec *s)
             m = move(MOVE_REPLACE, NULL, "goes with the VM");
         if (it->want != WANT_THERE && it->found == FOUND_NOT)
             continue;
+        if (str_eq(m.consent, "--replace"))
+            m.kind = MOVE_REPLACE;
         json_array_append_new(
-            arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "resource", it->name, "kind",
+            arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "resource", it->name, "kind",
                            item_ops(items, it->kind)->what, "name", it->label, "node",
                            it->of_node && of_file ? s->nodes[it->node].name : "", "zone",
                            of_file ? s->zones[it->zone].name : "", "action", move_name(m.kind),

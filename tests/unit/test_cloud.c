@@ -142,12 +142,17 @@ static void a_detached_disk_is_attached_again(void **state)
 static void consent_is_asked_for(void **state)
 {
     _cleanup_(world_free) struct world w;
+    _cleanup_json_ json_t *plan = NULL;
     struct item *vm, *volume;
 
     (void)state;
     make_world(&w, clouds[0], false);
     json_object_set_new(entity(&w, "vm:par"), "templatename", json_string("Debian 11"));
     recognise(&w);
+    plan = moves_plan(&w.items, &w.spec);
+    assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "action", "replace"));
+    assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "needs", "--replace"));
+    assert_true(entity_is(entity_find(plan, "resource", "vm:fra"), "needs", ""));
     vm = items_named(&w.items, "vm:par");
     volume = items_named(&w.items, "volume:par");
     str_copy(vm->replace, sizeof(vm->replace), vm->id);
