@@ -54,6 +54,9 @@ if [ "$what" != unit ]; then
     case "$t" in *lib.sh | *stub.sh) continue ;; esac
     [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t"
   done
+  every=31
+  [ "$what" != --slow ] || every=1
+  [ ${#failed[@]} -eq 0 ] && step kill-worker tests/hosts/kill_worker.sh $every
 fi
 printf '\n%d passed, %d failed\n' "$passed" ${#failed[@]}
 [ ${#failed[@]} -eq 0 ]
