@@ -9,16 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/apt.h"
 #include "agent/dpkg.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/proc.h"
 #include "common/str.h"
 
-#define APT_GET "/usr/bin/apt-get"
-#define DPKG "/usr/bin/dpkg"
 #define DPKG_DIR "/var/lib/dpkg"
 #define STATUS_MAX (64 * 1024 * 1024)
 #define POLICY "/usr/sbin/policy-rc.d"
@@ -26,15 +26,41 @@
 #define POLICY_TEXT                                                                                \
     "#!/bin/sh\n# muster-agent: services start after their configuration\nexit 101\n"
 
+#define PATIENCE_S 600 /* with others that use apt */
+#define PATIENCE_MAX_S 86400
+
 struct package {
     const json_t *names;
+    const json_t *repository; /* NULL: the machine's own */
+    uint64_t patience;        /* seconds */
+    struct apt_repo repo;
 };
 
-static const struct field fields[] = {FIELD(package, names, FIELD_NAMES)};
+static const struct field fields[] = {
+    FIELD(package, names, FIELD_NAMES),
+    FIELD_OPT(package, repository, FIELD_OBJECT),
+    FIELD_OPT(package, patience, FIELD_U64),
+};
 
 static int package_parse(const json_t *spec, void **ret, struct err *err)
 {
-    return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct package), ret, err);
+    void *obj = NULL;
+    if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct package), &obj, err) < 0)
+        return -1;
+    struct package *p = obj;
+    if (!json_object_get(spec, "patience"))
+        p->patience = PATIENCE_S;
+    int r = p->patience > PATIENCE_MAX_S
+                ? err_set(err, ERR_USAGE, "member 'patience' must be at most %d s", PATIENCE_MAX_S)
+                : 0;
+    if (r == 0 && p->repository)
+        r = apt_repo_parse(p->repository, js_opt_str(spec, "id", ""), &p->repo, err);
+    if (r < 0) {
+        free(obj);
+        return -1;
+    }
+    *ret = obj;
+    return 0;
 }
 
 static bool policy_ours(void)
@@ -89,9 +115,13 @@ static int package_missing(const struct package *p, struct strbuf *ret, bool *re
 static int package_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)run;
+    const struct package *p = self;
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     bool broken = false;
-    if (package_missing(self, &missing, &broken, err) < 0)
+    const char *repo = p->repository ? apt_repo_differs(&p->repo) : NULL;
+    if (repo)
+        return verdict_differs(ret, "repository %.200s: %s", p->repo.url, repo);
+    if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
     if (missing.len)
         return verdict_differs(ret, "%s: %.300s", broken ? "half installed" : "not installed",
@@ -101,60 +131,68 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     return verdict_ok(ret);
 }
 
-static void apt_line(void *ctx, const char *line)
+/* No names: only what is half done is brought to an end. */
+static int package_install(const struct package *p, bool fix, struct run *run, struct err *err)
 {
-    /* APT::Status-Fd: "pmstatus:package:percent:text" and "dlstatus:n:percent:text" */
-    double percent;
-    const char *text = NULL;
-    if (!str_starts(line, "pmstatus:") && !str_starts(line, "dlstatus:"))
-        return;
-    const char *at = strchr(line + 9, ':');
-    if (!at || sscanf(at + 1, "%lf", &percent) != 1)
-        return;
-    text = strchr(at + 1, ':');
-    run_progress(ctx, "%s %.0f %%: %.120s", line[0] == 'd' ? "download" : "install", percent,
-                 text ? text + 1 : "");
-}
-
-static int apt(struct run *run, const char *const *argv, struct err *err)
-{
-    static const char *const env[] = {"DEBIAN_FRONTEND=noninteractive",
-                                      "LC_ALL=C.UTF-8",
-                                      "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                                      "HOME=/root",
-                                      "NEEDRESTART_SUSPEND=1",
-                                      NULL};
-    struct proc_opts opts = {.env = env, .on_line = apt_line, .ctx = run};
-    return proc_run(argv, &opts, NULL, err);
-}
-
-static int package_install(const struct package *p, struct run *run, struct err *err)
-{
-    size_t n = json_array_size(p->names), k = 0;
+    size_t n = fix ? 0 : json_array_size(p->names), k = 0;
     _cleanup_free_ const char **argv = xcalloc(n + 16, sizeof(*argv));
     argv[k++] = APT_GET;
     argv[k++] = "install";
     argv[k++] = "-y";
     argv[k++] = "-q";
     argv[k++] = "--no-install-recommends";
-    argv[k++] = "-oAPT::Status-Fd=1";
-    argv[k++] = "-oDPkg::Lock::Timeout=600";
+    if (fix)
+        argv[k++] = "--fix-broken";
+    /* Not 1: apt keeps its status descriptor from dpkg, and scripts need a standard output. */
+    argv[k++] = "-oAPT::Status-Fd=3";
+    argv[k++] = "-oDPkg::Lock::Timeout=0"; /* apt_run waits, and says so */
     argv[k++] = "-oDpkg::Use-Pty=0";
     argv[k++] = "-oDpkg::Options::=--force-confdef";
     argv[k++] = "-oDpkg::Options::=--force-confold";
     argv[k++] = "--";
     for (size_t i = 0; i < n; i++)
         argv[k++] = json_string_value(json_array_get(p->names, i));
-    return apt(run, argv, err);
+    return apt_run(run, "install", argv, (unsigned)p->patience, err);
 }
 
-static int package_update(struct run *run, struct err *err)
+static int package_update(const struct package *p, struct run *run, struct err *err)
 {
     run_progress(run, "reading the package lists");
-    return apt(run,
-               PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=1", "-oDPkg::Lock::Timeout=600",
-                         "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
-               err);
+    return apt_run(run, "package lists",
+                   PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=3",
+                             "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
+                   (unsigned)p->patience, err);
+}
+
+/* Ends what an interrupted dpkg left. What it cannot end (a dependency that is not unpacked yet,
+ * an archive that was cut off) apt can, so its failure is not the last word. */
+static void package_configure(const struct package *p, struct run *run)
+{
+    struct err ignored = {0};
+    run_progress(run, "completing what was interrupted");
+    apt_run(run, "dpkg --configure -a",
+            PROC_ARGV(DPKG, "--force-confdef", "--force-confold", "--configure", "-a"),
+            (unsigned)p->patience, &ignored);
+}
+
+static int package_transaction(const struct package *p, bool broken, struct run *run,
+                               struct err *err)
+{
+    struct err first = {0}, ignored = {0};
+    if (broken)
+        package_configure(p, run);
+    if (package_install(p, false, run, &first) == 0)
+        return 0;
+    if (first.code == ERR_TIMEOUT) {
+        *err = first;
+        return -1;
+    }
+    /* The usual reasons: dpkg was interrupted; lists that are missing or too old. */
+    package_configure(p, run);
+    if (package_update(p, run, err) < 0)
+        return -1;
+    package_install(p, true, run, &ignored);
+    return package_install(p, false, run, err);
 }
 
 static int package_apply(const void *self, struct run *run, struct err *err)
@@ -163,6 +201,8 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     struct err policy_err = {0};
     bool broken = false;
+    if (p->repository && apt_repo_apply(&p->repo, run, (unsigned)p->patience, err) < 0)
+        return -1;
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
     if (!missing.len)
@@ -170,13 +210,7 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     svc_forget();
     if (policy_deny(err) < 0)
         return -1;
-    int r = broken ? apt(run, PROC_ARGV(DPKG, "--configure", "-a"), err) : 0;
-    if (r == 0 && (r = package_install(p, run, err)) < 0) {
-        /* The usual reasons: dpkg was interrupted; lists that are missing or too old. */
-        if ((r = apt(run, PROC_ARGV(DPKG, "--configure", "-a"), err)) == 0 &&
-            (r = package_update(run, err)) == 0)
-            r = package_install(p, run, err);
-    }
+    int r = package_transaction(p, broken, run, err);
     if (policy_restore(&policy_err) < 0 && r == 0)
         return err_set(err, policy_err.code, "%s", policy_err.msg);
     return r;

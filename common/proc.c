@@ -31,7 +31,7 @@ struct stream {
 };
 
 static void child_exec(const char *const argv[], const struct proc_opts *o, pid_t parent, int in,
-                       int out, int errfd)
+                       int out, int errfd, int third)
 {
     sigset_t none;
 
@@ -43,6 +43,8 @@ static void child_exec(const char *const argv[], const struct proc_opts *o, pid_
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errfd, 2) < 0)
+        _exit(EXEC_FAILED);
+    if (third >= 0 && (dup2(third, 3) < 0 || fcntl(3, F_SETFD, 0) < 0))
         _exit(EXEC_FAILED);
     if (o->pass_fd > 2)
         fcntl(o->pass_fd, F_SETFD, 0);
@@ -99,7 +101,7 @@ static bool stream_read(struct stream *st, const struct proc_opts *o)
             emit_line(st, o);
         return false;
     }
-    if (st->kept->len < st->max) {
+    if (st->kept && st->kept->len < st->max) {
         size_t room = st->max - st->kept->len;
 
         strbuf_add(st->kept, buf, (size_t)n < room ? (size_t)n : room);
@@ -113,46 +115,59 @@ static bool stream_read(struct stream *st, const struct proc_opts *o)
     return true;
 }
 
-/* Copies both streams until both end or the deadline passes; then reaps. */
-static void pump(pid_t pid, int pidfd, struct stream st[2], const struct proc_opts *o,
+/* How long to wait for the streams: not beyond the deadline, nor beyond the next tick. */
+static int wait_ms_of(const struct proc_opts *o, uint64_t end)
+{
+    uint64_t now = clock_mono_ms();
+    int wait_ms = o->on_tick ? (int)o->tick_s * 1000 : -1;
+
+    if (end == UINT64_MAX)
+        return wait_ms;
+    uint64_t left = now >= end ? 0 : end - now;
+    int until_end = (int)(left < 60000 ? left : 60000);
+    return wait_ms < 0 || until_end < wait_ms ? until_end : wait_ms;
+}
+
+#define STREAMS 3
+
+/* Copies the streams until all end or the deadline passes; then reaps. */
+static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct proc_opts *o,
                  struct proc_result *r)
 {
     uint64_t end = o->timeout_s ? clock_mono_ms() + o->timeout_s * 1000ull : UINT64_MAX;
     bool exited = false;
     int status = 0;
 
-    while (!exited || st[0].fd >= 0 || st[1].fd >= 0) {
-        struct pollfd p[3] = {{.fd = st[0].fd, .events = POLLIN},
-                              {.fd = st[1].fd, .events = POLLIN},
-                              {.fd = exited ? -1 : pidfd, .events = POLLIN}};
-        uint64_t now = clock_mono_ms();
-        int wait_ms = -1;
+    while (!exited || st[0].fd >= 0 || st[1].fd >= 0 || st[2].fd >= 0) {
+        struct pollfd p[STREAMS + 1] = {{.fd = st[0].fd, .events = POLLIN},
+                                        {.fd = st[1].fd, .events = POLLIN},
+                                        {.fd = st[2].fd, .events = POLLIN},
+                                        {.fd = exited ? -1 : pidfd, .events = POLLIN}};
 
-        if (exited)
-            wait_ms = 0; /* a grandchild may keep the pipe open: take what is there, then go */
-        else if (end != UINT64_MAX)
-            wait_ms = now >= end ? 0 : (int)(end - now < 60000 ? end - now : 60000);
-        if (poll(p, 3, wait_ms) == 0) {
+        /* Ended: a grandchild may keep the pipe open; take what is there, then go. */
+        if (poll(p, STREAMS + 1, exited ? 0 : wait_ms_of(o, end)) == 0) {
             if (exited)
                 break;
             if (clock_mono_ms() >= end && !r->timed_out) {
                 r->timed_out = true;
                 kill(-pid, SIGKILL);
                 end = UINT64_MAX;
+            } else if (o->on_tick) {
+                o->on_tick(o->ctx);
             }
             continue;
         }
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < STREAMS; i++) {
             if (st[i].fd >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR)) &&
                 !stream_read(&st[i], o)) {
                 close(st[i].fd);
                 st[i].fd = -1;
             }
         }
-        if (!exited && p[2].revents)
+        if (!exited && p[STREAMS].revents)
             exited = waitpid(pid, &status, 0) == pid || errno == ECHILD;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < STREAMS; i++) {
         if (st[i].fd >= 0)
             close(st[i].fd);
         strbuf_free(&st[i].line);
@@ -194,7 +209,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     size_t max = o->out_max ? o->out_max : OUT_MAX_DEFAULT;
     _cleanup_close_ int in = input_fd(o->input);
     _cleanup_close_ int pidfd = -1;
-    int out[2], errp[2], rc = 0;
+    int out[2], errp[2], third[2] = {-1, -1}, rc = 0;
     pid_t pid, self = getpid();
 
     if (argv[0][0] != '/')
@@ -209,17 +224,29 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
         close(out[1]);
         return err_errno(err, rc, "%s: pipe", argv[0]);
     }
+    if (o->lines_on_3 && pipe2(third, O_CLOEXEC) < 0) {
+        rc = errno;
+        close(out[0]);
+        close(out[1]);
+        close(errp[0]);
+        close(errp[1]);
+        return err_errno(err, rc, "%s: pipe", argv[0]);
+    }
     pid = fork();
     if (pid == 0)
-        child_exec(argv, o, self, in, out[1], errp[1]);
+        child_exec(argv, o, self, in, out[1], errp[1], third[1]);
     close(out[1]);
     close(errp[1]);
+    if (third[1] >= 0)
+        close(third[1]);
     if (pid > 0)
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pid < 0 || pidfd < 0) {
         rc = errno;
         close(out[0]);
         close(errp[0]);
+        if (third[0] >= 0)
+            close(third[0]);
         if (pid > 0) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
@@ -228,8 +255,9 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     }
     fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 
-    struct stream st[2] = {{.fd = out[0], .kept = &r.out, .max = max},
-                           {.fd = errp[0], .kept = &r.errout, .max = max}};
+    struct stream st[STREAMS] = {{.fd = out[0], .kept = &r.out, .max = max},
+                                 {.fd = errp[0], .kept = &r.errout, .max = max},
+                                 {.fd = third[0]}};
     hook_point(); /* while the child is at work: it goes, too */
     pump(pid, pidfd, st, o, &r);
     hook_point();

@@ -78,21 +78,20 @@ static size_t on_data(char *data, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-void http_start(struct http *h, const char *url, const char *form, size_t max, unsigned timeout_s,
-                http_done_fn done, void *ctx)
+void http_start(struct http *h, const struct http_call *call, http_done_fn done, void *ctx)
 {
     struct request *r = xcalloc(1, sizeof(*r));
 
     r->easy = curl_easy_init();
     if (!r->easy)
         abort();
-    r->max = max;
+    r->max = call->max;
     r->done = done;
     r->ctx = ctx;
-    curl_easy_setopt(r->easy, CURLOPT_URL, url);
+    curl_easy_setopt(r->easy, CURLOPT_URL, call->url);
     curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(r->easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(r->easy, CURLOPT_TIMEOUT, (long)timeout_s);
+    curl_easy_setopt(r->easy, CURLOPT_TIMEOUT, (long)call->timeout_s);
     curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
     curl_easy_setopt(r->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "muster/" MUSTER_VERSION);
@@ -100,8 +99,11 @@ void http_start(struct http *h, const char *url, const char *form, size_t max, u
     curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->detail);
     curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
-    if (form) {
-        r->form = xstrdup(form);
+    /* On a connection that was used before, libcurl sends a request again by itself when the server
+     * closes it without an answer. */
+    curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, call->once ? 1L : 0L);
+    if (call->form) {
+        r->form = xstrdup(call->form);
         curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->form);
         curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(r->form));
     }

@@ -4,6 +4,7 @@
 #ifndef MUSTER_HTTP_H
 #define MUSTER_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/err.h"
@@ -30,10 +31,15 @@ typedef void (*http_done_fn)(void *ctx, const struct http_answer *a);
 struct http *http_new(void);
 void http_free(struct http *h); /* drops what is under way without calling back */
 
-/* Starts a request; `form` NULL: GET, else a form's POST. `max` bounds the answer in bytes,
- * `timeout_s` the whole request. */
-void http_start(struct http *h, const char *url, const char *form, size_t max, unsigned timeout_s,
-                http_done_fn done, void *ctx);
+struct http_call {
+    const char *url;
+    const char *form;   /* NULL: GET, else a form's POST */
+    size_t max;         /* bytes of the answer */
+    unsigned timeout_s; /* of the whole request */
+    bool once;          /* not to be sent twice, whatever happens to the connection */
+};
+/* Starts a request; copies what it needs. */
+void http_start(struct http *h, const struct http_call *call, http_done_fn done, void *ctx);
 /* Waits at most `timeout_ms` for progress or for one of the descriptors to become readable, and
  * delivers what has finished. */
 void http_wait(struct http *h, struct http_fd *fds, size_t n, int timeout_ms);

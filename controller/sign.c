@@ -127,7 +127,7 @@ void ssh_fingerprint(const char *public_key, char ret[FINGERPRINT_SIZE])
     struct md5_ctx md5;
     uint8_t digest[MD5_DIGEST_SIZE];
     struct err ignored;
-    size_t len;
+    size_t len = 0;
 
     ret[0] = '\0';
     if (!base64)

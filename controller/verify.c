@@ -66,8 +66,10 @@ bool verify_sites(struct http *h, const struct spec *s, const char *const urls[]
             continue;
         probes[2 * i] = (struct probe){&ret[i], false};
         probes[2 * i + 1] = (struct probe){&ret[i], true};
-        http_start(h, site, NULL, PAGE_MAX, timeout_s, on_page, &probes[2 * i]);
-        http_start(h, health, NULL, PAGE_MAX, timeout_s, on_page, &probes[2 * i + 1]);
+        http_start(h, &(struct http_call){.url = site, .max = PAGE_MAX, .timeout_s = timeout_s},
+                   on_page, &probes[2 * i]);
+        http_start(h, &(struct http_call){.url = health, .max = PAGE_MAX, .timeout_s = timeout_s},
+                   on_page, &probes[2 * i + 1]);
     }
     while (http_pending(h))
         http_wait(h, NULL, 0, 1000);

@@ -32,6 +32,10 @@ up_ok
 settled "raised"
 
 # ---- behind our back
+has_happened() {
+  [ "$(count listPortForwardingRules portforwardingrule)" = 4 ] &&
+    [ "$(cloud listVirtualMachines | jq -r '.virtualmachine[] | select(.name=="drift-par") | .state')" = Stopped ]
+}
 cloud deletePortForwardingRule id="$(id_of forward:fra/80)" >/dev/null
 cloud stopVirtualMachine id="$(id_of vm:par)" forced=true >/dev/null
 cloud detachVolume id="$(id_of volume:fra)" >/dev/null
@@ -39,8 +43,7 @@ cloud deleteFirewallRule id="$(id_of opening:par/80)" >/dev/null
 cloud deleteTags resourceids="$(id_of volume:par)" resourcetype=Volume >/dev/null
 cloud createPortForwardingRule ipaddressid="$(id_of address:paris-esx)" virtualmachineid="$(id_of vm:par)" \
   protocol=tcp publicport=8443 privateport=443 openfirewall=true >/dev/null
-until_true 20 "everything has happened" eval '[ "$(count listPortForwardingRules portforwardingrule)" = 4 ] &&
-  [ "$(cloud listVirtualMachines | jq -r ".virtualmachine[] | select(.name==\"drift-par\") | .state")" = Stopped ]'
+until_true 20 "everything has happened" has_happened
 planned forward:fra/80 create
 planned vm:par change
 planned attach:fra create
@@ -74,7 +77,7 @@ settled "grown: a disk, a port, a node, a zone"
 # ---- what only the operator can decide
 cp "$f" "$work/good.yaml"
 sed -i '0,/offering: 2048-1/s//offering: 4096-1/' "$f"
-planned vm:fra refused
+planned vm:fra replace
 refused 7 "--replace fra"
 refused 2 "no node of that name" --replace nowhere
 cp "$work/good.yaml" "$f"
@@ -126,10 +129,24 @@ mkdir -p "$work/state/muster/drift"
 cp "$work/ssh_key"* "$work/state/muster/drift/"
 cloud deleteTags resourceids="$ber_vm" resourcetype=UserVm >/dev/null
 cloud deleteTags resourceids="$ber_volume" resourcetype=Volume >/dev/null
-until_true 10 "the tags of ber are gone" eval '[ "$(action vm:ber)" = refused ]'
+is_replaced() { [ "$(action "$1")" = replace ]; }
+is_refused() { [ "$(action "$1")" = refused ]; }
+until_true 10 "the tags of ber are gone" is_refused vm:ber
 refused 7 "--adopt"
 up_ok --adopt
 settled "adopted"
+
+# ---- destroyed and not expunged, by somebody else or because this account may not
+cloud destroyVirtualMachine id="$(id_of vm:ber)" >/dev/null
+until_true 10 "ber waits to be expunged" is_replaced vm:ber
+up_ok
+settled "ber was made anew"
+"$vdc" fault call destroyVirtualMachine --error 531 --text "expunge is not for you" >/dev/null
+"$muster" destroy -y -f "$f" --node ber >"$work/out" 2>&1 || { cat "$work/out"; die "destroy without the right to expunge"; }
+"$vdc" fault clear >/dev/null
+[ "$(count listVirtualMachines virtualmachine)" = 2 ] || die "ber is still there"
+up_ok
+settled "ber is back"
 
 # ---- what the API cannot delete is told and left
 "$vdc" fault call deleteNetwork --times 1000 --error 432 --text "private networks are not deleted" >/dev/null

@@ -47,9 +47,14 @@ class Failure(Exception):
 class Worker(threading.Thread):
     def __init__(self, name, cases):
         super().__init__()
-        self.account = name
+        self.first_name = name
         self.cases = cases
         self.failures = []
+        self.use(name)
+
+    def use(self, name):
+        """A new account: what another one was left with disturbs nobody."""
+        self.account = name
         made = json.loads(self.vdc("account", "add", name, "--json"))
         endpoint = json.loads(self.vdc("status", "--json"))["endpoint"]
         self.cloud = CloudStack(endpoint=endpoint, key=made["api_key"], secret=made["secret_key"])
@@ -168,8 +173,7 @@ class Worker(threading.Thread):
                 except (Failure, subprocess.TimeoutExpired) as e:
                     self.failures.append((case, e))
                     print("FAILED: %s, %s: %s" % (case[0], case[1], e), flush=True)
-                    self.clear()
-                    self.destroy()
+                    self.use("%s-%d" % (self.first_name, len(self.failures)))
         except Exception as e:  # a worker must not end in silence
             self.failures.append((None, e))
             print("FAILED: %s: %r" % (self.account, e), flush=True)

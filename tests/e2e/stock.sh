@@ -4,6 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 before=$(host_state)
+as_before() { [ "$(host_state)" = "$before" ]; }
 "$vdc" start >/dev/null
 zone=$(cloud listZones | jq -r '.zone[] | select(.name=="Frankfurt (ESX)") | .id')
 offering=$(cloud listNetworkOfferings | jq -r '.networkoffering[] | select(.name=="DefaultSharedNetworkOffering") | .id')
@@ -48,4 +49,4 @@ ok "nothing left to do"
 [ "$(cloud listNetworks | jq -r '[.network[].name] | join(" ")')" = backbone ] || die "networks: $(cloud listNetworks)"
 ok "all gone but the network that was there before"
 "$vdc" destroy -y >/dev/null
-until_true 20 "the host is as before" eval '[ "$(host_state)" = "$before" ]'
+until_true 20 "the host is as before" as_before

@@ -7,13 +7,23 @@
 #include "controller/layout.h"
 #include "controller/moves.h"
 
-static struct spec_zone zone = {.name = "z", .has_private = true, .group = "g"};
-static struct spec_node node = {.name = "n", .disk = {.present = true}};
+static struct spec_zone zone = {.name = "z", .has_private = true, .group = "g", .egress_all = true};
+static struct spec_port port = {80, 80};
+static struct spec_node node = {.name = "n",
+                                .template = "t",
+                                .offering = "o",
+                                .ports = &port,
+                                .n_ports = 1,
+                                .disk = {.present = true, .size = 2ull << 30, .offering = "o"}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct spec spec = {
-        .deployment = "d", .zones = &zone, .n_zones = 1, .nodes = &node, .n_nodes = 1};
+    const struct spec spec = {.deployment = "d",
+                              .keypair = "k",
+                              .zones = &zone,
+                              .n_zones = 1,
+                              .nodes = &node,
+                              .n_nodes = 1};
     const struct http_answer answer = {200, (const char *)data, size, 0, NULL, {0}};
     struct node_facts facts[1];
     struct cloud_failure why;

@@ -7,18 +7,20 @@
 #   agent_host.sh push a FILE DEST copy a file into it
 #   agent_host.sh power a   kill guest a without any warning, then start it again
 #   agent_host.sh down      remove guests, disks, bridge and table (the base root stays)
-# Everything it makes is called mtest*: it touches nothing else.
+# Everything it makes is called mtest*: it touches nothing else. MTEST_DIR, MTEST_NAME and MTEST_NET
+# make a second pair beside the first.
 set -eu
 DIR=${MTEST_DIR:-/tmp/mtest}
 BASE=$DIR/base.tar
-NET=10.77.0
+NAME=${MTEST_NAME:-mtest} # at most 10 letters
+NET=${MTEST_NET:-10.77.0}
 SIZE=$((3 * 1024 * 1024 * 1024))
 
-addr() { [ "$1" = a ] && echo $NET.11 || echo $NET.12; }
+addr() { [ "$1" = a ] && echo "$NET.11" || echo "$NET.12"; }
 volume() { [ "$1" = a ] && echo 11111111-aaaa-4aaa-8aaa-111111111111 || echo 22222222-bbbb-4bbb-8bbb-222222222222; }
 serial() { volume "$1" | tr -d - | cut -c1-20; }
-rootfs() { echo "$DIR/lxc/mtest-$1/rootfs"; }
-pid() { lxc-info -P "$DIR/lxc" -n "mtest-$1" -p -H; }
+rootfs() { echo "$DIR/lxc/$NAME-$1/rootfs"; }
+pid() { lxc-info -P "$DIR/lxc" -n "$NAME-$1" -p -H; }
 
 base() {
     [ -f "$BASE" ] && return
@@ -30,25 +32,25 @@ base() {
 }
 
 network() {
-    ip link show mtestbr >/dev/null 2>&1 || ip link add mtestbr type bridge
-    ip addr replace $NET.1/24 dev mtestbr
-    ip link set mtestbr up
+    ip link show "${NAME}br" >/dev/null 2>&1 || ip link add "${NAME}br" type bridge
+    ip addr replace "$NET.1/24" dev "${NAME}br"
+    ip link set "${NAME}br" up
     sysctl -qw net.ipv4.ip_forward=1
-    nft list table ip mtest >/dev/null 2>&1 || nft -f - <<NFT
-table ip mtest {
+    nft list table ip "$NAME" >/dev/null 2>&1 || nft -f - <<NFT
+table ip $NAME {
   chain post { type nat hook postrouting priority srcnat; ip saddr $NET.0/24 ip daddr != $NET.0/24 masquerade; }
 }
 NFT
 }
 
 guest() {
-    local n=mtest-$1 root; root=$(rootfs "$1")
+    local n=$NAME-$1 root; root=$(rootfs "$1")
     [ -d "$root" ] && return
     mkdir -p "$root"
     tar -xf "$BASE" -C "$root"
     echo "$n" >"$root/etc/hostname"
     cp /etc/resolv.conf "$root/etc/resolv.conf"
-    printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\nauto eth0\niface eth0 inet static\n address %s/24\n gateway %s.1\n' "$(addr "$1")" $NET >"$root/etc/network/interfaces"
+    printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\nauto eth0\niface eth0 inet static\n address %s/24\n gateway %s.1\n' "$(addr "$1")" "$NET" >"$root/etc/network/interfaces"
     : >"$root/etc/machine-id"
     truncate -s $SIZE "$DIR/$n.disk"
     cat >"$DIR/lxc/$n/config" <<CFG
@@ -60,18 +62,18 @@ lxc.cgroup.devices.allow = b 259:* rwm
 lxc.uts.name = $n
 lxc.rootfs.path = dir:$root
 lxc.net.0.type = veth
-lxc.net.0.link = mtestbr
+lxc.net.0.link = ${NAME}br
 lxc.net.0.name = eth0
 lxc.net.0.flags = up
 lxc.net.1.type = veth
-lxc.net.1.link = mtestbr
+lxc.net.1.link = ${NAME}br
 lxc.net.1.name = eth1
 lxc.net.1.hwaddr = 02:77:00:00:01:0$([ "$1" = a ] && echo 1 || echo 2)
 CFG
 }
 
 start() {
-    local n=mtest-$1 loop
+    local n=$NAME-$1 loop
     loop=$(losetup -n -O NAME -j "$DIR/$n.disk" | head -1)
     [ -n "$loop" ] || loop=$(losetup -f --show "$DIR/$n.disk")
     lxc-start -P "$DIR/lxc" -n "$n" -d
@@ -99,21 +101,21 @@ partitions() {
 case "${1:-}" in
 base) base ;;
 up) base; network; for g in a b; do guest $g; start $g; done ;;
-run) g=$2; shift 2; lxc-attach -P "$DIR/lxc" -n "mtest-$g" --clear-env -v PATH=/usr/sbin:/usr/bin:/sbin:/bin -- "$@" ;;
+run) g=$2; shift 2; lxc-attach -P "$DIR/lxc" -n "$NAME-$g" --clear-env -v PATH=/usr/sbin:/usr/bin:/sbin:/bin -- "$@" ;;
 push) cp "$3" "$(rootfs "$2")$4" ;;
-power) lxc-stop -P "$DIR/lxc" -n "mtest-$2" -k; start "$2" ;;
-stop) lxc-stop -P "$DIR/lxc" -n "mtest-$2" -k ;;
+power) lxc-stop -P "$DIR/lxc" -n "$NAME-$2" -k; start "$2" ;;
+stop) lxc-stop -P "$DIR/lxc" -n "$NAME-$2" -k ;;
 start) start "$2" ;;
 volume) volume "$2" ;;
 down)
     for g in a b; do
-        lxc-stop -P "$DIR/lxc" -n "mtest-$g" -k 2>/dev/null || true
-        for l in $(losetup -n -O NAME -j "$DIR/mtest-$g.disk" 2>/dev/null); do losetup -d "$l"; done
+        lxc-stop -P "$DIR/lxc" -n "$NAME-$g" -k 2>/dev/null || true
+        for l in $(losetup -n -O NAME -j "$DIR/$NAME-$g.disk" 2>/dev/null); do losetup -d "$l"; done
         # The agent makes the folder below its mount immutable.
-        chattr -f -i "$DIR/lxc/mtest-$g/rootfs/media/"* 2>/dev/null || true
-        rm -rf "$DIR/lxc/mtest-$g" "$DIR/mtest-$g.disk"
+        chattr -f -i "$DIR/lxc/$NAME-$g/rootfs/media/"* 2>/dev/null || true
+        rm -rf "$DIR/lxc/$NAME-$g" "$DIR/$NAME-$g.disk"
     done
-    ip link del mtestbr 2>/dev/null || true
-    nft delete table ip mtest 2>/dev/null || true ;;
-*) sed -n '3,11p' "$0"; exit 2 ;;
+    ip link del "${NAME}br" 2>/dev/null || true
+    nft delete table ip "$NAME" 2>/dev/null || true ;;
+*) sed -n '3,12p' "$0"; exit 2 ;;
 esac

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is understood of apt's output, and which repositories are accepted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/apt.h"
+#include "common/js.h"
+
+static void hear(struct apt_say *s, const char *const *lines)
+{
+    for (; *lines; lines++)
+        apt_say_line(s, *lines);
+}
+
+static void test_progress(void **state)
+{
+    (void)state;
+    struct apt_say s = {0};
+    hear(&s,
+         (const char *const[]){"dlstatus:1:0.0000:Retrieving file 1 of 4",
+                               "0 upgraded, 4 newly installed, 0 to remove and 0 not upgraded.",
+                               "Need to get 31.2 MB of archives.",
+                               "dlstatus:2:25.0000:Retrieving file 2 of 4 (3s remaining)", NULL});
+    assert_string_equal(s.doing, "download 25 %, 7.8 of 31.2 MB: file 2 of 4 (3s remaining)");
+    hear(&s, (const char *const[]){"pmstatus:less:5.8824:Unpacking less (amd64)",
+                                   "pmstatus:libc6:amd64:11.7647:Unpacking libc6:amd64 (amd64)",
+                                   "pmstatus:less:17.6471:Installed less (amd64)", NULL});
+    assert_string_equal(s.doing,
+                        "install 18 %, 2 unpacked and 1 configured of 4 packages: Installed "
+                        "less (amd64)");
+    assert_string_equal(s.error, "");
+    assert_false(apt_say_line(&s, "pmstatus:none"));
+    assert_false(apt_say_line(&s, "dlstatus:1:x:y"));
+    assert_false(apt_say_line(&s, ""));
+}
+
+static void test_partly_there(void **state)
+{
+    (void)state;
+    struct apt_say s = {0};
+    apt_say_line(&s, "Need to get 1,024 kB/31.2 MB of archives.");
+    assert_true(s.bytes == 1024e3);
+    apt_say_line(&s, "Need to get 0 B/31.2 MB of archives.");
+    assert_true(s.bytes == 0);
+}
+
+/* The most telling complaint counts, wherever it stands. */
+static void test_errors(void **state)
+{
+    (void)state;
+    struct apt_say s = {0};
+    hear(&s, (const char *const[]){
+                 "E: Failed to fetch http://m/a.deb  404  Not Found [IP: 10.0.0.1 80]",
+                 "E: Failed to fetch http://m/b.deb  404  Not Found",
+                 "E: Unable to fetch some archives, maybe run apt-get update or try with "
+                 "--fix-missing?",
+                 NULL});
+    assert_string_equal(s.error,
+                        "Failed to fetch http://m/a.deb  404  Not Found [IP: 10.0.0.1 80]");
+    assert_non_null(strstr(apt_say_advice(s.error), "mirror"));
+
+    s = (struct apt_say){0};
+    hear(&s,
+         (const char *const[]){
+             "E: Sub-process /usr/bin/dpkg returned an error code (1)",
+             "dpkg: error processing archive /x/b.deb (--unpack):",
+             "pmerror:/x/b.deb:20.0:cannot copy extracted data: No space left on device", NULL});
+    assert_string_equal(s.error,
+                        "package /x/b.deb: cannot copy extracted data: No space left on device");
+    assert_non_null(strstr(apt_say_advice(s.error), "df"));
+
+    s = (struct apt_say){0};
+    hear(&s,
+         (const char *const[]){"W: GPG error: http://m x InRelease: NO_PUBKEY 12",
+                               "E: The repository 'http://m x InRelease' is not signed.", NULL});
+    assert_non_null(strstr(s.error, "NO_PUBKEY"));
+    assert_non_null(strstr(
+        apt_say_advice("Release file for http://m is not valid yet (invalid for another 300d)."),
+        "clock"));
+    assert_string_equal(apt_say_advice("of another kind"), "");
+}
+
+#define KEY "-----BEGIN PGP PUBLIC KEY BLOCK-----\\nx"
+
+static int repo(const char *text, struct apt_repo *r, struct err *err)
+{
+    static json_t *j;
+    json_decref(j);
+    j = NULL;
+    if (!text)
+        return 0;
+    assert_int_equal(js_parse(text, strlen(text), &j, err), 0);
+    return apt_repo_parse(j, "package:My.Own", r, err);
+}
+
+static void test_repository(void **state)
+{
+    static const struct {
+        const char *text, *why;
+    } bad[] = {
+        {"{\"url\":\"ftp://m/\",\"suite\":\"s\",\"components\":[\"main\"],\"key\":\"" KEY "\"}",
+         "'url'"},
+        {"{\"url\":\"http://m/\\nSigned-By: "
+         "x\",\"suite\":\"s\",\"components\":[\"main\"],\"key\":\"" KEY "\"}",
+         "'url'"},
+        {"{\"url\":\"http://m/\",\"suite\":\"a b\",\"components\":[\"main\"],\"key\":\"" KEY "\"}",
+         "'suite'"},
+        {"{\"url\":\"http://m/\",\"suite\":\"s\",\"components\":[],\"key\":\"" KEY "\"}",
+         "'components'"},
+        {"{\"url\":\"http://m/\",\"suite\":\"s\",\"components\":[\"main\"],\"key\":\"x\"}",
+         "'key'"},
+        {"{\"url\":\"http://m/\",\"suite\":\"s\",\"components\":[\"main\"]}", "'key' is missing"},
+    };
+    (void)state;
+    struct apt_repo r = {0};
+    struct err err = {0};
+    assert_int_equal(
+        repo("{\"url\":\"https://m/d\",\"suite\":\"./\",\"components\":[],\"key\":\"" KEY "\"}", &r,
+             &err),
+        0);
+    assert_string_equal(r.name, "muster--y--wn");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(repo(bad[i].text, &r, &err), -1);
+        if (!strstr(err.msg, bad[i].why))
+            fail_msg("'%s' does not say '%s'", err.msg, bad[i].why);
+    }
+    repo(NULL, &r, &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_partly_there),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_repository),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
