@@ -42,6 +42,9 @@ static const struct cmd commands[] = {
      " [--check] [--json] PLANFILE\n\n"
      "  --check  change nothing; say what differs (exit code 10 when something does)\n"
      "  --json   one event a line as JSON\n"},
+    {"check", worker, "say what differs from the plan; changes nothing",
+     " [--json] [PLANFILE]\n\nWithout PLANFILE the plan that this machine has. Exit code 10 when "
+     "something differs.\n"},
     {"disk", worker, "say what is on the data disk, and which rule decides",
      " --explain (PLANFILE | --volume UUID --size BYTES)\n\nChanges nothing.\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
