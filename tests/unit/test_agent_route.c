@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What network managers are told (tests/golden/netconf, written anew with MUSTER_GOLDEN=write), who
- * is chosen, and which routes are refused. */
+/* Facts; what network managers are told (tests/golden/netconf, written anew with
+ * MUSTER_GOLDEN=write), who is chosen, and which routes are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +12,12 @@
 
 #include <arpa/inet.h>
 
+#include "agent/facts.h"
 #include "agent/netconf.h"
 #include "agent/route_guard.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/str.h"
 
 static void same_as_golden(const char *name, const struct netconf_file *f)
@@ -125,12 +127,39 @@ static void test_takeover(void **state)
     assert_true(guard_takes_over(&want, &now, ip("10.1.0.5")));
 }
 
+static void test_facts(void **state)
+{
+    (void)state;
+    struct strbuf b = {0};
+    strbuf_adds(&b, "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+                    "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+                    "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\nnonsense\n");
+    json_t *list = facts_routes(b.s);
+    _cleanup_free_ char *text = js_text(list);
+    json_decref(list);
+    assert_string_equal(text, "[{\"dev\":\"eth0\",\"to\":\"0.0.0.0/0\",\"via\":\"10.0.0.1\"},"
+                              "{\"dev\":\"eth0\",\"to\":\"10.0.0.0/24\"}]");
+    for (int i = 0; i < 1000; i++)
+        strbuf_adds(&b, "e\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n");
+    list = facts_routes(b.s);
+    assert_int_equal(json_array_size(list), FACTS_ROUTES_MAX);
+    json_decref(list);
+    strbuf_free(&b);
+
+    json_t *facts = facts_collect();
+    _cleanup_free_ char *all = js_text(facts);
+    assert_true(strlen(all) <= FACTS_MAX);
+    assert_non_null(json_object_get(facts, "memory"));
+    assert_non_null(json_object_get(facts, "kernel"));
+    json_decref(facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),    cmocka_unit_test(test_choice),
         cmocka_unit_test(test_gateway),  cmocka_unit_test(test_peers),
-        cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_takeover), cmocka_unit_test(test_facts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
