@@ -42,6 +42,9 @@ static const struct cmd commands[] = {
      " [--check] [--json] PLANFILE\n\n"
      "  --check  change nothing; say what differs (exit code 10 when something does)\n"
      "  --json   one event a line as JSON\n"},
+    {"check", worker, "say what differs from the plan; changes nothing",
+     " [--json] [PLANFILE]\n\nWithout PLANFILE the plan that this machine has. Exit code 10 when "
+     "something differs.\n"},
     {"disk", worker, "say what is on each disk, which rule decides, and what a run would do",
      " --explain [--json] [PLANFILE | --volume UUID --size BYTES]\n\n"
      "Without either, the plan on this machine. Changes nothing.\n"},
