@@ -65,8 +65,11 @@ static int apply_args_read(int argc, char **argv, struct apply_args *a)
         else
             return cmd_usage("apply", "option not understood");
     }
+    a->check = a->check || strcmp(argv[0], "check") == 0;
     a->file = argv[optind];
-    if ((a->file != NULL) == (a->plan_fd >= 0) || (a->file && argv[optind + 1]))
+    if (!a->file && a->plan_fd < 0 && strcmp(argv[0], "check") == 0)
+        a->file = PATH_PLAN;
+    if ((a->file != NULL) == (a->plan_fd >= 0) || (argv[optind] && argv[optind + 1]))
         return cmd_usage("apply", "exactly one PLANFILE is needed");
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `muster-agent-worker job WHAT`: one look at the database and the web server, or one action of
- * the coordinator. The request is a JSON text on descriptor 3, the answer a line on 4. */
+/* `muster-agent-worker job WHAT`: one look at the database and the web server, or for drift, or one
+ * action of the coordinator. The request is a JSON text on descriptor 3, the answer a line on 4. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,9 @@
 
 #include "agent/cluster_codec.h"
 #include "agent/cmd.h"
+#include "agent/engine.h"
 #include "agent/galera.h"
+#include "agent/paths.h"
 #include "agent/webcheck.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -28,6 +30,30 @@ static json_t *look(const json_t *request)
     if (*health)
         json_object_set_new(answer, "web", json_integer(webcheck_status(health)));
     return answer;
+}
+
+#define DRIFT_MAX 32
+
+static void note_drift(void *ctx, const struct event *ev)
+{
+    json_t *list = ctx;
+    _cleanup_json_ json_t *j = event_to_json(ev); /* its message is UTF-8 */
+    if ((ev->kind == EVENT_NOTE || ev->kind == EVENT_REFUSED) && json_array_size(list) < DRIFT_MAX)
+        json_array_append_new(
+            list, json_pack("{s:s, s:O}", "id", ev->id, "why", json_object_get(j, "msg")));
+}
+
+/* What differs from the plan on disk; NULL when there is none to compare with. */
+static json_t *drift(void)
+{
+    _cleanup_(plan_cleanup) struct plan *plan = NULL;
+    struct engine_result res;
+    struct err err = {0};
+    if (plan_load(PATH_PLAN, &plan, &err) < 0)
+        return json_object();
+    json_t *list = json_array();
+    engine_check(plan, note_drift, list, &res, &err); /* a refusal is drift, too */
+    return json_pack("{s:o}", "drift", list);
 }
 
 static json_t *action(const char *what, const json_t *request)
@@ -69,15 +95,15 @@ int cmd_job(int argc, char **argv)
     size_t len = 0;
     if (argc != 2)
         return cmd_usage("help", "job: needs a kind");
-    bool looks = strcmp(argv[1], "look") == 0;
-    if (looks)
+    bool looks = strcmp(argv[1], "look") == 0, drifts = strcmp(argv[1], "drift") == 0;
+    if (looks || drifts)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     else
         log_open("muster-agent[db]");
     if (fs_read("/proc/self/fd/3", REQUEST_MAX, &text, &len, &err) < 0 ||
         js_parse(text, len, &request, &err) < 0)
         return cmd_fail(&err);
-    json_t *answer = looks ? look(request) : action(argv[1], request);
+    json_t *answer = drifts ? drift() : looks ? look(request) : action(argv[1], request);
     _cleanup_free_ char *line = js_text(answer);
     json_decref(answer);
     return dprintf(4, "%s\n", line) < 0 ? ERR_FAILED : 0;

@@ -39,6 +39,8 @@ static void reap(struct supervisor *s)
             sup_job_died(s, &s->look, status);
         else if (pid == s->act.pid)
             sup_job_died(s, &s->act, status);
+        else if (pid == s->drift_look.pid)
+            sup_job_died(s, &s->drift_look, status);
     }
 }
 
@@ -48,6 +50,8 @@ static void on_signal(struct supervisor *s, int fd)
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
             reap(s);
+        else if (info.ssi_signo == SIGHUP)
+            s->drift_next = 0; /* look for drift now */
         else
             s->stopping = true;
     }
@@ -61,6 +65,7 @@ static void tick(struct supervisor *s)
     if (s->wanted && !s->worker_pid && now >= s->worker_next)
         sup_worker_start(s);
     sup_cluster_tick(s, now);
+    sup_drift_tick(s, now);
     sup_state_tell(s, now);
     sup_net_events(s);
 }
@@ -75,6 +80,7 @@ static void loop(struct supervisor *s, int sigfd)
             {.fd = s->worker_pid ? s->worker.fd : -1, .events = POLLIN},
             {.fd = s->look.pid ? s->look.chan.fd : -1, .events = POLLIN},
             {.fd = s->act.pid ? s->act.chan.fd : -1, .events = POLLIN},
+            {.fd = s->drift_look.pid ? s->drift_look.chan.fd : -1, .events = POLLIN},
         };
         poll(p, ARRAY_LEN(p), sup_cluster_eager(s) ? TICK_SOON_MS : TICK_MS);
         if (p[1].revents & POLLOUT)
@@ -87,6 +93,8 @@ static void loop(struct supervisor *s, int sigfd)
             sup_job_readable(s, &s->look);
         if (p[4].revents)
             sup_job_readable(s, &s->act);
+        if (p[5].revents)
+            sup_job_readable(s, &s->drift_look);
         if (p[0].revents)
             on_signal(s, sigfd);
         tick(s);
@@ -134,10 +142,11 @@ int cmd_run(int argc, char **argv)
         return cmd_usage("run", "takes no argument");
     if (!s)
         abort();
-    s->net.fd = s->worker.fd = s->look.chan.fd = s->act.chan.fd = -1;
+    s->net.fd = s->worker.fd = s->look.chan.fd = s->act.chan.fd = s->drift_look.chan.fd = -1;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -25,6 +25,7 @@ int main(int argc, char **argv)
 {
     static const struct cmd commands[] = {
         {"apply", cmd_apply, NULL, NULL},
+        {"check", cmd_apply, NULL, NULL},
         {"disk", cmd_disk, NULL, NULL},
         {"job", cmd_job, NULL, NULL},
         {"verify", cmd_verify, NULL, NULL},

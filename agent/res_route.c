@@ -10,7 +10,9 @@
 #include <strings.h>
 
 #include "agent/conf.h"
+#include "agent/netconf.h"
 #include "agent/resource.h"
+#include "agent/route_guard.h"
 #include "agent/rtnl.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
@@ -45,6 +47,7 @@ static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, st
 }
 
 #define NETWORKD "systemd-networkd"
+#define NETWORKMANAGER "NetworkManager"
 
 static int route_parse(const json_t *spec, void **ret, struct err *err)
 {
@@ -63,6 +66,7 @@ static int route_parse(const json_t *spec, void **ret, struct err *err)
         }
     }
     svc_expect(NETWORKD);
+    svc_expect(NETWORKMANAGER);
     *ret = obj;
     return 0;
 }
@@ -85,37 +89,112 @@ static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
                    strbuf_str(&seen));
 }
 
-/* The file that the network's manager reads at boot, and its content; the caller frees both. */
-static int persist_file(const struct route *r, const char *nic, char **ret_path, char **ret_text,
-                        struct err *err)
+/* --- for the next boot --------------------------------------------------------------------- */
+
+static bool has_file(const char *dir, const char *suffix)
 {
-    struct strbuf b = {0};
-    struct svc_state networkd = {0};
-    size_t i;
-    json_t *to;
-    if (svc_look_soon(NETWORKD, &networkd, err) < 0)
-        return -1;
-    strbuf_adds(&b, "# written by muster-agent\n");
-    if (networkd.active) {
-        *ret_path = str_fmt("/etc/systemd/network/60-muster-%s.network", nic);
-        strbuf_addf(&b, "[Match]\nMACAddress=%s\n[Network]\nAddress=%s\n", r->mac, r->address);
-        json_array_foreach(r->to, i, to)
-            strbuf_addf(&b, "[Route]\nDestination=%s\nGateway=%s\n", json_string_value(to), r->via);
-    } else if (fs_exists("/usr/sbin/ifup") || fs_exists("/sbin/ifup")) {
-        *ret_path = str_fmt("/etc/network/interfaces.d/60-muster-%s", nic);
-        strbuf_addf(&b, "auto %s\niface %s inet static\n    address %s\n", nic, nic, r->address);
-        json_array_foreach(r->to, i, to)
-            strbuf_addf(&b, "    post-up /sbin/ip route replace %s via %s dev %s\n",
-                        json_string_value(to), r->via, nic);
-    } else {
-        strbuf_free(&b);
-        return err_set(err, ERR_FAILED,
-                       "neither ifupdown nor systemd-networkd manages this machine's network; the "
-                       "route would be lost at reboot. Use a template with one of them");
+    _cleanup_closedir_ DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.' && str_ends(e->d_name, suffix))
+            return true;
+    return false;
+}
+
+/* A stanza "iface ..." of the text, for a card of its own or, with nic NULL, any but lo. */
+static bool has_stanza(char *text, const char *nic)
+{
+    char *save = NULL, name[IF_NAMESIZE];
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        if (sscanf(line, " iface %15s", name) == 1 &&
+            (nic ? strcmp(name, nic) == 0 : strcmp(name, "lo") != 0))
+            return true;
+    return false;
+}
+
+#define INTERFACES "/etc/network/interfaces"
+
+/* Of a machine whose other cards ifupdown brings up, it brings up ours, too. */
+static bool ifupdown_has_cards(void)
+{
+    struct err ignored;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_closedir_ DIR *d = opendir(INTERFACES ".d");
+    if (fs_read(INTERFACES, 65536, &text, NULL, &ignored) == 0 && has_stanza(text, NULL))
+        return true;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        _cleanup_free_ char *path = str_fmt(INTERFACES ".d/%s", e->d_name);
+        _cleanup_free_ char *more = NULL;
+        if (e->d_name[0] != '.' && fs_read(path, 65536, &more, NULL, &ignored) == 0 &&
+            has_stanza(more, NULL))
+            return true;
     }
-    *ret_text = b.s;
+    return false;
+}
+
+static int manager_find(enum netconf_manager *ret, struct err *err)
+{
+    struct svc_state networkd = {0}, nm = {0};
+    struct err ignored;
+    _cleanup_free_ char *text = NULL;
+    if (svc_look_soon(NETWORKD, &networkd, err) < 0 || svc_look_soon(NETWORKMANAGER, &nm, err) < 0)
+        return -1;
+    struct netconf_seen seen = {
+        .netplan = fs_exists("/usr/sbin/netplan") &&
+                   (has_file("/etc/netplan", ".yaml") || has_file("/run/netplan", ".yaml")),
+        .networkd = networkd.active || networkd.busy,
+        .networkmanager = nm.active || nm.busy,
+        .ifupdown = fs_exists("/usr/sbin/ifup") || fs_exists("/sbin/ifup"),
+        .ifupdown_nic = ifupdown_has_cards(),
+    };
+    *ret = netconf_choose(&seen);
+    if (*ret == NETCONF_NONE)
+        return err_set(
+            err, ERR_FAILED,
+            "none of netplan, systemd-networkd, NetworkManager and ifupdown manages this "
+            "machine's network; the route would be lost at reboot. Use a template with "
+            "one of them");
+    if (*ret == NETCONF_IFUPDOWN &&
+        (fs_read(INTERFACES, 65536, &text, NULL, &ignored) < 0 || !strstr(text, "interfaces.d")))
+        return err_set(err, ERR_FAILED,
+                       INTERFACES " does not read " INTERFACES ".d; the route would be lost at "
+                                  "reboot. Add the line: source " INTERFACES ".d/*");
     return 0;
 }
+
+/* The file by which networkd has the card, unless it is ours. */
+static char *networkd_file(int index, const char *own)
+{
+    struct err ignored;
+    _cleanup_free_ char *path = str_fmt("/run/systemd/netif/links/%d", index);
+    _cleanup_free_ char *text = NULL;
+    char *at, *save = NULL;
+    if (fs_read(path, 65536, &text, NULL, &ignored) < 0)
+        return NULL;
+    for (at = strtok_r(text, "\n", &save); at; at = strtok_r(NULL, "\n", &save))
+        if (str_starts(at, "NETWORK_FILE=/") && strcmp(at + strlen("NETWORK_FILE="), own) != 0)
+            return xstrdup(at + strlen("NETWORK_FILE="));
+    return NULL;
+}
+
+static int persist_file(const struct route *r, const char *nic, int index, struct netconf_file *ret,
+                        struct err *err)
+{
+    struct netconf c = {
+        .nic = nic, .mac = r->mac, .address = r->address, .via = r->via, .to = r->to};
+    enum netconf_manager m;
+    if (manager_find(&m, err) < 0)
+        return -1;
+    netconf_write(m, &c, ret);
+    _cleanup_free_ char *beside = m == NETCONF_NETWORKD ? networkd_file(index, ret->path) : NULL;
+    if (beside) {
+        netconf_file_free(ret);
+        c.beside = beside;
+        netconf_write(m, &c, ret);
+    }
+    return 0;
+}
+
+/* --- now -------------------------------------------------------------------------------------- */
 
 struct nic {
     char name[IF_NAMESIZE];
@@ -123,22 +202,22 @@ struct nic {
     uint32_t addr;
     unsigned len;
     struct conf conf;
-    char *path, *text; /* owned */
+    struct netconf_file file;
 };
 
 static void nic_cleanup(struct nic *n)
 {
-    free(n->path);
-    free(n->text);
+    netconf_file_free(&n->file);
 }
 
 static int nic_open(const struct route *r, struct nic *n, struct err *err)
 {
-    if (nic_find(r->mac, n->name, err) < 0 || cidr_read(r->address, &n->addr, &n->len, err) < 0 ||
-        persist_file(r, n->name, &n->path, &n->text, err) < 0)
+    if (nic_find(r->mac, n->name, err) < 0 || cidr_read(r->address, &n->addr, &n->len, err) < 0)
         return -1;
     n->index = (int)if_nametoindex(n->name);
-    n->conf = (struct conf){.path = n->path, .content = n->text, .mode = 0644};
+    if (persist_file(r, n->name, n->index, &n->file, err) < 0)
+        return -1;
+    n->conf = (struct conf){.path = n->file.path, .content = n->file.text, .mode = n->file.mode};
     return 0;
 }
 
@@ -152,32 +231,84 @@ static int route_wanted(const struct route *r, const struct nic *n, size_t i,
     return cidr_read(json_string_value(json_array_get(r->to, i)), &ret->to, &ret->len, err);
 }
 
+/* Leaves ret as it is when nobody's path would be taken over. */
+static int refuse_takeover(const struct guard *g, struct rtnl *nl, const struct rtnl_route *want,
+                           const char *text, struct verdict *ret, struct err *err)
+{
+    const struct guarded *who = NULL;
+    char address[INET_ADDRSTRLEN];
+    if (guard_check(g, nl, want, &who, err) < 0)
+        return -1;
+    if (!who)
+        return 0;
+    inet_ntop(AF_INET, &(struct in_addr){who->addr}, address, sizeof(address));
+    return verdict_refused(ret,
+                           "the network %s holds %s, the address of %s, which is reached another "
+                           "way now; this machine could be cut off. Choose other networks in the "
+                           "file",
+                           text, address, who->what);
+}
+
+static int route_refuse(const struct route *r, const struct nic *n, struct rtnl *nl,
+                        struct verdict *ret, struct err *err)
+{
+    struct guard g = {0};
+    struct in_addr via;
+    inet_pton(AF_INET, r->via, &via);
+    const char *why = guard_gateway(n->addr, n->len, via.s_addr);
+    if (why)
+        return verdict_refused(ret, "the gateway %s %s (%s)", r->via, why, r->address);
+    guard_collect(&g, nl);
+    struct rtnl_route own = {.to = n->addr, .len = n->len, .ifindex = n->index};
+    if (refuse_takeover(&g, nl, &own, r->address, ret, err) < 0)
+        return -1;
+    for (size_t i = 0; i < json_array_size(r->to) && ret->kind != VERDICT_REFUSED; i++) {
+        struct rtnl_route want, dflt;
+        bool found = false;
+        const char *text = json_string_value(json_array_get(r->to, i));
+        if (route_wanted(r, n, i, &want, err) < 0 ||
+            (want.len == 0 && rtnl_default_route(nl, &dflt, &found, err) < 0) ||
+            refuse_takeover(&g, nl, &want, text, ret, err) < 0)
+            return -1;
+        if (found && (dflt.via != want.via || dflt.ifindex != want.ifindex))
+            return verdict_refused(ret, "%s via %s would replace the default route", text, r->via);
+    }
+    return 0;
+}
+
+static int route_look(const struct route *r, const struct nic *n, struct rtnl *nl,
+                      struct verdict *ret, struct err *err)
+{
+    bool yes = false;
+    if (rtnl_link_is_up(nl, n->index, &yes, err) < 0)
+        return -1;
+    if (!yes)
+        return verdict_differs(ret, "%s is down", n->name);
+    if (rtnl_has_address(nl, n->index, n->addr, n->len, &yes, err) < 0)
+        return -1;
+    if (!yes)
+        return verdict_differs(ret, "%s does not have %s", n->name, r->address);
+    for (size_t i = 0; i < json_array_size(r->to); i++) {
+        struct rtnl_route want;
+        if (route_wanted(r, n, i, &want, err) < 0 || rtnl_has_route(nl, &want, &yes, err) < 0)
+            return -1;
+        if (!yes)
+            return verdict_differs(ret, "no route to %s via %s",
+                                   json_string_value(json_array_get(r->to, i)), r->via);
+    }
+    const char *why = conf_differs(&n->conf);
+    return why ? verdict_differs(ret, "%s: %s", n->file.path, why) : verdict_ok(ret);
+}
+
 static int route_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)run;
     const struct route *r = self;
     _cleanup_(nic_cleanup) struct nic n = {0};
     _cleanup_(rtnl_cleanup) struct rtnl *nl = NULL;
-    bool yes = false;
-    if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 ||
-        rtnl_link_is_up(nl, n.index, &yes, err) < 0)
+    if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 || route_look(r, &n, nl, ret, err) < 0)
         return -1;
-    if (!yes)
-        return verdict_differs(ret, "%s is down", n.name);
-    if (rtnl_has_address(nl, n.index, n.addr, n.len, &yes, err) < 0)
-        return -1;
-    if (!yes)
-        return verdict_differs(ret, "%s does not have %s", n.name, r->address);
-    for (size_t i = 0; i < json_array_size(r->to); i++) {
-        struct rtnl_route want;
-        if (route_wanted(r, &n, i, &want, err) < 0 || rtnl_has_route(nl, &want, &yes, err) < 0)
-            return -1;
-        if (!yes)
-            return verdict_differs(ret, "no route to %s via %s",
-                                   json_string_value(json_array_get(r->to, i)), r->via);
-    }
-    const char *why = conf_differs(&n.conf);
-    return why ? verdict_differs(ret, "%s: %s", n.path, why) : verdict_ok(ret);
+    return ret->kind == VERDICT_DIFFERS ? route_refuse(r, &n, nl, ret, err) : 0;
 }
 
 static int route_apply(const void *self, struct run *run, struct err *err)

@@ -149,30 +149,42 @@ int rtnl_add_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, s
     return talk(r, h, NULL, NULL) < 0 ? err_errno(err, errno, "add the address") : 0;
 }
 
+static void route_read(const struct nlmsghdr *h, struct rtnl_route *ret)
+{
+    const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+    const struct nlattr *a;
+    *ret = (struct rtnl_route){.len = m->rtm_dst_len};
+    mnl_attr_for_each(a, h, sizeof(*m))
+    {
+        if (mnl_attr_get_type(a) == RTA_DST)
+            ret->to = mnl_attr_get_u32(a);
+        else if (mnl_attr_get_type(a) == RTA_GATEWAY)
+            ret->via = mnl_attr_get_u32(a);
+        else if (mnl_attr_get_type(a) == RTA_OIF)
+            ret->ifindex = (int)mnl_attr_get_u32(a);
+    }
+}
+
 struct route_query {
-    const struct rtnl_route *want;
+    const struct rtnl_route *want; /* NULL: the first default route */
+    struct rtnl_route got;
     bool found;
 };
 
 static int on_route(const struct nlmsghdr *h, void *ctx)
 {
     struct route_query *q = ctx;
+    const struct rtnl_route *w = q->want;
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-    uint32_t to = 0, via = 0, oif = 0;
-    const struct nlattr *a;
-    if (m->rtm_table != RT_TABLE_MAIN || m->rtm_dst_len != q->want->len)
+    struct rtnl_route route;
+    if (m->rtm_table != RT_TABLE_MAIN || q->found)
         return MNL_CB_OK;
-    mnl_attr_for_each(a, h, sizeof(*m))
-    {
-        if (mnl_attr_get_type(a) == RTA_DST)
-            to = mnl_attr_get_u32(a);
-        else if (mnl_attr_get_type(a) == RTA_GATEWAY)
-            via = mnl_attr_get_u32(a);
-        else if (mnl_attr_get_type(a) == RTA_OIF)
-            oif = mnl_attr_get_u32(a);
-    }
-    if (to == q->want->to && via == q->want->via && (int)oif == q->want->ifindex)
-        q->found = true;
+    route_read(h, &route);
+    q->found = w ? route.len == w->len && route.to == w->to && route.via == w->via &&
+                       route.ifindex == w->ifindex
+                 : route.len == 0;
+    if (q->found)
+        q->got = route;
     return MNL_CB_OK;
 }
 
@@ -186,6 +198,46 @@ int rtnl_has_route(struct rtnl *r, const struct rtnl_route *route, bool *ret, st
     if (talk(r, h, on_route, &q) < 0)
         return err_errno(err, errno, "list routes");
     *ret = q.found;
+    return 0;
+}
+
+int rtnl_default_route(struct rtnl *r, struct rtnl_route *ret, bool *ret_found, struct err *err)
+{
+    char buf[256];
+    struct route_query q = {0};
+    struct nlmsghdr *h = request(r, buf, RTM_GETROUTE, NLM_F_DUMP);
+    struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+    m->rtm_family = AF_INET;
+    if (talk(r, h, on_route, &q) < 0)
+        return err_errno(err, errno, "list routes");
+    *ret = q.got;
+    *ret_found = q.found;
+    return 0;
+}
+
+static int on_path(const struct nlmsghdr *h, void *ctx)
+{
+    struct route_query *q = ctx;
+    route_read(h, &q->got);
+    q->found = true;
+    return MNL_CB_OK;
+}
+
+int rtnl_path(struct rtnl *r, uint32_t addr, struct rtnl_route *ret, bool *ret_found,
+              struct err *err)
+{
+    char buf[256];
+    struct route_query q = {0};
+    struct nlmsghdr *h = request(r, buf, RTM_GETROUTE, NLM_F_ACK);
+    struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+    m->rtm_family = AF_INET;
+    m->rtm_dst_len = 32;
+    m->rtm_flags = RTM_F_FIB_MATCH;
+    mnl_attr_put_u32(h, RTA_DST, addr);
+    if (talk(r, h, on_path, &q) < 0 && errno != ENETUNREACH && errno != EHOSTUNREACH)
+        return err_errno(err, errno, "look up a route");
+    *ret = q.got;
+    *ret_found = q.found;
     return 0;
 }
 

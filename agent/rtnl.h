@@ -27,6 +27,10 @@ int rtnl_has_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, b
                      struct err *err);
 int rtnl_add_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, struct err *err);
 int rtnl_has_route(struct rtnl *r, const struct rtnl_route *route, bool *ret, struct err *err);
+/* The entry of the kernel's tables that decides for `addr`; not found: unreachable. */
+int rtnl_path(struct rtnl *r, uint32_t addr, struct rtnl_route *ret, bool *ret_found,
+              struct err *err);
+int rtnl_default_route(struct rtnl *r, struct rtnl_route *ret, bool *ret_found, struct err *err);
 /* Replaces a route to the same network. */
 int rtnl_set_route(struct rtnl *r, const struct rtnl_route *route, struct err *err);
 

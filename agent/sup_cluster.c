@@ -115,8 +115,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
 
 /* --- children ------------------------------------------------------------------------------ */
 
-/* Executes the worker for one job; `request` is taken. -1: it did not start. */
-static int job_start(struct job *j, const char *what, json_t *request)
+int sup_job_start(struct job *j, const char *what, json_t *request)
 {
     int pipefd[2];
     _cleanup_free_ char *text = js_text(request);
@@ -147,7 +146,7 @@ static void on_do(struct supervisor *s, const json_t *msg)
     if (!s->galera)
         return;
     if (s->act.pid ||
-        job_start(&s->act, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
+        sup_job_start(&s->act, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
         sup_net_tell(s, "result",
                      json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
                                "another action is at work", "position",
@@ -167,7 +166,7 @@ static void look_start(struct supervisor *s)
         s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
         return;
     }
-    job_start(&s->look, "look", request);
+    sup_job_start(&s->look, "look", request);
 }
 
 static void on_look(struct supervisor *s, json_t *answer)
@@ -209,6 +208,11 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
     j->pid = 0;
     json_t *answer = j->answer;
     j->answer = NULL;
+    if (j == &s->drift_look) {
+        sup_drift_answer(s, answer);
+        json_decref(answer);
+        return;
+    }
     if (j == &s->look) {
         s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
         if (answer)

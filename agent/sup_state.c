@@ -21,6 +21,12 @@ static json_t *state_now(const struct supervisor *s)
         json_object_set(j, "db", s->db);
     if (s->galera && s->coordinator)
         json_object_set(j, "coordinator", s->coordinator);
+    if (s->drift) {
+        json_t *ids = json_array(), *d;
+        size_t i;
+        json_array_foreach(s->drift, i, d) js_push_str(ids, js_opt_str(d, "id", ""));
+        json_object_set_new(j, "drift", ids);
+    }
     if (s->web >= 0)
         json_object_set_new(j, "web", json_integer(s->web));
     return j;

@@ -163,6 +163,7 @@ void sup_worker_start(struct supervisor *s)
     }
     s->worker_pid = pid;
     s->wanted = false;
+    sup_drift_forget(s);
     s->said_end = false;
     chan_open(&s->worker, pipefd[0]);
     str_copy(s->worker_rev, sizeof(s->worker_rev), s->rev);

@@ -63,6 +63,9 @@ struct supervisor {
     struct job look; /* status of the database and the web server */
     uint64_t look_next;
     struct job act; /* position, boot, join, stop */
+    struct job drift_look;
+    uint64_t drift_next;
+    json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
 };
 
 /* sup_net.c */
@@ -90,6 +93,14 @@ void sup_cluster_tick(struct supervisor *s, uint64_t now);
 bool sup_cluster_eager(const struct supervisor *s); /* look often: the cluster is forming */
 void sup_job_died(struct supervisor *s, struct job *j, int status);
 void sup_job_readable(struct supervisor *s, struct job *j);
+
+/* Executes the worker for one job; `request` is taken. -1: it did not start. */
+int sup_job_start(struct job *j, const char *what, json_t *request);
+
+/* sup_drift.c */
+void sup_drift_tick(struct supervisor *s, uint64_t now);
+void sup_drift_answer(struct supervisor *s, const json_t *answer);
+void sup_drift_forget(struct supervisor *s); /* a run begins */
 
 /* sup_state.c */
 void sup_state_tell(struct supervisor *s, uint64_t now); /* when it changed, and every 10 s */
