@@ -24,7 +24,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 
-#define TICK_MS 1000
+#define TICK_MS 1000     /* to see what another process makes */
 #define TICK_SOON_MS 100 /* while something is under way */
 
 static void reap(struct supervisor *s)
@@ -70,6 +70,31 @@ static void tick(struct supervisor *s)
     sup_net_events(s);
 }
 
+/* Until the next thing that tick does by time. What it could not do just now, in a second. */
+static int wait_ms(const struct supervisor *s)
+{
+    uint64_t now = clock_mono_ms(), due = s->state_sent_at + STATE_EVERY_MS;
+    bool idle = !s->worker_pid && !s->wanted;
+    if (sup_cluster_eager(s))
+        return TICK_SOON_MS;
+    if (s->galera && (!s->cluster_told || !fs_exists(GALERA_READY)))
+        return TICK_MS;
+    struct {
+        bool applies;
+        uint64_t at;
+    } times[] = {
+        {s->has_boot && !s->net_pid, s->net_next},
+        {s->wanted && !s->worker_pid, s->worker_next},
+        {(s->galera || s->health[0]) && !s->look.pid, s->look_next},
+        {idle && strcmp(s->phase, "ready") == 0 && !s->drift_look.pid, s->drift_next},
+        {s->online && outbox_count(s->outbox), s->acked_at + ACK_PATIENCE_MS + 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        if (times[i].applies && times[i].at < due)
+            due = times[i].at;
+    return due > now ? (int)(due - now) : TICK_MS;
+}
+
 static void loop(struct supervisor *s, int sigfd)
 {
     while (!s->stopping) {
@@ -82,7 +107,7 @@ static void loop(struct supervisor *s, int sigfd)
             {.fd = s->act.pid ? s->act.chan.fd : -1, .events = POLLIN},
             {.fd = s->drift_look.pid ? s->drift_look.chan.fd : -1, .events = POLLIN},
         };
-        poll(p, ARRAY_LEN(p), sup_cluster_eager(s) ? TICK_SOON_MS : TICK_MS);
+        poll(p, ARRAY_LEN(p), wait_ms(s));
         if (p[1].revents & POLLOUT)
             chan_flush(&s->net);
         if (p[1].revents & (POLLIN | POLLHUP | POLLERR))

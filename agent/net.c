@@ -23,7 +23,7 @@
 #include "common/proto.h"
 #include "common/str.h"
 
-#define TICK_MS 250
+#define TICK_MS 250 /* while something has a time of its own */
 #define FDS_MAX 40
 
 void net_tell(struct net *n, const char *m, json_t *members)
@@ -98,6 +98,15 @@ static bool serve_supervisor(struct net *n)
     return alive && !broken;
 }
 
+/* With nothing to say and no coordinator, only what comes in wakes this process. */
+static int wait_ms(struct net *n)
+{
+    struct zsock *s = n->enrol ? n->enrol : n->main;
+    if (n->cluster || !s || n->enrol || !n->answered || n->next == 0)
+        return TICK_MS;
+    return zsock_pending(s) ? 0 : -1;
+}
+
 static void loop(struct net *n)
 {
     for (;;) {
@@ -106,14 +115,17 @@ static void loop(struct net *n)
         int k = 0;
         fds[k++] = n->sup.fd;
         fds[k++] = zap_fd(n->zap);
-        if (n->enrol || n->main)
-            fds[k++] = zsock_fd(n->enrol ? n->enrol : n->main);
+        if (n->enrol || n->main) {
+            struct zsock *s = n->enrol ? n->enrol : n->main;
+            fds[k++] = zsock_fd(s);
+            fds[k++] = zsock_monitor_fd(s); /* poll passes over -1 */
+        }
         k += net_cluster_fds(n, fds + k, FDS_MAX - k);
         for (int i = 0; i < k; i++)
             p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
         if (chan_wants_write(&n->sup))
             p[0].events |= POLLOUT;
-        poll(p, (nfds_t)k, TICK_MS);
+        poll(p, (nfds_t)k, wait_ms(n));
         chan_flush(&n->sup);
         if (p[0].revents && !serve_supervisor(n))
             return;

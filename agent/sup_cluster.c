@@ -27,6 +27,7 @@
 
 #define LOOK_EVERY_MS 2000
 #define LOOK_SOON_MS 500
+#define WEB_EVERY_MS 10000
 
 static const json_t *step_find(const json_t *plan, const char *type)
 {
@@ -155,7 +156,7 @@ static void on_do(struct supervisor *s, const json_t *msg)
 
 static void look_start(struct supervisor *s)
 {
-    bool web = s->health[0] && ++s->looks % 5 == 1;
+    bool web = s->health[0] && (!s->galera || ++s->looks % (WEB_EVERY_MS / LOOK_EVERY_MS) == 1);
     json_t *request =
         json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(s->coordinator, "epoch", 0),
                   "health", web ? s->health : "");
@@ -214,7 +215,7 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
         return;
     }
     if (j == &s->look) {
-        s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
+        s->look_next = clock_mono_ms() + (s->galera ? LOOK_EVERY_MS : WEB_EVERY_MS);
         if (answer)
             on_look(s, answer);
         json_decref(answer);

@@ -18,7 +18,6 @@
 #include "common/log.h"
 #include "common/proc.h"
 
-#define ACK_PATIENCE_MS 15000
 #define RESTART_MAX_MS 30000
 
 void sup_net_tell(struct supervisor *s, const char *m, json_t *members)

@@ -9,8 +9,6 @@
 #include "common/fs.h"
 #include "common/js.h"
 
-#define STATE_EVERY_MS 10000
-
 static json_t *state_now(const struct supervisor *s)
 {
     unsigned changed = 0, ok = 0;

@@ -23,6 +23,9 @@ struct job {
     uint64_t seq; /* the asker's number, given back with the answer */
 };
 
+#define STATE_EVERY_MS 10000
+#define ACK_PATIENCE_MS 15000
+
 struct supervisor {
     struct bootstrap boot;
     bool has_boot; /* a controller is known */

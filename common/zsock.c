@@ -235,13 +235,37 @@ int zsock_send(struct zsock *s, const struct zmsg *to, const char *body, size_t 
     return zmq_send(s->raw, body, len, ZMQ_DONTWAIT) < 0 ? -1 : 0;
 }
 
-int zsock_fd(struct zsock *s)
+static int raw_fd(void *raw)
 {
     int fd = -1;
     size_t len = sizeof(fd);
 
-    zmq_getsockopt(s->raw, ZMQ_FD, &fd, &len);
+    if (raw)
+        zmq_getsockopt(raw, ZMQ_FD, &fd, &len);
     return fd;
+}
+
+int zsock_fd(struct zsock *s)
+{
+    return raw_fd(s->raw);
+}
+
+int zsock_monitor_fd(struct zsock *s)
+{
+    return raw_fd(s->monitor);
+}
+
+static bool raw_pending(void *raw)
+{
+    int events = 0;
+    size_t len = sizeof(events);
+
+    return raw && zmq_getsockopt(raw, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
+}
+
+bool zsock_pending(struct zsock *s)
+{
+    return raw_pending(s->raw) || raw_pending(s->monitor);
 }
 
 /* Takes up what the monitor saw since the last look. */
