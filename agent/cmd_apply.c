@@ -16,9 +16,12 @@
 #include "agent/engine.h"
 #include "agent/paths.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
+
+#define LOCK_MS 3000
 
 static void emit_json(void *ctx, const struct event *ev)
 {
@@ -85,6 +88,18 @@ static int plan_read_from(const struct apply_args *a, struct plan **ret, struct 
     return 0;
 }
 
+/* What a run that was killed had started may still be ending. */
+static int lock_run(struct err *err)
+{
+    uint64_t deadline = clock_mono_ms() + LOCK_MS;
+    for (;;) {
+        int fd = fs_lock(PATH_LOCK, false, err);
+        if (fd >= 0 || err->code != ERR_LOCKED || clock_mono_ms() >= deadline)
+            return fd;
+        clock_pause_ms(20);
+    }
+}
+
 int cmd_apply(int argc, char **argv)
 {
     struct apply_args a = {.plan_fd = -1, .event_fd = -1};
@@ -113,7 +128,7 @@ int cmd_apply(int argc, char **argv)
         return cmd_usage("apply", "applying a plan needs root; --check does not change anything");
     if (fs_mkdirs(PATH_RUN, 0755, &err) < 0 || fs_mkdirs(PATH_STATE, 0711, &err) < 0)
         return cmd_fail(&err);
-    if ((lock = fs_lock(PATH_LOCK, false, &err)) < 0) {
+    if ((lock = lock_run(&err)) < 0) {
         err_wrap(&err, "another run is at work on this machine");
         return cmd_fail(&err);
     }

@@ -29,14 +29,18 @@ struct disk_place {
     dev_t rdev;
     uint64_t size;
 };
-/* -1 when no disk or more than one fits; the message names the candidates. */
+/* -1 when no disk or more than one fits; the message names the candidates. Without a size only a
+ * serial or our marks tell. */
 int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err);
-/* R3: what of this machine sits on the disk (a mount point, swap), or "" when nothing does.
- * Mounts below `own` are not counted; it may be NULL. */
-int disk_used_by(dev_t disk, const char *own, char *ret, size_t cap, struct err *err);
-/* The node of the disk's first partition; waits up to `wait_ms` for it to appear. */
-int disk_partition_node(const struct disk_place *d, unsigned wait_ms, char *ret, size_t cap,
-                        struct err *err);
+/* All whole disks that have a node in /dev; the caller frees. */
+size_t disk_list(struct disk_place **ret);
+
+/* disk_use.c: R3 and R2. What of this machine sits on the disk (a mount point, swap), also through
+ * device mapper or RAID, or "" when nothing does. */
+int disk_used_by(dev_t disk, char *ret, size_t cap, struct err *err);
+/* Another device is made of it, or a program has it for itself. */
+bool disk_busy(const struct disk_place *d);
+bool disk_readonly(const struct disk_place *d);
 
 /* disk_classify.c: works on block devices and on image files alike. */
 enum disk_kind {
@@ -49,7 +53,8 @@ enum disk_kind {
 
 struct disk_look {
     enum disk_kind kind;
-    char why[192];                  /* what was seen, with the number of the rule that decided */
+    unsigned rule;                  /* the rule that decided */
+    char why[192];                  /* what was seen, with that number */
     uint64_t part_start, part_size; /* when there is a partition of ours */
 };
 
@@ -61,10 +66,15 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
 /* The UUID of the filesystem on a device, "" when none is recognised for certain. */
 int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err);
 
+/* The node of the partition that `look` saw (R10: the kernel knows it with that start and size;
+ * NULL: the first one, whatever it is). Waits up to `wait_ms` for it. */
+int disk_partition_node(const struct disk_place *d, const struct disk_look *look, unsigned wait_ms,
+                        char *ret, size_t cap, struct err *err);
+
 /* disk_write.c: the only code that writes to a disk. */
 int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w,
                      struct err *err);
-/* For a kernel that found no table by itself. */
+/* For a kernel that found no table by itself, or that knows the partition as it was. */
 int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err);
 int disk_make_filesystem(const char *node, const struct disk_want *w, struct err *err);
 
@@ -82,5 +92,60 @@ int disk_journal_done(const char *dir, const struct disk_want *w, struct err *er
 /* A consent is used once: true when it was used before. */
 bool disk_consent_used(const char *dir, const char *volume);
 int disk_consent_use(const char *dir, const char *volume, struct err *err);
+
+/* disk_gpt.c: a GPT with 128 entries as we write it, in memory. Pure. */
+#define GPT_ENTRIES (128 * 128)
+struct gpt {
+    unsigned char header[512];
+    unsigned char entries[GPT_ENTRIES];
+};
+bool gpt_valid(const struct gpt *g, uint64_t lba, uint64_t sectors);
+/* The other copy is where it belongs and the first partition reaches the end of the disk. */
+bool gpt_covers(const struct gpt *g, uint64_t sectors, unsigned sector);
+/* Stretches the first partition to the end; the header still has to be sealed. */
+void gpt_stretch(struct gpt *g, uint64_t sectors, unsigned sector);
+/* As the copy at the beginning or at the end of the disk, with checksums. */
+void gpt_seal(struct gpt *g, bool at_end, uint64_t sectors, unsigned sector);
+
+/* disk_grow.c: R13, for a disk of ours only. It may be mounted; each step may be killed anywhere.
+ */
+int disk_table_short(int fd, uint64_t size, bool *ret, struct err *err);
+int disk_table_grow(int fd, uint64_t size, struct err *err);
+/* The filesystem mounted on `path` leaves room on its partition `node`. */
+int disk_fs_short(const char *node, const char *path, const char *filesystem, bool *ret,
+                  struct err *err);
+int disk_fs_grow(const char *node, const char *path, const char *filesystem, struct err *err);
+
+/* disk_decide.c: what may be done with the volume's disk. Pure. */
+enum disk_action {
+    DISK_NOTHING,
+    DISK_PARTITION, /* and then format */
+    DISK_FORMAT,
+    DISK_GROW, /* the table; the filesystem follows when it is mounted */
+    DISK_TELL, /* the kernel of our partition */
+    DISK_REFUSE,
+};
+struct disk_facts {
+    uint64_t size; /* of the device */
+    char used[256];
+    bool busy, readonly;
+    struct disk_look look;
+    struct disk_intent intent;
+    bool consent;     /* `wipe` names this volume and was not used yet */
+    bool table_short; /* see disk_table_short */
+    bool known;       /* the kernel knows our partition as the table has it */
+};
+struct disk_decision {
+    enum disk_action action;
+    unsigned rule;
+    char why[384]; /* one line, with the rule's number */
+};
+const char *disk_action_name(enum disk_action a);
+void disk_decide(const struct disk_want *w, const struct disk_facts *f, struct disk_decision *ret);
+
+/* disk_facts.c: everything that disk_decide asks for. ERR_SAFETY when reading fails (R5). The
+ * descriptor, opened with `flags`, is the caller's. */
+int disk_facts_read(const struct disk_want *w, const struct disk_place *d, const char *wipe,
+                    int flags, struct disk_facts *ret, int *ret_fd, struct err *err);
 
 #endif

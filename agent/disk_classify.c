@@ -60,8 +60,11 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
         ssize_t n = pread(s->fd, buf, want, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return err_errno(err, errno, "read at byte %llu (R5)", at);
+        if (n < 0) {
+            err_errno(err, errno, "read at byte %llu (R5)", at);
+            err->code = ERR_SAFETY;
+            return -1;
+        }
         if ((size_t)n != want)
             return err_set(err, ERR_SAFETY, "short read at byte %llu (R5)", at);
         if (memcmp(buf, zeros, want) != 0)
@@ -148,22 +151,21 @@ static blkid_probe probe_open(const struct span *s, bool partitions)
     return pr;
 }
 
-static int foreign(struct disk_look *ret, const char *fmt, ...)
+static int __attribute__((format(printf, 4, 5)))
+look(struct disk_look *ret, enum disk_kind kind, unsigned rule, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    ret->kind = DISK_FOREIGN;
+    ret->kind = kind;
+    ret->rule = rule;
     vsnprintf(ret->why, sizeof(ret->why), fmt, ap);
     va_end(ap);
+    size_t len = strlen(ret->why);
+    snprintf(ret->why + len, sizeof(ret->why) - len, " (R%u)", rule);
     return 0;
 }
 
-static int look(struct disk_look *ret, enum disk_kind kind, const char *why)
-{
-    ret->kind = kind;
-    str_copy(ret->why, sizeof(ret->why), why);
-    return 0;
-}
+#define foreign(ret, rule, ...) look(ret, DISK_FOREIGN, rule, __VA_ARGS__)
 
 /* Our partition is there: what is in it? */
 static int classify_inside(int fd, const struct disk_want *w, struct disk_look *ret,
@@ -175,19 +177,19 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
         return err_set(err, ERR_FAILED, "cannot probe the partition");
     int rc = blkid_do_safeprobe(pr);
     if (rc < 0)
-        return foreign(ret, "what is in our partition is ambiguous (R4)");
+        return foreign(ret, 4, "what is in our partition is ambiguous");
     if (rc == 1) {
         int blank = span_blank(&s, err);
         if (blank < 0)
             return -1;
-        return blank
-                   ? look(ret, DISK_TABLE_OURS, "our partition, nothing in it (R8)")
-                   : look(ret, DISK_UNFINISHED, "our partition, in it neither zeros nor a format");
+        return blank ? look(ret, DISK_TABLE_OURS, 8, "our partition, nothing in it")
+                     : look(ret, DISK_UNFINISHED, 11,
+                            "our partition, in it neither zeros nor a format");
     }
     if (strcmp(value_of(pr, "TYPE"), w->filesystem) == 0 &&
         strcmp(value_of(pr, "UUID"), w->fs_uuid) == 0)
-        return look(ret, DISK_OURS, "our partition and our filesystem (R8)");
-    return foreign(ret, "our partition holds %s '%s', not our %s (R8)", value_of(pr, "TYPE"),
+        return look(ret, DISK_OURS, 8, "our partition and our filesystem");
+    return foreign(ret, 8, "our partition holds %s '%s', not our %s", value_of(pr, "TYPE"),
                    value_of(pr, "UUID"), w->filesystem);
 }
 
@@ -202,11 +204,11 @@ static int classify_table(int fd, blkid_probe pr, const struct disk_want *w, str
     const char *name = p ? blkid_partition_get_name(p) : NULL;
     const char *uuid = p ? blkid_partition_get_uuid(p) : NULL;
     if (strcmp(type, "gpt") != 0 || n != 1)
-        return foreign(ret, "a %s partition table with %d partitions (R8)", type, n);
+        return foreign(ret, 8, "a %s partition table with %d partitions", type, n);
     if (!name || strcmp(name, DISK_PART_NAME) != 0)
-        return foreign(ret, "a GPT with one partition '%.40s' (R8)", name ? name : "");
+        return foreign(ret, 8, "a GPT with one partition '%.40s'", name ? name : "");
     if (!uuid || strcmp(uuid, w->part_uuid) != 0)
-        return foreign(ret, "the data disk of another volume: partition %.36s (R8)",
+        return foreign(ret, 8, "the data disk of another volume: partition %.36s",
                        uuid ? uuid : "?");
     ret->part_start = (uint64_t)blkid_partition_get_start(p) * 512;
     ret->part_size = (uint64_t)blkid_partition_get_size(p) * 512;
@@ -223,16 +225,16 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
         return err_set(err, ERR_FAILED, "cannot probe the disk");
     int rc = blkid_do_safeprobe(pr);
     if (rc < 0)
-        return foreign(ret, "what is on it is ambiguous (R4)");
+        return foreign(ret, 4, "what is on it is ambiguous");
     if (rc == 1) {
         int blank = span_blank(&whole, err);
         if (blank < 0)
             return -1;
-        return blank ? look(ret, DISK_BLANK, "all places where data could begin are zero (R5)")
-                     : foreign(ret, "no known format, but it is not all zeros (R5)");
+        return blank ? look(ret, DISK_BLANK, 5, "all places where data could begin are zero")
+                     : foreign(ret, 5, "no known format, but it is not all zeros");
     }
     if (*value_of(pr, "TYPE"))
-        return foreign(ret, "%s '%.40s' on the whole disk (R4)", value_of(pr, "TYPE"),
+        return foreign(ret, 4, "%s '%.40s' on the whole disk", value_of(pr, "TYPE"),
                        value_of(pr, "LABEL"));
     return classify_table(fd, pr, w, ret, err);
 }

@@ -27,11 +27,11 @@ static bool sys_text(dev_t rdev, const char *attr, char *ret, size_t cap)
     return fs_read(path, 65536, &text, NULL, &err) == 0 && str_copy(ret, cap, str_chomp(text));
 }
 
-static uint64_t sys_size(dev_t rdev)
+static uint64_t sys_bytes(dev_t rdev, const char *attr)
 {
     char text[32];
     uint64_t sectors = 0;
-    if (!sys_text(rdev, "size", text, sizeof(text)) ||
+    if (!sys_text(rdev, attr, text, sizeof(text)) ||
         str_to_u64(text, UINT64_MAX / 512, &sectors) < 0)
         return 0;
     return sectors * 512;
@@ -67,7 +67,7 @@ static bool place_set(struct disk_place *p, const char *path, const char *how)
     _cleanup_free_ char *real = realpath(path, NULL);
     if (!real || !node_whole_disk(real, &p->rdev) || !str_copy(p->node, sizeof(p->node), real))
         return false;
-    p->size = sys_size(p->rdev);
+    p->size = sys_bytes(p->rdev, "size");
     snprintf(p->how, sizeof(p->how), "%s", how);
     return true;
 }
@@ -96,93 +96,99 @@ static bool find_by_link(const char *serial, struct disk_place *ret)
     return false;
 }
 
-/* The folder in sysfs, e.g. /sys/devices/.../block/sdb/sdb1; the caller frees; NULL: none. */
-static char *sys_folder(dev_t rdev)
+size_t disk_list(struct disk_place **ret)
 {
-    char link[64];
-    snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(rdev), minor(rdev));
-    return realpath(link, NULL);
-}
-
-static bool on_disk(dev_t dev, dev_t disk)
-{
-    _cleanup_free_ char *folder = sys_folder(dev);
-    _cleanup_free_ char *whole = sys_folder(disk);
-    size_t len = whole ? strlen(whole) : 0;
-    return dev == disk || (folder && len && strncmp(folder, whole, len) == 0 && folder[len] == '/');
-}
-
-int disk_used_by(dev_t disk, const char *own, char *ret, size_t cap, struct err *err)
-{
-    _cleanup_free_ char *text = NULL;
-    char *save = NULL;
-    ret[0] = '\0';
-    if (fs_read("/proc/self/mountinfo", 4 * 1024 * 1024, &text, NULL, err) < 0)
-        return -1;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        unsigned maj, min;
-        char where[512];
-        if (sscanf(line, "%*u %*u %u:%u %*s %511s", &maj, &min, where) != 3)
+    struct disk_place *all = NULL;
+    size_t n = 0;
+    _cleanup_closedir_ DIR *dir = opendir("/dev");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct disk_place p = {0};
+        char path[300];
+        snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+        if (e->d_type == DT_LNK || str_starts(e->d_name, "ram") || str_starts(e->d_name, "zram") ||
+            !place_set(&p, path, "") || !p.size)
             continue;
-        if (on_disk(makedev(maj, min), disk) && !(own && strcmp(where, own) == 0)) {
-            str_copy(ret, cap, where);
-            return 0;
+        all = xrealloc(all, (n + 1) * sizeof(*all));
+        all[n++] = p;
+    }
+    *ret = all;
+    return n;
+}
+
+/* Without a serial, our own marks (R8) tell it apart from others of its size; while it is mounted
+ * it is not unused any more. */
+static bool has_our_marks(const struct disk_want *w, const struct disk_place *p)
+{
+    struct disk_look look;
+    struct err err;
+    _cleanup_close_ int fd = open(p->node, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && disk_classify(fd, p->size, w, &look, &err) == 0 &&
+           (look.kind == DISK_OURS || look.kind == DISK_TABLE_OURS || look.kind == DISK_UNFINISHED);
+}
+
+static int find_by_size(const struct disk_want *w, const struct disk_place *all, size_t n,
+                        struct disk_place *ret, struct err *err)
+{
+    struct disk_place unused = {0}, ours = {0};
+    unsigned n_unused = 0, n_ours = 0;
+    _cleanup_(strbuf_free) struct strbuf seen = {0};
+    char used[256], serial[SERIAL_LEN + 1];
+    for (size_t i = 0; i < n; i++) {
+        strbuf_addf(&seen, "%s%s %llu", seen.len ? ", " : "", all[i].node,
+                    (unsigned long long)all[i].size);
+        if (w->size && all[i].size != w->size)
+            continue;
+        if (has_our_marks(w, &all[i])) {
+            n_ours++;
+            ours = all[i];
+        } else if (w->size && !disk_busy(&all[i]) &&
+                   disk_used_by(all[i].rdev, used, sizeof(used), err) == 0 && !used[0]) {
+            n_unused++;
+            unused = all[i];
         }
     }
-    return 0;
-}
-
-static bool held(dev_t rdev)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders", major(rdev), minor(rdev));
-    _cleanup_closedir_ DIR *dir = opendir(path);
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        if (e->d_name[0] != '.')
-            return true;
-    return false;
+    if (n_ours == 1) {
+        *ret = ours;
+        str_copy(ret->how, sizeof(ret->how), "our marks on it");
+        return 0;
+    }
+    if (n_ours == 0 && n_unused == 1) {
+        *ret = unused;
+        str_copy(ret->how, sizeof(ret->how), "the only unused disk of exactly this size");
+        return 0;
+    }
+    serial_of(w->volume, serial);
+    if (n_ours)
+        return err_set(err, ERR_SAFETY, "%u disks carry this volume's marks (R1); disks: %.200s",
+                       n_ours, strbuf_str(&seen));
+    return err_set(err, ERR_SAFETY,
+                   "no disk with serial %s, and %u unused disks of %llu bytes (R1); disks: %.200s",
+                   serial, n_unused, (unsigned long long)w->size, strbuf_str(&seen));
 }
 
 int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err)
 {
     char serial[SERIAL_LEN + 1];
-    struct disk_place p = {0}, fit = {0};
-    unsigned n = 0;
-    _cleanup_(strbuf_free) struct strbuf seen = {0};
+    struct disk_place p = {0};
+    _cleanup_free_ struct disk_place *all = NULL;
     serial_of(w->volume, serial);
     if (find_by_link(serial, &p)) {
         *ret = p;
         return 0;
     }
-    _cleanup_closedir_ DIR *dir = opendir("/dev");
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char path[300], used[256] = "";
-        dev_t rdev;
-        snprintf(path, sizeof(path), "/dev/%s", e->d_name);
-        if (e->d_type == DT_LNK || !node_whole_disk(path, &rdev))
-            continue;
-        if (serial_matches(rdev, serial) && place_set(ret, path, "serial number in sysfs"))
+    size_t n = disk_list(&all);
+    for (size_t i = 0; i < n; i++)
+        if (serial_matches(all[i].rdev, serial)) {
+            *ret = all[i];
+            str_copy(ret->how, sizeof(ret->how), "serial number in sysfs");
             return 0;
-        uint64_t size = sys_size(rdev);
-        if (size)
-            strbuf_addf(&seen, "%s%s %llu", seen.len ? ", " : "", path, (unsigned long long)size);
-        if (size != w->size || held(rdev) ||
-            disk_used_by(rdev, NULL, used, sizeof(used), err) < 0 || used[0])
-            continue;
-        n++;
-        place_set(&fit, path, "the only unused disk of exactly this size");
-    }
-    if (n != 1)
-        return err_set(
-            err, ERR_SAFETY,
-            "no disk with serial %s, and %u unused disks of %llu bytes (R1); disks: %.200s", serial,
-            n, (unsigned long long)w->size, strbuf_str(&seen));
-    *ret = fit;
-    return 0;
+        }
+    return find_by_size(w, all, n, ret, err);
 }
 
-/* "major:minor" of the first partition, from the disk's folder in sysfs. */
-static bool partition_rdev(const struct disk_place *d, dev_t *ret)
+/* "major:minor" of the first partition, from the disk's folder in sysfs, when its start and size
+ * are those of `look`. */
+static bool partition_rdev(const struct disk_place *d, const struct disk_look *look, dev_t *ret)
 {
     char path[128];
     snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(d->rdev), minor(d->rdev));
@@ -196,22 +202,24 @@ static bool partition_rdev(const struct disk_place *d, dev_t *ret)
         if (access(attr, F_OK) < 0)
             continue;
         snprintf(attr, sizeof(attr), "%s/%s/dev", path, e->d_name);
-        if (fs_read(attr, 64, &text, NULL, &err) == 0 && sscanf(text, "%u:%u", &maj, &min) == 2) {
-            *ret = makedev(maj, min);
+        if (fs_read(attr, 64, &text, NULL, &err) < 0 || sscanf(text, "%u:%u", &maj, &min) != 2)
+            continue;
+        *ret = makedev(maj, min);
+        if (!look || (sys_bytes(*ret, "start") == look->part_start &&
+                      sys_bytes(*ret, "size") == look->part_size))
             return true;
-        }
     }
     return false;
 }
 
-int disk_partition_node(const struct disk_place *d, unsigned wait_ms, char *ret, size_t cap,
-                        struct err *err)
+int disk_partition_node(const struct disk_place *d, const struct disk_look *look, unsigned wait_ms,
+                        char *ret, size_t cap, struct err *err)
 {
     uint64_t deadline = clock_mono_ms() + wait_ms;
     for (;;) {
         dev_t want = 0;
         struct stat st;
-        bool known = partition_rdev(d, &want);
+        bool known = partition_rdev(d, look, &want);
         static const char *const suffixes[] = {"1", "p1", "-part1"};
         for (size_t i = 0; known && i < ARRAY_LEN(suffixes); i++) {
             snprintf(ret, cap, "%s%s", d->node, suffixes[i]);
@@ -222,7 +230,8 @@ int disk_partition_node(const struct disk_place *d, unsigned wait_ms, char *ret,
             return err_set(err, ERR_FAILED,
                            known ? "the kernel knows the partition of %s, but its node in /dev did "
                                    "not appear (R10)"
-                                 : "the kernel does not know the partition of %s (R10)",
+                                 : "the kernel does not know the partition of %s as the table "
+                                   "has it (R10)",
                            d->node);
         clock_pause_ms(20);
     }

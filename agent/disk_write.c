@@ -73,7 +73,10 @@ int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err)
         .pno = 1, .start = (long long)look->part_start, .length = (long long)look->part_size};
     struct blkpg_ioctl_arg arg = {
         .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part};
-    if (ioctl(fd, BLKPG, &arg) < 0 && errno != EBUSY) /* EBUSY: it knows */
+    if (ioctl(fd, BLKPG, &arg) == 0)
+        return 0;
+    arg.op = BLKPG_RESIZE_PARTITION; /* it knows one there, maybe smaller */
+    if (errno != EBUSY || ioctl(fd, BLKPG, &arg) < 0)
         return err_errno(err, errno, "tell the kernel of the partition (R10)");
     return 0;
 }

@@ -13,6 +13,7 @@
 #define GALERA_READY "/run/muster-agent/galera-ready"
 #define GALERA_ENV "/run/muster-agent/mariadb.env"
 #define DATADIR_FRESH_MARK MOUNT_STATE "/datadir-fresh" /* below the mount */
+#define DATADIR_MOVING_MARK MOUNT_STATE "/datadir-moving"
 #define DATADIR_OURS_MARK MOUNT_STATE "/datadir"
 
 struct galera {

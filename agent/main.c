@@ -45,8 +45,9 @@ static const struct cmd commands[] = {
     {"check", worker, "say what differs from the plan; changes nothing",
      " [--json] [PLANFILE]\n\nWithout PLANFILE the plan that this machine has. Exit code 10 when "
      "something differs.\n"},
-    {"disk", worker, "say what is on the data disk, and which rule decides",
-     " --explain (PLANFILE | --volume UUID --size BYTES)\n\nChanges nothing.\n"},
+    {"disk", worker, "say what is on each disk, which rule decides, and what a run would do",
+     " --explain [--json] [PLANFILE | --volume UUID --size BYTES]\n\n"
+     "Without either, the plan on this machine. Changes nothing.\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},
     {"help", cmd_help, "print this text", " [VERB]\n"},

@@ -2,6 +2,7 @@
 /* Step `disk`: the volume's disk with our partition and our filesystem on it.
  *
  *   blank --intent--> GPT --> our partition, blank --intent--> mkfs --> ours --> done
+ *   ours, and the volume grew --intent--> GPT, partition and kernel stretched --> done (R13)
  *   foreign: refused, unless the file consents to wiping this very volume, once (R7)
  */
 #include <errno.h>
@@ -46,53 +47,20 @@ static int disk_parse(const json_t *spec, void **ret, struct err *err)
 struct disk_at_hand {
     struct disk_want want;
     struct disk_place place;
-    struct disk_look look;
-    struct disk_intent intent;
-    bool consent;
+    struct disk_facts facts;
+    struct disk_decision decision;
 };
 
-/* Finds and classifies; `flags` are open's. The descriptor is the caller's. */
+/* Finds, looks and decides; `flags` are open's. The descriptor is the caller's. */
 static int disk_open(const struct disk *d, struct disk_at_hand *h, int flags, int *ret_fd,
                      struct err *err)
 {
     disk_want_fill(&h->want, d->volume, d->filesystem, d->size);
     if (disk_find(&h->want, &h->place, err) < 0 ||
-        disk_journal_read(PATH_DISK_JOURNAL, &h->want, &h->intent, err) < 0)
+        disk_facts_read(&h->want, &h->place, d->wipe, flags, &h->facts, ret_fd, err) < 0)
         return -1;
-    if (h->place.size != d->size)
-        return err_set(err, ERR_SAFETY, "%s has %llu bytes, the volume %llu (R6)", h->place.node,
-                       (unsigned long long)h->place.size, (unsigned long long)d->size);
-    h->consent = d->wipe && strcmp(d->wipe, d->volume) == 0 &&
-                 !disk_consent_used(PATH_DISK_JOURNAL, d->volume);
-    _cleanup_close_ int fd = open(h->place.node, flags | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, errno, "open %s%s", h->place.node,
-                         errno == EBUSY ? " (R2: somebody uses it)" : "");
-    if (disk_classify(fd, d->size, &h->want, &h->look, err) < 0)
-        return err_wrap(err, "%s", h->place.node);
-    *ret_fd = fd;
-    fd = -1;
+    disk_decide(&h->want, &h->facts, &h->decision);
     return 0;
-}
-
-/* What may be done with a disk that is not finished; "" or why not. */
-static const char *disk_refusal(const struct disk_at_hand *h)
-{
-    switch (h->look.kind) {
-    case DISK_BLANK:
-    case DISK_TABLE_OURS:
-    case DISK_OURS:
-        return "";
-    case DISK_UNFINISHED:
-        return h->intent.pending || h->consent
-                   ? ""
-                   : "and no unfinished work of ours is on record (R11)";
-    case DISK_FOREIGN:
-        break;
-    }
-    if (h->consent || (h->intent.pending && h->intent.consent))
-        return "";
-    return "only `wipe: <volume>` in the file allows to format it (R7)";
 }
 
 static int disk_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
@@ -102,74 +70,113 @@ static int disk_check(const void *self, struct run *run, struct verdict *ret, st
     struct disk_at_hand h = {0};
     if (disk_open(self, &h, O_RDONLY, &fd, err) < 0) {
         if (err->code == ERR_SAFETY)
-            return verdict_refused(ret, "%s", err->msg);
+            return verdict_refused(ret, "%.380s", err->msg);
         return -1;
     }
-    char node[80];
-    struct err ignored;
-    if (h.look.kind == DISK_OURS &&
-        disk_partition_node(&h.place, 0, node, sizeof(node), &ignored) == 0)
+    if (h.decision.action == DISK_NOTHING)
         return verdict_ok(ret);
-    const char *refusal = disk_refusal(&h);
-    if (*refusal)
-        return verdict_refused(ret, "%s: %s; %s", h.place.node, h.look.why, refusal);
-    return verdict_differs(ret, "%s (%s): %s", h.place.node, h.place.how, h.look.why);
+    if (h.decision.action == DISK_REFUSE)
+        return verdict_refused(ret, "%s: %.300s", h.place.node, h.decision.why);
+    return verdict_differs(ret, "%s (%s): %.200s", h.place.node, h.place.how, h.decision.why);
 }
 
-static int make_table(const struct disk *d, struct disk_at_hand *h, int fd, struct err *err)
+static int intent(struct disk_at_hand *h, const char *action, bool consent, struct err *err)
 {
-    bool consent = h->look.kind == DISK_FOREIGN;
-    if (disk_journal_intent(PATH_DISK_JOURNAL, &h->want, "table", consent, err) < 0)
+    if (disk_journal_intent(PATH_DISK_JOURNAL, &h->want, action, consent, err) < 0)
         return -1;
-    if (consent && h->consent && disk_consent_use(PATH_DISK_JOURNAL, d->volume, err) < 0)
+    if (h->facts.consent && consent && disk_consent_use(PATH_DISK_JOURNAL, h->want.volume, err) < 0)
         return -1;
-    h->intent = (struct disk_intent){.pending = true, .consent = consent || h->intent.consent};
-    return disk_write_table(fd, &h->place, &h->want, err);
+    h->facts.intent.consent = consent;
+    return 0;
 }
 
+static int make_table(struct disk_at_hand *h, int fd, struct err *err)
+{
+    bool consent = h->decision.rule == 7;
+    if (intent(h, "table", consent, err) < 0 ||
+        disk_write_table(fd, &h->place, &h->want, err) < 0 ||
+        disk_classify(fd, h->place.size, &h->want, &h->facts.look, err) < 0)
+        return -1;
+    /* With consent, what is left of the old data shows inside the new partition. */
+    if (h->facts.look.part_size == 0 || (h->facts.look.kind != DISK_TABLE_OURS && !consent))
+        return err_set(err, ERR_SAFETY, "%s: %s, after its table was written (R9)", h->place.node,
+                       h->facts.look.why);
+    /* It may know a partition from before, of another size. */
+    return disk_tell_kernel(fd, &h->facts.look, err);
+}
+
+/* mkfs opens the partition exclusively, which a descriptor on the whole disk would prevent; so the
+ * disk is looked up once more (R15). */
 static int make_filesystem(struct disk_at_hand *h, struct err *err)
 {
     char node[80];
-    if (disk_journal_intent(PATH_DISK_JOURNAL, &h->want, "mkfs", h->intent.consent, err) < 0 ||
-        disk_partition_node(&h->place, NODE_WAIT_MS, node, sizeof(node), err) < 0 ||
-        disk_make_filesystem(node, &h->want, err) < 0)
+    struct disk_place again = {0};
+    bool consent = h->decision.rule == 7 || h->facts.intent.consent;
+    if (intent(h, "mkfs", consent, err) < 0 ||
+        disk_partition_node(&h->place, &h->facts.look, NODE_WAIT_MS, node, sizeof(node), err) < 0 ||
+        disk_find(&h->want, &again, err) < 0)
+        return -1;
+    if (again.rdev != h->place.rdev || again.size != h->place.size)
+        return err_set(err, ERR_SAFETY, "%s is another disk than a moment ago (R15)",
+                       h->place.node);
+    if (disk_make_filesystem(node, &h->want, err) < 0)
         return -1;
     return disk_journal_done(PATH_DISK_JOURNAL, &h->want, err);
+}
+
+static int tell(struct disk_at_hand *h, int fd, struct err *err)
+{
+    char node[80];
+    if (disk_tell_kernel(fd, &h->facts.look, err) < 0 ||
+        disk_partition_node(&h->place, &h->facts.look, NODE_WAIT_MS, node, sizeof(node), err) < 0)
+        return -1;
+    return disk_journal_done(PATH_DISK_JOURNAL, &h->want, err);
+}
+
+static int grow(struct disk_at_hand *h, int fd, struct err *err)
+{
+    if (disk_journal_intent(PATH_DISK_JOURNAL, &h->want, "grow", false, err) < 0 ||
+        disk_table_grow(fd, h->place.size, err) < 0 ||
+        disk_classify(fd, h->place.size, &h->want, &h->facts.look, err) < 0)
+        return err_wrap(err, "%s", h->place.node);
+    if (h->facts.look.kind != DISK_OURS)
+        return err_set(err, ERR_SAFETY, "%s: %s, after its table was written (R13)", h->place.node,
+                       h->facts.look.why);
+    return tell(h, fd, err);
 }
 
 static int disk_apply(const void *self, struct run *run, struct err *err)
 {
     const struct disk *d = self;
+    _cleanup_close_ int seen = -1;
     _cleanup_close_ int fd = -1;
     struct disk_at_hand h = {0};
-    char used[256];
-    if (disk_open(d, &h, O_RDWR | O_EXCL, &fd, err) < 0 ||
-        disk_used_by(h.place.rdev, NULL, used, sizeof(used), err) < 0)
+    if (disk_open(d, &h, O_RDONLY, &seen, err) < 0)
         return -1;
-    if (used[0])
-        return err_set(err, ERR_SAFETY, "%s is mounted on %s (R3)", h.place.node, used);
-    const char *refusal = disk_refusal(&h);
-    if (*refusal)
-        return err_set(err, ERR_SAFETY, "%s: %s; %s", h.place.node, h.look.why, refusal);
-    if (h.look.kind != DISK_BLANK && h.look.kind != DISK_FOREIGN &&
-        disk_tell_kernel(fd, &h.look, err) < 0)
+    enum disk_action action = h.decision.action;
+    /* Ours may be mounted while it grows; before anything is made, nobody else may have it. */
+    bool exclusive = action == DISK_PARTITION || action == DISK_FORMAT;
+    close(seen);
+    seen = -1;
+    if (disk_open(d, &h, exclusive ? O_RDWR | O_EXCL : O_RDWR, &fd, err) < 0)
         return -1;
-    if (h.look.kind == DISK_OURS) {
-        char node[80];
-        if (disk_partition_node(&h.place, NODE_WAIT_MS, node, sizeof(node), err) < 0)
-            return -1;
-        return disk_journal_done(PATH_DISK_JOURNAL, &h.want, err);
+    if (h.decision.action == DISK_REFUSE || h.decision.action != action)
+        return err_set(err, ERR_SAFETY, "%s: %.400s", h.place.node, h.decision.why);
+    if (action == DISK_NOTHING)
+        return 0;
+    if (action == DISK_GROW) {
+        run_progress(run, "grow %s", h.place.node);
+        return grow(&h, fd, err);
     }
-    if (h.look.kind == DISK_BLANK || h.look.kind == DISK_FOREIGN) {
+    if (action == DISK_TELL)
+        return tell(&h, fd, err);
+    if (action == DISK_PARTITION) {
         run_progress(run, "partition %s", h.place.node);
-        if (make_table(d, &h, fd, err) < 0 || disk_classify(fd, d->size, &h.want, &h.look, err) < 0)
+        if (make_table(&h, fd, err) < 0)
             return -1;
-        /* With consent, what is left of the old data shows inside the new partition. */
-        if (h.look.part_size == 0 || (h.look.kind != DISK_TABLE_OURS && !h.intent.consent))
-            return err_set(err, ERR_SAFETY, "%s: %s, after its table was written (R9)",
-                           h.place.node, h.look.why);
+    } else if (disk_tell_kernel(fd, &h.facts.look, err) < 0) {
+        return -1;
     }
-    /* mkfs opens the partition exclusively, which this descriptor on the disk would prevent. */
     close(fd);
     fd = -1;
     run_progress(run, "make %s on %s", d->filesystem, h.place.node);

@@ -187,7 +187,8 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
             return -1;
         any = any || changed;
     }
-    if (any && svc_daemon_reload(err) < 0)
+    /* Without the mark nobody knows whether systemd has read what is on the disk. */
+    if ((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0)
         return -1;
     if (svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,7 +52,7 @@ static int find_filesystem(const struct mount *m, const char *uuid, char *ret, s
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     if (disk_find(&w, &place, err) < 0)
         return -1;
-    return disk_partition_node(&place, 15000, ret, cap, err);
+    return disk_partition_node(&place, NULL, 15000, ret, cap, err);
 }
 
 static char *marker_text(const struct mount *m)
@@ -103,8 +104,13 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
     if (mark == 0)
         return verdict_differs(ret, "%s has no mark of ours yet", m->path);
-    if (mnt_fstab_has(tag, m->path, m->filesystem, OPTIONS, &listed, err) < 0)
+    bool room = false;
+    if (mnt_fstab_has(tag, m->path, m->filesystem, OPTIONS, &listed, err) < 0 ||
+        disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
         return -1;
+    if (room)
+        return verdict_differs(ret, "the filesystem on %s leaves room on %s (R13)", m->path,
+                               source);
     return listed ? verdict_ok(ret) : verdict_differs(ret, "%s is not in fstab", m->path);
 }
 
@@ -133,11 +139,10 @@ static int folder_prepare(const char *path, struct err *err)
 
 static int mount_apply(const void *self, struct run *run, struct err *err)
 {
-    (void)run;
     const struct mount *m = self;
     struct disk_want w;
     char source[256], have[64];
-    bool mounted = false;
+    bool mounted = false, room = false;
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     _cleanup_free_ char *marker = str_fmt("%s/" MOUNT_MARKER, m->path);
@@ -156,12 +161,22 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
             return -1;
     }
     int mark = marker_look(m, err);
-    if (mark < 0)
+    if (mark < 0) {
+        /* Not to be left where the database looks for its own. */
+        if (!mounted)
+            umount2(m->path, 0);
         return -1;
+    }
     if (mark == 0 &&
         (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);
-    return mnt_fstab_set(tag, m->path, m->filesystem, OPTIONS, err);
+    if (mnt_fstab_set(tag, m->path, m->filesystem, OPTIONS, err) < 0 ||
+        disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
+        return -1;
+    if (!room)
+        return 0;
+    run_progress(run, "grow the filesystem on %s", m->path);
+    return disk_fs_grow(source, m->path, m->filesystem, err);
 }
 
 const struct resource_ops res_mount = {"mount", mount_parse, mount_check, mount_apply, free};

@@ -30,13 +30,15 @@ struct stream {
     size_t max;
 };
 
-static void child_exec(const char *const argv[], const struct proc_opts *o, int in, int out,
-                       int errfd, int third)
+static void child_exec(const char *const argv[], const struct proc_opts *o, pid_t parent, int in,
+                       int out, int errfd, int third)
 {
     sigset_t none;
 
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before that line */
+        _exit(EXEC_FAILED);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -208,7 +210,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     _cleanup_close_ int in = input_fd(o->input);
     _cleanup_close_ int pidfd = -1;
     int out[2], errp[2], third[2] = {-1, -1}, rc = 0;
-    pid_t pid;
+    pid_t pid, self = getpid();
 
     if (argv[0][0] != '/')
         return err_set(err, ERR_FAILED, "%s: not an absolute path", argv[0]);
@@ -232,7 +234,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     }
     pid = fork();
     if (pid == 0)
-        child_exec(argv, o, in, out[1], errp[1], third[1]);
+        child_exec(argv, o, self, in, out[1], errp[1], third[1]);
     close(out[1]);
     close(errp[1]);
     if (third[1] >= 0)

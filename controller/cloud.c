@@ -95,6 +95,29 @@ void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap)
     }
 }
 
+/* What the operator can do about it, by CloudStack's code. */
+static const char *advice(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } all[] = {
+        {530, "; 'muster up' again goes on from here"},
+        {531, "; this account may not do that: use another, or ask the cloud's operator"},
+        {532, "; a limit of this account: ask for more, or ask less in the file"},
+        {533, "; the zone has no room: another offering or zone, or later again"},
+        {534, "; the cloud is out of order there: 'muster up' again later goes on from here"},
+        {535, "; the zone has no room: another offering or zone, or later again"},
+        {536, "; something else is using it: 'muster up' again later goes on from here"},
+        {537, "; another rule is in the way: 'muster plan' shows those that it knows"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].code == code)
+            return all[i].text;
+    return "";
+}
+
 static int server_error(const char *command, long status, const json_t *payload,
                         struct cloud_failure *why)
 {
@@ -111,8 +134,8 @@ static int server_error(const char *command, long status, const json_t *payload,
                        "%s: the cloud refused the credentials (401: %s); check the API key, the "
                        "secret key and this machine's clock",
                        command, text);
-    return err_set(&why->err, ERR_CLOUD, "%s: the cloud answered %d: %s", command, why->code,
-                   text[0] ? text : "no text");
+    return err_set(&why->err, ERR_CLOUD, "%s: the cloud answered %d: %s%s", command, why->code,
+                   text[0] ? text : "no text", advice(why->code));
 }
 
 /* Something between us and the API answered, or the API broke. */

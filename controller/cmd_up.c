@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* validate, plan, up, destroy: the commands that look at the cloud or change it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,7 +65,8 @@ static void print_plan(FILE *to, const json_t *plan)
 {
     for (size_t i = 0; i < json_array_size(plan); i++) {
         const json_t *e = json_array_get(plan, i);
-        const char *mark = mark_of(member(e, "action")), *why = member(e, "reason");
+        const char *mark = mark_of(*member(e, "needs") ? "refused" : member(e, "action"));
+        const char *why = member(e, "reason");
 
         if (mark)
             fprintf(to, "  %3s %-21s %s%s%s\n", mark, member(e, "kind"), member(e, "name"),
@@ -74,55 +76,81 @@ static void print_plan(FILE *to, const json_t *plan)
 
 static void print_sum(const struct cli *cli, const json_t *plan, unsigned changes)
 {
-    static const char *const actions[] = {"create", "change", "replace", "destroy", "refused"};
-    unsigned counts[ARRAY_LEN(actions)] = {0};
+    static const char *const actions[] = {"create", "change", "replace", "destroy"};
+    unsigned counts[ARRAY_LEN(actions)] = {0}, undecided = 0;
     const char *between = "";
 
     for (size_t i = 0; i < json_array_size(plan); i++)
         for (size_t a = 0; a < ARRAY_LEN(actions); a++)
             counts[a] += str_eq(member(json_array_get(plan, i), "action"), actions[a]);
+    for (size_t i = 0; i < json_array_size(plan); i++)
+        undecided += *member(json_array_get(plan, i), "needs") ||
+                     str_eq(member(json_array_get(plan, i), "action"), "refused");
     if (!changes) {
         printf("nothing to do: all %zu resources are as the file says.\n", json_array_size(plan));
         return;
     }
     for (size_t a = 0; a < ARRAY_LEN(actions); a++)
         if (counts[a]) {
-            printf("%s%u to %s", between, counts[a],
-                   a + 1 < ARRAY_LEN(actions) ? actions[a] : "decide (!)");
+            printf("%s%u to %s", between, counts[a], actions[a]);
             between = ", ";
         }
-    printf(". 'muster up -f %s' does it.\n", cli->file);
+    if (undecided)
+        printf("%s%u for you to decide (!): 'muster up' refuses until then.\n", between, undecided);
+    else
+        printf(". 'muster up -f %s' does it.\n", cli->file);
 }
 
-static struct survey_options survey_options_of(const struct cli *cli, const char *public_key)
+/* What plan, up and destroy have open. */
+struct session {
+    struct deployment d;
+    struct reach reach;
+    struct survey v;
+    char *public_key;
+    char *private_key;
+};
+
+static void session_close(struct session *s)
 {
-    return (struct survey_options){
-        .public_key = public_key, .adopt = cli->adopt, .replace = cli->replace};
+    survey_free(&s->v);
+    access_close(&s->reach);
+    free(s->public_key);
+    free(s->private_key);
+    deployment_close(&s->d);
+}
+
+/* Reads the file, looks at the cloud. `o` gets the public key. */
+static int session_open(const struct cli *cli, bool lock, bool start_local,
+                        struct survey_options *o, struct session *ret, struct err *err)
+{
+    struct session *s = ret;
+
+    if (deployment_read(cli->file, &s->d, err) < 0 || deployment_open(&s->d, true, err) < 0 ||
+        (lock && deployment_lock(&s->d, err) < 0))
+        return -1;
+    if (!o->destroy && deployment_ssh_key(&s->d, &s->public_key, &s->private_key, err) < 0)
+        return -1;
+    o->public_key = s->public_key;
+    return access_open(&s->d.spec, start_local, &s->reach, err) < 0 ||
+                   survey_run(&s->reach, s->d.store, &s->d.spec, o, &s->v, err) < 0
+               ? -1
+               : 0;
 }
 
 int cmd_plan(const struct cli *cli, struct err *err)
 {
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(access_close) struct reach reach = {0};
-    _cleanup_(survey_free) struct survey v = {0};
-    _cleanup_free_ char *public_key = NULL;
-    _cleanup_free_ char *private_key = NULL;
-    struct survey_options o;
+    _cleanup_(session_close) struct session s = {.d.lock_fd = -1};
+    struct survey_options o = {.adopt = cli->adopt, .replace = cli->replace};
     _cleanup_json_ json_t *plan = NULL;
     unsigned changes;
 
-    if (deployment_read(cli->file, &d, err) < 0 || deployment_open(&d, true, err) < 0 ||
-        deployment_ssh_key(&d, &public_key, &private_key, err) < 0 ||
-        access_open(&d.spec, true, &reach, err) < 0)
+    if (session_open(cli, false, true, &o, &s, err) < 0)
         return -1;
-    o = survey_options_of(cli, public_key);
-    if (survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
-        return -1;
-    plan = moves_plan(&v.items, &d.spec);
+    plan = moves_plan(&s.v.items, &s.d.spec);
     changes = count_changes(plan);
     if (cli->json) {
         _cleanup_json_ json_t *out =
-            json_pack("{s:i, s:s, s:i, s:O}", "schema", 1, "deployment", d.spec.deployment,
+            json_pack("{s:i, s:s, s:i, s:O}", "schema", 1, "deployment", s.d.spec.deployment,
                       "changes", (int)changes, "resources", plan);
         _cleanup_free_ char *text = json_dumps(out, JSON_INDENT(2));
 
@@ -239,67 +267,54 @@ static void print_up(const struct cli *cli, struct deployment *d, const struct u
 
 int cmd_up(const struct cli *cli, struct err *err)
 {
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(access_close) struct reach reach = {0};
-    _cleanup_(survey_free) struct survey v = {0};
-    _cleanup_free_ char *public_key = NULL;
-    _cleanup_free_ char *private_key = NULL;
-    struct survey_options so;
+    _cleanup_(session_close) struct session s = {.d.lock_fd = -1};
+    struct survey_options so = {.adopt = cli->adopt, .replace = cli->replace};
     struct up_options o = {.package = cli->package,
                            .cloud_only = cli->cloud_only,
                            .mode = cli->json ? UI_JSON : cli->mode,
                            .color = cli->color};
     struct up_result r = {0};
 
-    if (cli_open(cli, true, &d, err) < 0 ||
-        deployment_ssh_key(&d, &public_key, &private_key, err) < 0 ||
-        access_open(&d.spec, true, &reach, err) < 0)
+    if (session_open(cli, true, true, &so, &s, err) < 0)
         return -1;
-    o.public_key = public_key;
-    so = survey_options_of(cli, public_key);
-    if (survey_run(&reach, d.store, &d.spec, &so, &v, err) < 0)
-        return -1;
-    ask_to_adopt(cli, &v, &d.spec);
-    if (survey_check(&v, &d.spec, err) < 0 || confirm_losses(cli, &v, &d.spec, err) < 0 ||
-        up_run(&d, &reach, &v, &o, &r, err) < 0)
+    o.public_key = s.public_key;
+    ask_to_adopt(cli, &s.v, &s.d.spec);
+    if (survey_check(&s.v, &s.d.spec, err) < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0 ||
+        up_run(&s.d, &s.reach, &s.v, &o, &r, err) < 0)
         return -1;
     if (!cli->json)
-        print_up(cli, &d, &r);
+        print_up(cli, &s.d, &r);
     return 0;
 }
 
 int cmd_destroy(const struct cli *cli, struct err *err)
 {
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(access_close) struct reach reach = {0};
-    _cleanup_(survey_free) struct survey v = {0};
+    _cleanup_(session_close) struct session s = {.d.lock_fd = -1};
     _cleanup_(strbuf_free) struct strbuf gone = {0};
     _cleanup_(strbuf_free) struct strbuf left = {0};
-    const struct survey_options o = {
-        .destroy = true, .node = cli->node, .with_data = cli->with_data};
+    struct survey_options o = {.destroy = true, .node = cli->node, .with_data = cli->with_data};
     struct teardown_result r = {0};
 
     /* without a journal, too: what is ours carries our tags */
-    if (cli_open(cli, true, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
-        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
+    if (session_open(cli, true, false, &o, &s, err) < 0)
         return -1;
-    teardown_preview(&v, &d.spec, &gone, &left);
+    teardown_preview(&s.v, &s.d.spec, &gone, &left);
     if (gone.len && !cli->yes)
         fprintf(stderr, "This will be destroyed:\n%s", strbuf_str(&gone));
     if (left.len)
         fprintf(stderr, "This stays:\n%s", strbuf_str(&left));
     if (gone.len && !confirmed(cli, "Destroy this?"))
         return err_set(err, ERR_SAFETY, "not confirmed; nothing was destroyed (-y does not ask)");
-    if (teardown_run(&d, &reach, &v, say_line, &r, err) < 0)
+    if (teardown_run(&s.d, &s.reach, &s.v, say_line, &r, err) < 0)
         return -1;
     fprintf(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
-            cli->node ? cli->node : d.spec.deployment, r.destroyed, r.data_disks,
+            cli->node ? cli->node : s.d.spec.deployment, r.destroyed, r.data_disks,
             r.data_disks == 1 ? "" : "s");
     if (cli->node)
         return 0;
     if (r.data_disks == 0) { /* nothing refers to the state any more */
-        store_close(TAKE(d.store));
-        return fs_remove_tree(d.state, err);
+        store_close(TAKE(s.d.store));
+        return fs_remove_tree(s.d.state, err);
     }
-    return store_set(d.store, "state", "destroyed", err);
+    return store_set(s.d.store, "state", "destroyed", err);
 }

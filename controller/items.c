@@ -215,6 +215,21 @@ struct item *items_add_gone(struct items *items, const char *name, const char *i
     return NULL;
 }
 
+bool item_is_ours(const struct item *it, const struct items *items)
+{
+    if (it->foreign || it->found == FOUND_NOT)
+        return false;
+    if (it->owned || it->found == FOUND_BY_ID || it->found == FOUND_BY_TAG)
+        return true;
+    for (size_t d = 0; it->found == FOUND_BY_PLACE && d < it->n_deps; d++) {
+        const struct item *dep = &items->v[it->deps[d]];
+
+        if (dep->kind == ITEM_GATEWAY || dep->kind == ITEM_ADDRESS || dep->kind == ITEM_VOLUME)
+            return item_is_ours(dep, items);
+    }
+    return it->found == FOUND_BY_NAME && it->adopt;
+}
+
 static bool is_known(const struct items *items, enum item_kind kind, const char *id)
 {
     for (size_t i = 0; i < items->n; i++)
@@ -230,8 +245,12 @@ static bool is_ours(const struct items *items, const json_t *e, enum item_kind k
     char id[64];
 
     cloud_text(e, kind == ITEM_EGRESS ? "networkid" : "ipaddressid", id, sizeof(id));
-    return (kind == ITEM_EGRESS || kind == ITEM_FORWARD || kind == ITEM_OPENING) && id[0] &&
-           is_known(items, of, id);
+    if ((kind != ITEM_EGRESS && kind != ITEM_FORWARD && kind != ITEM_OPENING) || !id[0])
+        return false;
+    for (size_t i = 0; i < items->n; i++)
+        if (items->v[i].kind == of && str_eq(items->v[i].id, id))
+            return item_is_ours(&items->v[i], items);
+    return false;
 }
 
 static void add_found(struct items *items, enum item_kind kind, const json_t *e)

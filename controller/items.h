@@ -114,6 +114,10 @@ void items_add_found(struct items *items, const struct inventory *inv);
 /* The id of the dependency of that kind, "" without. */
 const char *item_dep_id(const struct items *items, const struct item *it, enum item_kind kind);
 
+/* Whether what was found belongs to this deployment: it is in the journal, it carries our tags, it
+ * was adopted, or it is a part of what does. A name alone says nothing. */
+bool item_is_ours(const struct item *it, const struct items *items);
+
 /* Finds the item among what was listed: by `known_id`, by our tags, by its place (a rule of our
  * network), by its name and zone. Sets found, id and entity; FOUND_NOT is no error. -1 when two
  * have its name and nothing tells which is ours. */

@@ -22,6 +22,8 @@ const struct verb verbs[] = {
     {"events", NULL, "", "print what has happened", OPT_FILE | OPT_JSON, 0, 0, cmd_events},
     {"ssh", NULL, "NODE [COMMAND…]", "open a shell on a node, or run a command there",
      OPT_FILE | OPT_REST, 1, 1000, cmd_ssh},
+    {"disk", NULL, "NODE", "say what is on each disk of a node, and what a run would do with it",
+     OPT_FILE | OPT_JSON, 1, 1, cmd_disk},
     {"destroy", "down", "", "remove what was raised; data disks stay unless --with-data",
      OPT_FILE | OPT_YES | OPT_WITH_DATA | OPT_NODE, 0, 0, cmd_destroy},
     {"vdc", NULL, "start|stop|status|destroy|logs|link|account|fault",

@@ -32,6 +32,20 @@ static struct move move(enum move_kind kind, const char *call, const char *fmt, 
     return m;
 }
 
+/* What the operator may allow with an option. */
+static struct move refused(const char *option, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static struct move refused(const char *option, const char *fmt, ...)
+{
+    struct move m = {.kind = MOVE_REFUSE, .consent = option};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(m.why, sizeof(m.why), fmt, ap);
+    va_end(ap);
+    return m;
+}
+
 static struct move none(void)
 {
     return (struct move){.kind = MOVE_NONE};
@@ -177,9 +191,9 @@ static struct move vm_move(const struct item *it, const struct items *items, con
     if (it->replace[0] && str_eq(it->replace, it->id))
         return move(MOVE_REPLACE, destroy, "--replace %s; its data disk stays", node);
     if (vm_differs(it, items, s, why, sizeof(why)))
-        return move(MOVE_REFUSE, NULL,
-                    "%s; that needs another VM: --replace %s makes it (the data disk stays)", why,
-                    node);
+        return refused("--replace",
+                       "%s; that needs another VM: --replace %s makes it (the data disk stays)",
+                       why, node);
     if (entity_is(it->entity, "state", "Stopped"))
         return move(MOVE_CHANGE, "startVirtualMachine", "it is stopped");
     if (!entity_is(it->entity, "state", "Running"))
@@ -198,9 +212,9 @@ static struct move keypair_move(const struct item *it, const struct items *items
         return none();
     if (it->owned || it->adopt)
         return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "it holds another key");
-    return move(MOVE_REFUSE, NULL,
-                "there is one of that name with another key; --adopt replaces it, another "
-                "defaults.keypair.name avoids it");
+    return refused("--adopt",
+                   "there is one of that name with another key; --adopt replaces it, another "
+                   "defaults.keypair.name avoids it");
 }
 
 /* ---- all ---- */
@@ -217,11 +231,11 @@ static struct move wanted_move(const struct item *it, const struct items *items,
 {
     struct move m = none();
 
-    if (it->found == FOUND_BY_NAME && !it->owned && !it->adopt && !it->foreign &&
+    if (it->found == FOUND_BY_NAME && !it->foreign && !item_is_ours(it, items) &&
         !item_ops(items, it->kind)->shared)
-        return move(MOVE_REFUSE, NULL,
-                    "there is one of that name that this deployment did not make; --adopt takes "
-                    "it over, another deployment name avoids it");
+        return refused("--adopt",
+                       "there is one of that name that this deployment did not make; --adopt takes "
+                       "it over, another deployment name avoids it");
     if (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE)
         m = network_move(it, s);
     else if (it->kind == ITEM_EGRESS)
@@ -247,7 +261,7 @@ static struct move unwanted_move(const struct item *it, const struct items *item
 
     if (it->foreign || (ops->shared && !it->owned))
         return none();
-    if (it->found == FOUND_BY_NAME && !it->owned)
+    if (!item_is_ours(it, items))
         return move(MOVE_LEAVE, NULL, "this deployment did not make it");
     if (it->want == WANT_LEFT)
         return move(MOVE_LEAVE, NULL, "holds data; destroy --with-data destroys it");
@@ -302,12 +316,14 @@ json_t *moves_plan(const struct items *items, const struct spec *s)
             m = move(MOVE_REPLACE, NULL, "goes with the VM");
         if (it->want != WANT_THERE && it->found == FOUND_NOT)
             continue;
-        json_array_append_new(arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "resource",
-                                             it->name, "kind", item_ops(items, it->kind)->what,
-                                             "name", it->label, "node",
-                                             it->of_node && of_file ? s->nodes[it->node].name : "",
-                                             "zone", of_file ? s->zones[it->zone].name : "",
-                                             "action", move_name(m.kind), "reason", m.why));
+        if (str_eq(m.consent, "--replace"))
+            m.kind = MOVE_REPLACE;
+        json_array_append_new(
+            arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "resource", it->name, "kind",
+                           item_ops(items, it->kind)->what, "name", it->label, "node",
+                           it->of_node && of_file ? s->nodes[it->node].name : "", "zone",
+                           of_file ? s->zones[it->zone].name : "", "action", move_name(m.kind),
+                           "reason", m.why, "needs", m.consent ? m.consent : ""));
     }
     return arr;
 }

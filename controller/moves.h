@@ -20,7 +20,8 @@ enum move_kind {
 
 struct move {
     enum move_kind kind;
-    const char *call; /* MOVE_CHANGE, MOVE_REPLACE, MOVE_DESTROY: the API call */
+    const char *call;    /* MOVE_CHANGE, MOVE_REPLACE, MOVE_DESTROY: the API call */
+    const char *consent; /* MOVE_REFUSE: the option that would allow it, or NULL */
     char why[240];
 };
 
@@ -30,7 +31,8 @@ struct move item_move(const struct item *it, const struct items *items, const st
 const char *move_name(enum move_kind k);
 
 /* The whole plan: what `up` would do about each item, consequences included (a port forward goes
- * with its VM). Array of {resource, kind, name, node, zone, action, reason}. New reference. */
+ * with its VM). Array of {resource, kind, name, node, zone, action, reason, needs}: needs is the
+ * option without which `up` refuses, or "". New reference. */
 json_t *moves_plan(const struct items *items, const struct spec *s);
 
 #endif

@@ -52,8 +52,13 @@ if [ "$what" != unit ]; then
   [ "$what" != --slow ] || tests+=(tests/e2e/slow/*.sh)
   for t in "${tests[@]}"; do
     case "$t" in *lib.sh | *stub.sh) continue ;; esac
-    [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t"
+    args=()
+    [ "$what $t" != "--slow tests/e2e/matrix.sh" ] || args=(all)
+    [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
   done
+  every=31
+  [ "$what" != --slow ] || every=1
+  [ ${#failed[@]} -eq 0 ] && step kill-worker tests/hosts/kill_worker.sh $every
 fi
 printf '\n%d passed, %d failed\n' "$passed" ${#failed[@]}
 [ ${#failed[@]} -eq 0 ]

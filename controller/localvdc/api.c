@@ -3,7 +3,9 @@
 #include "controller/localvdc/api.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,13 +92,16 @@ static bool is_date(const char *s)
 static bool type_holds(enum api_type t, const char *value)
 {
     char *end = NULL;
+    long long n = 0;
     switch (t) {
     case API_UUID:
         return is_uuid(value);
     case API_INTEGER:
     case API_LONG:
-        strtoll(value, &end, 10);
-        return *value && !*end;
+        errno = 0;
+        n = strtoll(value, &end, 10);
+        return *value && !*end && errno == 0 &&
+               (t == API_LONG || (n >= INT32_MIN && n <= INT32_MAX));
     case API_DATE:
         return is_date(value);
     default: /* also of booleans: what is not "true" is false */

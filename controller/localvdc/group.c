@@ -53,8 +53,11 @@ int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
     relay_zone_ns(group, zone_id, ns);
     if (netns_make(ns, err) != 0)
         return -1;
-    if (!has_link(ns, RELAY_DEVICE) && TOOL("ip", err, "-n", ns, "tuntap", "add", "dev",
-                                            RELAY_DEVICE, "mode", "tun", "vnet_hdr") != 0)
+    /* another job of the group may make it at the same time */
+    if (!has_link(ns, RELAY_DEVICE) &&
+        TOOL("ip", err, "-n", ns, "tuntap", "add", "dev", RELAY_DEVICE, "mode", "tun",
+             "vnet_hdr") != 0 &&
+        !has_link(ns, RELAY_DEVICE))
         return -1;
     if (TOOL("ip", err, "-n", ns, "link", "set", RELAY_DEVICE, "addrgenmode", "none", "txqueuelen",
              QUEUE, "up") != 0)

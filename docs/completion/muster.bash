@@ -2,7 +2,7 @@
 # bash completion for muster; source it, or put it into /usr/share/bash-completion/completions.
 _muster() {
   local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]-}
-  local verbs='validate plan up watch status show events ssh destroy vdc version help'
+  local verbs='validate plan up watch status show events ssh disk destroy vdc version help'
   if [ "$COMP_CWORD" -eq 1 ]; then
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
     return

@@ -37,8 +37,7 @@ printf '%-34s %8s %8s %10s\n' "plan beside foreign VMs" "calls" "ms" "RSS kB"
 there=0
 for total in 10 100 1000; do
   /usr/bin/python3 - $there $total <<'PY'
-import os, sys
-from concurrent.futures import ThreadPoolExecutor
+import os, sys, time
 from cs import CloudStack
 cloud = CloudStack(endpoint=os.environ["CLOUDSTACK_ENDPOINT"], key=os.environ["CLOUDSTACK_KEY"], secret=os.environ["CLOUDSTACK_SECRET"])
 zone = [z for z in cloud.listZones()["zone"] if z["name"] == "London"][0]["id"]
@@ -48,11 +47,11 @@ network = cloud.listNetworks(keyword="crowd").get("network")
 if not network:
     no = cloud.listNetworkOfferings(name="DefaultIsolatedNetworkOfferingWithSourceNatService")["networkoffering"][0]["id"]
     network = [cloud.createNetwork(name="crowd", displaytext="crowd", zoneid=zone, networkofferingid=no, gateway="10.200.0.1", netmask="255.255.0.0")["network"]]
-def deploy(n):
+for n in range(int(sys.argv[1]), int(sys.argv[2])):
     cloud.deployVirtualMachine(zoneid=zone, templateid=template, serviceofferingid=offering, networkids=network[0]["id"],
-                               name="crowd-%d" % n, hypervisor="Simulator", fetch_result=True)
-with ThreadPoolExecutor(8) as pool:
-    list(pool.map(deploy, range(int(sys.argv[1]), int(sys.argv[2]))))
+                               name="crowd-%d" % n, hypervisor="Simulator")
+while cloud.listVirtualMachines(state="Running", page=1, pagesize=1)["count"] < int(sys.argv[2]):
+    time.sleep(0.2)
 PY
   there=$total
   before=$(calls)

@@ -77,7 +77,7 @@ settled "grown: a disk, a port, a node, a zone"
 # ---- what only the operator can decide
 cp "$f" "$work/good.yaml"
 sed -i '0,/offering: 2048-1/s//offering: 4096-1/' "$f"
-planned vm:fra refused
+planned vm:fra replace
 refused 7 "--replace fra"
 refused 2 "no node of that name" --replace nowhere
 cp "$work/good.yaml" "$f"

@@ -142,12 +142,17 @@ static void a_detached_disk_is_attached_again(void **state)
 static void consent_is_asked_for(void **state)
 {
     _cleanup_(world_free) struct world w;
+    _cleanup_json_ json_t *plan = NULL;
     struct item *vm, *volume;
 
     (void)state;
     make_world(&w, clouds[0], false);
     json_object_set_new(entity(&w, "vm:par"), "templatename", json_string("Debian 11"));
     recognise(&w);
+    plan = moves_plan(&w.items, &w.spec);
+    assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "action", "replace"));
+    assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "needs", "--replace"));
+    assert_true(entity_is(entity_find(plan, "resource", "vm:fra"), "needs", ""));
     vm = items_named(&w.items, "vm:par");
     volume = items_named(&w.items, "volume:par");
     str_copy(vm->replace, sizeof(vm->replace), vm->id);
@@ -206,6 +211,38 @@ static void what_the_file_does_not_have_goes(void **state)
     assert_null(items_add_gone(&w.items, "keypair:old", "old"));
     assert_null(items_add_gone(&w.items, "nonsense", "old"));
     assert_null(items_add_gone(&w.items, "thing:old", "old"));
+}
+
+/* Somebody else's stack has our names: not even its rules are touched. */
+static void a_name_alone_says_nothing(void **state)
+{
+    _cleanup_(world_free) struct world w;
+
+    (void)state;
+    make_world(&w, clouds[0], false);
+    for (size_t l = 0; l < LIST_ZONES; l++)
+        for (size_t i = 0; i < json_array_size(w.inv.list[l]); i++)
+            json_object_del(json_array_get(w.inv.list[l], i), "tags");
+    for (size_t i = 0; i < w.items.n; i++)
+        w.items.v[i].owned = false;
+    json_t *extra = json_deep_copy(entity(&w, "forward:fra/80"));
+    json_object_set_new(extra, "id", json_string("extra"));
+    json_object_set_new(extra, "publicport", json_integer(8443));
+    json_array_append_new(w.inv.list[LIST_FORWARDS], extra);
+    recognise(&w);
+    assert_null(items_named(&w.items, "forward:extra"));
+    for (size_t i = 0; i < w.items.n; i++) {
+        struct item *it = &w.items.v[i];
+
+        it->want = WANT_GONE;
+        enum move_kind k = item_move(it, &w.items, &w.spec).kind;
+        if (k != MOVE_LEAVE && k != MOVE_NONE)
+            fail_msg("%s: %s", it->name, move_name(k));
+    }
+    for (size_t i = 0; i < w.items.n; i++)
+        w.items.v[i].adopt = true;
+    items_add_found(&w.items, &w.inv);
+    assert_non_null(items_named(&w.items, "forward:extra"));
 }
 
 static void twins_are_told(void **state)
@@ -324,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_detached_disk_is_attached_again),
         cmocka_unit_test(consent_is_asked_for),
         cmocka_unit_test(what_the_file_does_not_have_goes),
+        cmocka_unit_test(a_name_alone_says_nothing),
         cmocka_unit_test(twins_are_told),
         cmocka_unit_test(answers_of_create_calls),
         cmocka_unit_test(jobs_of_all_servers),

@@ -190,6 +190,9 @@ static void requests_are_checked(void **state)
     expect(f, "command=listZones&name=%01", 431);
     expect(f, "command=listZones&page=1", 431);
     expect(f, "command=listZones&page=0&pagesize=10", 431);
+    expect(f, "command=listZones&page=2147483648&pagesize=10", 431);
+    expect(f, "command=listZones&page=2147483647&pagesize=500", 200);
+    expect(f, "command=createVolume&size=9999999999999999999", 431);
     expect(f, "command=listZones&pagesize=501&page=1", 431);
     expect(f, "command=listTemplates", 431);
     expect(f, "command=deployVirtualMachine", 431);
