@@ -49,13 +49,13 @@ int zsock_recv(struct zsock *s, struct zmsg *ret);
  * `to` is NULL for a client. */
 int zsock_send(struct zsock *s, const struct zmsg *to, const char *body, size_t len);
 
-/* The descriptor to poll for reading. It is edge-triggered: after every wake-up, and after every
- * send, call zsock_recv until it answers 0 before polling again. */
 /* Something waits that zsock_fd may not tell of any more, as it is edge-triggered. */
 bool zsock_pending(struct zsock *s);
 /* Readable when zsock_handshakes or zsock_was_refused may have changed; edge-triggered; -1: none.
  */
 int zsock_monitor_fd(struct zsock *s);
+/* The descriptor to poll for reading. It is edge-triggered: after every wake-up, and after every
+ * send, call zsock_recv until it answers 0 before polling again. */
 int zsock_fd(struct zsock *s);
 
 /* Whether the last handshake of a client was refused by the server's ZAP handler. */
