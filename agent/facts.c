@@ -93,7 +93,7 @@ static void add_disks(json_t *facts)
             continue;
         json_t *disk = json_object();
         set_text(disk, "name", e->d_name);
-        json_object_set_new(disk, "size", json_integer((json_int_t)(sectors * 512)));
+        json_object_set_new(disk, "size", json_integer((json_int_t)sectors * 512));
         for (size_t i = 0; i < ARRAY_LEN(serials); i++) {
             _cleanup_free_ char *file = str_fmt("/sys/block/%s/%s", e->d_name, serials[i]);
             _cleanup_free_ char *serial = small_file(file);

@@ -24,10 +24,8 @@ static int cmd_verify(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct cmd commands[] = {
-        {"apply", cmd_apply, NULL, NULL},
-        {"check", cmd_apply, NULL, NULL},
-        {"disk", cmd_disk, NULL, NULL},
-        {"job", cmd_job, NULL, NULL},
+        {"apply", cmd_apply, NULL, NULL},   {"check", cmd_apply, NULL, NULL},
+        {"disk", cmd_disk, NULL, NULL},     {"job", cmd_job, NULL, NULL},
         {"verify", cmd_verify, NULL, NULL},
     };
     struct err err = {0};
