@@ -56,6 +56,9 @@ if [ "$what" != unit ]; then
     [ "$what $t" != "--slow tests/e2e/matrix.sh" ] || args=(all)
     [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
   done
+  for t in routes bad_days; do
+    [ ${#failed[@]} -eq 0 ] && step "host-$t" "tests/hosts/$t.sh"
+  done
   every=31
   [ "$what" != --slow ] || every=1
   [ ${#failed[@]} -eq 0 ] && step kill-worker tests/hosts/kill_worker.sh $every
