@@ -156,6 +156,7 @@ without_disk() { # the database must not start on the root disk
 cmake -G Ninja -S . -B $build -DCMAKE_BUILD_TYPE=Release -DMUSTER_TEST_HOOKS=ON >/dev/null
 cmake --build $build --target muster-agent-deb >/dev/null
 "$host" down
+mkdir -p "$dir"
 : >"$dir/kill.progress"
 rm -rf "$dir"/layer* "$dir/upper" "$dir/work"
 trap clean EXIT
