@@ -33,16 +33,9 @@ static struct move move(enum move_kind kind, const char *call, const char *fmt, 
 }
 
 /* What the operator may allow with an option. */
-static struct move refused(const char *option, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static struct move refused(const char *option, const char *fmt, ...)
+static struct move needs(const char *option, struct move m)
 {
-    struct move m = {.kind = MOVE_REFUSE, .consent = option};
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(m.why, sizeof(m.why), fmt, ap);
-    va_end(ap);
+    m.consent = option;
     return m;
 }
 
@@ -191,9 +184,10 @@ static struct move vm_move(const struct item *it, const struct items *items, con
     if (it->replace[0] && str_eq(it->replace, it->id))
         return move(MOVE_REPLACE, destroy, "--replace %s; its data disk stays", node);
     if (vm_differs(it, items, s, why, sizeof(why)))
-        return refused("--replace",
-                       "%s; that needs another VM: --replace %s makes it (the data disk stays)",
-                       why, node);
+        return needs("--replace",
+                     move(MOVE_REFUSE, NULL,
+                          "%s; that needs another VM: --replace %s makes it (the data disk stays)",
+                          why, node));
     if (entity_is(it->entity, "state", "Stopped"))
         return move(MOVE_CHANGE, "startVirtualMachine", "it is stopped");
     if (!entity_is(it->entity, "state", "Running"))
@@ -212,9 +206,10 @@ static struct move keypair_move(const struct item *it, const struct items *items
         return none();
     if (it->owned || it->adopt)
         return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "it holds another key");
-    return refused("--adopt",
-                   "there is one of that name with another key; --adopt replaces it, another "
-                   "defaults.keypair.name avoids it");
+    return needs("--adopt",
+                 move(MOVE_REFUSE, NULL,
+                      "there is one of that name with another key; --adopt replaces it, another "
+                      "defaults.keypair.name avoids it"));
 }
 
 /* ---- all ---- */
@@ -233,9 +228,11 @@ static struct move wanted_move(const struct item *it, const struct items *items,
 
     if (it->found == FOUND_BY_NAME && !it->foreign && !item_is_ours(it, items) &&
         !item_ops(items, it->kind)->shared)
-        return refused("--adopt",
-                       "there is one of that name that this deployment did not make; --adopt takes "
-                       "it over, another deployment name avoids it");
+        return needs(
+            "--adopt",
+            move(MOVE_REFUSE, NULL,
+                 "there is one of that name that this deployment did not make; --adopt takes "
+                 "it over, another deployment name avoids it"));
     if (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE)
         m = network_move(it, s);
     else if (it->kind == ITEM_EGRESS)

@@ -163,8 +163,7 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
     _cleanup_(strbuf_free) struct strbuf missing = {0};
 
     items_build(s, &v.items);
-    if (check_options(s, o, err) < 0 ||
-        (store && store_resources(store, on_row, &v.items, err) < 0) ||
+    if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.items, err) < 0 ||
         list_round(r, v.items.dialect, 0, LIST_ZONES, &v.inv, err) < 0 ||
         recognise(&v, s, o, err) < 0)
         return -1;

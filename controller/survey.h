@@ -23,9 +23,8 @@ struct survey {
     struct inventory inv;
 };
 
-/* `store` may be NULL: nothing is known. Names of the file that the cloud does not have are told
- * on stderr, all of them. The whole takes two rounds of list calls, one when nothing is to be
- * created. */
+/* Names of the file that the cloud does not have are told on stderr, all of them. The whole takes
+ * two rounds of list calls, one when nothing is to be created. */
 int survey_run(struct reach *r, struct store *store, const struct spec *s,
                const struct survey_options *o, struct survey *ret, struct err *err);
 void survey_free(struct survey *s);
