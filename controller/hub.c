@@ -27,6 +27,7 @@ struct peer {
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     uint64_t to_ack;             /* answered once it is committed */
+    uint64_t past;               /* events up to this one happened before the agent connected */
     uint64_t roster_sent;        /* epoch */
 };
 
@@ -132,7 +133,7 @@ static int note(struct hub *h, const char *node, enum event_kind kind, const cha
     event_fill(&ev, kind, id, "%s", msg);
     if (store_event_add(h->store, &ev, 0, err) < 0)
         return -1;
-    h->hooks.event(h->hooks.ctx, &ev);
+    h->hooks.event(h->hooks.ctx, &ev, false);
     return 0;
 }
 
@@ -237,6 +238,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->roster_sent = 0;
     p->offered[0] = '\0';
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
+    p->past = js_opt_u64(j, "last_seq", 0);
     if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
         return -1;
     p->answer_hello = true;
@@ -254,7 +256,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
     if (store_event_add(h->store, &ev, p->node.incarnation, err) < 0)
         return -1;
     p->to_ack = ev.seq > p->to_ack ? ev.seq : p->to_ack;
-    h->hooks.event(h->hooks.ctx, &ev);
+    h->hooks.event(h->hooks.ctx, &ev, ev.seq <= p->past);
     return 0;
 }
 

@@ -130,7 +130,7 @@ static size_t node_index(const struct spec *s, const char *name)
     return i;
 }
 
-static void on_agent_event(void *ctx, const struct event *ev)
+static void on_agent_event(void *ctx, const struct event *ev, bool past)
 {
     struct up *u = ctx;
     size_t i = node_index(&u->d->spec, ev->node);
@@ -141,6 +141,10 @@ static void on_agent_event(void *ctx, const struct event *ev)
         return;
     if (ev->kind == EVENT_CHANGED)
         u->runs[i].changed++;
+    /* What failed while nobody looked, or before the cloud part was mended, is history: the agent
+     * tries again by itself. */
+    if (past || !u->cloud_done)
+        return;
     if (ev->kind == EVENT_FAILED || ev->kind == EVENT_REFUSED) {
         snprintf(u->runs[i].failure, EVENT_MSG_MAX, "%.60s: %.440s", ev->id, ev->msg);
         u->runs[i].final = ev->kind != EVENT_REFUSED       ? 0

@@ -32,7 +32,7 @@ struct world {
     struct curve_pair once;
     struct hub *hub;
     struct zctx *clients;
-    unsigned events;
+    bool past; /* of the last event */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -49,12 +49,12 @@ static char *no_roster(void *ctx, uint64_t epoch)
     return NULL;
 }
 
-static void on_event(void *ctx, const struct event *ev)
+static void on_event(void *ctx, const struct event *ev, bool past)
 {
     struct world *w = ctx;
 
     (void)ev;
-    w->events++;
+    w->past = past;
 }
 
 static void on_state(void *ctx, size_t node, const json_t *state)
@@ -171,7 +171,7 @@ static void test_enrol_and_hello(void **state)
     zsock_free(s);
 
     s = client(w, &own, PORT + 1);
-    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{\"cpus\":2}}");
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"last_seq\":7,\"facts\":{}}");
     assert_string_equal(answer, "{\"seq\":0,\"t\":\"ack\"}"); /* nothing of it is stored yet */
     free(answer);
     answer = ask(w, s, "{\"t\":\"state\",\"state\":{}}");
@@ -182,6 +182,13 @@ static void test_enrol_and_hello(void **state)
                  "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
     assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
     free(answer);
+    assert_true(w->past); /* it was there when the agent said hello */
+    answer = ask(w, s,
+                 "{\"t\":\"event\",\"event\":{\"ts\":1,\"node\":\"fra\",\"rev\":\"r\",\"seq\":8,"
+                 "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
+    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
+    free(answer);
+    assert_false(w->past);
 
     /* a second machine with the stolen one-time key freezes the node, for good */
     struct zsock *thief = client(w, &w->once, PORT);
