@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/hook.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -70,8 +71,10 @@ static void on_line(void *ctx, const char *line)
 {
     struct talk *t = ctx;
     t->heard = clock_mono_ms();
-    if (apt_say_line(&t->say, line))
-        run_progress(t->run, "%s", t->say.doing);
+    if (!apt_say_line(&t->say, line))
+        return;
+    hook_point(); /* apt goes, too; its dpkg may go on for a while */
+    run_progress(t->run, "%s", t->say.doing);
 }
 
 static void on_tick(void *ctx)

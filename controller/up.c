@@ -37,6 +37,7 @@ static void up_free(struct up *u)
     archive_free(&u->archive);
     free(u->package);
     free(u->archive_url);
+    free(u->package_key);
     free(u->facts);
     free(u->runs);
 }
@@ -204,7 +205,8 @@ static int prepare(struct up *u, struct err *err)
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
-    if (deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0)
+    if (deployment_archive(u->d, &u->archive, err) < 0 ||
+        deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + 2u, u->archive.sha256)

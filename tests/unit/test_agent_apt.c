@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "agent/apt.h"
+#include "common/cleanup.h"
 #include "common/js.h"
 
 static void hear(struct apt_say *s, const char *const *lines)
@@ -132,13 +133,34 @@ static void test_repository(void **state)
     repo(NULL, &r, &err);
 }
 
+static void test_pin(void **state)
+{
+    static const struct {
+        const char *url, *origin;
+    } cases[] = {
+        {"https://deb.example.org/mariadb-11.4/repo", "\"deb.example.org\""},
+        {"http://user:p@host:8080/x", "\"host\""},
+        {"http://host", "\"host\""},
+        {"http://[fd00::1]:80/", "\"fd00::1\""},
+        {"http://host/a@b:c/", "\"host\""},
+        {"file:/srv/repo", "\"\""},
+        {"file:///srv/repo", "\"\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct apt_repo r = {.url = cases[i].url};
+        _cleanup_free_ char *text = apt_repo_pin(&r);
+        if (!strstr(text, cases[i].origin))
+            fail_msg("%s gives %s", cases[i].url, text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_partly_there),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_progress), cmocka_unit_test(test_partly_there),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_pin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
