@@ -80,6 +80,7 @@ static void test_errors(void **state)
          (const char *const[]){"W: GPG error: http://m x InRelease: NO_PUBKEY 12",
                                "E: The repository 'http://m x InRelease' is not signed.", NULL});
     assert_non_null(strstr(s.error, "NO_PUBKEY"));
+    assert_non_null(strstr(apt_say_advice(s.error), "key"));
     assert_non_null(strstr(
         apt_say_advice("Release file for http://m is not valid yet (invalid for another 300d)."),
         "clock"));
