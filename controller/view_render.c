@@ -115,7 +115,8 @@ static void row_text(const struct view_row *r, char *ret, size_t cap)
         snprintf(ret, cap, "boots, installs the agent");
         break;
     case ROW_READY:
-        snprintf(ret, cap, "ready%s%s", r->db[0] ? ", database " : "", r->db);
+        snprintf(ret, cap, "ready%s%s%s%s", r->db[0] ? ", database " : "", r->db,
+                 r->drift[0] ? ", differs from its plan: " : "", r->drift);
         break;
     default:
         snprintf(ret, cap, "%s%s%s", r->step, r->msg[0] ? "  " : "", r->msg);

@@ -279,6 +279,9 @@ static void test_picture(void **state)
     _cleanup_(strbuf_free) struct strbuf out = {0};
     _cleanup_json_ json_t *synced =
         json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
+    _cleanup_json_ json_t *drifted =
+        json_pack("{s:{s:s, s:i}, s:[s, s, s]}", "db", "state", "Synced", "cluster_size", 2,
+                  "drift", "file:motd", "web:apache", "bad\033[2J");
     struct view v;
     static const unsigned widths[] = {80, 120};
 
@@ -309,6 +312,9 @@ static void test_picture(void **state)
     ev(&v, 62000, "", "controller", EVENT_DONE, "up", "ready");
     strbuf_adds(&out, "--- ready\n");
     view_render(&v, 80, false, 99000, &out);
+    view_state(&v, 1, drifted);
+    strbuf_adds(&out, "--- drifted\n");
+    view_render(&v, 100, false, 99000, &out);
     golden("picture.txt", strbuf_str(&out));
     view_free(&v);
 }

@@ -183,6 +183,14 @@ static void test_enrol_and_hello(void **state)
     assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
     free(answer);
 
+    /* an agent that has the plan gets it again when something drifted from it */
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"0123456789abcdef\",\"facts\":{}}");
+    assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
+    free(answer);
+    answer = ask(w, s, "{\"t\":\"state\",\"state\":{\"drift\":[\"file:f\"]}}");
+    assert_non_null(strstr(answer, "\"t\":\"plan\""));
+    free(answer);
+
     /* a second machine with the stolen one-time key freezes the node, for good */
     struct zsock *thief = client(w, &w->once, PORT);
     answer = ask(w, thief, other_text);
