@@ -8,6 +8,7 @@
 
 #include "agent/conf.h"
 #include "agent/galera.h"
+#include "agent/life.h"
 #include "agent/paths.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
@@ -130,14 +131,16 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
     return verdict_ok(ret);
 }
 
-/* What the coordinator says; -1 when it cannot go on by itself. */
-static int coordinator_says(struct strbuf *say, struct err *err)
+/* What the coordinator says, and how much of the donor's data has come; -1 when it cannot go on by
+ * itself. */
+static int coordinator_says(const struct galera *g, struct strbuf *say, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
     struct err ignored;
     size_t len = 0, i;
     json_t *name;
+    char come[256];
     strbuf_reset(say);
     if (fs_read(PATH_COORDINATOR, 65536, &text, &len, &ignored) < 0 ||
         js_parse(text, len, &j, &ignored) < 0) {
@@ -145,7 +148,12 @@ static int coordinator_says(struct strbuf *say, struct err *err)
         return 0;
     }
     const char *state = js_opt_str(j, "state", "?");
-    strbuf_addf(say, "%s: %s", state, js_opt_str(j, "why", ""));
+    const char *why = js_opt_str(j, "why", "");
+    if (strcmp(state, "joining") == 0) {
+        life_text(why, life_measure(g->mount), 0, come, sizeof(come));
+        why = come;
+    }
+    strbuf_addf(say, "%s: %s", state, why);
     json_array_foreach(json_object_get(j, "waiting_for"), i, name)
         strbuf_addf(say, "%s%s", i ? ", " : " - ", json_string_value(name));
     if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 ||
@@ -154,7 +162,7 @@ static int coordinator_says(struct strbuf *say, struct err *err)
     return 0;
 }
 
-static int wait_synced(struct run *run, struct err *err)
+static int wait_synced(const struct galera *g, struct run *run, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf say = {0}, said = {0};
     uint64_t said_at = 0;
@@ -162,7 +170,7 @@ static int wait_synced(struct run *run, struct err *err)
     while (!galera_synced(state, sizeof(state))) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(&say, err) < 0)
+        if (coordinator_says(g, &say, err) < 0)
             return -1;
         uint64_t now = clock_mono_ms();
         if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {
@@ -202,7 +210,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     }
     if (fs_write_atomic(GALERA_READY, "", 0, 0600, err) < 0)
         return -1;
-    return wait_synced(run, err);
+    return wait_synced(self, run, err);
 }
 
 const struct resource_ops res_galera = {"galera", galera_parse, galera_check, galera_apply, free};

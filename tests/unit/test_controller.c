@@ -302,6 +302,14 @@ static void test_picture(void **state)
         strbuf_addf(&out, "--- %u columns\n", widths[i]);
         view_render(&v, widths[i], false, 42000, &out);
     }
+    ev(&v, 41000, "fra", "abc", EVENT_PROGRESS, "datadir:mariadb",
+       "31 %, 1.2 of 3.9 GB: copy /var/lib/mysql to /media/x/mysql.new; the old one stays");
+    strbuf_adds(&out, "--- heard a second ago\n");
+    view_render(&v, 120, false, 42000, &out);
+    strbuf_adds(&out, "--- silent\n");
+    view_render(&v, 80, false, 191000, &out);
+    view_still(&v, 191000, &out);
+    strbuf_adds(&out, "\n");
     for (int i = 0; i < 2; i++) {
         const char *node = i ? "par" : "fra";
 
