@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/galera.h"
+#include "agent/life.h"
 #include "agent/paths.h"
 #include "agent/resource.h"
 #include "common/cleanup.h"
@@ -16,10 +17,13 @@
 #define SAY_EVERY_MS 5000
 
 struct synced {
-    const char *cluster;
+    const char *cluster, *mount;
 };
 
-static const struct field fields[] = {FIELD(synced, cluster, FIELD_NAME)};
+static const struct field fields[] = {
+    FIELD(synced, cluster, FIELD_NAME),
+    FIELD(synced, mount, FIELD_PATH),
+};
 
 static int synced_parse(const json_t *spec, void **ret, struct err *err)
 {
@@ -37,14 +41,16 @@ static int synced_check(const void *self, struct run *run, struct verdict *ret, 
                                  state);
 }
 
-/* What the coordinator says; -1 when it cannot go on by itself. */
-static int coordinator_says(struct strbuf *say, struct err *err)
+/* What the coordinator says, and how much of the donor's data has come; -1 when it cannot go on by
+ * itself. */
+static int coordinator_says(const struct synced *s, struct strbuf *say, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
     struct err ignored;
     size_t len = 0, i;
     json_t *name;
+    char come[256];
     strbuf_reset(say);
     if (fs_read(PATH_COORDINATOR, 65536, &text, &len, &ignored) < 0 ||
         js_parse(text, len, &j, &ignored) < 0) {
@@ -52,7 +58,12 @@ static int coordinator_says(struct strbuf *say, struct err *err)
         return 0;
     }
     const char *state = js_opt_str(j, "state", "?");
-    strbuf_addf(say, "%s: %s", state, js_opt_str(j, "why", ""));
+    const char *why = js_opt_str(j, "why", "");
+    if (strcmp(state, "joining") == 0) {
+        life_text(why, life_measure(s->mount), 0, come, sizeof(come));
+        why = come;
+    }
+    strbuf_addf(say, "%s: %s", state, why);
     json_array_foreach(json_object_get(j, "waiting_for"), i, name)
         strbuf_addf(say, "%s%s", i ? ", " : " - ", json_string_value(name));
     if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 ||
@@ -63,14 +74,14 @@ static int coordinator_says(struct strbuf *say, struct err *err)
 
 static int synced_apply(const void *self, struct run *run, struct err *err)
 {
-    (void)self;
+    const struct synced *s = self;
     _cleanup_(strbuf_free) struct strbuf say = {0}, said = {0};
     uint64_t said_at = 0;
     char state[64];
     while (!galera_synced(state, sizeof(state))) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(&say, err) < 0)
+        if (coordinator_says(s, &say, err) < 0)
             return -1;
         uint64_t now = clock_mono_ms();
         if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/conf.h"
+#include "agent/paths.h"
 #include "agent/plan.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
@@ -80,13 +81,14 @@ static char *health_text(const struct run *run)
         strbuf_adds(&b, with_db);
     else
         strbuf_adds(&b, "$db = null; $size = 0; $ok = true;\n");
-    strbuf_addf(
-        &b,
-        "http_response_code($ok ? 200 : 503);\n"
-        "header('Content-Type: application/json');\n"
-        "header('Cache-Control: no-store');\n"
-        "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size]), \"\\n\";\n",
-        run->plan->node);
+    strbuf_adds(&b, "$agent = json_decode(@file_get_contents('" PATH_STATUS "') ?: '{}', true);\n");
+    strbuf_addf(&b,
+                "http_response_code($ok ? 200 : 503);\n"
+                "header('Content-Type: application/json');\n"
+                "header('Cache-Control: no-store');\n"
+                "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size,\n"
+                "    'drift' => $agent['drift'] ?? []]), \"\\n\";\n",
+                run->plan->node);
     return b.s;
 }
 

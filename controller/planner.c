@@ -53,7 +53,7 @@ static void push_unique(json_t *names, const char *name)
 static void add_packages(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
-    json_t *names = json_array();
+    json_t *names = json_array(), *package;
 
     if (s->nodes[node].disk.present)
         push_unique(names, str_eq(s->database.filesystem, "xfs") ? "xfsprogs" : "e2fsprogs");
@@ -79,11 +79,19 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "unzip");
     if (s->app.present && str_starts(in->archive_url, "https:"))
         push_unique(names, "ca-certificates");
-    if (json_array_size(names))
-        add(resources,
-            json_pack("{s:s, s:s, s:o}", "type", "package", "id", "package:all", "names", names));
-    else
+    if (!json_array_size(names)) {
         json_decref(names);
+        return;
+    }
+    package = json_pack("{s:s, s:s, s:o}", "type", "package", "id", "package:all", "names", names);
+    if (s->packages.repository)
+        json_object_set_new(package, "repository",
+                            json_pack("{s:s, s:s, s:O, s:s}", "url", s->packages.url, "suite",
+                                      s->packages.suite, "components", s->packages.components,
+                                      "key", in->package_key));
+    if (s->packages.patience != PACKAGES_PATIENCE_S)
+        json_object_set_new(package, "patience", json_integer(s->packages.patience));
+    add(resources, package);
 }
 
 static void add_disk(const struct planner_input *in, size_t node, json_t *resources)

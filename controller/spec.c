@@ -353,8 +353,9 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
 int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
                struct spec_problems *problems)
 {
-    static const char *const keys[] = {"deployment", "cloud",    "controller", "defaults", "zones",
-                                       "nodes",      "database", "web",        "app",      NULL};
+    static const char *const keys[] = {"deployment", "cloud", "controller", "defaults",
+                                       "zones",      "nodes", "packages",   "database",
+                                       "web",        "app",   NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -365,6 +366,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_defaults(&r, &s, doc->root);
         read_zones(&r, &s, doc->root);
         read_nodes(&r, &s, doc->root);
+        read_packages(&r, &s, doc->root);
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
@@ -385,6 +387,8 @@ void spec_free(struct spec *s)
         free(s->nodes[i].ports);
     free(s->nodes);
     free(s->zones);
+    json_decref(s->packages.components);
+    free(s->packages.key);
     json_decref(s->web.php);
     json_decref(s->web.settings);
     json_decref(s->app.writable);

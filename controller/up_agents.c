@@ -68,7 +68,8 @@ static struct planner_input planner_in(const struct up *u)
                                   .facts = u->facts,
                                   .archive_url = u->archive_url,
                                   .archive_sha256 = u->archive.sha256,
-                                  .archive_zip = u->archive.zip};
+                                  .archive_zip = u->archive.zip,
+                                  .package_key = u->package_key};
 }
 
 json_t *up_plan(void *ctx, size_t node)

@@ -28,6 +28,7 @@ struct up {
     char *package;
     char package_sha256[SHA256_HEX_SIZE];
     char *archive_url;
+    char *package_key;
     struct node_facts *facts;
     struct node_run *runs;
     bool cloud_done;

@@ -16,7 +16,7 @@ disk() {
   local disk=/dev/sdb numbers
   printf 'label: gpt\nname=data\n' | sfdisk -q --no-reread --no-tell-kernel $disk
   partx -a $disk 2>/dev/null || true
-  numbers=$(cat /sys/class/block/sdb1/dev)
+  numbers=$(cat "/sys/dev/block/$(stat -c %Hr:%Lr $disk)"/*1/dev)
   [ -b ${disk}1 ] || mknod ${disk}1 b "${numbers%:*}" "${numbers#*:}"
   mkfs.ext4 -q -F ${disk}1
   mkdir -p $mnt
