@@ -146,8 +146,8 @@ static void add_synced(const struct planner_input *in, json_t *resources)
 
     if (!s->database.present)
         return;
-    add(resources,
-        json_pack("{s:s, s:s, s:s}", "type", "synced", "id", id, "cluster", s->database.cluster));
+    add(resources, json_pack("{s:s, s:s, s:s, s:s}", "type", "synced", "id", id, "cluster",
+                             s->database.cluster, "mount", s->database.mount));
     if (s->web.present) /* its health page looks at the database, and may do nothing else */
         add(resources,
             json_pack("{s:s, s:s, s:s}", "type", "sql", "id", "sql:www-data", "user", "www-data"));
