@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The story of a node: it gets its private network, its packages, its data disk and the settings of
  * the database that lives there. While the agents bring the cluster up, the web server is made.
- * When the database is there, so are its accounts, and the application is installed. */
+ * When the database is there, so are its accounts, and the application is installed. A disk that
+ * became larger is used to its end. */
 #include "controller/planner.h"
 
 #include <stdlib.h>
@@ -254,6 +255,16 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   a->database));
 }
 
+static void add_growth(const struct planner_input *in, size_t node, json_t *resources)
+{
+    const struct spec *s = in->spec;
+
+    if (s->nodes[node].disk.present)
+        add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "grow", "id", "grow:data",
+                                 "volume", in->facts[node].volume, "path", s->database.mount,
+                                 "filesystem", s->database.filesystem));
+}
+
 int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err)
 {
     const struct spec *s = in->spec;
@@ -271,6 +282,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     add_web(in, resources);
     add_synced(in, resources);
     add_app(in, node, resources);
+    add_growth(in, node, resources);
     plan = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", s->deployment, "node",
                      s->nodes[node].name, "resources", resources);
     text = js_text(plan);

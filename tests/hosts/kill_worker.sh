@@ -62,7 +62,8 @@ plan() { # version
 {"type":"sql","id":"sql:demo","database":"demo","user":"demo","password":"\${secret:db}"},
 {"type":"app","id":"app:demo","name":"demo","archive":{"url":"file:/root/site$v.tar","sha256":"$sha"},"root":"/var/www/html",
  "strip":1,"writable":["upload"],"config":[{"path":"conf.php","content":"<?php"}],"install":[{"php":"install.php"}],
- "installer":true,"database":"demo"}]}
+ "installer":true,"database":"demo"},
+{"type":"grow","id":"grow:data","volume":"$volume","path":"/media/data","filesystem":"$filesystem"}]}
 JSON
 }
 
