@@ -79,6 +79,8 @@ int disk_write_table(int fd, const struct disk_place *d, const struct disk_want 
 int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err);
 int disk_make_filesystem(const char *node, const struct disk_want *w, struct run *run,
                          struct err *err);
+/* Before it is mounted: repairs what can be repaired without a decision; else ERR_SAFETY (R12). */
+int disk_check_filesystem(const char *node, const struct disk_want *w, struct err *err);
 
 /* disk_journal.c: R11. */
 struct disk_intent {

@@ -60,7 +60,9 @@ static void decide_content(const struct disk_facts *f, struct disk_decision *ret
             return decide(ret, DISK_FORMAT, 11, "%s: our own unfinished work", why);
         if (f->consent)
             return decide(ret, DISK_FORMAT, 7, "%s; the file allows to wipe it (R7)", why);
-        return decide(ret, DISK_REFUSE, 11, "%s; and no unfinished work of ours is on record (R11)",
+        return decide(ret, DISK_REFUSE, 11,
+                      "%s; and no unfinished work of ours is on record (R11). When it held data, "
+                      "fsck on the node may bring it back",
                       why);
     case DISK_FOREIGN:
         break;

@@ -159,11 +159,12 @@ static int find_by_size(const struct disk_want *w, const struct disk_place *all,
     }
     serial_of(w->volume, serial);
     if (n_ours)
-        return err_set(err, ERR_SAFETY, "%u disks carry this volume's marks (R1); disks: %.200s",
-                       n_ours, strbuf_str(&seen));
+        return err_set(err, ERR_SAFETY, "%u disks carry the marks of volume %s (R1); disks: %.200s",
+                       n_ours, w->volume, strbuf_str(&seen));
     return err_set(err, ERR_SAFETY,
-                   "no disk with serial %s, and %u unused disks of %llu bytes (R1); disks: %.200s",
-                   serial, n_unused, (unsigned long long)w->size, strbuf_str(&seen));
+                   "volume %s is not attached: no disk with serial %s, and %u unused disks of %llu "
+                   "bytes (R1). 'muster up' attaches it again. Disks: %.160s",
+                   w->volume, serial, n_unused, (unsigned long long)w->size, strbuf_str(&seen));
 }
 
 int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err)

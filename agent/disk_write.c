@@ -13,6 +13,11 @@
 #include "common/proc.h"
 #include "common/str.h"
 
+#define FSCK_MENDED                                                                                \
+    (1 | 2)         /* exit status of fsck.ext4, bits: repaired, which may want a reboot           \
+                     */
+#define FSCK_LEFT 4 /* and: something is left as it was */
+
 static void fdisk_cleanup(struct fdisk_context **c)
 {
     fdisk_unref_context(*c);
@@ -98,4 +103,26 @@ int disk_make_filesystem(const char *node, const struct disk_want *w, struct run
                        argv == xfs ? "xfsprogs" : "e2fsprogs");
     _cleanup_free_ char *what = str_fmt("make %s on %s", w->filesystem, node);
     return life_run(&(struct life){.run = run, .what = what, .where = node}, argv, err);
+}
+
+/* xfs has no such program: it recovers when it is mounted, or does not mount. */
+int disk_check_filesystem(const char *node, const struct disk_want *w, struct err *err)
+{
+    struct proc_result said = {0};
+    if (strcmp(w->filesystem, "ext4") != 0)
+        return 0;
+    int r = proc_run(PROC_ARGV("/usr/sbin/fsck.ext4", "-p", node), NULL, &said, err);
+    bool mended = (said.status & ~FSCK_MENDED) == 0;
+    bool damaged = said.status < 128 && (said.status & FSCK_LEFT);
+    proc_result_free(&said);
+    if (r == 0 || mended)
+        return 0;
+    if (!damaged)
+        return err_wrap(err, "volume %s cannot be checked (R12; 'fsck.ext4 -n %s' on the node)",
+                        w->volume, node);
+    return err_set(err, ERR_SAFETY,
+                   "volume %s: the filesystem on %s is damaged, and mending it is your decision "
+                   "(R12); on the node, 'fsck.ext4 -n %s' shows the damage, without -n it asks for "
+                   "each repair",
+                   w->volume, node, node);
 }

@@ -76,7 +76,8 @@ static int disk_check(const void *self, struct run *run, struct verdict *ret, st
     if (h.decision.action == DISK_NOTHING)
         return verdict_ok(ret);
     if (h.decision.action == DISK_REFUSE)
-        return verdict_refused(ret, "%s: %.300s", h.place.node, h.decision.why);
+        return verdict_refused(ret, "volume %s, %s: %.260s", h.want.volume, h.place.node,
+                               h.decision.why);
     return verdict_differs(ret, "%s (%s): %.200s", h.place.node, h.place.how, h.decision.why);
 }
 

@@ -32,6 +32,9 @@ static const struct field fields[] = {
 };
 
 #define OPTIONS "defaults,noatime"
+/* At boot it is waited for, but not required: a machine without its disk still comes up as far as
+ * the agent, which can then say what is missing. What needs the disk requires the mount itself. */
+#define FSTAB_OPTIONS OPTIONS ",x-systemd.wanted-by=local-fs.target,x-systemd.device-timeout=30s"
 
 static int mount_parse(const json_t *spec, void **ret, struct err *err)
 {
@@ -105,13 +108,14 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
     if (mark == 0)
         return verdict_differs(ret, "%s has no mark of ours yet", m->path);
     bool room = false;
-    if (mnt_fstab_has(tag, m->path, m->filesystem, OPTIONS, &listed, err) < 0 ||
+    if (mnt_fstab_has(tag, m->path, m->filesystem, FSTAB_OPTIONS, &listed, err) < 0 ||
         disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
         return -1;
     if (room)
         return verdict_differs(ret, "the filesystem on %s leaves room on %s (R13)", m->path,
                                source);
-    return listed ? verdict_ok(ret) : verdict_differs(ret, "%s is not in fstab", m->path);
+    return listed ? verdict_ok(ret)
+                  : verdict_differs(ret, "fstab has no such line for %s", m->path);
 }
 
 /* The bare folder: mode 000 and immutable, so that nothing is ever written to the root disk. */
@@ -153,12 +157,19 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
         if (find_filesystem(m, w.fs_uuid, source, sizeof(source), err) < 0 ||
             disk_fs_uuid(source, have, sizeof(have), err) < 0)
             return -1;
+        if (!have[0])
+            return err_set(err, ERR_SAFETY,
+                           "volume %s: the superblock on %s is damaged (R12); on the node, "
+                           "'fsck.%s -n %s' shows the damage",
+                           m->volume, source, m->filesystem, source);
         if (strcmp(have, w.fs_uuid) != 0)
             return err_set(err, ERR_SAFETY, "%s has filesystem '%s', not the volume's (R8)", source,
                            have);
-        if (folder_prepare(m->path, err) < 0 ||
-            mnt_mount(source, m->path, m->filesystem, OPTIONS, err) < 0)
+        if (disk_check_filesystem(source, &w, err) < 0 || folder_prepare(m->path, err) < 0)
             return -1;
+        if (mnt_mount(source, m->path, m->filesystem, OPTIONS, err) < 0)
+            return err_wrap(err, "volume %s cannot be mounted (R12; 'dmesg' on the node says more)",
+                            m->volume);
     }
     int mark = marker_look(m, err);
     if (mark < 0) {
@@ -170,7 +181,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     if (mark == 0 &&
         (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);
-    if (mnt_fstab_set(tag, m->path, m->filesystem, OPTIONS, err) < 0 ||
+    if (mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err) < 0 ||
         disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
         return -1;
     if (!room)

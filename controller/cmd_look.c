@@ -15,6 +15,7 @@
 #include "controller/survey.h"
 #include "controller/up.h"
 #include "controller/verify.h"
+#include "controller/view.h"
 
 #define POLL_MS 100
 
@@ -123,7 +124,7 @@ static json_t *names_of(const char *text)
 }
 
 static json_t *node_status(struct deployment *d, const json_t *place,
-                           const struct verify_result *seen)
+                           const struct verify_result *seen, const struct view_row *row)
 {
     const char *name = js_opt_str(place, "name", "");
     _cleanup_json_ json_t *state = NULL;
@@ -131,22 +132,29 @@ static json_t *node_status(struct deployment *d, const json_t *place,
     struct store_node node = {0};
     struct err ignored;
     const json_t *db;
-    const char *phase;
+    const char *phase, *why = seen->why;
     char drift[256];
+    bool failed;
 
     store_node_report(d->store, name, &state, &facts, &ignored);
     store_node_get(d->store, name, &node, &ignored);
     db = json_object_get(state, "db");
     layout_drift(state, drift, sizeof(drift));
     phase = js_opt_str(state, "phase", node.bound ? "enrolled" : "unknown");
+    failed = row->state == ROW_FAILED && !str_eq(phase, "ready");
     if (seen->has_url)
         phase = seen->why[0] == '\0' && str_eq(phase, "ready") ? "ready"
                 : seen->site == 0                              ? "unreachable"
                 : str_eq(phase, "ready")                       ? "degraded"
                                                                : phase;
+    /* Why a site does not answer, its agent knows better. */
+    if (failed) {
+        phase = "failed";
+        why = row->msg;
+    }
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:o, s:I, s:I}", "name", name,
-        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", seen->why, "public_ip",
+        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", why, "public_ip",
         js_opt_str(place, "public_ip", ""), "private_ip", js_opt_str(place, "private_ip", ""),
         "url", js_opt_str(place, "url", ""), "db", "state",
         seen->db[0] ? seen->db : js_opt_str(db, "state", ""), "cluster_size",
@@ -154,6 +162,11 @@ static json_t *node_status(struct deployment *d, const json_t *place,
         (json_int_t)js_opt_u64(db, "epoch", 0), "epoch_row", js_opt_bool(db, "epoch_row", false),
         "drift", names_of(seen->health ? seen->drift : drift), "site", (json_int_t)seen->site,
         "seen", (json_int_t)node.seen);
+}
+
+static void on_past_event(void *ctx, const struct event *ev)
+{
+    view_event(ctx, ev);
 }
 
 /* Asks every site from here, now, and joins it with what the agents said last. */
@@ -164,12 +177,19 @@ static json_t *all_status(struct deployment *d, const json_t *layout)
     const char **urls = xcalloc(s->n_nodes, sizeof(*urls));
     struct http *h = http_new();
     json_t *arr = json_array();
+    struct view view;
+    struct err ignored;
+    uint64_t after = 0;
 
     for (size_t i = 0; i < s->n_nodes; i++)
         urls[i] = js_opt_str(json_array_get(layout, i), "url", "");
     verify_sites(h, s, urls, 5, seen);
+    view_init(&view, s);
+    store_events(d->store, &after, on_past_event, &view, &ignored);
     for (size_t i = 0; i < s->n_nodes && i < json_array_size(layout); i++)
-        json_array_append_new(arr, node_status(d, json_array_get(layout, i), &seen[i]));
+        json_array_append_new(arr,
+                              node_status(d, json_array_get(layout, i), &seen[i], &view.rows[i]));
+    view_free(&view);
     http_free(h);
     free(urls);
     free(seen);

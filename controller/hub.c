@@ -28,6 +28,7 @@ struct peer {
     bool drift_told;             /* it was sent the plan again to mend what drifted */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     uint64_t to_ack;             /* answered once it is committed */
+    uint64_t past;               /* events up to this one happened before the agent connected */
     uint64_t roster_sent;        /* epoch */
 };
 
@@ -133,7 +134,7 @@ static int note(struct hub *h, const char *node, enum event_kind kind, const cha
     event_fill(&ev, kind, id, "%s", msg);
     if (store_event_add(h->store, &ev, 0, err) < 0)
         return -1;
-    h->hooks.event(h->hooks.ctx, &ev);
+    h->hooks.event(h->hooks.ctx, &ev, false);
     return 0;
 }
 
@@ -239,6 +240,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->offered[0] = '\0';
     p->drift_told = false;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
+    p->past = js_opt_u64(j, "last_seq", 0);
     if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
         return -1;
     p->answer_hello = true;
@@ -256,7 +258,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
     if (store_event_add(h->store, &ev, p->node.incarnation, err) < 0)
         return -1;
     p->to_ack = ev.seq > p->to_ack ? ev.seq : p->to_ack;
-    h->hooks.event(h->hooks.ctx, &ev);
+    h->hooks.event(h->hooks.ctx, &ev, ev.seq <= p->past);
     return 0;
 }
 

@@ -21,8 +21,8 @@ struct hub_hooks {
     json_t *(*plan)(void *ctx, size_t node);
     /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees. */
     char *(*roster)(void *ctx, uint64_t epoch);
-    /* An event that was not known before. */
-    void (*event)(void *ctx, const struct event *ev);
+    /* An event that was not known before. `past`: it happened before the node connected. */
+    void (*event)(void *ctx, const struct event *ev, bool past);
     void (*state)(void *ctx, size_t node, const json_t *state);
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The story of a node: it gets its private network, its packages, its data disk, the database
- * that lives there, the web server, and the application. */
+/* The story of a node: it gets its private network, its packages, its data disk and the settings of
+ * the database that lives there. While the agents bring the cluster up, the web server is made.
+ * When the database is there, so are its accounts, and the application is installed. */
 #include "controller/planner.h"
 
 #include <stdlib.h>
@@ -137,6 +138,21 @@ static void add_database(const struct planner_input *in, size_t node, json_t *re
                   (int)s->nodes[node].zone, "datadir", datadir, "mount", s->database.mount));
 }
 
+/* What has to wait for the database. */
+static void add_synced(const struct planner_input *in, json_t *resources)
+{
+    const struct spec *s = in->spec;
+    _cleanup_free_ char *id = str_fmt("synced:%s", s->database.cluster);
+
+    if (!s->database.present)
+        return;
+    add(resources, json_pack("{s:s, s:s, s:s, s:s}", "type", "synced", "id", id, "cluster",
+                             s->database.cluster, "mount", s->database.mount));
+    if (s->web.present) /* its health page looks at the database, and may do nothing else */
+        add(resources,
+            json_pack("{s:s, s:s, s:s}", "type", "sql", "id", "sql:www-data", "user", "www-data"));
+}
+
 static void add_web(const struct planner_input *in, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -253,6 +269,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     add_disk(in, node, resources);
     add_database(in, node, resources);
     add_web(in, resources);
+    add_synced(in, resources);
     add_app(in, node, resources);
     plan = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", s->deployment, "node",
                      s->nodes[node].name, "resources", resources);

@@ -10,6 +10,8 @@
 #include "common/cleanup.h"
 #include "controller/spec_read.h"
 
+#define DEFAULT_MOUNT "/media/datadisk-mariadb"
+#define DEFAULT_FILESYSTEM "ext4"
 #define STOCK_NETWORK_OFFERING "DefaultIsolatedNetworkOfferingWithSourceNatService"
 #define STOCK_TIER_OFFERING "DefaultIsolatedNetworkOfferingForVpcNetworks"
 
@@ -275,14 +277,17 @@ static void read_database(struct reading *r, struct spec *s, const json_t *root)
     static const char *const keys[] = {"cluster", "mount", "filesystem", NULL};
     const json_t *v = json_object_get(root, "database");
 
+    /* A data disk is mounted also where no database is. */
+    str_copy(s->database.mount, sizeof(s->database.mount), DEFAULT_MOUNT);
+    str_copy(s->database.filesystem, sizeof(s->database.filesystem), DEFAULT_FILESYSTEM);
     if (!v || !read_known(r, "database", v, keys))
         return;
     s->database.present = true;
     read_name(r, "database", v, "cluster", s->deployment, s->database.cluster,
               sizeof(s->database.cluster));
-    read_path(r, "database", v, "mount", "/media/datadisk-mariadb", s->database.mount,
+    read_path(r, "database", v, "mount", DEFAULT_MOUNT, s->database.mount,
               sizeof(s->database.mount));
-    read_text(r, "database", v, "filesystem", "ext4", s->database.filesystem,
+    read_text(r, "database", v, "filesystem", DEFAULT_FILESYSTEM, s->database.filesystem,
               sizeof(s->database.filesystem));
     if (!str_eq(s->database.filesystem, "ext4") && !str_eq(s->database.filesystem, "xfs"))
         problem_at(r, "database", "filesystem", "expected ext4 or xfs");

@@ -131,7 +131,7 @@ static size_t node_index(const struct spec *s, const char *name)
     return i;
 }
 
-static void on_agent_event(void *ctx, const struct event *ev)
+static void on_agent_event(void *ctx, const struct event *ev, bool past)
 {
     struct up *u = ctx;
     size_t i = node_index(&u->d->spec, ev->node);
@@ -142,9 +142,15 @@ static void on_agent_event(void *ctx, const struct event *ev)
         return;
     if (ev->kind == EVENT_CHANGED)
         u->runs[i].changed++;
+    /* What failed while nobody looked, or before the cloud part was mended, is history: the agent
+     * tries again by itself. */
+    if (past || !u->cloud_done)
+        return;
     if (ev->kind == EVENT_FAILED || ev->kind == EVENT_REFUSED) {
         snprintf(u->runs[i].failure, EVENT_MSG_MAX, "%.60s: %.440s", ev->id, ev->msg);
-        u->runs[i].refused = ev->kind == EVENT_REFUSED;
+        u->runs[i].final = ev->kind != EVENT_REFUSED       ? 0
+                           : str_eq(ev->id, EVENT_ID_PLAN) ? ERR_NODE
+                                                           : ERR_SAFETY;
     }
     if (ev->kind == EVENT_ABORTED)
         u->runs[i].aborted++;
@@ -169,8 +175,8 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
         struct node_run *r = &u->runs[i];
         const char *name = u->d->spec.nodes[i].name;
 
-        if (r->aborted && r->refused)
-            return err_set(err, ERR_SAFETY, "%s: refused: %s", name, r->failure);
+        if (r->aborted && r->final)
+            return err_set(err, r->final, "%s: refused: %s", name, r->failure);
         if (r->aborted >= RUNS_BEFORE_FAILURE)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
         *ret_ready = *ret_ready && r->ready;

@@ -13,7 +13,7 @@ struct node_run {
     unsigned changed;
     bool ready;
     char failure[EVENT_MSG_MAX];
-    bool refused;
+    int final; /* exit code when trying again cannot help, else 0 */
 };
 
 struct up {

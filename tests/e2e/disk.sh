@@ -459,6 +459,47 @@ if wanted torn-table; then # the power went between the two copies of a growing 
   ok "torn-table: the first copy of our table is made again from the second"
   detach
 fi
+# Ours, with data on it, and not whole any more: refused; when it is repaired, all goes on.
+damaged() { # NAME RULE EXIT-STATUS
+  rc=0
+  apply || rc=$?
+  [ $rc = "$3" ] || die "$1: exit status $rc instead of $3: $(cat "$work/out")"
+  grep -q "$volume.*($2[;)]" "$work/out" || die "$1: refused, but not by $2, or without the volume: $(cat "$work/out")"
+  ! mountpoint -q /mnt/data || die "$1: it is mounted"
+  rc=0
+  fsck.ext4 -y "${disk}p1" >"$work/fsck" 2>&1 || rc=$?
+  [ $rc -le 1 ] || die "$1: fsck: $(cat "$work/fsck")"
+  apply || die "$1: $(cat "$work/out")"
+  grep -qrx irreplaceable /mnt/data || die "$1: the file is gone"
+  ok "$1: refused by $2; repaired, it is mounted with all that was on it"
+}
+for how in zeroed checksum unclear; do
+  wanted "damaged-$how" || continue
+  mounting=1
+  fresh
+  attach
+  plan
+  apply || die "make: $(cat "$work/out")"
+  mkdir /mnt/data/folder
+  echo irreplaceable >/mnt/data/folder/important
+  umount /mnt/data
+  case $how in
+    zeroed) dd if=/dev/zero of="${disk}p1" bs=1024 seek=1 count=1 conv=notrunc status=none ;;
+    checksum) printf xxxx | dd of="${disk}p1" bs=1 seek=$((1024 + 120)) conv=notrunc status=none ;; # in the label
+    unclear) # a folder that lost its inode
+      debugfs -w -R 'clri /folder' "${disk}p1" 2>/dev/null
+      debugfs -w -R 'set_super_value state 2' "${disk}p1" 2>/dev/null
+      ;;
+  esac
+  blockdev --flushbufs "$disk"
+  case $how in
+    zeroed) damaged "damaged-$how" R11 7 ;;
+    checksum) damaged "damaged-$how" R12 1 ;; # fsck does not tell this from a disk that is busy
+    *) damaged "damaged-$how" R12 7 ;;
+  esac
+  mounting=''
+  detach
+done
 if wanted other-deployment; then
   mounting=1
   fresh

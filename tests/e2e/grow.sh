@@ -3,7 +3,6 @@
 source "$(dirname "$0")/lib.sh"
 
 f=$PWD/docs/examples/grow-test-$$.yaml
-trap 'rm -f "$f"; cleanup' EXIT
 cp "$file" "$f"
 size_is() { # NODE-COUNT: every node says so
   [ "$("$muster" status -f "$f" --json | jq -r '[.nodes[].db.cluster_size] | unique | join(" ")')" = "$1" ]

@@ -63,8 +63,9 @@ is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ];
 # When the node's systemd started: containers share the host's boot id.
 booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestampMonotonic 2>/dev/null; }
 
+# A test that has a file of its own calls it $f.
 cleanup() {
-  local rc=$?
+  local rc=$? file=${f:-$file}
   if [ $rc -ne 0 ]; then
     printf -- '--- status\n'
     "$muster" status -f "$file" || true
@@ -73,7 +74,7 @@ cleanup() {
     "$vdc" logs 2>/dev/null | tail -n 40 || true
   fi
   "$vdc" destroy -y >/dev/null 2>&1 || true
-  rm -rf "$work"
+  rm -rf "$work" "${f:-$work}"
   exit $rc
 }
 trap cleanup EXIT

@@ -78,14 +78,26 @@ restarted() { # node
   local now
   now=$(booted_at "$1") && [ -n "$now" ] && [ "$now" != "${booted[$1]}" ]
 }
+# What the node itself shows, with no muster at work: its disk, its way to the others, its database in
+# the cluster, its site, and an agent that finds all as wanted.
+serves() { # node
+  "$muster" ssh -f "$file" "$1" "findmnt /media/datadisk-mariadb && ip route get ${private[$1]} | grep -q 'dev eth1' &&
+    sudo mariadb -N -e 'SHOW STATUS LIKE \"wsrep_cluster_size\"' | grep -qw 2 && curl -fsS http://127.0.0.1/ | grep -q 'served by $1' &&
+    sudo muster-agent check" >"$work/serves" 2>&1
+}
 restart() { # nodes…
   local n
   for n in "$@"; do booted[$n]=$(booted_at "$n"); done
   for n in "$@"; do "$muster" ssh -f "$file" "$n" sudo systemctl reboot || true; done
   for n in "$@"; do until_true 120 "$n has restarted" restarted "$n"; done
+  for n in "$@"; do until_true 120 "$n serves again by itself" serves "$n"; done
   until_true 180 "ready after the restart of $*" is_ready
   curl -fsS "$(url_of par)/api.php" | jq -e ".photos[] | select(.id==\"$id\")" >/dev/null || die "the photo survived"
 }
+declare -A private # the address of the other node on the private network
+for node in fra par; do
+  private[$node]=$("$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name != \"$node\") | .private_ip")
+done
 restart fra
 restart fra par
 

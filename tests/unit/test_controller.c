@@ -36,7 +36,8 @@ static void golden(const char *name, const char *got)
     assert_string_equal(got, expected);
 }
 
-static void load(struct spec *s)
+/* The example, up to the line that begins with `until`. */
+static void load_until(const char *until, struct spec *s)
 {
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
     _cleanup_free_ char *text = NULL;
@@ -45,9 +46,20 @@ static void load(struct spec *s)
     size_t len;
 
     assert_int_equal(fs_read(TEST_DIR "/../docs/examples/saas.yaml", 65536, &text, &len, &err), 0);
+    if (until) {
+        const char *end = strstr(text, until);
+
+        assert_non_null(end);
+        len = (size_t)(end - text) + 1;
+    }
     assert_int_equal(yaml_doc_parse("saas", text, len, &doc, &err), 0);
     assert_int_equal(spec_parse("saas", &doc, s, &problems), 0);
     yaml_doc_free(&doc);
+}
+
+static void load(struct spec *s)
+{
+    load_until(NULL, s);
 }
 
 static void test_items(void **state)
@@ -70,9 +82,13 @@ static void test_items(void **state)
     golden("items.txt", strbuf_str(&out));
 }
 
+/* test_agent_plan.c sees that the agent takes these plans. */
 static void test_plan(void **state)
 {
     _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_(spec_free) struct spec bare = {0};
+    _cleanup_json_ json_t *disk = NULL;
+    _cleanup_free_ char *disk_text = NULL;
     _cleanup_json_ json_t *plan = NULL;
     _cleanup_json_ json_t *again = NULL;
     _cleanup_json_ json_t *names = NULL;
@@ -83,8 +99,11 @@ static void test_plan(void **state)
         {"10.10.2.10", "02:00:00:00:00:02", "11111111-2222-4333-8444-666666666666",
          "http://198.51.100.11"},
     };
-    const struct planner_input in = {&s,  facts, "http://198.51.100.1:7402/blob/x",
-                                     "x", false, "KEY"};
+    char digest[SHA256_HEX_SIZE];
+    keys_sha256("x", 1, digest);
+    const struct planner_input in = {&s,     facts, "http://198.51.100.1:7402/blob/x",
+                                     digest, false, "KEY"};
+    const struct planner_input in_bare = {.spec = &bare, .facts = facts};
     const char *const no_key[] = {"aa", ""};
     struct err err;
 
@@ -99,6 +118,11 @@ static void test_plan(void **state)
     assert_int_equal(json_array_size(names), 1);
     assert_string_equal(json_string_value(json_array_get(names, 0)), "db_album");
     assert_null(planner_roster(&in, no_key, 1));
+
+    load_until("\ndatabase:", &bare);
+    assert_int_equal(planner_compile(&in_bare, 0, &disk, &err), 0);
+    disk_text = json_dumps(disk, JSON_INDENT(1) | JSON_SORT_KEYS);
+    golden("plan-disk.json", disk_text);
 }
 
 /* A public key of Ed25519, made for this test; its secret half is gone. */

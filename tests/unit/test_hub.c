@@ -32,7 +32,8 @@ struct world {
     struct curve_pair once;
     struct hub *hub;
     struct zctx *clients;
-    unsigned events;
+    struct zsock *open[8]; /* of the clients; a failed test leaves some */
+    bool past;             /* of the last event */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -49,12 +50,12 @@ static char *no_roster(void *ctx, uint64_t epoch)
     return NULL;
 }
 
-static void on_event(void *ctx, const struct event *ev)
+static void on_event(void *ctx, const struct event *ev, bool past)
 {
     struct world *w = ctx;
 
     (void)ev;
-    w->events++;
+    w->past = past;
 }
 
 static void on_state(void *ctx, size_t node, const json_t *state)
@@ -97,6 +98,8 @@ static int teardown(void **state)
     struct err err;
 
     hub_close(w->hub);
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        zsock_free(w->open[i]);
     zctx_free(w->clients);
     store_close(w->store);
     return fs_remove_tree(w->dir, &err);
@@ -130,7 +133,19 @@ static struct zsock *client(struct world *w, const struct curve_pair *own, unsig
     snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", port);
     s = zsock_client(w->clients, own, w->keys.pub, PROTO_MAIN_MAX, endpoint, &err);
     assert_non_null(s);
-    return s;
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        if (!w->open[i])
+            return w->open[i] = s;
+    fail();
+    return NULL;
+}
+
+static void leave(struct world *w, struct zsock *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        if (w->open[i] == s)
+            w->open[i] = NULL;
+    zsock_free(s);
 }
 
 static char *enrol_text(const struct curve_pair *own)
@@ -159,7 +174,7 @@ static void test_enrol_and_hello(void **state)
     answer = ask(w, s, "{\"t\":\"hello\"}");
     assert_null(answer);
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 
     s = client(w, &w->once, PORT);
     answer = ask(w, s, text);
@@ -168,10 +183,10 @@ static void test_enrol_and_hello(void **state)
     answer = ask(w, s, text); /* the answer was lost: the same keys again */
     assert_string_equal(answer, "{\"t\":\"bound\"}");
     free(answer);
-    zsock_free(s);
+    leave(w, s);
 
     s = client(w, &own, PORT + 1);
-    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{\"cpus\":2}}");
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"last_seq\":7,\"facts\":{}}");
     assert_string_equal(answer, "{\"seq\":0,\"t\":\"ack\"}"); /* nothing of it is stored yet */
     free(answer);
     answer = ask(w, s, "{\"t\":\"state\",\"state\":{}}");
@@ -182,10 +197,17 @@ static void test_enrol_and_hello(void **state)
                  "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
     assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
     free(answer);
+    assert_true(w->past); /* it was there when the agent said hello */
+    answer = ask(w, s,
+                 "{\"t\":\"event\",\"event\":{\"ts\":1,\"node\":\"fra\",\"rev\":\"r\",\"seq\":8,"
+                 "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
+    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
+    free(answer);
+    assert_false(w->past);
 
     /* an agent that has the plan gets it again when something drifted from it */
     answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"0123456789abcdef\",\"facts\":{}}");
-    assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
+    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
     free(answer);
     answer = ask(w, s, "{\"t\":\"state\",\"state\":{\"drift\":[\"file:f\"]}}");
     assert_non_null(strstr(answer, "\"t\":\"plan\""));
@@ -196,10 +218,10 @@ static void test_enrol_and_hello(void **state)
     answer = ask(w, thief, other_text);
     assert_non_null(strstr(answer, "\"t\":\"refused\""));
     free(answer);
-    zsock_free(thief);
+    leave(w, thief);
     answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}");
     assert_null(answer); /* connected, but no message of it is heard any more */
-    zsock_free(s);
+    leave(w, s);
 }
 
 static void test_strangers(void **state)
@@ -216,7 +238,7 @@ static void test_strangers(void **state)
     s = client(w, &stranger, PORT);
     assert_null(ask(w, s, text));
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 
     /* an expired one-time key */
     assert_int_equal(store_node_get(w->store, "fra", &n, &err), 1);
@@ -226,7 +248,7 @@ static void test_strangers(void **state)
     s = client(w, &w->once, PORT);
     assert_null(ask(w, s, text));
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 }
 
 static void test_rubbish(void **state)
@@ -248,7 +270,7 @@ static void test_rubbish(void **state)
     answer = ask(w, s, text);
     assert_string_equal(answer, "{\"t\":\"bound\"}");
     free(answer);
-    zsock_free(s);
+    leave(w, s);
 }
 
 int main(void)

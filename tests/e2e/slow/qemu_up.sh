@@ -5,7 +5,6 @@
 source "$(dirname "$0")/../lib.sh"
 
 f=$PWD/docs/examples/qemu-test-$$.yaml
-trap 'rm -f "$f"; cleanup' EXIT
 sed -e 's/^cloud:.*/cloud: {local: {compute: qemu}}/' -e '/name: par,/d' "$file" >"$f"
 "$muster" up -f "$f" >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
 ok "$(grep 'is ready' "$work/out")"
