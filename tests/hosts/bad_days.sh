@@ -56,7 +56,7 @@ publish() { # [folder]
 
 "$host" down
 gnupg=$(mktemp -d)
-trap '"$host" down; rm -rf "$out" "$gnupg"' EXIT
+trap '"$host" down; gpgconf --homedir "$gnupg" --kill all; rm -rf "$out" "$gnupg"' EXIT
 "$host" up
 cp "$deb" "$root/root/agent.deb"
 until_ok run systemctl is-active dbus
@@ -125,9 +125,15 @@ say "half a file"
 key() { # name: makes it
   gpg --homedir "$gnupg" --batch --quiet --passphrase '' --quick-gen-key "$1" ed25519 sign never 2>/dev/null
 }
+armored() { # key: as the controller writes it into plans
+  echo "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+  echo
+  gpg --homedir "$gnupg" --export "$1" | base64 -w 64
+  echo "-----END PGP PUBLIC KEY BLOCK-----"
+}
 from_signed() { # key
   plan "{\"type\":\"package\",\"id\":\"package:all\",\"patience\":3,\"names\":[\"muster-test-own\"],\"repository\":{\"url\":\"http://127.0.0.2:8080\",\"suite\":\"./\",\"components\":[],
-    \"key\":$(gpg --homedir "$gnupg" --armor --export "$1" | jq -Rs .)}}"
+    \"key\":$(armored "$1" | jq -Rs .)}}"
 }
 own_version() { run dpkg-query -W -f '${Version}' muster-test-own 2>/dev/null || true; }
 source=$root/etc/apt/sources.list.d/muster-all.sources

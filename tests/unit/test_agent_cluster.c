@@ -107,6 +107,26 @@ static void test_ancestor(void **state)
     assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 1);
 }
 
+/* A running cluster needs its coordinator once a second; whoever decides by time, more often. */
+static void test_ticks(void **state)
+{
+    (void)state;
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_config cfg = config(1);
+    struct cluster_event db = {
+        .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true};
+    cluster_init(&c, &cfg, NULL, 0);
+    assert_true(cluster_tick_at(&c, 1000) < 1500);
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
+    cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 5000}, &out);
+    assert_int_equal(cluster_tick_at(&c, 5000), 6000);
+    db.primary = false;
+    cluster_step(&c, &db, &out);
+    assert_true(cluster_tick_at(&c, 5000) < 5500);
+}
+
 static void test_permit_is_durable_first(void **state)
 {
     (void)state;
@@ -206,11 +226,9 @@ static void test_grastate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose),
-        cmocka_unit_test(test_ancestor),
-        cmocka_unit_test(test_permit_is_durable_first),
-        cmocka_unit_test(test_store),
-        cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_choose),   cmocka_unit_test(test_ancestor),
+        cmocka_unit_test(test_ticks),    cmocka_unit_test(test_permit_is_durable_first),
+        cmocka_unit_test(test_store),    cmocka_unit_test(test_codec),
         cmocka_unit_test(test_grastate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
