@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/apt.h"
+#include "agent/apt_journal.h"
 #include "agent/dpkg.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
@@ -126,6 +127,8 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     if (missing.len)
         return verdict_differs(ret, "%s: %.300s", broken ? "half installed" : "not installed",
                                missing.s);
+    if (apt_journal_open())
+        return verdict_differs(ret, "an installation was interrupted");
     if (fs_exists(POLICY_KEPT) || policy_ours())
         return verdict_differs(ret, "%s is still ours", POLICY);
     return verdict_ok(ret);
@@ -195,6 +198,57 @@ static int package_transaction(const struct package *p, bool broken, struct run 
     return package_install(p, false, run, err);
 }
 
+/* Names of packages do not hold spaces. Their configuration files are new, too: nobody has edited
+ * them yet, and an empty one would count as edited. */
+static int package_again(const struct package *p, struct run *run, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf names = {0};
+    _cleanup_free_ const char **argv = NULL;
+    size_t k = 0;
+    char *save = NULL;
+    if (apt_journal_new(&names, err) < 0)
+        return -1;
+    package_configure(p, run);
+    if (names.len) {
+        run_progress(run, "the machine stopped while packages were installed: once more");
+        if (package_update(p, run, err) < 0)
+            return -1;
+        const char *const first[] = {"/usr/bin/env",
+                                     "UCF_FORCE_CONFFNEW=1",
+                                     APT_GET,
+                                     "install",
+                                     "--reinstall",
+                                     "-y",
+                                     "-q",
+                                     "--no-install-recommends",
+                                     "-oAPT::Status-Fd=3",
+                                     "-oDPkg::Lock::Timeout=0",
+                                     "-oDpkg::Use-Pty=0",
+                                     "-oDpkg::Options::=--force-confnew",
+                                     "-oDpkg::Options::=--force-confmiss",
+                                     "--"};
+        argv = xcalloc(ARRAY_LEN(first) + names.len + 1, sizeof(*argv));
+        for (; k < ARRAY_LEN(first); k++)
+            argv[k] = first[k];
+        for (char *n = strtok_r(names.s, " ", &save); n; n = strtok_r(NULL, " ", &save))
+            argv[k++] = n;
+        if (apt_run(run, "install again", argv, (unsigned)p->patience, err) < 0)
+            return -1;
+    }
+    return apt_journal_mended(err);
+}
+
+static int package_all(const struct package *p, struct run *run, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf missing = {0};
+    bool broken = false;
+    if (apt_journal_lost() && package_again(p, run, err) < 0)
+        return -1;
+    if (package_missing(p, &missing, &broken, err) < 0)
+        return -1;
+    return missing.len ? package_transaction(p, broken, run, err) : 0;
+}
+
 static int package_apply(const void *self, struct run *run, struct err *err)
 {
     const struct package *p = self;
@@ -205,12 +259,14 @@ static int package_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
-    if (!missing.len)
+    if (!missing.len && !apt_journal_open())
         return policy_restore(err);
     svc_forget();
-    if (policy_deny(err) < 0)
+    if (policy_deny(err) < 0 || apt_journal_begin(err) < 0)
         return -1;
-    int r = package_transaction(p, broken, run, err);
+    int r = package_all(p, run, err);
+    if (r == 0)
+        r = apt_journal_done(err);
     if (policy_restore(&policy_err) < 0 && r == 0)
         return err_set(err, policy_err.code, "%s", policy_err.msg);
     return r;
