@@ -138,7 +138,11 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
 static int package_install(const struct package *p, bool fix, struct run *run, struct err *err)
 {
     size_t n = fix ? 0 : json_array_size(p->names), k = 0;
-    _cleanup_free_ const char **argv = xcalloc(n + 16, sizeof(*argv));
+    _cleanup_free_ const char **argv = xcalloc(n + 20, sizeof(*argv));
+    if (apt_journal_rolled_back()) {
+        argv[k++] = "/usr/bin/env";
+        argv[k++] = "UCF_FORCE_CONFFNEW=1";
+    }
     argv[k++] = APT_GET;
     argv[k++] = "install";
     argv[k++] = "-y";
@@ -198,52 +202,15 @@ static int package_transaction(const struct package *p, bool broken, struct run 
     return package_install(p, false, run, err);
 }
 
-/* Names of packages do not hold spaces. Their configuration files are new, too: nobody has edited
- * them yet, and an empty one would count as edited. */
-static int package_again(const struct package *p, struct run *run, struct err *err)
-{
-    _cleanup_(strbuf_free) struct strbuf names = {0};
-    _cleanup_free_ const char **argv = NULL;
-    size_t k = 0;
-    char *save = NULL;
-    if (apt_journal_new(&names, err) < 0)
-        return -1;
-    package_configure(p, run);
-    if (names.len) {
-        run_progress(run, "the machine stopped while packages were installed: once more");
-        if (package_update(p, run, err) < 0)
-            return -1;
-        const char *const first[] = {"/usr/bin/env",
-                                     "UCF_FORCE_CONFFNEW=1",
-                                     APT_GET,
-                                     "install",
-                                     "--reinstall",
-                                     "-y",
-                                     "-q",
-                                     "--no-install-recommends",
-                                     "-oAPT::Status-Fd=3",
-                                     "-oDPkg::Lock::Timeout=0",
-                                     "-oDpkg::Use-Pty=0",
-                                     "-oDpkg::Options::=--force-confnew",
-                                     "-oDpkg::Options::=--force-confmiss",
-                                     "--"};
-        argv = xcalloc(ARRAY_LEN(first) + names.len + 1, sizeof(*argv));
-        for (; k < ARRAY_LEN(first); k++)
-            argv[k] = first[k];
-        for (char *n = strtok_r(names.s, " ", &save); n; n = strtok_r(NULL, " ", &save))
-            argv[k++] = n;
-        if (apt_run(run, "install again", argv, (unsigned)p->patience, err) < 0)
-            return -1;
-    }
-    return apt_journal_mended(err);
-}
-
 static int package_all(const struct package *p, struct run *run, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     bool broken = false;
-    if (apt_journal_lost() && package_again(p, run, err) < 0)
-        return -1;
+    if (apt_journal_lost()) {
+        run_progress(run, "the machine stopped while packages were installed: once more");
+        if (apt_journal_roll_back(err) < 0 || package_update(p, run, err) < 0)
+            return -1;
+    }
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
     return missing.len ? package_transaction(p, broken, run, err) : 0;
@@ -265,8 +232,11 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     if (policy_deny(err) < 0 || apt_journal_begin(err) < 0)
         return -1;
     int r = package_all(p, run, err);
-    if (r == 0)
-        r = apt_journal_done(err);
+    /* It stays open while it was not rolled back. */
+    if (!apt_journal_lost() && apt_journal_done(&policy_err) < 0 && r == 0) {
+        *err = policy_err;
+        r = -1;
+    }
     if (policy_restore(&policy_err) < 0 && r == 0)
         return err_set(err, policy_err.code, "%s", policy_err.msg);
     return r;
