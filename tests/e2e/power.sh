@@ -40,14 +40,13 @@ raise() {
   "$muster" up -f "$f" --progress plain >"$work/up" 2>&1 &
   up=$!
 }
-# `up` saw it through, or the agent did without it.
+# `up`, when it is there, has seen it through, and so has the agent since its last start.
 converged() {
   if [ -n "$up" ]; then
     wait "$up" || { tail -n 40 "$work/up"; die "up, seed $seed"; }
     up=
-  else
-    until_true 180 "the agent alone is through" agent_is_ready
   fi
+  until_true 180 "the agent is through" agent_is_ready
 }
 # Half of the times the controller goes away, too.
 maybe_alone() {
