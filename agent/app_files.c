@@ -14,6 +14,7 @@
 
 #include "agent/app_data.h"
 #include "agent/conf.h"
+#include "agent/life.h"
 #include "agent/plan.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
@@ -93,9 +94,11 @@ static int download(const struct app *a, const char *to, struct run *run, struct
     _cleanup_free_ char *hash = str_fmt("SHA256:%s", a->sha256);
     if (keys_sha256_file(to, digest, &ignored) == 0 && strcmp(digest, a->sha256) == 0)
         return 0;
-    run_progress(run, "download %s", a->url);
+    _cleanup_free_ char *what = str_fmt("download %.120s", a->url);
+    struct life life = {.run = run, .what = what, .where = to};
     if (fs_mkdirs(CACHE, 0700, err) < 0 || fs_remove_tree(to, err) < 0 ||
-        proc_call(
+        life_run(
+            &life,
             PROC_ARGV(APT_HELPER, "-oAPT::Sandbox::User=root", "download-file", a->url, to, hash),
             err) < 0)
         return err_wrap(err, "download %s", a->url);

@@ -7,14 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/life.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/hook.h"
 #include "common/proc.h"
 #include "common/str.h"
 
 #define LOOK_EVERY_MS 250
-#define QUIET_MS 10000 /* then the silence itself is worth an event */
 #define TICK_S 5
 
 static const char *const locks[] = {"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock",
@@ -61,29 +62,26 @@ static int wait_for_others(struct run *run, uint64_t until, struct err *err)
 }
 
 struct talk {
-    struct run *run;
+    struct life life;
     struct apt_say say;
-    uint64_t heard;
 };
 
 static void on_line(void *ctx, const char *line)
 {
     struct talk *t = ctx;
-    t->heard = clock_mono_ms();
-    if (apt_say_line(&t->say, line))
-        run_progress(t->run, "%s", t->say.doing);
+    if (!apt_say_line(&t->say, line))
+        return;
+    hook_point(); /* apt goes, too; its dpkg may go on for a while */
+    life_say(&t->life, t->say.doing);
 }
 
 static void on_tick(void *ctx)
 {
     struct talk *t = ctx;
-    uint64_t quiet = clock_mono_ms() - t->heard;
-    if (quiet >= QUIET_MS)
-        run_progress(t->run, "%s; no output for %llu s", t->say.doing[0] ? t->say.doing : "at work",
-                     (unsigned long long)quiet / 1000);
+    life_say(&t->life, t->say.doing[0] ? t->say.doing : t->life.what);
 }
 
-static int attempt(struct run *run, const char *const *argv, struct err *err)
+static int attempt(struct run *run, const char *what, const char *const *argv, struct err *err)
 {
     static const char *const env[] = {"DEBIAN_FRONTEND=noninteractive",
                                       "LC_ALL=C.UTF-8",
@@ -91,7 +89,7 @@ static int attempt(struct run *run, const char *const *argv, struct err *err)
                                       "HOME=/root",
                                       "NEEDRESTART_SUSPEND=1",
                                       NULL};
-    struct talk talk = {.run = run, .heard = clock_mono_ms()};
+    struct talk talk = {.life = {.run = run, .what = what}};
     struct proc_opts opts = {.env = env,
                              .on_line = on_line,
                              .on_tick = on_tick,
@@ -112,7 +110,7 @@ int apt_run(struct run *run, const char *what, const char *const *argv, unsigned
     for (;;) {
         if (wait_for_others(run, until, err) < 0)
             return err_wrap(err, "%s", what);
-        if (attempt(run, argv, err) == 0)
+        if (attempt(run, what, argv, err) == 0)
             return 0;
         /* Somebody was quicker in the moment between the look and the start. */
         if (!strstr(err->msg, " lock") || !holder())

@@ -42,13 +42,16 @@ int apt_run(struct run *run, const char *what, const char *const *argv, unsigned
 /* --- a repository of its own: apt_repo.c ------------------------------------------------------ */
 
 struct apt_repo {
-    const char *url, *suite, *key;
+    const char *url, *suite, *key; /* url NULL: none is wanted, one of before is taken away */
     const json_t *components;
     char name[64]; /* of its files */
 };
 
-/* Reads the member `repository` of the step `id`. The texts are borrowed from `spec`. */
+/* Reads the member `repository` (NULL: absent) of the step `id`. The texts are borrowed from it. */
 int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, struct err *err);
+/* The apt preferences that let its packages win, whatever the versions elsewhere. The caller frees.
+ */
+char *apt_repo_pin(const struct apt_repo *r);
 /* NULL when the machine has it as wanted, else what differs. */
 const char *apt_repo_differs(const struct apt_repo *r);
 /* Reads its lists, and only when that went well makes it one of the machine's sources. */

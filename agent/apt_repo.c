@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A named repository whose key is pinned: packages of it are trusted with that key only, and the
  * key is trusted for nothing else. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/apt.h"
 #include "agent/conf.h"
 #include "agent/paths.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
 
 #define KEYS "/etc/apt/keyrings"
 #define SOURCES "/etc/apt/sources.list.d"
+#define PREFERENCES "/etc/apt/preferences.d"
 #define TRIAL PATH_STATE "/apt"
 #define KEY_BEGIN "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
@@ -35,6 +40,12 @@ static bool word_valid(const char *s)
 int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, struct err *err)
 {
     const char *name = strchr(id, ':');
+    snprintf(ret->name, sizeof(ret->name), "muster-%s", name ? name + 1 : "packages");
+    for (char *c = ret->name; *c; c++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-_", *c))
+            *c = '-'; /* apt ignores files with other characters */
+    if (!spec)
+        return 0;
     if (fields_read(spec, fields, ARRAY_LEN(fields), ret, err) < 0)
         return err_wrap(err, "member 'repository'");
     if (!word_valid(ret->url) ||
@@ -53,15 +64,29 @@ int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, str
         return err_set(err, ERR_USAGE,
                        "member 'repository': 'key' must be a public key's text, from "
                        "'" KEY_BEGIN "' on");
-    snprintf(ret->name, sizeof(ret->name), "muster-%s", name ? name + 1 : "packages");
-    for (char *c = ret->name; *c; c++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-_", *c))
-            *c = '-'; /* apt ignores files with other characters */
     return 0;
 }
 
+/* Above a default release's 990, so that a package comes from here even when the machine's own
+ * sources have a higher version; below 1000, so that none is ever downgraded. */
+#define PRIORITY 995
+
+char *apt_repo_pin(const struct apt_repo *r)
+{
+    const char *host = strstr(r->url, "://");
+    host = host ? host + 3 : "";
+    const char *at = memrchr(host, '@', strcspn(host, "/"));
+    host = at ? at + 1 : host;
+    bool v6 = *host == '[';
+    host += v6;
+    int n = (int)strcspn(host, v6 ? "]" : ":/");
+    return str_fmt(
+        "# written by muster-agent\nPackage: *\nPin: origin \"%.*s\"\nPin-Priority: %d\n", n, host,
+        PRIORITY);
+}
+
 struct files {
-    char *key_path, *source_path, *trial_path, *text;
+    char *key_path, *source_path, *trial_path, *pin_path, *text, *pin;
 };
 
 static void files_cleanup(struct files *f)
@@ -69,6 +94,8 @@ static void files_cleanup(struct files *f)
     free(f->key_path);
     free(f->source_path);
     free(f->trial_path);
+    free(f->pin_path);
+    free(f->pin);
     free(f->text);
 }
 
@@ -80,6 +107,10 @@ static void files_fill(const struct apt_repo *r, struct files *f)
     f->key_path = str_fmt(KEYS "/%s.asc", r->name);
     f->source_path = str_fmt(SOURCES "/%s.sources", r->name);
     f->trial_path = str_fmt(TRIAL "/%s.sources", r->name);
+    f->pin_path = str_fmt(PREFERENCES "/%s", r->name);
+    if (!r->url)
+        return;
+    f->pin = apt_repo_pin(r);
     strbuf_addf(&b, "# written by muster-agent\nTypes: deb\nURIs: %s\nSuites: %s\n", r->url,
                 r->suite);
     if (json_array_size(r->components))
@@ -93,8 +124,20 @@ const char *apt_repo_differs(const struct apt_repo *r)
 {
     _cleanup_(files_cleanup) struct files f = {0};
     files_fill(r, &f);
+    if (!r->url)
+        return fs_exists(f.source_path) || fs_exists(f.pin_path) ? "is no longer wanted" : NULL;
     const char *why = conf_differs(&(struct conf){f.key_path, r->key, 0644, 0, 0});
+    why = why ? why : conf_differs(&(struct conf){f.pin_path, f.pin, 0644, 0, 0});
     return why ? why : conf_differs(&(struct conf){f.source_path, f.text, 0644, 0, 0});
+}
+
+static int files_remove(const struct files *f, struct err *err)
+{
+    const char *const paths[] = {f->source_path, f->pin_path, f->trial_path, f->key_path};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (unlink(paths[i]) < 0 && errno != ENOENT)
+            return err_errno(err, errno, "remove %s", paths[i]);
+    return 0;
 }
 
 int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_s, struct err *err)
@@ -103,6 +146,8 @@ int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_
     files_fill(r, &f);
     if (!apt_repo_differs(r))
         return 0;
+    if (!r->url)
+        return files_remove(&f, err);
     _cleanup_free_ char *list = str_fmt("-oDir::Etc::sourcelist=%s", f.trial_path);
     run_progress(run, "reading the lists of %s", r->url);
     if (conf_write(&(struct conf){f.key_path, r->key, 0644, 0, 0}, NULL, err) < 0 ||
@@ -112,6 +157,8 @@ int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_
                           "-oDir::Etc::sourceparts=/dev/null", "-oAPT::Get::List-Cleanup=0",
                           "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
                 patience_s, err) < 0)
+        return err_wrap(err, "%.150s", r->url);
+    if (conf_write(&(struct conf){f.pin_path, f.pin, 0644, 0, 0}, NULL, err) < 0)
         return -1;
     return conf_write(&(struct conf){f.source_path, f.text, 0644, 0, 0}, NULL, err);
 }

@@ -147,6 +147,8 @@ const char *apt_say_advice(const char *error)
         {"No space left", "; free some space (type: df -h), then it goes on"},
         {"enough free space", "; free some space (type: df -h), then it goes on"},
         {"Read-only file system", "; see why it became so (type: dmesg), then it goes on"},
+        {"NO_PUBKEY", "; the key in the plan is not the one that signs this repository"},
+        {"BADSIG", "; what the repository serves is not what its key signed: do not trust it"},
         {"Unable to locate package", "; is the name right, and its repository in the plan?"},
         {"Failed to fetch", "; see that the mirror answers, then it goes on"},
     };

@@ -209,6 +209,9 @@ struct cluster {
 void cluster_init(struct cluster *c, const struct cluster_config *cfg,
                   const struct cluster_record *rec, uint64_t now);
 void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out);
+/* When it wants an EV_TICK after the one at `last`: for its heartbeat alone, or, where a decision
+ * waits for time to pass, soon. */
+uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
 
 /* cluster_choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
  * and why when the rules leave it to the operator. */

@@ -7,6 +7,7 @@
 
 /* Timers, for liveness only (milliseconds). */
 #define CLUSTER_HB 1000
+#define CLUSTER_TICK 200
 #define CLUSTER_SILENT 5000 /* no heartbeat for so long: not heard */
 #define CLUSTER_QUIET_MIN 3000
 #define CLUSTER_QUIET_MAX 10000

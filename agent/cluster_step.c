@@ -315,6 +315,11 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
 }
 
+uint64_t cluster_tick_at(const struct cluster *c, uint64_t last)
+{
+    return c->state == CLUSTER_PRIMARY ? c->hb_at : last + CLUSTER_TICK;
+}
+
 void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     enum cluster_state before = c->state;

@@ -37,8 +37,8 @@ int cmd_status(int argc, char **argv)
         puts(text);
         return 0;
     }
-    static const char *const keys[] = {"phase", "rev", "step",        "changed",
-                                       "ok",    "db",  "coordinator", "web"};
+    static const char *const keys[] = {"phase", "rev",         "step",  "changed", "ok",
+                                       "db",    "coordinator", "drift", "web"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         print_member(state, keys[i]);
     return 0;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "agent/resource.h"
 #include "common/err.h"
 
 /* datadir_move.c. Databases of somebody's are in the folder, not only what the package put there.
@@ -12,10 +13,10 @@
 bool datadir_used(const char *dir);
 /* Copies `from` to `to`, which is removed first, with owners and modes; synced, read back and
  * compared. `from` stays as it is. Nobody may have it open. */
-int datadir_copy(const char *from, const char *to, struct err *err);
+int datadir_copy(const char *from, const char *to, struct run *run, struct err *err);
 /* Both trees hold the same files with the same owners, modes and bytes; lost+found at the top does
  * not count. The message names the first difference. */
-int datadir_compare(const char *a, const char *b, struct err *err);
+int datadir_compare(const char *a, const char *b, struct run *run, struct err *err);
 
 /* apparmor.c. The file with additional rules of the profile that confines the database, or NULL
  * when none is loaded; a literal. */

@@ -2,11 +2,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/datadir.h"
+#include "agent/life.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -32,7 +34,8 @@ bool datadir_used(const char *dir)
     return false;
 }
 
-static int compare_bytes(const char *a, const char *b, struct err *err)
+/* `from` counts what was compared. */
+static int compare_bytes(const char *a, const char *b, struct life *life, struct err *err)
 {
     static unsigned char x[CHUNK], y[CHUNK];
     _cleanup_close_ int fa = open(a, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -50,6 +53,7 @@ static int compare_bytes(const char *a, const char *b, struct err *err)
         if (n == 0)
             return 0;
         at += n;
+        life_bytes(life, life->from += (uint64_t)n);
     }
 }
 
@@ -62,9 +66,10 @@ static int compare_links(const char *a, const char *b, struct err *err)
                : err_set(err, ERR_SAFETY, "%s and %s lead to different places", a, b);
 }
 
-static int compare(const char *a, const char *b, bool top, struct err *err);
+static int compare(const char *a, const char *b, bool top, struct life *life, struct err *err);
 
-static int compare_folders(const char *a, const char *b, bool top, struct err *err)
+static int compare_folders(const char *a, const char *b, bool top, struct life *life,
+                           struct err *err)
 {
     unsigned names[2] = {0, 0};
     const char *const dirs[] = {a, b};
@@ -79,7 +84,7 @@ static int compare_folders(const char *a, const char *b, bool top, struct err *e
             names[side]++;
             _cleanup_free_ char *x = str_fmt("%s/%s", a, e->d_name);
             _cleanup_free_ char *y = str_fmt("%s/%s", b, e->d_name);
-            if (side == 0 && compare(x, y, false, err) < 0)
+            if (side == 0 && compare(x, y, false, life, err) < 0)
                 return -1;
         }
     }
@@ -88,7 +93,7 @@ static int compare_folders(const char *a, const char *b, bool top, struct err *e
                : err_set(err, ERR_SAFETY, "%s has %u entries, %s %u", a, names[0], b, names[1]);
 }
 
-static int compare(const char *a, const char *b, bool top, struct err *err)
+static int compare(const char *a, const char *b, bool top, struct life *life, struct err *err)
 {
     struct stat x, y;
     if (lstat(a, &x) < 0 || lstat(b, &y) < 0)
@@ -96,15 +101,36 @@ static int compare(const char *a, const char *b, bool top, struct err *err)
     if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid)
         return err_set(err, ERR_SAFETY, "%s and %s have different owners or modes", a, b);
     if (S_ISDIR(x.st_mode))
-        return compare_folders(a, b, top, err);
+        return compare_folders(a, b, top, life, err);
     if (S_ISREG(x.st_mode))
-        return compare_bytes(a, b, err);
+        return compare_bytes(a, b, life, err);
     return S_ISLNK(x.st_mode) ? compare_links(a, b, err) : 0;
 }
 
-int datadir_compare(const char *a, const char *b, struct err *err)
+/* Bytes of the files below `path`: as long as they are, or as they lie on the disk. */
+static uint64_t tree_bytes(const char *path, bool on_disk)
 {
-    return compare(a, b, true, err);
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return 0;
+    uint64_t sum = on_disk               ? (uint64_t)st.st_blocks * 512
+                   : S_ISREG(st.st_mode) ? (uint64_t)st.st_size
+                                         : 0;
+    _cleanup_closedir_ DIR *d = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        _cleanup_free_ char *inner = str_fmt("%s/%s", path, e->d_name);
+        if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
+            sum += tree_bytes(inner, on_disk);
+    }
+    return sum;
+}
+
+int datadir_compare(const char *a, const char *b, struct run *run, struct err *err)
+{
+    struct life life = {.run = run,
+                        .what = "compare the copy with the old directory",
+                        .total = tree_bytes(a, false)};
+    return compare(a, b, true, &life, err);
 }
 
 /* InnoDB holds a lock on its first file while it runs, whoever started it. */
@@ -123,18 +149,23 @@ static int nobody_has_it(const char *dir, struct err *err)
                          (int)lock.l_pid, path);
 }
 
-int datadir_copy(const char *from, const char *to, struct err *err)
+int datadir_copy(const char *from, const char *to, struct run *run, struct err *err)
 {
+    _cleanup_free_ char *what = str_fmt("copy %s to %s; the old one stays", from, to);
+    _cleanup_free_ char *copy = xstrdup(to);
+    struct life life = {
+        .run = run, .what = what, .where = dirname(copy), .total = tree_bytes(from, true)};
     _cleanup_free_ char *lost = str_fmt("%s/" LOST, to);
     if (nobody_has_it(from, err) < 0 || fs_remove_tree(to, err) < 0 ||
-        proc_call(PROC_ARGV("/usr/bin/cp", "--archive", "--one-file-system",
-                            "--no-target-directory", "--", from, to),
-                  err) < 0)
+        life_run(&life,
+                 PROC_ARGV("/usr/bin/cp", "--archive", "--one-file-system", "--no-target-directory",
+                           "--", from, to),
+                 err) < 0)
         return -1;
     if (rmdir(lost) < 0 && errno != ENOENT)
         return err_errno(err, errno, "%s holds files; see what they are", lost);
     _cleanup_close_ int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) < 0)
         return err_errno(err, errno, "sync %s", to);
-    return datadir_compare(from, to, err);
+    return datadir_compare(from, to, run, err);
 }

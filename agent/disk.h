@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/resource.h"
 #include "common/err.h"
 
 #define DISK_PART_NAME "muster-data"
@@ -76,7 +77,8 @@ int disk_write_table(int fd, const struct disk_place *d, const struct disk_want 
                      struct err *err);
 /* For a kernel that found no table by itself, or that knows the partition as it was. */
 int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err);
-int disk_make_filesystem(const char *node, const struct disk_want *w, struct err *err);
+int disk_make_filesystem(const char *node, const struct disk_want *w, struct run *run,
+                         struct err *err);
 /* Before it is mounted: repairs what can be repaired without a decision; else ERR_SAFETY (R12). */
 int disk_check_filesystem(const char *node, const struct disk_want *w, struct err *err);
 

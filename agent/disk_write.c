@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/disk.h"
+#include "agent/life.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -86,7 +87,8 @@ int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err)
     return 0;
 }
 
-int disk_make_filesystem(const char *node, const struct disk_want *w, struct err *err)
+int disk_make_filesystem(const char *node, const struct disk_want *w, struct run *run,
+                         struct err *err)
 {
     _cleanup_free_ char *xfs_uuid = str_fmt("uuid=%s", w->fs_uuid);
     const char *const *ext4 =
@@ -99,7 +101,8 @@ int disk_make_filesystem(const char *node, const struct disk_want *w, struct err
         return err_set(err, ERR_FAILED,
                        "%s is not installed; the plan must install %s before this step", argv[0],
                        argv == xfs ? "xfsprogs" : "e2fsprogs");
-    return proc_call(argv, err);
+    _cleanup_free_ char *what = str_fmt("make %s on %s", w->filesystem, node);
+    return life_run(&(struct life){.run = run, .what = what, .where = node}, argv, err);
 }
 
 /* xfs has no such program: it recovers when it is mounted, or does not mount. */

@@ -23,7 +23,6 @@
 #include "common/proto.h"
 #include "common/str.h"
 
-#define TICK_MS 250 /* while something has a time of its own */
 #define FDS_MAX 40
 
 void net_tell(struct net *n, const char *m, json_t *members)
@@ -98,13 +97,15 @@ static bool serve_supervisor(struct net *n)
     return alive && !broken;
 }
 
-/* With nothing to say and no coordinator, only what comes in wakes this process. */
+/* With nothing due by time, only what comes in wakes this process. */
 static int wait_ms(struct net *n)
 {
-    struct zsock *s = n->enrol ? n->enrol : n->main;
-    if (n->cluster || !s || n->enrol || !n->answered || n->next == 0)
-        return TICK_MS;
-    return zsock_pending(s) ? 0 : -1;
+    uint64_t now = clock_mono_ms(), due = net_ctrl_due(n), cluster = net_cluster_due(n);
+    if (cluster < due)
+        due = cluster;
+    if (due == UINT64_MAX)
+        return -1;
+    return due > now ? (int)(due - now) : 0;
 }
 
 static void loop(struct net *n)

@@ -37,8 +37,9 @@ struct net_cluster {
     bool saving;
     struct cluster_event queue[QUEUE_MAX]; /* from the supervisor, while saving */
     size_t queued;
-    uint64_t tick_at;
-    char *said; /* last "coordinator" text */
+    uint64_t ticked;    /* when it last was */
+    uint64_t reopen_at; /* while stale: not before */
+    char *said;         /* last "coordinator" text */
 };
 
 static struct net_cluster *get(struct net *n)
@@ -241,11 +242,14 @@ static void take(struct net *n, struct net_cluster *k, struct zmsg *msg, unsigne
     zmsg_free(msg);
 }
 
-static void receive(struct net *n, struct net_cluster *k, uint64_t now)
+/* Whether anything came. */
+static bool receive(struct net *n, struct net_cluster *k, uint64_t now)
 {
     struct zmsg msg = {0};
+    bool any = false;
     while (!k->saving && zsock_recv(k->server, &msg) == 1) {
         unsigned from = 0;
+        any = true;
         while (from < k->c.cfg.n && strcmp(k->c.cfg.names[from], msg.user) != 0)
             from++;
         if (from == k->c.cfg.n) {
@@ -258,8 +262,11 @@ static void receive(struct net *n, struct net_cluster *k, uint64_t now)
     }
     /* The other end of a link is the holder of the key that it was made with. */
     for (unsigned i = 0; i < k->c.cfg.n; i++)
-        while (!k->saving && k->peers[i].link && zsock_recv(k->peers[i].link, &msg) == 1)
+        while (!k->saving && k->peers[i].link && zsock_recv(k->peers[i].link, &msg) == 1) {
+            any = true;
             take(n, k, &msg, i, now);
+        }
+    return any;
 }
 
 /* --- from outside this file ---------------------------------------------------------------- */
@@ -327,17 +334,28 @@ void net_cluster_serve(struct net *n, uint64_t now)
     struct net_cluster *k = n->cluster;
     if (!k)
         return;
-    if (k->stale && now >= k->tick_at) {
-        k->tick_at = now + 1000;
+    if (k->stale && now >= k->reopen_at) {
+        k->reopen_at = now + 1000;
         reopen(n, k, now);
     }
     if (!k->open || k->saving)
         return;
-    receive(n, k, now);
-    if (now >= k->tick_at && !k->saving) {
-        k->tick_at = now + 200;
+    if (now >= cluster_tick_at(&k->c, k->ticked)) {
+        k->ticked = now;
         step(n, k, &(struct cluster_event){.type = EV_TICK, .now = now});
     }
+    /* The descriptors are edge-triggered, and what is sent may use up an edge. */
+    while (receive(n, k, now))
+        ;
+}
+
+uint64_t net_cluster_due(const struct net *n)
+{
+    const struct net_cluster *k = n->cluster;
+    uint64_t due = k && k->stale ? k->reopen_at : UINT64_MAX;
+    if (k && k->open && !k->saving && cluster_tick_at(&k->c, k->ticked) < due)
+        due = cluster_tick_at(&k->c, k->ticked);
+    return due;
 }
 
 int net_cluster_fds(struct net *n, int *fds, int max)

@@ -217,6 +217,23 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
     }
 }
 
+/* Nothing is to be sent before a new connection, which tells of itself. */
+static bool greeted(const struct net *n, unsigned handshakes)
+{
+    return n->answered && handshakes == n->handshakes;
+}
+
+uint64_t net_ctrl_due(struct net *n)
+{
+    struct zsock *s = n->enrol ? n->enrol : n->main;
+    if (!s)
+        return UINT64_MAX;
+    unsigned handshakes = zsock_handshakes(s); /* also takes what its monitor has */
+    if (zsock_pending(s))
+        return 0;
+    return n->enrol || (handshakes && !greeted(n, handshakes)) ? n->next : UINT64_MAX;
+}
+
 void net_ctrl_serve(struct net *n, uint64_t now)
 {
     struct zmsg msg = {0};
@@ -237,11 +254,8 @@ void net_ctrl_serve(struct net *n, uint64_t now)
         zmsg_free(&msg);
     }
     unsigned handshakes = zsock_handshakes(n->main);
-    bool fresh = handshakes != n->handshakes;
-    if (now >= n->next && (!n->answered || fresh))
+    if (handshakes && now >= n->next && !greeted(n, handshakes))
         send_hello(n, now, handshakes);
-    else if (fresh && n->answered)
-        n->next = 0;
     if (!handshakes && zsock_was_refused(n->main))
         say_refused(n, "main socket", "its key is not known there");
 }

@@ -42,6 +42,7 @@ void net_tell(struct net *n, const char *m, json_t *members);
 /* net_ctrl.c: enrolment, then the main socket. */
 int net_ctrl_open(struct net *n, struct err *err);
 void net_ctrl_serve(struct net *n, uint64_t now); /* takes what came, sends what is due */
+uint64_t net_ctrl_due(struct net *n);             /* when to serve it at the latest */
 void net_ctrl_send_event(struct net *n, json_t *event);
 void net_ctrl_send_state(struct net *n, json_t *state);
 void net_ctrl_close(struct net *n);
@@ -50,6 +51,7 @@ void net_ctrl_close(struct net *n);
 void net_cluster_roster(struct net *n, const char *text);                  /* a verified roster */
 void net_cluster_message(struct net *n, const char *m, const json_t *msg); /* from the supervisor */
 void net_cluster_serve(struct net *n, uint64_t now);
+uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest */
 int net_cluster_fds(struct net *n, int *fds, int max);
 void net_cluster_close(struct net *n);
 bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX]);

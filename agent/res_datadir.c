@@ -179,8 +179,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
     if (fs_mkdirs(state, 0700, err) < 0)
         return -1;
     if (used) {
-        run_progress(run, "copy " PACKAGE_DIR " to %s; the old one stays", d->path);
-        if (stop(d, err) < 0 || datadir_copy(PACKAGE_DIR, fresh, err) < 0)
+        if (stop(d, err) < 0 || datadir_copy(PACKAGE_DIR, fresh, run, err) < 0)
             return -1;
     } else {
         run_progress(run, "initialise %s", d->path);

@@ -108,7 +108,7 @@ static int make_table(struct disk_at_hand *h, int fd, struct err *err)
 
 /* mkfs opens the partition exclusively, which a descriptor on the whole disk would prevent; so the
  * disk is looked up once more (R15). */
-static int make_filesystem(struct disk_at_hand *h, struct err *err)
+static int make_filesystem(struct disk_at_hand *h, struct run *run, struct err *err)
 {
     char node[80];
     struct disk_place again = {0};
@@ -120,7 +120,7 @@ static int make_filesystem(struct disk_at_hand *h, struct err *err)
     if (again.rdev != h->place.rdev || again.size != h->place.size)
         return err_set(err, ERR_SAFETY, "%s is another disk than a moment ago (R15)",
                        h->place.node);
-    if (disk_make_filesystem(node, &h->want, err) < 0)
+    if (disk_make_filesystem(node, &h->want, run, err) < 0)
         return -1;
     return disk_journal_done(PATH_DISK_JOURNAL, &h->want, err);
 }
@@ -180,8 +180,7 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
     }
     close(fd);
     fd = -1;
-    run_progress(run, "make %s on %s", d->filesystem, h.place.node);
-    return make_filesystem(&h, err);
+    return make_filesystem(&h, run, err);
 }
 
 const struct resource_ops res_disk = {"disk", disk_parse, disk_check, disk_apply, free};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step `galera`: the cluster's configuration and the start gate of mariadb.service; then it waits
- * until the coordinator has this node Synced. Nothing but the coordinator starts the database. */
+/* Step `galera`: the cluster's configuration and the start gate of mariadb.service. When it is
+ * through, the coordinator may act, and nothing but the coordinator starts the database; the steps
+ * after this one go on beside it, to the one that needs the database (`synced`). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,12 @@
 #include "agent/resource.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
 
 #define CONF "/etc/mysql/mariadb.conf.d/80-muster-galera.cnf"
 #define GATE "/etc/systemd/system/mariadb.service.d/60-muster.conf"
-#define LOOK_EVERY_MS 200
-#define SAY_EVERY_MS 5000
 
 static int galera_parse(const json_t *spec, void **ret, struct err *err)
 {
@@ -112,7 +110,6 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
     (void)run;
     _cleanup_(confs_cleanup) struct confs c = {0};
     struct svc_state st;
-    char state[64];
     confs_fill(self, &c);
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         const char *why = conf_differs(&c.conf[i]);
@@ -125,59 +122,12 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
         return verdict_differs(ret, "mariadb starts at boot by itself");
     if (!fs_exists(GALERA_READY))
         return verdict_differs(ret, "the coordinator was not let in yet");
-    if (!galera_synced(state, sizeof(state)))
-        return verdict_differs(ret, "the database is not Synced: %s", state);
     return verdict_ok(ret);
-}
-
-/* What the coordinator says; -1 when it cannot go on by itself. */
-static int coordinator_says(struct strbuf *say, struct err *err)
-{
-    _cleanup_free_ char *text = NULL;
-    _cleanup_json_ json_t *j = NULL;
-    struct err ignored;
-    size_t len = 0, i;
-    json_t *name;
-    strbuf_reset(say);
-    if (fs_read(PATH_COORDINATOR, 65536, &text, &len, &ignored) < 0 ||
-        js_parse(text, len, &j, &ignored) < 0) {
-        strbuf_adds(say, "waits for the coordinator; it needs the roster of all members");
-        return 0;
-    }
-    const char *state = js_opt_str(j, "state", "?");
-    strbuf_addf(say, "%s: %s", state, js_opt_str(j, "why", ""));
-    json_array_foreach(json_object_get(j, "waiting_for"), i, name)
-        strbuf_addf(say, "%s%s", i ? ", " : " - ", json_string_value(name));
-    if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 ||
-        strcmp(state, "quarantine") == 0)
-        return err_set(err, ERR_FAILED, "coordinator %s", strbuf_str(say));
-    return 0;
-}
-
-static int wait_synced(struct run *run, struct err *err)
-{
-    _cleanup_(strbuf_free) struct strbuf say = {0}, said = {0};
-    uint64_t said_at = 0;
-    char state[64];
-    while (!galera_synced(state, sizeof(state))) {
-        if (run_superseded(run))
-            return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(&say, err) < 0)
-            return -1;
-        uint64_t now = clock_mono_ms();
-        if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {
-            run_progress(run, "%.400s", strbuf_str(&say));
-            strbuf_reset(&said);
-            strbuf_adds(&said, strbuf_str(&say));
-            said_at = now;
-        }
-        clock_pause_ms(LOOK_EVERY_MS);
-    }
-    return 0;
 }
 
 static int galera_apply(const void *self, struct run *run, struct err *err)
 {
+    (void)run;
     _cleanup_(confs_cleanup) struct confs c = {0};
     struct svc_state st;
     bool changed = false, any = false;
@@ -200,9 +150,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
         if (!galera_synced(state, sizeof(state)) && svc_do("stop", GALERA_SERVICE, err) < 0)
             return -1;
     }
-    if (fs_write_atomic(GALERA_READY, "", 0, 0600, err) < 0)
-        return -1;
-    return wait_synced(run, err);
+    return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }
 
 const struct resource_ops res_galera = {"galera", galera_parse, galera_check, galera_apply, free};

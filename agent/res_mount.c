@@ -107,13 +107,8 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
     if (mark == 0)
         return verdict_differs(ret, "%s has no mark of ours yet", m->path);
-    bool room = false;
-    if (mnt_fstab_has(tag, m->path, m->filesystem, FSTAB_OPTIONS, &listed, err) < 0 ||
-        disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
+    if (mnt_fstab_has(tag, m->path, m->filesystem, FSTAB_OPTIONS, &listed, err) < 0)
         return -1;
-    if (room)
-        return verdict_differs(ret, "the filesystem on %s leaves room on %s (R13)", m->path,
-                               source);
     return listed ? verdict_ok(ret)
                   : verdict_differs(ret, "fstab has no such line for %s", m->path);
 }
@@ -143,10 +138,11 @@ static int folder_prepare(const char *path, struct err *err)
 
 static int mount_apply(const void *self, struct run *run, struct err *err)
 {
+    (void)run;
     const struct mount *m = self;
     struct disk_want w;
     char source[256], have[64];
-    bool mounted = false, room = false;
+    bool mounted = false;
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     _cleanup_free_ char *marker = str_fmt("%s/" MOUNT_MARKER, m->path);
@@ -181,13 +177,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     if (mark == 0 &&
         (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);
-    if (mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err) < 0 ||
-        disk_fs_short(source, m->path, m->filesystem, &room, err) < 0)
-        return -1;
-    if (!room)
-        return 0;
-    run_progress(run, "grow the filesystem on %s", m->path);
-    return disk_fs_grow(source, m->path, m->filesystem, err);
+    return mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err);
 }
 
 const struct resource_ops res_mount = {"mount", mount_parse, mount_check, mount_apply, free};

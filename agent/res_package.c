@@ -54,7 +54,7 @@ static int package_parse(const json_t *spec, void **ret, struct err *err)
     int r = p->patience > PATIENCE_MAX_S
                 ? err_set(err, ERR_USAGE, "member 'patience' must be at most %d s", PATIENCE_MAX_S)
                 : 0;
-    if (r == 0 && p->repository)
+    if (r == 0)
         r = apt_repo_parse(p->repository, js_opt_str(spec, "id", ""), &p->repo, err);
     if (r < 0) {
         free(obj);
@@ -119,9 +119,10 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     const struct package *p = self;
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     bool broken = false;
-    const char *repo = p->repository ? apt_repo_differs(&p->repo) : NULL;
+    const char *repo = apt_repo_differs(&p->repo);
     if (repo)
-        return verdict_differs(ret, "repository %.200s: %s", p->repo.url, repo);
+        return verdict_differs(ret, "repository %.200s: %s",
+                               p->repo.url ? p->repo.url : p->repo.name, repo);
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
     if (missing.len)
@@ -222,7 +223,7 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     struct err policy_err = {0};
     bool broken = false;
-    if (p->repository && apt_repo_apply(&p->repo, run, (unsigned)p->patience, err) < 0)
+    if (apt_repo_apply(&p->repo, run, (unsigned)p->patience, err) < 0)
         return -1;
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;

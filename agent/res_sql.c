@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step `sql`: a schema and an account for it. Every node runs it; the cluster replicates it, and
- * every statement may be repeated. */
+/* Step `sql`: an account, and a schema that it owns. An account without a password logs in by its
+ * identity on this machine. Every node runs this; the cluster replicates it, and every statement
+ * may be repeated. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/resource.h"
 #include "agent/sql.h"
@@ -13,9 +15,9 @@ struct sql_step {
 };
 
 static const struct field fields[] = {
-    FIELD(sql_step, database, FIELD_NAME),
+    FIELD_OPT(sql_step, database, FIELD_NAME),
     FIELD(sql_step, user, FIELD_NAME),
-    FIELD(sql_step, password, FIELD_STR),
+    FIELD_OPT(sql_step, password, FIELD_STR),
 };
 
 static int sql_step_parse(const json_t *spec, void **ret, struct err *err)
@@ -23,15 +25,34 @@ static int sql_step_parse(const json_t *spec, void **ret, struct err *err)
     return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct sql_step), ret, err);
 }
 
+/* Nobody but the account itself can log in without a password: root looks whether it is there. */
+static int check_by_identity(const struct sql_step *s, struct verdict *ret, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+    char n[8] = "";
+    if (sql_open(30, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM mysql.user WHERE User = %s AND "
+                                         "Host = 'localhost' AND plugin = 'unix_socket'",
+                                         user);
+    if (sql_text(db, query, n, sizeof(n), err) < 0)
+        return -1;
+    return strcmp(n, "1") == 0 ? verdict_ok(ret)
+                               : verdict_differs(ret, "%s has no account", s->user);
+}
+
 static int sql_step_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     const struct sql_step *s = self;
     _cleanup_secret_ char *password = NULL;
     struct err why;
+    if (!s->password)
+        return check_by_identity(s, ret, err);
     if (run_expand(run, s->password, &password, err) < 0)
         return -1;
     if (sql_login(s->user, password, s->database, &why) < 0)
-        return verdict_differs(ret, "%s cannot use %s: %.200s", s->user, s->database, why.msg);
+        return verdict_differs(ret, "%s cannot log in: %.200s", s->user, why.msg);
     return verdict_ok(ret);
 }
 
@@ -42,24 +63,36 @@ static int exec_wipe(struct sql *s, char *statement, struct err *err)
     return r;
 }
 
+static int make_account(const struct sql_step *s, struct sql *db, const char *user, struct run *run,
+                        struct err *err)
+{
+    _cleanup_secret_ char *password = NULL, *quoted = NULL, *how = NULL;
+    if (s->password) {
+        if (run_expand(run, s->password, &password, err) < 0)
+            return -1;
+        quoted = sql_quote(db, password);
+    }
+    how = quoted ? str_fmt("BY %s", quoted) : xstrdup("VIA unix_socket");
+    if (exec_wipe(db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED %s", user, how),
+                  err) < 0)
+        return -1;
+    return exec_wipe(db, str_fmt("ALTER USER %s@'localhost' IDENTIFIED %s", user, how), err);
+}
+
 static int sql_step_apply(const void *self, struct run *run, struct err *err)
 {
     const struct sql_step *s = self;
     _cleanup_(sql_cleanup) struct sql *db = NULL;
-    _cleanup_secret_ char *password = NULL;
-    if (run_expand(run, s->password, &password, err) < 0 || sql_open(60, &db, err) < 0)
+    if (sql_open(60, &db, err) < 0)
         return -1;
-    _cleanup_free_ char *schema = sql_name(s->database);
     _cleanup_free_ char *user = sql_quote(db, s->user);
-    _cleanup_secret_ char *quoted = sql_quote(db, password);
+    if (!s->database)
+        return make_account(s, db, user, run, err);
+    _cleanup_free_ char *schema = sql_name(s->database);
     _cleanup_free_ char *create =
         str_fmt("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", schema);
     _cleanup_free_ char *grant = str_fmt("GRANT ALL ON %s.* TO %s@'localhost'", schema, user);
-    if (sql_exec(db, create, err) < 0 ||
-        exec_wipe(
-            db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED BY %s", user, quoted),
-            err) < 0 ||
-        exec_wipe(db, str_fmt("ALTER USER %s@'localhost' IDENTIFIED BY %s", user, quoted), err) < 0)
+    if (sql_exec(db, create, err) < 0 || make_account(s, db, user, run, err) < 0)
         return -1;
     return sql_exec(db, grant, err);
 }

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "agent/conf.h"
+#include "agent/paths.h"
 #include "agent/plan.h"
 #include "agent/resource.h"
-#include "agent/sql.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -24,7 +24,6 @@
 #define SITE_DEFAULT "/etc/apache2/sites-enabled/000-default.conf"
 #define HEALTH_DIR "/var/www/muster-health"
 #define HEALTH_PAGE HEALTH_DIR "/health.php"
-#define HEALTH_USER "www-data" /* logs in by its identity on this machine; may read nothing */
 
 struct web {
     const char *root, *health;
@@ -68,7 +67,7 @@ static char *health_text(const struct run *run)
 {
     static const char with_db[] =
         "mysqli_report(MYSQLI_REPORT_OFF);\n"
-        "$m = @new mysqli('localhost', '" HEALTH_USER "');\n"
+        "$m = @new mysqli('localhost', 'www-data');\n"
         "$s = [];\n"
         "if (!$m->connect_errno && ($r = $m->query(\"SHOW GLOBAL STATUS LIKE 'wsrep_%'\"))) \n"
         "    while ($row = $r->fetch_row()) $s[$row[0]] = $row[1];\n"
@@ -82,13 +81,14 @@ static char *health_text(const struct run *run)
         strbuf_adds(&b, with_db);
     else
         strbuf_adds(&b, "$db = null; $size = 0; $ok = true;\n");
-    strbuf_addf(
-        &b,
-        "http_response_code($ok ? 200 : 503);\n"
-        "header('Content-Type: application/json');\n"
-        "header('Cache-Control: no-store');\n"
-        "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size]), \"\\n\";\n",
-        run->plan->node);
+    strbuf_adds(&b, "$agent = json_decode(@file_get_contents('" PATH_STATUS "') ?: '{}', true);\n");
+    strbuf_addf(&b,
+                "http_response_code($ok ? 200 : 503);\n"
+                "header('Content-Type: application/json');\n"
+                "header('Cache-Control: no-store');\n"
+                "echo json_encode(['node' => '%s', 'db' => $db, 'cluster_size' => $size,\n"
+                "    'drift' => $agent['drift'] ?? []]), \"\\n\";\n",
+                run->plan->node);
     return b.s;
 }
 
@@ -125,34 +125,6 @@ static const char *module_missing(const struct web *w)
     return NULL;
 }
 
-/* 1: the account is there, or the plan has no database. */
-static int account_there(const struct run *run, struct err *err)
-{
-    _cleanup_(sql_cleanup) struct sql *s = NULL;
-    char n[8] = "";
-    if (!plan_find(run->plan, "galera"))
-        return 1;
-    if (sql_open(30, &s, err) < 0 ||
-        sql_text(s,
-                 "SELECT COUNT(*) FROM mysql.user WHERE User = '" HEALTH_USER
-                 "' AND Host = 'localhost'",
-                 n, sizeof(n), err) < 0)
-        return -1;
-    return n[0] == '1';
-}
-
-static int account_make(const struct run *run, struct err *err)
-{
-    _cleanup_(sql_cleanup) struct sql *s = NULL;
-    if (!plan_find(run->plan, "galera"))
-        return 0;
-    if (sql_open(60, &s, err) < 0)
-        return -1;
-    return sql_exec(
-        s, "CREATE USER IF NOT EXISTS '" HEALTH_USER "'@'localhost' IDENTIFIED VIA unix_socket",
-        err);
-}
-
 static int web_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     const struct web *w = self;
@@ -169,11 +141,6 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
         return verdict_differs(ret, "module %s is not enabled", module);
     if (!fs_exists(SITE_LINK) || fs_exists(SITE_DEFAULT))
         return verdict_differs(ret, "the site is not enabled");
-    int account = account_there(run, err);
-    if (account < 0)
-        return -1;
-    if (!account)
-        return verdict_differs(ret, "the health page has no database account");
     if (svc_look_soon(SERVICE, &st, err) < 0)
         return -1;
     if (!st.active || !st.enabled)
@@ -210,14 +177,14 @@ static int web_apply(const void *self, struct run *run, struct err *err)
         if (proc_call(PROC_ARGV(A2ENMOD, "-q", json_string_value(m)), err) < 0)
             return -1;
     }
-    if (site_enable(err) < 0 || account_make(run, err) < 0 || svc_look(SERVICE, &st, err) < 0)
+    if (site_enable(err) < 0 || svc_look(SERVICE, &st, err) < 0)
         return -1;
     if (!st.enabled && svc_do("enable", SERVICE, err) < 0)
         return -1;
     /* A module that was just enabled needs a restart; reload-or-restart does not do that. */
     if (svc_do(st.active ? "restart" : "start", SERVICE, err) < 0)
         return -1;
-    return svc_notify_serve(SERVICE, err);
+    return svc_notify_drop(SERVICE, err);
 }
 
 const struct resource_ops res_web = {"web", web_parse, web_check, web_apply, free};

@@ -113,21 +113,22 @@ static int plan_keep(const json_t *plan, struct err *err)
     return fs_sync_parent(PATH_PLAN, err);
 }
 
+static int plan_accept(struct supervisor *s, const json_t *plan, struct head *ret, struct err *err)
+{
+    if (head_read(plan, ret, err) < 0)
+        return -1;
+    if (strcmp(ret->node, s->boot.node) != 0 || strcmp(ret->deployment, s->boot.deployment) != 0)
+        return err_set(err, ERR_USAGE, "it is for %.32s of %.32s", ret->node, ret->deployment);
+    return plan_keep(plan, err);
+}
+
 void sup_plan_take(struct supervisor *s, json_t *plan)
 {
     struct err err = {0};
     struct head h;
-    if (head_read(plan, &h, &err) < 0) {
-        sup_event(s, EVENT_REFUSED, "", "plan refused: %s", err.msg);
-        return;
-    }
-    if (strcmp(h.node, s->boot.node) != 0 || strcmp(h.deployment, s->boot.deployment) != 0) {
-        sup_event(s, EVENT_REFUSED, "", "plan refused: it is for %.32s of %.32s", h.node,
-                  h.deployment);
-        return;
-    }
-    if (plan_keep(plan, &err) < 0) {
-        sup_event(s, EVENT_REFUSED, "", "plan refused: %s", err.msg);
+    if (plan_accept(s, plan, &h, &err) < 0) {
+        sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", err.msg);
+        sup_event(s, EVENT_ABORTED, "", "the plan was refused: %s", err.msg);
         return;
     }
     str_copy(s->rev, sizeof(s->rev), h.rev);

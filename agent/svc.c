@@ -168,18 +168,23 @@ bool svc_notify_pending(const char *unit)
     return fs_exists(path);
 }
 
+int svc_notify_drop(const char *unit, struct err *err)
+{
+    char path[256];
+    notify_path(unit, path, sizeof(path));
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", path);
+    return 0;
+}
+
 int svc_notify_serve(const char *unit, struct err *err)
 {
     struct svc_state st;
-    char path[256];
     if (!svc_notify_pending(unit))
         return 0;
     if (svc_look(unit, &st, err) < 0)
         return -1;
     if ((st.active || st.busy) && svc_do("reload-or-restart", unit, err) < 0)
         return -1;
-    notify_path(unit, path, sizeof(path));
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_errno(err, errno, "remove %s", path);
-    return 0;
+    return svc_notify_drop(unit, err);
 }

@@ -34,5 +34,7 @@ int svc_notify_note(const char *unit, struct err *err);
 bool svc_notify_pending(const char *unit);
 /* Reloads the unit when it runs, and forgets the note. */
 int svc_notify_serve(const char *unit, struct err *err);
+/* Forgets the note: the unit was just started or restarted. */
+int svc_notify_drop(const char *unit, struct err *err);
 
 #endif

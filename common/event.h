@@ -29,6 +29,7 @@ enum event_kind {
 #define EVENT_NODE_MAX 64
 #define EVENT_REV_MAX 17
 #define EVENT_ID_MAX 64
+#define EVENT_ID_PLAN "plan" /* in place of a resource: the plan as a whole */
 #define EVENT_MSG_MAX 512
 #define EVENT_TEXT_MAX 2048 /* an encoded event is never longer */
 

@@ -11,6 +11,7 @@
 #include "common/str.h"
 #include "controller/access.h"
 #include "controller/cli.h"
+#include "controller/layout.h"
 #include "controller/survey.h"
 #include "controller/up.h"
 #include "controller/verify.h"
@@ -110,6 +111,18 @@ int cmd_events(const struct cli *cli, struct err *err)
 
 /* ---- status ---- */
 
+/* The names of "a, b" one by one. */
+static json_t *names_of(const char *text)
+{
+    json_t *arr = json_array();
+
+    for (size_t n; *text; text += n + strspn(text + n, ", ")) {
+        n = strcspn(text, ", ");
+        json_array_append_new(arr, json_stringn(text, n));
+    }
+    return arr;
+}
+
 static json_t *node_status(struct deployment *d, const json_t *place,
                            const struct verify_result *seen, const struct view_row *row)
 {
@@ -120,11 +133,13 @@ static json_t *node_status(struct deployment *d, const json_t *place,
     struct err ignored;
     const json_t *db;
     const char *phase, *why = seen->why;
+    char drift[256];
     bool failed;
 
     store_node_report(d->store, name, &state, &facts, &ignored);
     store_node_get(d->store, name, &node, &ignored);
     db = json_object_get(state, "db");
+    layout_drift(state, drift, sizeof(drift));
     phase = js_opt_str(state, "phase", node.bound ? "enrolled" : "unknown");
     failed = row->state == ROW_FAILED && !str_eq(phase, "ready");
     if (seen->has_url)
@@ -138,14 +153,15 @@ static json_t *node_status(struct deployment *d, const json_t *place,
         why = row->msg;
     }
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:I, s:I}", "name", name,
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:o, s:I, s:I}", "name", name,
         "zone", js_opt_str(place, "zone", ""), "state", phase, "why", why, "public_ip",
         js_opt_str(place, "public_ip", ""), "private_ip", js_opt_str(place, "private_ip", ""),
         "url", js_opt_str(place, "url", ""), "db", "state",
         seen->db[0] ? seen->db : js_opt_str(db, "state", ""), "cluster_size",
         (json_int_t)(seen->db[0] ? seen->cluster_size : js_opt_u64(db, "cluster_size", 0)), "epoch",
         (json_int_t)js_opt_u64(db, "epoch", 0), "epoch_row", js_opt_bool(db, "epoch_row", false),
-        "site", (json_int_t)seen->site, "seen", (json_int_t)node.seen);
+        "drift", names_of(seen->health ? seen->drift : drift), "site", (json_int_t)seen->site,
+        "seen", (json_int_t)node.seen);
 }
 
 static void on_past_event(void *ctx, const struct event *ev)
@@ -191,6 +207,16 @@ static const char *sum_state(const char *recorded, const json_t *nodes)
     return str_eq(recorded, "ready") ? "degraded" : recorded;
 }
 
+static void print_drift(const json_t *ids)
+{
+    if (!json_array_size(ids))
+        return;
+    printf("  %-8s differs from its plan:", "");
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        printf(" %s", json_string_value(json_array_get(ids, i)));
+    puts("; 'muster up' mends it");
+}
+
 static void print_status(const char *deployment, const char *state, const json_t *nodes)
 {
     printf("%s: %s\n", deployment, state);
@@ -204,6 +230,7 @@ static void print_status(const char *deployment, const char *state, const json_t
                (unsigned long long)js_opt_u64(db, "cluster_size", 0), json_array_size(nodes),
                js_opt_str(n, "url", ""), *js_opt_str(n, "why", "") ? "  " : "",
                js_opt_str(n, "why", ""));
+        print_drift(json_object_get(n, "drift"));
     }
 }
 

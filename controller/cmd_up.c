@@ -16,8 +16,9 @@
 int cmd_validate(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_free_ char *key = NULL;
 
-    if (deployment_read(cli->file, &d, err) < 0)
+    if (deployment_read(cli->file, &d, err) < 0 || deployment_package_key(&d, &key, err) < 0)
         return -1;
     if (cli->json)
         printf("{\"schema\":1,\"deployment\":\"%s\",\"valid\":true,\"zones\":%zu,\"nodes\":%zu}\n",

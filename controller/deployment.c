@@ -13,6 +13,7 @@
 #include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
+#include "controller/openpgp.h"
 
 static char *folder_of(const char *file)
 {
@@ -165,6 +166,29 @@ int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret
         return err_set(err, ERR_USAGE, "%s: is not an SSH public key", path);
     *ret_public = TAKE(text);
     *ret_private = TAKE(private);
+    return 0;
+}
+
+int deployment_package_key(const struct deployment *d, char **ret, struct err *err)
+{
+    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+
+    *ret = NULL;
+    if (!d->spec.packages.repository)
+        return 0;
+    if (d->spec.packages.key) {
+        *ret = xstrdup(d->spec.packages.key);
+        return 0;
+    }
+    path = deployment_path(d, d->spec.packages.key_path);
+    if (fs_read(path, OPENPGP_SIZE_MAX, &text, &len, err) < 0) {
+        err->code = ERR_USAGE;
+        return err_wrap(err, "packages.repository.key");
+    }
+    if (openpgp_public(text, len, ret, err) < 0)
+        return err_wrap(err, "packages.repository.key: %s", path);
     return 0;
 }
 

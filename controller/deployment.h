@@ -37,6 +37,10 @@ char *deployment_path(const struct deployment *d, const char *path);
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err);
 
+/* The armored key of the packages' repository; NULL when the file names no repository. The caller
+ * frees. */
+int deployment_package_key(const struct deployment *d, char **ret, struct err *err);
+
 /* The application's archive as a file (a folder is packed). `path` stays NULL for one with a URL.
  */
 struct archive {

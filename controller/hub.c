@@ -25,6 +25,7 @@ struct peer {
     bool hello;
     bool answer_hello;           /* with what is stored of its events */
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
+    bool drift_told;             /* it was sent the plan again to mend what drifted */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     uint64_t to_ack;             /* answered once it is committed */
     uint64_t past;               /* events up to this one happened before the agent connected */
@@ -237,6 +238,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->at.body = NULL;
     p->roster_sent = 0;
     p->offered[0] = '\0';
+    p->drift_told = false;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
     p->past = js_opt_u64(j, "last_seq", 0);
     if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
@@ -284,6 +286,10 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
             if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
                 return -1;
             h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
+            if (json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
+                p->drift_told = true;
+                p->offered[0] = p->has_rev[0] = '\0';
+            }
         }
         return 0;
     default:

@@ -76,12 +76,30 @@ json_t *layout_json(const struct spec *s, const struct items *items, const struc
     return arr;
 }
 
+void layout_drift(const json_t *state, char *ret, size_t cap)
+{
+    const json_t *ids = json_object_get(state, "drift");
+    struct strbuf b = {0};
+
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *id = json_string_value(json_array_get(ids, i));
+
+        if (id &&
+            strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_./") ==
+                strlen(id))
+            strbuf_addf(&b, "%s%s", b.len ? ", " : "", id);
+    }
+    str_copy(ret, cap, strbuf_str(&b));
+    strbuf_free(&b);
+}
+
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)
 {
     const json_t *db = json_object_get(state, "db");
 
     if (!str_eq(js_opt_str(state, "phase", ""), "ready") ||
-        !str_eq(js_opt_str(state, "rev", ""), rev))
+        !str_eq(js_opt_str(state, "rev", ""), rev) ||
+        json_array_size(json_object_get(state, "drift")))
         return false;
     return !s->database.present ||
            (str_eq(js_opt_str(db, "state", ""), "Synced") &&

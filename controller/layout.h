@@ -14,8 +14,10 @@ void layout_facts(const struct spec *s, const struct items *items, struct node_f
 /* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
 json_t *layout_json(const struct spec *s, const struct items *items,
                     const struct node_facts *facts);
-/* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev` and is a
- * synced member of the whole cluster. */
+/* The steps that a node's state, or its health page, says differ from the plan: "file:f, web:x". */
+void layout_drift(const json_t *state, char *ret, size_t cap);
+/* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev`, nothing
+ * drifted from it, and it is a synced member of the whole cluster. */
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev);
 
 #endif

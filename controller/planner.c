@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The story of a node: it gets its private network, its packages, its data disk, the database
- * that lives there, the web server, and the application. */
+/* The story of a node: it gets its private network, its packages, its data disk and the settings of
+ * the database that lives there. While the agents bring the cluster up, the web server is made.
+ * When the database is there, so are its accounts, and the application is installed. A disk that
+ * became larger is used to its end. */
 #include "controller/planner.h"
 
 #include <stdlib.h>
@@ -52,7 +54,7 @@ static void push_unique(json_t *names, const char *name)
 static void add_packages(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
-    json_t *names = json_array();
+    json_t *names = json_array(), *package;
 
     if (s->nodes[node].disk.present)
         push_unique(names, str_eq(s->database.filesystem, "xfs") ? "xfsprogs" : "e2fsprogs");
@@ -78,11 +80,19 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "unzip");
     if (s->app.present && str_starts(in->archive_url, "https:"))
         push_unique(names, "ca-certificates");
-    if (json_array_size(names))
-        add(resources,
-            json_pack("{s:s, s:s, s:o}", "type", "package", "id", "package:all", "names", names));
-    else
+    if (!json_array_size(names)) {
         json_decref(names);
+        return;
+    }
+    package = json_pack("{s:s, s:s, s:o}", "type", "package", "id", "package:all", "names", names);
+    if (s->packages.repository)
+        json_object_set_new(package, "repository",
+                            json_pack("{s:s, s:s, s:O, s:s}", "url", s->packages.url, "suite",
+                                      s->packages.suite, "components", s->packages.components,
+                                      "key", in->package_key));
+    if (s->packages.patience != PACKAGES_PATIENCE_S)
+        json_object_set_new(package, "patience", json_integer(s->packages.patience));
+    add(resources, package);
 }
 
 static void add_disk(const struct planner_input *in, size_t node, json_t *resources)
@@ -127,6 +137,21 @@ static void add_database(const struct planner_input *in, size_t node, json_t *re
                   "cluster", s->database.cluster, "node", s->nodes[node].name, "address",
                   in->facts[node].private_address, "members", members, "segment",
                   (int)s->nodes[node].zone, "datadir", datadir, "mount", s->database.mount));
+}
+
+/* What has to wait for the database. */
+static void add_synced(const struct planner_input *in, json_t *resources)
+{
+    const struct spec *s = in->spec;
+    _cleanup_free_ char *id = str_fmt("synced:%s", s->database.cluster);
+
+    if (!s->database.present)
+        return;
+    add(resources, json_pack("{s:s, s:s, s:s, s:s}", "type", "synced", "id", id, "cluster",
+                             s->database.cluster, "mount", s->database.mount));
+    if (s->web.present) /* its health page looks at the database, and may do nothing else */
+        add(resources,
+            json_pack("{s:s, s:s, s:s}", "type", "sql", "id", "sql:www-data", "user", "www-data"));
 }
 
 static void add_web(const struct planner_input *in, json_t *resources)
@@ -230,6 +255,16 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   a->database));
 }
 
+static void add_growth(const struct planner_input *in, size_t node, json_t *resources)
+{
+    const struct spec *s = in->spec;
+
+    if (s->nodes[node].disk.present)
+        add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "grow", "id", "grow:data",
+                                 "volume", in->facts[node].volume, "path", s->database.mount,
+                                 "filesystem", s->database.filesystem));
+}
+
 int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err)
 {
     const struct spec *s = in->spec;
@@ -245,7 +280,9 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     add_disk(in, node, resources);
     add_database(in, node, resources);
     add_web(in, resources);
+    add_synced(in, resources);
     add_app(in, node, resources);
+    add_growth(in, node, resources);
     plan = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", s->deployment, "node",
                      s->nodes[node].name, "resources", resources);
     text = js_text(plan);

@@ -22,7 +22,8 @@ struct planner_input {
     const struct node_facts *facts; /* one per node of the spec */
     const char *archive_url;        /* of the application */
     const char *archive_sha256;
-    bool archive_zip; /* it is a .zip, or may be one */
+    bool archive_zip;        /* it is a .zip, or may be one */
+    const char *package_key; /* of the packages' repository, armored */
 };
 
 #define PLANNER_HEALTH_PATH "/muster-health"

@@ -10,6 +10,8 @@
 #include "common/cleanup.h"
 #include "controller/spec_read.h"
 
+#define DEFAULT_MOUNT "/media/datadisk-mariadb"
+#define DEFAULT_FILESYSTEM "ext4"
 #define STOCK_NETWORK_OFFERING "DefaultIsolatedNetworkOfferingWithSourceNatService"
 #define STOCK_TIER_OFFERING "DefaultIsolatedNetworkOfferingForVpcNetworks"
 
@@ -275,14 +277,17 @@ static void read_database(struct reading *r, struct spec *s, const json_t *root)
     static const char *const keys[] = {"cluster", "mount", "filesystem", NULL};
     const json_t *v = json_object_get(root, "database");
 
+    /* A data disk is mounted also where no database is. */
+    str_copy(s->database.mount, sizeof(s->database.mount), DEFAULT_MOUNT);
+    str_copy(s->database.filesystem, sizeof(s->database.filesystem), DEFAULT_FILESYSTEM);
     if (!v || !read_known(r, "database", v, keys))
         return;
     s->database.present = true;
     read_name(r, "database", v, "cluster", s->deployment, s->database.cluster,
               sizeof(s->database.cluster));
-    read_path(r, "database", v, "mount", "/media/datadisk-mariadb", s->database.mount,
+    read_path(r, "database", v, "mount", DEFAULT_MOUNT, s->database.mount,
               sizeof(s->database.mount));
-    read_text(r, "database", v, "filesystem", "ext4", s->database.filesystem,
+    read_text(r, "database", v, "filesystem", DEFAULT_FILESYSTEM, s->database.filesystem,
               sizeof(s->database.filesystem));
     if (!str_eq(s->database.filesystem, "ext4") && !str_eq(s->database.filesystem, "xfs"))
         problem_at(r, "database", "filesystem", "expected ext4 or xfs");
@@ -348,8 +353,9 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
 int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
                struct spec_problems *problems)
 {
-    static const char *const keys[] = {"deployment", "cloud",    "controller", "defaults", "zones",
-                                       "nodes",      "database", "web",        "app",      NULL};
+    static const char *const keys[] = {"deployment", "cloud", "controller", "defaults",
+                                       "zones",      "nodes", "packages",   "database",
+                                       "web",        "app",   NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -360,6 +366,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_defaults(&r, &s, doc->root);
         read_zones(&r, &s, doc->root);
         read_nodes(&r, &s, doc->root);
+        read_packages(&r, &s, doc->root);
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
@@ -380,6 +387,8 @@ void spec_free(struct spec *s)
         free(s->nodes[i].ports);
     free(s->nodes);
     free(s->zones);
+    json_decref(s->packages.components);
+    free(s->packages.key);
     json_decref(s->web.php);
     json_decref(s->web.settings);
     json_decref(s->app.writable);

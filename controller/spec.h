@@ -17,6 +17,9 @@
 #define SPEC_LABEL_MAX 81 /* names at the cloud */
 #define SPEC_PATH_MAX 256
 
+#define PACKAGES_PATIENCE_S 600
+#define PACKAGES_PATIENCE_MAX_S (24 * 3600)
+
 enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
 
 struct cidr {
@@ -91,6 +94,15 @@ struct spec {
     size_t n_zones;
     struct spec_node *nodes;
     size_t n_nodes;
+    struct {
+        bool repository;
+        char url[1024];
+        char suite[SPEC_LABEL_MAX];
+        json_t *components;
+        char *key;                    /* armored; NULL: it is in a file */
+        char key_path[SPEC_PATH_MAX]; /* as written in the file */
+        unsigned patience;            /* seconds */
+    } packages;
     struct {
         bool present;
         char cluster[SPEC_NAME_MAX];

@@ -43,6 +43,9 @@ json_t *read_relative_paths(struct reading *r, const char *path, const json_t *v
 json_t *read_config_files(struct reading *r, const char *path, const json_t *v);
 json_t *read_install_steps(struct reading *r, const char *path, const json_t *v);
 
+/* spec_packages.c */
+void read_packages(struct reading *r, struct spec *s, const json_t *root);
+
 /* spec_check.c: what the sections demand of each other. */
 void spec_check(struct reading *r, const struct spec *s);
 

@@ -37,6 +37,7 @@ static void up_free(struct up *u)
     archive_free(&u->archive);
     free(u->package);
     free(u->archive_url);
+    free(u->package_key);
     free(u->facts);
     free(u->runs);
 }
@@ -125,7 +126,7 @@ static bool nothing_to_do(struct up *u)
     return true;
 }
 
-static int verify(struct up *u, unsigned tries, struct err *err)
+static int verify(struct up *u, unsigned tries, bool drift_counts, struct err *err)
 {
     const struct spec *s = &u->d->spec;
     struct verify_result *results = xcalloc(s->n_nodes, sizeof(*results));
@@ -140,6 +141,9 @@ static int verify(struct up *u, unsigned tries, struct err *err)
         else if (t + 1 < tries)
             http_wait(u->reach->http, NULL, 0, 1000);
     }
+    for (size_t i = 0; drift_counts && rc == 0 && i < s->n_nodes; i++)
+        if (results[i].drift[0])
+            rc = err_set(err, ERR_NODE, "%s: differs from its plan", s->nodes[i].name);
     for (size_t i = 0; rc < 0 && i < s->n_nodes; i++)
         if (results[i].why[0]) {
             err_set(err, ERR_NODE, "%s: %s (%s)", s->nodes[i].name, results[i].why, urls[i]);
@@ -204,7 +208,8 @@ static int prepare(struct up *u, struct err *err)
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
-    if (deployment_archive(u->d, &u->archive, err) < 0 || find_package(u, err) < 0)
+    if (deployment_archive(u->d, &u->archive, err) < 0 ||
+        deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + 2u, u->archive.sha256)
@@ -250,7 +255,7 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     sum_up(&u, ret);
     if (u.cloud_done && o->cloud_only)
         return 0;
-    if (u.cloud_done && nothing_to_do(&u) && verify(&u, 1, &ignored) == 0)
+    if (u.cloud_done && nothing_to_do(&u) && verify(&u, 1, true, &ignored) == 0)
         return store_set(d->store, "state", "ready", err);
     u.ui = ui_new(o->mode, o->mode == UI_JSON ? 1 : 2, o->color, &d->spec);
     if ((!o->cloud_only && up_open_hub(&u, err) < 0) ||
@@ -262,7 +267,7 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
             on_item(&u, &v->items.v[i], EVENT_OK, "is there");
     rc = loop(&u, err);
     if (rc == 0 && !o->cloud_only)
-        rc = verify(&u, 60, err);
+        rc = verify(&u, 60, false, err);
     say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, "up",
         rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
     sum_up(&u, ret);

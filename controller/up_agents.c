@@ -68,7 +68,8 @@ static struct planner_input planner_in(const struct up *u)
                                   .facts = u->facts,
                                   .archive_url = u->archive_url,
                                   .archive_sha256 = u->archive.sha256,
-                                  .archive_zip = u->archive.zip};
+                                  .archive_zip = u->archive.zip,
+                                  .package_key = u->package_key};
 }
 
 json_t *up_plan(void *ctx, size_t node)
@@ -147,7 +148,9 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
         return;
     if (ev->kind == EVENT_FAILED || ev->kind == EVENT_REFUSED) {
         snprintf(u->runs[i].failure, EVENT_MSG_MAX, "%.60s: %.440s", ev->id, ev->msg);
-        u->runs[i].refused = ev->kind == EVENT_REFUSED;
+        u->runs[i].final = ev->kind != EVENT_REFUSED       ? 0
+                           : str_eq(ev->id, EVENT_ID_PLAN) ? ERR_NODE
+                                                           : ERR_SAFETY;
     }
     if (ev->kind == EVENT_ABORTED)
         u->runs[i].aborted++;
@@ -172,8 +175,8 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
         struct node_run *r = &u->runs[i];
         const char *name = u->d->spec.nodes[i].name;
 
-        if (r->aborted && r->refused)
-            return err_set(err, ERR_SAFETY, "%s: refused: %s", name, r->failure);
+        if (r->aborted && r->final)
+            return err_set(err, r->final, "%s: refused: %s", name, r->failure);
         if (r->aborted >= RUNS_BEFORE_FAILURE)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
         *ret_ready = *ret_ready && r->ready;

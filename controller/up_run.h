@@ -13,7 +13,7 @@ struct node_run {
     unsigned changed;
     bool ready;
     char failure[EVENT_MSG_MAX];
-    bool refused;
+    int final; /* exit code when trying again cannot help, else 0 */
 };
 
 struct up {
@@ -28,6 +28,7 @@ struct up {
     char *package;
     char package_sha256[SHA256_HEX_SIZE];
     char *archive_url;
+    char *package_key;
     struct node_facts *facts;
     struct node_run *runs;
     bool cloud_done;

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/layout.h"
 #include "controller/planner.h"
 
 #define PAGE_MAX (4 * 1024 * 1024)
@@ -34,6 +35,7 @@ static void on_page(void *ctx, const struct http_answer *a)
     if (a->status && js_parse(a->body, a->len, &j, &bad) == 0) {
         str_copy(r->db, sizeof(r->db), js_opt_str(j, "db", ""));
         r->cluster_size = (unsigned)js_opt_u64(j, "cluster_size", 0);
+        layout_drift(j, r->drift, sizeof(r->drift));
     }
 }
 

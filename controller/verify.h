@@ -15,11 +15,13 @@ struct verify_result {
     long health; /* of the health page */
     char db[32]; /* "Synced", … ; "" unknown */
     unsigned cluster_size;
-    char why[256]; /* what is missing, "" when all is well */
+    char drift[256]; /* what its agent last saw to differ from the plan: "file:f, web:apache", or ""
+                      */
+    char why[256];   /* what is missing, "" when all is well */
 };
 
 /* `urls`: one per node, "" for a node without a web site. Runs the loop of `h` until every answer
- * is there or `timeout_s` has passed. Returns whether all is well. */
+ * is there or `timeout_s` has passed. Returns whether all is well; drift is not asked for that. */
 bool verify_sites(struct http *h, const struct spec *s, const char *const urls[],
                   unsigned timeout_s, struct verify_result *ret);
 

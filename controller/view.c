@@ -8,6 +8,7 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/items.h"
+#include "controller/layout.h"
 
 void view_init(struct view *v, const struct spec *s)
 {
@@ -176,5 +177,6 @@ void view_state(struct view *v, size_t node, const json_t *state)
     const json_t *db = json_object_get(state, "db");
 
     str_copy(v->rows[node].db, sizeof(v->rows[node].db), js_opt_str(db, "state", ""));
+    layout_drift(state, v->rows[node].drift, sizeof(v->rows[node].drift));
     v->rows[node].cluster_size = (unsigned)js_opt_u64(db, "cluster_size", 0);
 }

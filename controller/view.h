@@ -28,6 +28,7 @@ struct view_row {
     unsigned done, total; /* steps of the plan */
     char db[32];          /* from its state: "Synced" */
     unsigned cluster_size;
+    char drift[128]; /* from its state: the steps that differ, "" for none */
 };
 
 struct view {

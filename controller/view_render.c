@@ -9,6 +9,7 @@
 #include "common/str.h"
 
 #define BAR_CELLS 14
+#define SILENCE_MS 5000
 
 enum tone { TONE_PLAIN, TONE_DIM, TONE_BOLD, TONE_GOOD, TONE_BAD, TONE_BUSY };
 
@@ -115,11 +116,24 @@ static void row_text(const struct view_row *r, char *ret, size_t cap)
         snprintf(ret, cap, "boots, installs the agent");
         break;
     case ROW_READY:
-        snprintf(ret, cap, "ready%s%s", r->db[0] ? ", database " : "", r->db);
+        snprintf(ret, cap, "ready%s%s%s%s", r->db[0] ? ", database " : "", r->db,
+                 r->drift[0] ? ", differs from its plan: " : "", r->drift);
         break;
     default:
         snprintf(ret, cap, "%s%s%s", r->step, r->msg[0] ? "  " : "", r->msg);
     }
+}
+
+/* How long ago a node at work was last heard; "" while it is a matter of seconds. */
+static void silence(const struct view_row *r, uint64_t now, char *ret, size_t cap)
+{
+    char time_text[16];
+
+    ret[0] = '\0';
+    if (r->state != ROW_CONVERGING || now < r->heard + SILENCE_MS)
+        return;
+    elapsed(r->heard, now, time_text);
+    snprintf(ret, cap, " silent %s", time_text);
 }
 
 static void render_row(const struct view_row *r, unsigned columns, unsigned name_cols, bool color,
@@ -128,7 +142,7 @@ static void render_row(const struct view_row *r, unsigned columns, unsigned name
     struct line l = {.out = out, .left = columns, .color = color};
     enum tone tone = row_looks[r->state].tone;
     unsigned steps = r->total ? r->total : 9, text_cols;
-    char count[16], time_text[16], text[EVENT_ID_MAX + EVENT_MSG_MAX + 4];
+    char count[16], time_text[16], quiet[32], text[EVENT_ID_MAX + EVENT_MSG_MAX + 4];
 
     put(&l, TONE_PLAIN, 1, " ");
     put(&l, tone, 2, row_looks[r->state].mark);
@@ -138,9 +152,11 @@ static void render_row(const struct view_row *r, unsigned columns, unsigned name
     put(&l, TONE_DIM, 7, count);
     elapsed(r->state == ROW_READY ? r->started : r->step_from,
             r->state == ROW_READY ? r->heard : now, time_text);
-    text_cols = l.left > 9 ? l.left - 8 : 1;
+    silence(r, now, quiet, sizeof(quiet));
+    text_cols = l.left > 9 + width(quiet) ? l.left - 8 - width(quiet) : 1;
     row_text(r, text, sizeof(text));
     put(&l, r->state == ROW_FAILED ? TONE_BAD : TONE_PLAIN, text_cols, text);
+    put(&l, TONE_DIM, width(quiet), quiet);
     put(&l, TONE_PLAIN, l.left > 7 ? l.left - 7 : 0, "");
     snprintf(text, sizeof(text), "%7.7s", time_text);
     put(&l, TONE_DIM, 7, text);
@@ -228,7 +244,7 @@ void view_render(const struct view *v, unsigned columns, bool color, uint64_t no
 
 void view_still(const struct view *v, uint64_t now, struct strbuf *out)
 {
-    char text[EVENT_ID_MAX + EVENT_MSG_MAX + 4], time_text[16];
+    char text[EVENT_ID_MAX + EVENT_MSG_MAX + 4], time_text[16], quiet[32];
 
     strbuf_adds(out, "still:");
     for (size_t i = 0; i < v->n; i++) {
@@ -236,7 +252,9 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
             continue;
         row_text(&v->rows[i], text, sizeof(text));
         elapsed(v->rows[i].step_from, now, time_text);
-        strbuf_addf(out, " %s %s (%s);", v->rows[i].name, text, time_text);
+        silence(&v->rows[i], now, quiet, sizeof(quiet));
+        strbuf_addf(out, " %s %s (%s%s%s);", v->rows[i].name, text, time_text, quiet[0] ? "," : "",
+                    quiet);
     }
 }
 

@@ -109,11 +109,14 @@ fresh() { truncate -s $size "$work/disk"; }
 
 filesystem=ext4
 plan() { # [MEMBER…]: further members of the step
-  local more=${1:+,$1}
+  local more=${1:+,$1} mounted='' members
+  members="\"volume\":\"$volume\",\"path\":\"/mnt/data\",\"filesystem\":\"$filesystem\""
+  [ -z "${mounting:-}" ] || mounted=",{\"type\":\"mount\",\"id\":\"mount:data\",$members,\"deployment\":\"test\"},
+{\"type\":\"grow\",\"id\":\"grow:data\",$members}"
   cat >"$work/plan.json" <<JSON
 {"version":1,"deployment":"test","node":"a","rev":"0123456789abcdef","secrets":{},"resources":[
 {"type":"disk","id":"disk:data","volume":"$volume","size":$size,"filesystem":"$filesystem","deployment":"test"$more}
-${mounting:+,{\"type\":\"mount\",\"id\":\"mount:data\",\"volume\":\"$volume\",\"path\":\"/mnt/data\",\"filesystem\":\"$filesystem\",\"deployment\":\"test\"\}}]}
+$mounted]}
 JSON
 }
 apply() { "$agent" apply "$work/plan.json" >"$work/out" 2>&1; }

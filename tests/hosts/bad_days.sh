@@ -39,23 +39,24 @@ goes_on() { apply || fail "the next run failed"; }
 package() { # name…: the plan has this package of the test's repository
   plan "{\"type\":\"package\",\"id\":\"package:all\",\"patience\":3,\"names\":[\"$1\"]}"
 }
-# A package of $2 MiB that cannot be compressed.
+# A package of $2 MiB that cannot be compressed, of version $3 in folder $4.
 make_package() {
-  run sh -c 'set -e; d=/srv/repo/$1; mkdir -p "$d/DEBIAN" "$d/usr/share/$1"
-    printf "Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: t\n" "$1" >"$d/DEBIAN/control"
+  run sh -c 'set -e; d=$4/$1; mkdir -p "$d/DEBIAN" "$d/usr/share/$1"
+    printf "Package: %s\nVersion: $3\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: t\n" "$1" >"$d/DEBIAN/control"
     head -c "${2}M" /dev/urandom >"$d/usr/share/$1/data"
-    dpkg-deb -Znone -b "$d" "/srv/repo/$1.deb" >/dev/null; rm -r "$d"' sh "$1" "$2"
+    dpkg-deb -Znone -b "$d" "$d.deb" >/dev/null; rm -r "$d"' sh "$1" "$2" "${3:-1}" "${4:-/srv/repo}"
 }
 # Valid-Until makes apt ask the clock. The folder is served as http://127.0.0.1:8080/.
-publish() {
-  run sh -c 'set -e; cd /srv/repo; rm -f Packages Release
+publish() { # [folder]
+  run sh -c 'set -e; cd "$1"; rm -f Packages Release
     for p in *.deb; do dpkg-deb -f "$p"; printf "Filename: %s\nSize: %s\nSHA256: %s\n\n" "$p" "$(stat -c %s "$p")" "$(sha256sum <"$p" | cut -d" " -f1)"; done >Packages
     { printf "Suite: test\nDate: %s\nValid-Until: %s\nSHA256:\n" "$(date -uR)" "$(date -uR -d "+7 days")"
-      printf " %s %s Packages\n" "$(sha256sum <Packages | cut -d" " -f1)" "$(stat -c %s Packages)"; } >Release'
+      printf " %s %s Packages\n" "$(sha256sum <Packages | cut -d" " -f1)" "$(stat -c %s Packages)"; } >Release' sh "${1:-/srv/repo}"
 }
 
 "$host" down
-trap '"$host" down; rm -f "$out"' EXIT
+gnupg=$(mktemp -d)
+trap '"$host" down; rm -rf "$out" "$gnupg"' EXIT
 "$host" up
 cp "$deb" "$root/root/agent.deb"
 until_ok run systemctl is-active dbus
@@ -67,10 +68,10 @@ run sh -c 'rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
   echo "deb [trusted=yes] http://127.0.0.1:8080/ ./" >/etc/apt/sources.list
   printf "Acquire::Retries 0;\n" >/etc/apt/apt.conf.d/90test
   cat >/root/mirror.py' <<'PY'
-# Serves a folder: answers 404 where a file NAME.404 is, half of it where NAME.half is.
-import os, socket
+# Serves a folder at an address: answers 404 where a file NAME.404 is, half of it where NAME.half is.
+import os, socket, sys
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("127.0.0.1", 8080)); s.listen(16)
+s.bind((sys.argv[1], 8080)); s.listen(16)
 while True:
     c, _ = s.accept()
     while True:
@@ -80,7 +81,7 @@ while True:
             if not part: break
             request += part
         if not part: break
-        path = "/srv/repo/" + os.path.basename(request.split()[1].decode())
+        path = sys.argv[2] + "/" + os.path.basename(request.split()[1].decode())
         if os.path.exists(path + ".404") or not os.path.exists(path):
             c.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"); continue
         data = open(path, "rb").read()
@@ -90,7 +91,7 @@ while True:
         c.sendall(data)
     c.close()
 PY
-run systemd-run -q --unit mirror python3 /root/mirror.py
+run systemd-run -q --unit mirror python3 /root/mirror.py 127.0.0.1 /srv/repo
 until_ok run curl -sf http://127.0.0.1:8080/Release
 say "ready"
 
@@ -118,6 +119,43 @@ fails "http://127.0.0.1:8080/muster-test-half.deb"
 rm "$root/srv/repo/muster-test-half.deb.half"
 goes_on
 say "half a file"
+
+# A repository that its own key signs. Another key in the plan: nothing is installed. Then its package
+# is, although the machine's own mirror has a higher version of it.
+key() { # name: makes it
+  gpg --homedir "$gnupg" --batch --quiet --passphrase '' --quick-gen-key "$1" ed25519 sign never 2>/dev/null
+}
+from_signed() { # key
+  plan "{\"type\":\"package\",\"id\":\"package:all\",\"patience\":3,\"names\":[\"muster-test-own\"],\"repository\":{\"url\":\"http://127.0.0.2:8080\",\"suite\":\"./\",\"components\":[],
+    \"key\":$(gpg --homedir "$gnupg" --armor --export "$1" | jq -Rs .)}}"
+}
+own_version() { run dpkg-query -W -f '${Version}' muster-test-own 2>/dev/null || true; }
+source=$root/etc/apt/sources.list.d/muster-all.sources
+make_package muster-test-own 1 2
+publish
+make_package muster-test-own 1 1 /srv/signed
+publish /srv/signed
+key right
+key wrong
+gpg --homedir "$gnupg" --batch --quiet --local-user right --clearsign <"$root/srv/signed/Release" >"$root/srv/signed/InRelease"
+run systemd-run -q --unit signed python3 /root/mirror.py 127.0.0.2 /srv/signed
+until_ok run curl -sf http://127.0.0.2:8080/InRelease
+from_signed wrong
+fails "http://127.0.0.2:8080" "NO_PUBKEY" "the key in the plan is not the one that signs this repository"
+if [ -n "$(own_version)" ] || [ -e "$source" ]; then fail "something of a repository with the wrong key is there"; fi
+from_signed right
+goes_on
+[ "$(own_version)" = 1 ] || fail "version $(own_version) came instead of the repository's"
+run muster-agent check /root/plan.json >"$out" 2>&1 || fail "a second look differs"
+# What is served is not what was signed.
+run sed -i s/^Suite:.*/Suite:\ other/ /srv/signed/InRelease
+rm "$source"
+fails "http://127.0.0.2:8080" "BADSIG"
+[ ! -e "$source" ] || fail "a repository that is not what its key signed became a source"
+package muster-test-own
+goes_on
+if [ -e "$root/etc/apt/preferences.d/muster-all" ] || [ "$(own_version)" != 1 ]; then fail "the repository is still there, or its package is not"; fi
+say "signed repository"
 
 # The clock is a year late, or early.
 make_package muster-test-clock 1

@@ -63,4 +63,32 @@ for verb in $(build/dev/bin/muster help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
 done
 build/dev/bin/muster-agent help >/dev/null || complain "muster-agent help fails"
 build/dev/bin/muster-vdc help >/dev/null || complain "muster-vdc help fails"
+
+# 6. Each verb and long option of the help is in the man page and completed, and no other is there.
+# shellcheck source=docs/completion/muster.bash
+source docs/completion/muster.bash
+options() { grep -oE -- '(^|[^a-z-])--[a-z][a-z-]*' | sed 's/^[^-]//' | sort -u; }
+same() { # what wanted found
+  diff <(sort -u <<<"$2") <(sort -u <<<"$3") >&2 || complain "$1 (<: only in help, >: only there)"
+}
+completed() { # word…
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _muster "build/dev/bin/$1"
+  printf '%s\n' "${COMPREPLY[@]}"
+}
+for page in muster.1 muster-agent.8; do
+  program=${page%.*}
+  verbs=$("build/dev/bin/$program" help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p')
+  [ -n "$verbs" ] || complain "$program help names no verb"
+  same "completion of the verbs of $program" "$verbs" "$(completed "$program" '')"
+  all=
+  for verb in $verbs; do
+    wanted=$("build/dev/bin/$program" "$verb" --help 2>/dev/null | options || true)
+    [ "$program $verb" != 'muster vdc' ] || wanted= # that help is muster-vdc's
+    sed -n '/^.SH COMMANDS/,/^.SH OPTIONS/p' "docs/man/$page" | grep -qE "^\.B[RI]? .*\b$verb\b" || complain "$page: '$verb' is missing"
+    [ -z "$wanted" ] || same "completion of the options of $program $verb" "$wanted" "$(completed "$program" "$verb" --)"
+    all+=$wanted$'\n'
+  done
+  same "options in $page" "$(options <<<"$all")" "$(sed 's/\\-/-/g' "docs/man/$page" | options)"
+done
 exit $bad

@@ -4,12 +4,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/apt.h"
+#include "agent/life.h"
+#include "agent/plan.h"
+#include "common/cleanup.h"
 #include "common/js.h"
+#include "common/proc.h"
 
 static void hear(struct apt_say *s, const char *const *lines)
 {
@@ -79,6 +85,7 @@ static void test_errors(void **state)
          (const char *const[]){"W: GPG error: http://m x InRelease: NO_PUBKEY 12",
                                "E: The repository 'http://m x InRelease' is not signed.", NULL});
     assert_non_null(strstr(s.error, "NO_PUBKEY"));
+    assert_non_null(strstr(apt_say_advice(s.error), "key"));
     assert_non_null(strstr(
         apt_say_advice("Release file for http://m is not valid yet (invalid for another 300d)."),
         "clock"));
@@ -132,13 +139,103 @@ static void test_repository(void **state)
     repo(NULL, &r, &err);
 }
 
+static void test_life(void **state)
+{
+    static const struct {
+        uint64_t done, total;
+        const char *text;
+    } cases[] = {
+        {0, 0, "0 kB: copy"},
+        {812000, 0, "812 kB: copy"},
+        {1250000, 0, "1.2 MB: copy"},
+        {0, 3900000000, "0 %, 0.0 of 3.9 GB: copy"},
+        {1200000000, 3900000000, "31 %, 1.2 of 3.9 GB: copy"},
+        {1000, 1000, "100 %, 1 of 1 kB: copy"},
+        {1001000, 1000000, "1.0 MB: copy"}, /* more than was counted before */
+        {7000000000000000, 0, "7000.0 TB: copy"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64];
+        life_text("copy", cases[i].done, cases[i].total, text, sizeof(text));
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+struct said {
+    unsigned n;
+    char last[EVENT_MSG_MAX];
+};
+
+static void keep(void *ctx, const struct event *ev)
+{
+    struct said *s = ctx;
+    s->n++;
+    strcpy(s->last, ev->msg);
+}
+
+/* A child writes to a file and is watched at it; what it leaves is said. */
+static void test_life_of_a_child(void **state)
+{
+    char path[] = "/tmp/muster-life-XXXXXX";
+    struct said said = {0};
+    struct plan plan = {0};
+    struct run run = {.plan = &plan, .id = "x", .emit = keep, .ctx = &said};
+    struct err err;
+    int fd = mkstemp(path);
+    (void)state;
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    close(fd);
+    assert_int_equal(life_measure(path), 10);
+    assert_int_equal(life_measure("/nonexistent/x"), 0);
+    assert_true(life_measure("/") > 0);
+    struct life l = {.run = &run, .what = "grow", .where = path};
+    assert_int_equal(life_run(&l, PROC_ARGV("/usr/bin/truncate", "-s", "2000010", path), &err), 0);
+    assert_string_equal(said.last, "grow");
+    run.spoke = 0; /* a second has passed */
+    life_bytes(&l, life_measure(path) - l.from);
+    assert_string_equal(said.last, "2.0 MB: grow");
+    /* The same again says nothing, until it has been the same for long. */
+    unsigned before = said.n;
+    run.spoke = 0;
+    life_bytes(&l, 2000000);
+    assert_int_equal(said.n, before);
+    l.changed -= 12000;
+    life_bytes(&l, 2000000);
+    assert_string_equal(said.last, "nothing new for 12 s: 2.0 MB: grow");
+    assert_int_equal(life_run(&l, PROC_ARGV("/bin/false"), &err), -1);
+    unlink(path);
+}
+
+static void test_pin(void **state)
+{
+    static const struct {
+        const char *url, *origin;
+    } cases[] = {
+        {"https://deb.example.org/mariadb-11.4/repo", "\"deb.example.org\""},
+        {"http://user:p@host:8080/x", "\"host\""},
+        {"http://host", "\"host\""},
+        {"http://[fd00::1]:80/", "\"fd00::1\""},
+        {"http://host/a@b:c/", "\"host\""},
+        {"file:/srv/repo", "\"\""},
+        {"file:///srv/repo", "\"\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct apt_repo r = {.url = cases[i].url};
+        _cleanup_free_ char *text = apt_repo_pin(&r);
+        if (!strstr(text, cases[i].origin))
+            fail_msg("%s gives %s", cases[i].url, text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_partly_there),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_progress), cmocka_unit_test(test_partly_there),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_life),     cmocka_unit_test(test_life_of_a_child),
+        cmocka_unit_test(test_pin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

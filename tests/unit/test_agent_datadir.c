@@ -73,9 +73,9 @@ static void test_used(void **state)
 static void expect_different(void)
 {
     struct err err = {0};
-    assert_int_equal(datadir_compare(from, to, &err), -1);
-    assert_int_equal(datadir_copy(from, to, &err), 0);
-    assert_int_equal(datadir_compare(from, to, &err), 0);
+    assert_int_equal(datadir_compare(from, to, NULL, &err), -1);
+    assert_int_equal(datadir_copy(from, to, NULL, &err), 0);
+    assert_int_equal(datadir_compare(from, to, NULL, &err), 0);
 }
 
 static void test_copy(void **state)
@@ -88,7 +88,7 @@ static void test_copy(void **state)
     put(from, "long", "");
     snprintf(path, sizeof(path), "%s/long", from);
     assert_int_equal(truncate(path, 300000), 0);
-    assert_int_equal(datadir_copy(from, to, &err), 0);
+    assert_int_equal(datadir_copy(from, to, NULL, &err), 0);
     snprintf(lost, sizeof(lost), "%s/lost+found", to);
     assert_false(fs_exists(lost));
     put(to, "shop/t.ibd", "43");
@@ -127,13 +127,13 @@ static void test_lock(void **state)
     }
     char c;
     assert_int_equal(read(ready[0], &c, 1), 1);
-    assert_int_equal(datadir_copy(from, to, &err), -1);
+    assert_int_equal(datadir_copy(from, to, NULL, &err), -1);
     assert_int_equal(err.code, ERR_SAFETY);
     kill(pid, 9);
     waitpid(pid, NULL, 0);
     close(ready[0]);
     close(ready[1]);
-    assert_int_equal(datadir_copy(from, to, &err), 0);
+    assert_int_equal(datadir_copy(from, to, NULL, &err), 0);
 }
 
 static void test_apparmor(void **state)

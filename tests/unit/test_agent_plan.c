@@ -53,6 +53,21 @@ static void test_accepts(void **state)
     plan_free(p);
 }
 
+/* What the controller makes is taken. */
+static void test_accepts_golden(void **state)
+{
+    static const char *const names[] = {"plan.json", "plan-disk.json"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        _cleanup_free_ char *path = str_fmt(TEST_DIR "/golden/%s", names[i]);
+        struct plan *p = NULL;
+        struct err err = {0};
+        if (plan_load(path, &p, &err) < 0)
+            fail_msg("%s", err.msg);
+        plan_free(p);
+    }
+}
+
 static void test_refuses(void **state)
 {
     (void)state;
@@ -243,9 +258,10 @@ static void test_dpkg(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_secrets),    cmocka_unit_test(test_engine),
-        cmocka_unit_test(test_check_only), cmocka_unit_test(test_dpkg),
+        cmocka_unit_test(test_accepts), cmocka_unit_test(test_accepts_golden),
+        cmocka_unit_test(test_refuses), cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_engine),  cmocka_unit_test(test_check_only),
+        cmocka_unit_test(test_dpkg),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

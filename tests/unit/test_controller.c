@@ -19,6 +19,7 @@
 #include "controller/cloud.h"
 #include "controller/items.h"
 #include "controller/layout.h"
+#include "controller/openpgp.h"
 #include "controller/planner.h"
 #include "controller/userdata.h"
 #include "controller/view.h"
@@ -35,7 +36,8 @@ static void golden(const char *name, const char *got)
     assert_string_equal(got, expected);
 }
 
-static void load(struct spec *s)
+/* The example, up to the line that begins with `until`. */
+static void load_until(const char *until, struct spec *s)
 {
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
     _cleanup_free_ char *text = NULL;
@@ -44,9 +46,20 @@ static void load(struct spec *s)
     size_t len;
 
     assert_int_equal(fs_read(TEST_DIR "/../docs/examples/saas.yaml", 65536, &text, &len, &err), 0);
+    if (until) {
+        const char *end = strstr(text, until);
+
+        assert_non_null(end);
+        len = (size_t)(end - text) + 1;
+    }
     assert_int_equal(yaml_doc_parse("saas", text, len, &doc, &err), 0);
     assert_int_equal(spec_parse("saas", &doc, s, &problems), 0);
     yaml_doc_free(&doc);
+}
+
+static void load(struct spec *s)
+{
+    load_until(NULL, s);
 }
 
 static void test_items(void **state)
@@ -69,9 +82,13 @@ static void test_items(void **state)
     golden("items.txt", strbuf_str(&out));
 }
 
+/* test_agent_plan.c sees that the agent takes these plans. */
 static void test_plan(void **state)
 {
     _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_(spec_free) struct spec bare = {0};
+    _cleanup_json_ json_t *disk = NULL;
+    _cleanup_free_ char *disk_text = NULL;
     _cleanup_json_ json_t *plan = NULL;
     _cleanup_json_ json_t *again = NULL;
     _cleanup_json_ json_t *names = NULL;
@@ -82,7 +99,11 @@ static void test_plan(void **state)
         {"10.10.2.10", "02:00:00:00:00:02", "11111111-2222-4333-8444-666666666666",
          "http://198.51.100.11"},
     };
-    const struct planner_input in = {&s, facts, "http://198.51.100.1:7402/blob/x", "x", false};
+    char digest[SHA256_HEX_SIZE];
+    keys_sha256("x", 1, digest);
+    const struct planner_input in = {&s,     facts, "http://198.51.100.1:7402/blob/x",
+                                     digest, false, "KEY"};
+    const struct planner_input in_bare = {.spec = &bare, .facts = facts};
     const char *const no_key[] = {"aa", ""};
     struct err err;
 
@@ -97,6 +118,113 @@ static void test_plan(void **state)
     assert_int_equal(json_array_size(names), 1);
     assert_string_equal(json_string_value(json_array_get(names, 0)), "db_album");
     assert_null(planner_roster(&in, no_key, 1));
+
+    load_until("\ndatabase:", &bare);
+    assert_int_equal(planner_compile(&in_bare, 0, &disk, &err), 0);
+    disk_text = json_dumps(disk, JSON_INDENT(1) | JSON_SORT_KEYS);
+    golden("plan-disk.json", disk_text);
+}
+
+/* A public key of Ed25519, made for this test; its secret half is gone. */
+static const uint8_t key_packets[] = {
+    0x98, 0x33, 0x04, 0x6b, 0x03, 0x68, 0xfd, 0x16, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47,
+    0x0f, 0x01, 0x01, 0x07, 0x40, 0xa8, 0xcb, 0x01, 0x2d, 0x33, 0x28, 0x6a, 0x46, 0x53, 0x24, 0xe2,
+    0x00, 0x00, 0x59, 0x00, 0x99, 0xfd, 0xcf, 0x9b, 0xff, 0x1d, 0x52, 0xa2, 0x9d, 0x79, 0x3b, 0xbc,
+    0xb2, 0x20, 0xbc, 0x2b, 0xa1, 0xb4, 0x04, 0x74, 0x65, 0x73, 0x74, 0x88, 0x90, 0x04, 0x13, 0x16,
+    0x08, 0x00, 0x38, 0x16, 0x21, 0x04, 0x87, 0xdd, 0xed, 0x49, 0xd7, 0x5f, 0x7c, 0xf5, 0x87, 0xfb,
+    0xcd, 0x89, 0x08, 0xad, 0x09, 0x9e, 0x19, 0x7a, 0xeb, 0xc5, 0x05, 0x02, 0x6b, 0x03, 0x68, 0xfd,
+    0x02, 0x1b, 0x03, 0x05, 0x0b, 0x09, 0x08, 0x07, 0x02, 0x06, 0x15, 0x0a, 0x09, 0x08, 0x0b, 0x02,
+    0x04, 0x16, 0x02, 0x03, 0x01, 0x02, 0x1e, 0x01, 0x02, 0x17, 0x80, 0x00, 0x0a, 0x09, 0x10, 0x08,
+    0xad, 0x09, 0x9e, 0x19, 0x7a, 0xeb, 0xc5, 0xd7, 0x79, 0x01, 0x00, 0x93, 0x0e, 0xf0, 0x7a, 0xdd,
+    0x90, 0xed, 0xb0, 0xc1, 0x96, 0x1b, 0x15, 0x9d, 0x26, 0x5c, 0x4d, 0x72, 0x1c, 0xc9, 0x78, 0x7e,
+    0x13, 0x58, 0xd2, 0xc3, 0x8c, 0xb0, 0x4a, 0x14, 0x6c, 0x65, 0x60, 0x00, 0xfc, 0x0b, 0xa0, 0xbf,
+    0x3c, 0x86, 0x74, 0xdd, 0x60, 0xe4, 0xa4, 0xd1, 0x40, 0x22, 0xf1, 0xb0, 0x33, 0xe2, 0xc7, 0x84,
+    0x38, 0xe3, 0x75, 0x1c, 0xf8, 0xf4, 0x9e, 0xe1, 0x80, 0xb5, 0x25, 0xb0, 0x0c};
+
+static void test_package_key(void **state)
+{
+    static const struct {
+        size_t len;
+        int at; /* a byte that differs; -1: none */
+        uint8_t byte;
+        const char *why;
+    } bad[] = {
+        {0, -1, 0, "is not an OpenPGP public key"},
+        {sizeof(key_packets) - 1, -1, 0, "is cut off"},
+        {1, -1, 0, "is cut off"},
+        {sizeof(key_packets), 0, 0x18, "is not an OpenPGP public key"},
+        {sizeof(key_packets), 0, 0x94, "holds a private key; export the public one"},
+        {sizeof(key_packets), 0, 0xc5, "holds a private key; export the public one"},
+        {sizeof(key_packets), 0, 0xb4, "is not an OpenPGP public key"},
+        {sizeof(key_packets), 2 + 0x33, 0x34, "is damaged"}, /* the second packet */
+    };
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *again = NULL;
+    _cleanup_free_ char *cut = NULL;
+    _cleanup_free_ char *dos = NULL;
+    char *end, *none = NULL;
+    struct strbuf crlf = {0};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(openpgp_public(key_packets, sizeof(key_packets), &text, &err), 0);
+    assert_int_equal(openpgp_public(text, strlen(text), &again, &err), 0);
+    assert_string_equal(text, again);
+    /* As gpg writes it elsewhere: text before it, headers, a checksum, other line ends. */
+    strbuf_adds(&crlf, "pub ed25519\r\n");
+    for (const char *c = text; *c; c++) {
+        if (str_starts(c, "-----END"))
+            strbuf_adds(&crlf, "=abcd\r\n");
+        strbuf_adds(&crlf, *c == '\n' ? "\r\n" : (const char[]){*c, '\0'});
+        if (*c == '\n' && c[1] == '\n')
+            strbuf_adds(&crlf, "Comment: x\r\n");
+    }
+    assert_int_equal(openpgp_public(crlf.s, crlf.len, &dos, &err), 0);
+    assert_string_equal(text, dos);
+    strbuf_free(&crlf);
+    cut = xstrdup(text);
+    end = strstr(cut, "-----END");
+    *end = '\0';
+    assert_int_equal(openpgp_public(cut, strlen(cut), &none, &err), -1);
+    assert_non_null(strstr(err.msg, "is cut off"));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        uint8_t copy[sizeof(key_packets)];
+
+        memcpy(copy, key_packets, sizeof(copy));
+        if (bad[i].at >= 0)
+            copy[bad[i].at] = bad[i].byte;
+        assert_int_equal(openpgp_public(copy, bad[i].len, &none, &err), -1);
+        assert_string_equal(err.msg, bad[i].why);
+    }
+}
+
+static void test_repository(void **state)
+{
+    static const char file[] = "deployment: r\ncloud: local\n"
+                               "zones: [{name: z, gateway: {cidr: 10.1.1.0/24}}]\n"
+                               "nodes: [{name: n, zone: z, template: t, offering: o}]\nweb: {}\n"
+                               "packages:\n  repository: {url: 'https://deb.example.org/11.4', "
+                               "suite: bookworm, key: k.asc}\n"
+                               "  patience: 15m\n";
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_json_ json_t *plan = NULL;
+    _cleanup_free_ char *text = NULL;
+    const struct node_facts facts = {0};
+    const struct planner_input in = {.spec = &s, .facts = &facts, .package_key = "KEY"};
+    struct yaml_doc doc;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(yaml_doc_parse("r", file, strlen(file), &doc, &err), 0);
+    if (spec_parse("r", &doc, &s, &problems) < 0)
+        fail_msg("%s", strbuf_str(&problems.text));
+    yaml_doc_free(&doc);
+    assert_string_equal(s.packages.key_path, "k.asc");
+    assert_int_equal(planner_compile(&in, 0, &plan, &err), 0);
+    text = json_dumps(json_array_get(json_object_get(plan, "resources"), 0),
+                      JSON_INDENT(1) | JSON_SORT_KEYS);
+    golden("package.json", text);
 }
 
 static void test_user_data(void **state)
@@ -175,6 +303,9 @@ static void test_picture(void **state)
     _cleanup_(strbuf_free) struct strbuf out = {0};
     _cleanup_json_ json_t *synced =
         json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
+    _cleanup_json_ json_t *drifted =
+        json_pack("{s:{s:s, s:i}, s:[s, s, s]}", "db", "state", "Synced", "cluster_size", 2,
+                  "drift", "file:motd", "web:apache", "bad\033[2J");
     struct view v;
     static const unsigned widths[] = {80, 120};
 
@@ -195,6 +326,14 @@ static void test_picture(void **state)
         strbuf_addf(&out, "--- %u columns\n", widths[i]);
         view_render(&v, widths[i], false, 42000, &out);
     }
+    ev(&v, 41000, "fra", "abc", EVENT_PROGRESS, "datadir:mariadb",
+       "31 %, 1.2 of 3.9 GB: copy /var/lib/mysql to /media/x/mysql.new; the old one stays");
+    strbuf_adds(&out, "--- heard a second ago\n");
+    view_render(&v, 120, false, 42000, &out);
+    strbuf_adds(&out, "--- silent\n");
+    view_render(&v, 80, false, 191000, &out);
+    view_still(&v, 191000, &out);
+    strbuf_adds(&out, "\n");
     for (int i = 0; i < 2; i++) {
         const char *node = i ? "par" : "fra";
 
@@ -205,6 +344,9 @@ static void test_picture(void **state)
     ev(&v, 62000, "", "controller", EVENT_DONE, "up", "ready");
     strbuf_adds(&out, "--- ready\n");
     view_render(&v, 80, false, 99000, &out);
+    view_state(&v, 1, drifted);
+    strbuf_adds(&out, "--- drifted\n");
+    view_render(&v, 100, false, 99000, &out);
     golden("picture.txt", strbuf_str(&out));
     view_free(&v);
 }
@@ -212,9 +354,10 @@ static void test_picture(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),     cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_user_data), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_picture),
+        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_picture),    cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_repository),
     };
     struct err err;
 

@@ -32,7 +32,8 @@ struct world {
     struct curve_pair once;
     struct hub *hub;
     struct zctx *clients;
-    bool past; /* of the last event */
+    struct zsock *open[8]; /* of the clients; a failed test leaves some */
+    bool past;             /* of the last event */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -97,6 +98,8 @@ static int teardown(void **state)
     struct err err;
 
     hub_close(w->hub);
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        zsock_free(w->open[i]);
     zctx_free(w->clients);
     store_close(w->store);
     return fs_remove_tree(w->dir, &err);
@@ -130,7 +133,19 @@ static struct zsock *client(struct world *w, const struct curve_pair *own, unsig
     snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", port);
     s = zsock_client(w->clients, own, w->keys.pub, PROTO_MAIN_MAX, endpoint, &err);
     assert_non_null(s);
-    return s;
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        if (!w->open[i])
+            return w->open[i] = s;
+    fail();
+    return NULL;
+}
+
+static void leave(struct world *w, struct zsock *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
+        if (w->open[i] == s)
+            w->open[i] = NULL;
+    zsock_free(s);
 }
 
 static char *enrol_text(const struct curve_pair *own)
@@ -159,7 +174,7 @@ static void test_enrol_and_hello(void **state)
     answer = ask(w, s, "{\"t\":\"hello\"}");
     assert_null(answer);
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 
     s = client(w, &w->once, PORT);
     answer = ask(w, s, text);
@@ -168,7 +183,7 @@ static void test_enrol_and_hello(void **state)
     answer = ask(w, s, text); /* the answer was lost: the same keys again */
     assert_string_equal(answer, "{\"t\":\"bound\"}");
     free(answer);
-    zsock_free(s);
+    leave(w, s);
 
     s = client(w, &own, PORT + 1);
     answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"last_seq\":7,\"facts\":{}}");
@@ -190,15 +205,23 @@ static void test_enrol_and_hello(void **state)
     free(answer);
     assert_false(w->past);
 
+    /* an agent that has the plan gets it again when something drifted from it */
+    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"0123456789abcdef\",\"facts\":{}}");
+    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
+    free(answer);
+    answer = ask(w, s, "{\"t\":\"state\",\"state\":{\"drift\":[\"file:f\"]}}");
+    assert_non_null(strstr(answer, "\"t\":\"plan\""));
+    free(answer);
+
     /* a second machine with the stolen one-time key freezes the node, for good */
     struct zsock *thief = client(w, &w->once, PORT);
     answer = ask(w, thief, other_text);
     assert_non_null(strstr(answer, "\"t\":\"refused\""));
     free(answer);
-    zsock_free(thief);
+    leave(w, thief);
     answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}");
     assert_null(answer); /* connected, but no message of it is heard any more */
-    zsock_free(s);
+    leave(w, s);
 }
 
 static void test_strangers(void **state)
@@ -215,7 +238,7 @@ static void test_strangers(void **state)
     s = client(w, &stranger, PORT);
     assert_null(ask(w, s, text));
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 
     /* an expired one-time key */
     assert_int_equal(store_node_get(w->store, "fra", &n, &err), 1);
@@ -225,7 +248,7 @@ static void test_strangers(void **state)
     s = client(w, &w->once, PORT);
     assert_null(ask(w, s, text));
     assert_true(zsock_was_refused(s));
-    zsock_free(s);
+    leave(w, s);
 }
 
 static void test_rubbish(void **state)
@@ -247,7 +270,7 @@ static void test_rubbish(void **state)
     answer = ask(w, s, text);
     assert_string_equal(answer, "{\"t\":\"bound\"}");
     free(answer);
-    zsock_free(s);
+    leave(w, s);
 }
 
 int main(void)
