@@ -189,14 +189,6 @@ static int keep_two(const struct app *a, const char *release, const char *before
     return 0;
 }
 
-static int sync_tree(const char *path, struct err *err)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || syncfs(fd) < 0)
-        return err_errno(err, errno, "sync %s", path);
-    return 0;
-}
-
 /* A version is complete as soon as it has its name. */
 static int release_make(const struct app *a, const struct app_data *d, const char *release,
                         const char *dist, struct run *run, struct err *err)
@@ -210,7 +202,7 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
     run_progress(run, "unpack");
     str_copy(top, sizeof(top), fresh);
     if (unpack(archive, fresh, err) < 0 || strip_folders(a, top, sizeof(top), err) < 0 ||
-        app_data_split(d, top, dist, err) < 0 || sync_tree(fresh, err) < 0)
+        app_data_split(d, top, dist, err) < 0 || fs_sync_filesystem(fresh, err) < 0)
         return -1;
     if (rename(top, release) < 0)
         return err_errno(err, errno, "rename %s", top);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/cleanup.h"
+
 struct slice {
     const char *s;
     size_t len;
@@ -79,4 +81,30 @@ void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n
         }
     }
     note(package, status, names, n, ret);
+}
+
+static bool among(const char *names, struct slice package, struct slice arch)
+{
+    _cleanup_free_ char *plain = str_fmt("\n%.*s\n", (int)package.len, package.s);
+    _cleanup_free_ char *full =
+        str_fmt("\n%.*s:%.*s\n", (int)package.len, package.s, (int)arch.len, arch.s);
+    return strstr(names, plain) || strstr(names, full);
+}
+
+void dpkg_keep(const char *text, size_t len, const char *names, struct strbuf *ret)
+{
+    for (size_t at = 0; at < len;) {
+        struct slice package = {"", 0}, arch = {"", 0};
+        size_t from = at, line_len;
+        do {
+            const char *end = memchr(text + at, '\n', len - at);
+            struct slice line = {text + at, end ? (size_t)(end - text) - at : len - at};
+            line_len = line.len;
+            at += line.len + (end ? 1 : 0);
+            if (!field(line, "Package:", &package))
+                field(line, "Architecture:", &arch);
+        } while (line_len && at < len);
+        if (package.len && among(names, package, arch))
+            strbuf_addf(ret, "%.*s", (int)(at - from), text + from);
+    }
 }

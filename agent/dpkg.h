@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/str.h"
+
 enum dpkg_state {
     DPKG_ABSENT, /* not there, or only its configuration */
     DPKG_BROKEN, /* dpkg was interrupted: half installed, unpacked, triggers awaited */
@@ -16,5 +18,9 @@ enum dpkg_state {
  * several architectures counts as its best. */
 void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n,
                enum dpkg_state *ret);
+
+/* The status without the stanzas of packages whose names, with ":ARCH" or without, are not among
+ * the lines of `names` ("\nNAME\nNAME\n"). */
+void dpkg_keep(const char *text, size_t len, const char *names, struct strbuf *ret);
 
 #endif

@@ -146,14 +146,6 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     return why ? verdict_differs(ret, "%s: %s", CONF, why) : verdict_ok(ret);
 }
 
-static int sync_filesystem(const char *path, struct err *err)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || syncfs(fd) < 0)
-        return err_errno(err, errno, "sync %s", path);
-    return 0;
-}
-
 static int install_db(const char *fresh, struct err *err)
 {
     uid_t uid;
@@ -194,7 +186,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
         if (install_db(fresh, err) < 0)
             return -1;
     }
-    if (sync_filesystem(fresh, err) < 0 ||
+    if (fs_sync_filesystem(fresh, err) < 0 ||
         fs_write_atomic(used ? m->moving : m->fresh, "", 0, 0600, err) < 0 ||
         fs_write_atomic(m->ours, d->path, strlen(d->path), 0600, err) < 0)
         return -1;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/apt.h"
+#include "agent/apt_journal.h"
 #include "agent/dpkg.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
@@ -127,6 +128,8 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     if (missing.len)
         return verdict_differs(ret, "%s: %.300s", broken ? "half installed" : "not installed",
                                missing.s);
+    if (apt_journal_open())
+        return verdict_differs(ret, "an installation was interrupted");
     if (fs_exists(POLICY_KEPT) || policy_ours())
         return verdict_differs(ret, "%s is still ours", POLICY);
     return verdict_ok(ret);
@@ -136,7 +139,11 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
 static int package_install(const struct package *p, bool fix, struct run *run, struct err *err)
 {
     size_t n = fix ? 0 : json_array_size(p->names), k = 0;
-    _cleanup_free_ const char **argv = xcalloc(n + 16, sizeof(*argv));
+    _cleanup_free_ const char **argv = xcalloc(n + 20, sizeof(*argv));
+    if (apt_journal_rolled_back()) {
+        argv[k++] = "/usr/bin/env";
+        argv[k++] = "UCF_FORCE_CONFFNEW=1";
+    }
     argv[k++] = APT_GET;
     argv[k++] = "install";
     argv[k++] = "-y";
@@ -196,6 +203,20 @@ static int package_transaction(const struct package *p, bool broken, struct run 
     return package_install(p, false, run, err);
 }
 
+static int package_all(const struct package *p, struct run *run, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf missing = {0};
+    bool broken = false;
+    if (apt_journal_lost()) {
+        run_progress(run, "the machine stopped while packages were installed: once more");
+        if (apt_journal_roll_back(err) < 0 || package_update(p, run, err) < 0)
+            return -1;
+    }
+    if (package_missing(p, &missing, &broken, err) < 0)
+        return -1;
+    return missing.len ? package_transaction(p, broken, run, err) : 0;
+}
+
 static int package_apply(const void *self, struct run *run, struct err *err)
 {
     const struct package *p = self;
@@ -206,12 +227,17 @@ static int package_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;
-    if (!missing.len)
+    if (!missing.len && !apt_journal_open())
         return policy_restore(err);
     svc_forget();
-    if (policy_deny(err) < 0)
+    if (policy_deny(err) < 0 || apt_journal_begin(err) < 0)
         return -1;
-    int r = package_transaction(p, broken, run, err);
+    int r = package_all(p, run, err);
+    /* It stays open while it was not rolled back. */
+    if (!apt_journal_lost() && apt_journal_done(&policy_err) < 0 && r == 0) {
+        *err = policy_err;
+        r = -1;
+    }
     if (policy_restore(&policy_err) < 0 && r == 0)
         return err_set(err, policy_err.code, "%s", policy_err.msg);
     return r;

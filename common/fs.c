@@ -177,6 +177,14 @@ int fs_sync_parent(const char *path, struct err *err)
     return 0;
 }
 
+int fs_sync_filesystem(const char *path, struct err *err)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) < 0)
+        return err_errno(err, errno, "sync %s", path);
+    return 0;
+}
+
 int fs_lock(const char *path, bool wait, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -33,6 +33,9 @@ bool fs_exists(const char *path);
 /* fsync of the folder that holds `path`. */
 int fs_sync_parent(const char *path, struct err *err);
 
+/* Everything of the filesystem that holds the folder `path` is on its disk. */
+int fs_sync_filesystem(const char *path, struct err *err);
+
 /* Takes an exclusive lock (flock) on `path`, made if missing. Returns the descriptor that holds
  * it, or -1; err->code is ERR_LOCKED when somebody else has it and `wait` is false. */
 int fs_lock(const char *path, bool wait, struct err *err);

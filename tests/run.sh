@@ -54,6 +54,7 @@ if [ "$what" != unit ]; then
     case "$t" in *lib.sh | *stub.sh) continue ;; esac
     args=()
     [ "$what $t" != "--slow tests/e2e/matrix.sh" ] || args=(all)
+    [ "$what $t" != "--slow tests/e2e/power.sh" ] || args=(20)
     [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
   done
   for t in routes bad_days; do

@@ -243,6 +243,16 @@ static void test_dpkg(void **state)
     dpkg_scan(text, sizeof(text) - 1, names, 7, got);
     for (int i = 0; i < 7; i++)
         assert_int_equal(got[i], want[i]);
+
+    _cleanup_(strbuf_free) struct strbuf left = {0};
+    dpkg_keep(text, sizeof(text) - 1, "\napache2\nboth:amd64\nlas\nhalfway\n", &left);
+    assert_string_equal(
+        strbuf_str(&left),
+        "Package: apache2\nStatus: install ok installed\nDescription: a\n Package: none\n\n"
+        "Package: both\nArchitecture: amd64\nStatus: hold ok installed\n\n");
+    strbuf_reset(&left);
+    dpkg_keep(text, sizeof(text) - 1, "\nlast\n", &left);
+    assert_string_equal(strbuf_str(&left), "Package: last\nStatus: install ok triggers-pending");
 }
 
 int main(void)
