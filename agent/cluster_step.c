@@ -345,6 +345,8 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
         break;
     case EV_DB:
         on_db(c, ev, out);
+        if (c->state == CLUSTER_STOPPED)
+            consider(c, ev->now, out);
         break;
     }
     if (c->state != before)

@@ -62,7 +62,7 @@ by_hand() {
     die "by hand, par: $(cat "$work/hand.par.err")"
   wait $pid || die "by hand, fra: $(cat "$work/hand.fra.err")"
   [ "$(on fra sudo mariadb -N -e "\"SHOW STATUS LIKE 'wsrep_cluster_size'\"" | cut -f2)" = 2 ] || die "by hand: no cluster of two"
-  took=$(cat "$work/hand.fra" "$work/hand.par" | awk '{if (!b || $1 < b) b = $1; if ($2 > e) e = $2} END {printf "%d\n", e - b}')
+  took=$(tail -qn 1 "$work/hand.fra" "$work/hand.par" | awk '{if (!b || $1 < b) b = $1; if ($2 > e) e = $2} END {printf "%.0f\n", e - b}')
   away
 }
 
