@@ -5,9 +5,9 @@
 # usage: link.sh [path of muster-vdc]
 set -euo pipefail
 
+set -- "${1:-$(dirname "$0")/../../build/bin/muster-vdc}"
 # shellcheck source=tests/e2e/vdc_lib.sh
-. "$(dirname "$0")/../e2e/vdc_lib.sh"
-VDC=$(realpath "${1:-$here/../../build/bin/muster-vdc}")
+. "$(dirname "$0")/../e2e/vdc_lib.sh" "$@"
 # shellcheck source=tests/e2e/vdc_stub.sh
 . "$here/vdc_stub.sh"
 
