@@ -26,9 +26,11 @@
 static void emit_json(void *ctx, const struct event *ev)
 {
     _cleanup_free_ char *text = event_text(ev);
+    _cleanup_free_ char *line = str_fmt("%s\n", text);
     const int *fd = ctx;
-    /* The supervisor may be gone: SIGPIPE then ends this worker, which may be killed anywhere. */
-    if (dprintf(*fd, "%s\n", text) < 0)
+    /* In one piece, for another process of this run may write, too. The supervisor may be gone:
+     * SIGPIPE then ends this worker, which may be killed anywhere. */
+    if (write(*fd, line, strlen(line)) != (ssize_t)strlen(line))
         _exit(ERR_FAILED);
 }
 

@@ -131,7 +131,7 @@ static bool field_store(const struct field *f, const json_t *v, void *slot)
 
 static bool field_known(const char *name, const struct field *fields, size_t n)
 {
-    if (strcmp(name, "type") == 0 || strcmp(name, "id") == 0)
+    if (strcmp(name, "type") == 0 || strcmp(name, "id") == 0 || strcmp(name, "ahead") == 0)
         return true;
     for (size_t i = 0; i < n; i++)
         if (strcmp(fields[i].name, name) == 0)

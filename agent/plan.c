@@ -29,6 +29,10 @@ static int step_parse(struct plan *p, const json_t *spec, struct step *st, struc
     for (size_t i = 0; i < p->n_steps; i++)
         if (strcmp(p->steps[i].id, id) == 0)
             return err_set(err, ERR_USAGE, "id '%s' is used twice", id);
+    json_t *ahead = json_object_get(spec, "ahead");
+    if (ahead && !json_is_boolean(ahead))
+        return err_set(err, ERR_USAGE, "%s: member 'ahead' is not true or false", id);
+    st->ahead = json_is_true(ahead);
     st->ops = resource_ops_find(type);
     if (!st->ops)
         return err_set(err, ERR_USAGE, "type '%.32s' is not known; a newer agent may be needed",

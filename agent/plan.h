@@ -19,6 +19,7 @@ struct step {
     const struct resource_ops *ops;
     char id[EVENT_ID_MAX];
     void *self; /* made by ops->parse */
+    bool ahead; /* needs none of the steps before it: may begin beside them */
 };
 
 struct plan {

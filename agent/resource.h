@@ -99,7 +99,7 @@ struct field {
 #member, kind_, offsetof(struct type, member), false                                       \
     }
 
-/* Fills `obj` from `spec`. "type" and "id" are always allowed. */
+/* Fills `obj` from `spec`. "type", "id" and "ahead" are always allowed. */
 int fields_read(const json_t *spec, const struct field *fields, size_t n, void *obj,
                 struct err *err);
 /* Allocates and fills; for parse functions whose object is one block released by free(). */

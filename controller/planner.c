@@ -95,24 +95,27 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
     add(resources, package);
 }
 
+/* The tools of ext4 are on every machine: such a disk is made while the packages come. */
 static void add_disk(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
     const struct spec_disk *d = &s->nodes[node].disk;
     const char *volume = in->facts[node].volume;
+    bool ahead = str_eq(s->database.filesystem, "ext4");
     json_t *disk;
 
     if (!d->present)
         return;
-    disk = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "type", "disk", "id", "disk:data", "volume",
-                     volume, "size", (json_int_t)d->size, "filesystem", s->database.filesystem,
-                     "deployment", s->deployment);
+    disk = json_pack("{s:s, s:s, s:b, s:s, s:I, s:s, s:s}", "type", "disk", "id", "disk:data",
+                     "ahead", ahead, "volume", volume, "size", (json_int_t)d->size, "filesystem",
+                     s->database.filesystem, "deployment", s->deployment);
     if (d->wipe[0])
         json_object_set_new(disk, "wipe", json_string(d->wipe));
     add(resources, disk);
-    add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "mount", "id", "mount:data",
-                             "volume", volume, "path", s->database.mount, "filesystem",
-                             s->database.filesystem, "deployment", s->deployment));
+    add(resources,
+        json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s}", "type", "mount", "id", "mount:data",
+                  "ahead", ahead, "volume", volume, "path", s->database.mount, "filesystem",
+                  s->database.filesystem, "deployment", s->deployment));
 }
 
 static void add_database(const struct planner_input *in, size_t node, json_t *resources)

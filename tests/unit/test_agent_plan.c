@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plans: what is accepted, what is refused and why, secrets, and the engine with steps made up
  * for the test. */
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -172,7 +175,7 @@ static void see(void *ctx, const struct event *ev)
 
 static int run_two(struct fake *a, struct fake *b, struct seen *seen, struct err *err)
 {
-    struct step steps[2] = {{&fake_ops, "fake:a", a}, {&fake_ops, "fake:b", b}};
+    struct step steps[2] = {{&fake_ops, "fake:a", a, false}, {&fake_ops, "fake:b", b, false}};
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
     struct engine_result res;
     memset(seen, 0, sizeof(*seen));
@@ -210,6 +213,76 @@ static void test_engine(void **state)
     assert_non_null(strstr(err.msg, "fake:a: check: broken"));
 }
 
+/* A step that may begin ahead is applied in a process of its own, while the step before it is; what
+ * that process does not end well is done again in its turn. */
+static int pair[2];
+
+static int slow_apply(const void *self, struct run *run, struct err *err)
+{
+    char c;
+    (void)self, (void)run;
+    return read(pair[0], &c, 1) == 1 ? 0 : err_errno(err, EIO, "nobody came ahead");
+}
+
+static int quick_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
+{
+    (void)run, (void)err;
+    const int *said = self;
+    return *said ? verdict_ok(ret) : verdict_differs(ret, "not said");
+}
+
+static int quick_apply(const void *self, struct run *run, struct err *err)
+{
+    (void)run, (void)err;
+    *(int *)self = 1; /* of its own memory only */
+    return write(pair[1], "x", 1) == 1 ? 0 : -1;
+}
+
+static int dying_apply(const void *self, struct run *run, struct err *err)
+{
+    if (getpid() != *(const pid_t *)run->ctx)
+        raise(SIGKILL);
+    return quick_apply(self, run, err);
+}
+
+static void count(void *ctx, const struct event *ev)
+{
+    (void)ctx, (void)ev;
+}
+
+static void test_ahead(void **state)
+{
+    (void)state;
+    const struct resource_ops slow = {"slow", NULL, fake_check, slow_apply, NULL};
+    const struct resource_ops quick = {"quick", NULL, quick_check, quick_apply, NULL};
+    const struct resource_ops dying = {"quick", NULL, quick_check, dying_apply, NULL};
+    struct fake a = {.script = "do"};
+    int said = 0;
+    pid_t self = getpid();
+    struct step steps[2] = {{&slow, "slow:a", &a, false}, {&quick, "quick:b", &said, true}};
+    struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
+    struct engine_result res;
+    struct err err = {0};
+    assert_int_equal(pipe(pair), 0);
+    assert_int_equal(engine_run(&p, count, &self, &res, &err), 0);
+    assert_int_equal(res.changed, 2);
+    assert_int_equal(said, 0); /* not done a second time, here */
+
+    a = (struct fake){.script = "do"};
+    steps[0].ops = &fake_ops;
+    steps[1].ops = &dying;
+    assert_int_equal(engine_run(&p, count, &self, &res, &err), 0);
+    assert_int_equal(res.changed, 2);
+    assert_int_equal(said, 1);
+
+    a = (struct fake){.script = "o"}; /* nothing to change: no process is started */
+    steps[0].ops = &fake_ops;
+    assert_int_equal(engine_run(&p, count, &self, &res, &err), 0);
+    assert_int_equal(res.ok, 2);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void test_check_only(void **state)
 {
     (void)state;
@@ -217,7 +290,7 @@ static void test_check_only(void **state)
     struct err err = {0};
     struct engine_result res;
     struct fake a = {.script = "d"}, b = {.script = "e"};
-    struct step steps[2] = {{&fake_ops, "fake:a", &a}, {&fake_ops, "fake:b", &b}};
+    struct step steps[2] = {{&fake_ops, "fake:a", &a, false}, {&fake_ops, "fake:b", &b, false}};
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
     assert_int_equal(engine_check(&p, see, &seen, &res, &err), 0);
     assert_int_equal(res.changed, 2);
@@ -258,10 +331,10 @@ static void test_dpkg(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts), cmocka_unit_test(test_accepts_golden),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_engine),  cmocka_unit_test(test_check_only),
-        cmocka_unit_test(test_dpkg),
+        cmocka_unit_test(test_accepts),    cmocka_unit_test(test_accepts_golden),
+        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_engine),     cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_check_only), cmocka_unit_test(test_dpkg),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
