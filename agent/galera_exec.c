@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/conf.h"
@@ -30,18 +29,6 @@ static bool below(const char *dir, const char *name)
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
     return fs_exists(path);
-}
-
-/* What the database says about a full disk is in its log, and seldom clear. */
-static int failed_on(const struct galera *g, struct err *err)
-{
-    struct statvfs v;
-    if (statvfs(g->mount, &v) == 0 && v.f_bavail == 0)
-        return err_wrap(err,
-                        "the data disk on %s is full; free some space on it, or make the volume "
-                        "larger in the file and type 'muster up'",
-                        g->mount);
-    return -1;
 }
 
 /* --- position ------------------------------------------------------------------------------ */
@@ -134,7 +121,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
     else if (below(g->datadir, ".sst") || !below(g->datadir, "ibdata1"))
         p.kind = DATADIR_SST_PARTIAL;
     else if (position_of_data(g, &p, err) < 0)
-        return failed_on(g, err);
+        return -1;
     *ret = p;
     return 0;
 }
@@ -209,8 +196,7 @@ static int wait_synced(struct err *err)
     }
 }
 
-static int start(const struct galera *g, const char *kind, uint64_t epoch, const char *options,
-                 struct err *err)
+static int start(const char *kind, uint64_t epoch, const char *options, struct err *err)
 {
     struct err ignored;
     svc_do("reset-failed", GALERA_SERVICE, &ignored);
@@ -220,7 +206,7 @@ static int start(const struct galera *g, const char *kind, uint64_t epoch, const
     if (r == 0)
         r = wait_synced(err);
     permit_close();
-    return r < 0 ? failed_on(g, err) : 0;
+    return r;
 }
 
 static char *start_position(const struct cluster_position *p)
@@ -238,7 +224,7 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
     if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0)
         return -1;
-    return start(g, "boot", epoch, options, err);
+    return start("boot", epoch, options, err);
 }
 
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
@@ -247,7 +233,7 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *options = start_position(p);
     if (forget_fresh(g, err) < 0)
         return -1;
-    return start(g, "join", epoch, options, err);
+    return start("join", epoch, options, err);
 }
 
 int galera_stop(struct err *err)

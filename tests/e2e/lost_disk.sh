@@ -1,7 +1,7 @@
 #!/bin/bash
-# The data disk is full, gone or damaged when the node boots: the node boots, its agent says which
-# volume and what to do, the database is not started, nothing is formatted; when the disk is well
-# again, all is back by itself.
+# The data disk is gone or damaged when the node boots: the node boots, its agent says which volume and
+# what to do, the database is not started, nothing is formatted; when the disk is well again, all is
+# back by itself.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -53,13 +53,6 @@ on sh -c "'echo kept >$mount/keepsake'" || die "a file"
 on grep -q "'$mount ext4 .*x-systemd.wanted-by=local-fs.target,x-systemd.device-timeout='" /etc/fstab || die "fstab: $(on cat /etc/fstab)"
 on grep nofail /etc/fstab && die "fstab has nofail"
 ok "raised"
-
-# ---- full: the database cannot start
-"$vdc" fault disk lost-fra fill --volume lost-fra-data >/dev/null
-on systemctl reboot || true
-until_true 120 "the agent says that the disk is full" refused "data disk on $mount is full"
-"$vdc" fault disk lost-fra fill --undo --volume lost-fra-data >/dev/null
-all_is_back "with free space again"
 
 # ---- gone
 stop
