@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ahead.h"
 
+#include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 
-enum { NOT, WAS_OK, CHANGED }; /* in `did`; fresh memory is zeros */
+struct word {
+    unsigned short step;
+    char did;
+};
 
-static void work(unsigned char *did, struct run run,
+enum { WAS_OK = 1, CHANGED };
+
+static void work(int fd, struct run run,
                  int (*one)(const struct step *st, struct run *run, struct err *err))
 {
     struct err ignored; /* said when the step's turn comes, if it is still so then */
@@ -24,9 +28,9 @@ static void work(unsigned char *did, struct run run,
         run.started = clock_mono_ms();
         run.spoke = 0;
         int r = one(st, &run, &ignored);
-        if (r < 0)
+        const struct word w = {(unsigned short)i, r ? CHANGED : WAS_OK};
+        if (r < 0 || write(fd, &w, sizeof(w)) != sizeof(w))
             return; /* those that follow may need it */
-        did[i] = r ? CHANGED : WAS_OK;
     }
 }
 
@@ -34,43 +38,44 @@ void ahead_start(struct ahead *a, const struct run *run,
                  int (*one)(const struct step *st, struct run *run, struct err *err))
 {
     bool any = false;
+    int pair[2];
     for (size_t i = 0; i < run->plan->n_steps; i++)
         any = any || run->plan->steps[i].ahead;
-    if (a->started || !any)
+    if (a->started || !any || pipe2(pair, O_CLOEXEC) < 0)
         return;
     a->started = true;
-    void *shared =
-        mmap(NULL, run->plan->n_steps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        return;
-    a->did = shared;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() == parent)
-            work(a->did, *run, one);
+            work(pair[1], *run, one);
         _exit(0);
     }
-    a->pid = pid > 0 ? pid : 0;
-}
-
-static void join(struct ahead *a)
-{
-    a->started = true;
-    if (a->pid)
-        waitpid(a->pid, NULL, 0);
-    a->pid = 0;
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        return;
+    }
+    a->pid = pid;
+    a->fd = pair[0];
 }
 
 int ahead_did(struct ahead *a, size_t i)
 {
-    join(a);
-    return a->did && a->did[i] != NOT ? a->did[i] == CHANGED : -1;
+    struct word w;
+    a->started = true;
+    while (a->pid && !a->did[i] && read(a->fd, &w, sizeof(w)) == sizeof(w))
+        a->did[w.step] = w.did;
+    if (a->pid && !a->did[i])
+        ahead_end(a);
+    return a->did[i] ? a->did[i] == CHANGED : -1;
 }
 
-void ahead_end(struct ahead *a, const struct plan *plan)
+void ahead_end(struct ahead *a)
 {
-    join(a);
-    if (a->did)
-        munmap(a->did, plan->n_steps);
+    if (!a->pid)
+        return;
+    waitpid(a->pid, NULL, 0);
+    close(a->fd);
+    a->pid = 0;
 }

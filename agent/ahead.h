@@ -11,17 +11,19 @@
 
 struct ahead {
     bool started;
-    pid_t pid;          /* 0: not at work */
-    unsigned char *did; /* one a step, shared with that process; NULL: there was none */
+    pid_t pid;                /* 0: not at work */
+    int fd;                   /* what it says: one struct a step that is as wanted */
+    char did[PLAN_STEPS_MAX]; /* 0: not heard of */
 };
 
 /* `one` converges a step and says what ahead_did will. Starts once, and nothing when no step is
  * marked. The process ends with its parent. */
 void ahead_start(struct ahead *a, const struct run *run,
                  int (*one)(const struct step *st, struct run *run, struct err *err));
-/* Waits for its end. 1: step `i` was changed and is as wanted, 0: it was as wanted, -1: neither, do
- * it. From here on nothing begins ahead. */
+/* Waits until it is through with step `i`. 1: it was changed and is as wanted, 0: it was as wanted,
+ * -1: neither, do it. Nothing begins ahead from here on. */
 int ahead_did(struct ahead *a, size_t i);
-void ahead_end(struct ahead *a, const struct plan *plan);
+/* Waits for its end. */
+void ahead_end(struct ahead *a);
 
 #endif

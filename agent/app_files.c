@@ -13,18 +13,15 @@
 #include <unistd.h>
 
 #include "agent/app_data.h"
+#include "agent/archive.h"
 #include "agent/conf.h"
-#include "agent/life.h"
 #include "agent/plan.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
-#include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
 
-#define CACHE "/var/cache/muster-agent"
-#define APT_HELPER "/usr/lib/apt/apt-helper"
 #define UNZIP "/usr/bin/unzip"
 #define HOME "/var/lib/muster-app"
 #define WEB_SERVICE "apache2"
@@ -34,11 +31,9 @@ const char *run_node(const struct run *run)
     return run->plan->node;
 }
 
-#define RELEASE_LEN 16 /* characters of a version's name */
-
 static char *release_path(const struct app *a)
 {
-    return str_fmt("%s.d/%.*s", a->root, RELEASE_LEN, a->sha256);
+    return archive_release(a->root, a->sha256);
 }
 
 /* The version in place, "" for none of ours; the caller frees. */
@@ -85,24 +80,6 @@ bool app_files_refused(const struct app *a, struct verdict *ret)
         return false;
     verdict_refused(ret, "%s holds files that are not the agent's; move them away first", a->root);
     return true;
-}
-
-static int download(const struct app *a, const char *to, struct run *run, struct err *err)
-{
-    char digest[SHA256_HEX_SIZE];
-    struct err ignored;
-    _cleanup_free_ char *hash = str_fmt("SHA256:%s", a->sha256);
-    if (keys_sha256_file(to, digest, &ignored) == 0 && strcmp(digest, a->sha256) == 0)
-        return 0;
-    _cleanup_free_ char *what = str_fmt("download %.120s", a->url);
-    struct life life = {.run = run, .what = what, .where = to};
-    if (fs_mkdirs(CACHE, 0700, err) < 0 || fs_remove_tree(to, err) < 0 ||
-        life_run(
-            &life,
-            PROC_ARGV(APT_HELPER, "-oAPT::Sandbox::User=root", "download-file", a->url, to, hash),
-            err) < 0)
-        return err_wrap(err, "download %s", a->url);
-    return 0;
 }
 
 /* Goes down `strip` folders, each the only thing in its parent. */
@@ -195,8 +172,8 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
 {
     char top[PATH_MAX];
     _cleanup_free_ char *fresh = str_fmt("%s.new", release);
-    _cleanup_free_ char *archive = str_fmt(CACHE "/%s", a->sha256);
-    if (download(a, archive, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
+    _cleanup_free_ char *archive = archive_path(a->sha256);
+    if (archive_get(a->url, a->sha256, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
         fs_remove_tree(dist, err) < 0 || fs_mkdirs(fresh, 0755, err) < 0)
         return -1;
     run_progress(run, "unpack");

@@ -211,6 +211,9 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->running = ev->running;
     c->primary = ev->running && ev->primary;
     c->size = ev->size;
+    /* A history that is new is told at once: who wants to join waits for it. */
+    if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
+        c->hb_at = 0;
     if (ev->running)
         c->live = ev->position;
     switch (c->state) {
@@ -310,7 +313,8 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
              (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
         cluster_try_join(c, now, out);
     if (now >= c->hb_at) {
-        c->hb_at = now + CLUSTER_HB;
+        /* The others wait for each word of a member that is not there yet. */
+        c->hb_at = now + (c->state == CLUSTER_PRIMARY ? CLUSTER_HB : CLUSTER_TICK);
         cluster_heartbeat(c, out);
     }
 }

@@ -62,7 +62,7 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
         ret->changed += r == 1;
         ret->ok += r == 0;
     }
-    ahead_end(&ahead, plan);
+    ahead_end(&ahead);
     if (r < 0) {
         run_emit(&run, err->code == ERR_SAFETY ? EVENT_REFUSED : EVENT_FAILED, "%s", err->msg);
         run_emit(&whole, EVENT_ABORTED, "%s", err->msg);

@@ -137,12 +137,12 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
             return -1;
         any = any || changed;
     }
-    /* Without the mark nobody knows whether systemd has read what is on the disk. */
-    if ((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0)
-        return -1;
     if (svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
-    if (st.enabled && svc_do("disable", GALERA_SERVICE, err) < 0)
+    /* To disable makes systemd read its files again, too. Without the mark nobody knows whether it
+     * has read what is on the disk. */
+    if (st.enabled ? svc_do("disable", GALERA_SERVICE, err) < 0
+                   : (any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0)
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {
         char state[64];

@@ -6,12 +6,12 @@
 #include <string.h>
 
 extern const struct resource_ops res_route, res_disk, res_mount, res_package, res_file, res_service,
-    res_datadir, res_galera, res_synced, res_sql, res_php, res_web, res_app, res_grow;
+    res_datadir, res_galera, res_synced, res_sql, res_php, res_web, res_archive, res_app, res_grow;
 
 const struct resource_ops *const resource_table[] = {
-    &res_route,   &res_disk,    &res_mount,  &res_package, &res_file,
-    &res_service, &res_datadir, &res_galera, &res_synced,  &res_sql,
-    &res_php,     &res_web,     &res_app,    &res_grow,    NULL,
+    &res_route,   &res_disk,   &res_mount,  &res_package, &res_file, &res_service,
+    &res_datadir, &res_galera, &res_synced, &res_sql,     &res_php,  &res_web,
+    &res_archive, &res_app,    &res_grow,   NULL,
 };
 
 const struct resource_ops *resource_ops_find(const char *type)

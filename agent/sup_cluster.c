@@ -249,6 +249,8 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", state, why);
     json_decref(s->coordinator);
     s->coordinator = json_incref(msg);
+    if (strcmp(state, "unconfigured") == 0)
+        s->look_next = 0; /* it listens from now on, and knows nothing of the database */
 }
 
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)

@@ -27,6 +27,7 @@ int cmd_ssh(const struct cli *cli, struct err *err)
     _cleanup_json_ json_t *layout = NULL;
     _cleanup_free_ char *public = NULL;
     _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *known = NULL;
     _cleanup_free_ char *hosts = NULL;
     _cleanup_free_ char *at = NULL;
     const json_t *place;
@@ -46,7 +47,8 @@ int cmd_ssh(const struct cli *cli, struct err *err)
                        "'ports' and run up",
                        cli->words[0]);
     snprintf(port, sizeof(port), "%u", (unsigned)js_opt_u64(place, "ssh_port", 0));
-    hosts = str_fmt("UserKnownHostsFile=%s/known_hosts", d.state);
+    known = deployment_known_hosts(&d, cli->words[0]);
+    hosts = str_fmt("UserKnownHostsFile=%s", known);
     at = str_fmt("%s@%s", d.spec.user, js_opt_str(place, "public_ip", ""));
     argv = xcalloc((size_t)cli->n_words + 16, sizeof(*argv));
     for (size_t i = 0; i < 11; i++)

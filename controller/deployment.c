@@ -140,6 +140,11 @@ static int own_ssh_key(const struct deployment *d, char **ret_private, struct er
     return 0;
 }
 
+char *deployment_known_hosts(const struct deployment *d, const char *node)
+{
+    return str_fmt("%s/known_hosts.%s", d->state, node);
+}
+
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err)
 {

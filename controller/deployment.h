@@ -37,6 +37,9 @@ char *deployment_path(const struct deployment *d, const char *path);
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err);
 
+/* Where ssh keeps what it knows of that node's key; the caller frees. */
+char *deployment_known_hosts(const struct deployment *d, const char *node);
+
 /* The armored key of the packages' repository; NULL when the file names no repository. The caller
  * frees. */
 int deployment_package_key(const struct deployment *d, char **ret, struct err *err);

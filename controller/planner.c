@@ -242,10 +242,15 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
     const struct spec_app *a = &s->app;
     _cleanup_free_ char *sql_id = str_fmt("sql:%s", a->database);
     _cleanup_free_ char *app_id = str_fmt("app:%s", a->name);
+    _cleanup_free_ char *archive_id = str_fmt("archive:%s", a->name);
     _cleanup_free_ char *password = str_fmt("${secret:db_%s}", a->database);
 
     if (!a->present)
         return;
+    add(resources,
+        json_pack("{s:s, s:s, s:b, s:s, s:s, s:s}", "type", "archive", "id", archive_id, "ahead",
+                  !str_starts(in->archive_url, "https:") /* that needs a package */, "url",
+                  in->archive_url, "sha256", in->archive_sha256, "root", a->root));
     add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "sql", "id", sql_id, "database",
                              a->database, "user", a->database, "password", password));
     add(resources,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -27,7 +28,9 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
     char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
     char *text = NULL;
     int rc;
+    _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, s->nodes[node].name);
 
+    unlink(known_hosts); /* a new machine has a new key */
     if (store_node_get(u->d->store, s->nodes[node].name, &n, err) < 0)
         return -1;
     keys_curve_new(&once);
