@@ -126,6 +126,12 @@ static void agent_event(struct view_row *r, const struct event *ev)
         r->state = ROW_CONVERGING;
         step_begins(r, ev);
         break;
+    case EVENT_PROGRESS: /* of one that began before the last one did */
+        if (!str_eq(r->step, ev->id)) {
+            step_begins(r, ev);
+            r->step_from = ev->ts - ev->ms;
+        }
+        break;
     case EVENT_OK:
     case EVENT_CHANGED:
         if (r->done < r->total)

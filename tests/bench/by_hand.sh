@@ -67,7 +67,7 @@ GRANT ALL ON album.* TO album@localhost;
 CREATE USER 'www-data'@localhost IDENTIFIED VIA unix_socket;
 EOF
   else
-    until curl -fs "http://$peer_address/muster-health" >/dev/null; do sleep 0.1; done
+    until curl -fsm 2 "http://$peer_address/muster-health" >/dev/null; do sleep 0.1; done
     systemctl start mariadb
   fi
   until [ "$(mariadb -N -e "SHOW STATUS LIKE 'wsrep_local_state_comment'" 2>/dev/null | cut -f2)" = Synced ]; do sleep 0.1; done
@@ -130,6 +130,6 @@ database
 say 'database'
 wait $web
 [ "$node" != "$first" ] || runuser -u www-data -- php /var/www/html/install.php >/dev/null
-until curl -fs "http://localhost/" | grep -q "served by $node"; do sleep 0.1; done
+until curl -fsm 2 "http://localhost/" | grep -q "served by $node"; do sleep 0.1; done
 say "site; the other node is $peer"
 echo "$begin $(date +%s%3N)"
