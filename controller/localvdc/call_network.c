@@ -254,7 +254,10 @@ static int drop_all(struct vdb *db, const char *kind, const char *key, const cha
 int job_delete_network(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
-    _cleanup_json_ json_t *network = vdb_get(job->db, "network", id);
+    _cleanup_close_ int held = router_lock(id, err);
+    _cleanup_json_ json_t *network = held >= 0 ? vdb_get(job->db, "network", id) : NULL;
+    if (held < 0)
+        return -1;
     if (!network)
         return 0; /* done before */
     _cleanup_free_ char *user = user_of(job->db, id);

@@ -178,10 +178,15 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
     return ensure_dnsmasq(db, r, &o, err) != 0 ? -1 : ensure_metadata(r, err);
 }
 
+int router_lock(const char *network_id, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/net-%s", network_id);
+    return fs_lock(path, true, err);
+}
+
 int router_ensure(struct vdb *db, const char *network_id, struct err *err)
 {
-    _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/net-%s", network_id);
-    _cleanup_close_ int held = fs_lock(lock, true, err);
+    _cleanup_close_ int held = router_lock(network_id, err);
     _cleanup_json_ json_t *network = held >= 0 ? vdb_get(db, "network", network_id) : NULL;
     if (held < 0)
         return -1;

@@ -20,7 +20,10 @@ int router_update(struct vdb *db, const char *network_id, struct err *err);
 int router_restart(struct vdb *db, const char *network_id, struct err *err);
 /* Takes one of the further public addresses off. */
 void router_drop_address(const json_t *network, const char *address);
-/* Removes what router_ensure made, by the document. */
+/* Held while a network's router is made, or removed together with the document; a descriptor. */
+int router_lock(const char *network_id, struct err *err);
+/* Removes what router_ensure made, by the document. The caller holds the lock until that document
+ * is gone, too: else a job that was asked to keep the router up makes it again. */
 int router_remove(const json_t *network, struct err *err);
 /* Whether its services run. */
 bool router_alive(const json_t *network);
