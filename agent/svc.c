@@ -184,7 +184,9 @@ int svc_notify_serve(const char *unit, struct err *err)
         return 0;
     if (svc_look(unit, &st, err) < 0)
         return -1;
-    if ((st.active || st.busy) && svc_do("reload-or-restart", unit, err) < 0)
+    /* Apache that was started a moment ago cannot be reloaded yet. */
+    if ((st.active || st.busy) && svc_do("reload-or-restart", unit, err) < 0 &&
+        svc_do("restart", unit, err) < 0)
         return -1;
     return svc_notify_drop(unit, err);
 }

@@ -130,6 +130,32 @@ guest mount /dev/sdb /mnt
 [ "$(guest cat /mnt/f)" = kept ] || fail "the volume's content"
 say "detach, attach with foreign copies"
 
+# A network is deleted while its router is being mended: nothing of it is made again.
+going=$(api createLocalNetwork zonename="Paris (ESX)" cidr=10.1.9.0/24 gateway=10.1.9.1 | get '.localnetwork[0].id')
+bridge=mvdcb${going:0:8}
+until_ok 10 ip link show "$bridge"
+pidfile=/var/lib/muster/vdc/net/$going/dnsmasq.pid
+until_ok 10 test -s "$pidfile"
+lock=/var/lib/muster/vdc/lock/net-$going
+waiting() { [ "$(grep -c -- "-> FLOCK .*:$(stat -c %i "$lock") " /proc/locks)" -ge "$1" ]; }
+exec 9>>"$lock"
+flock 9
+api deleteNetwork id="$going" >/dev/null 9>&- &
+deletion=$!
+until_ok 10 waiting 1
+kill "$(cat "$pidfile")"
+until_ok 30 waiting 2
+exec 9>&-
+wait $deletion
+not_waiting() { ! waiting 1; }
+until_ok 10 not_waiting
+[ -z "$(api listNetworks id="$going" | jq '.network[0] // empty')" ] || fail "the network is still listed"
+for _ in 1 2 3 4 5; do
+    ! ip link show "$bridge" >/dev/null 2>&1 || fail "a deleted network's bridge is there"
+    sleep 0.2
+done
+say "a network that was deleted while it was mended"
+
 # Copies, somebody inside a copy, somebody inside the very mount.
 api startVirtualMachine id="${ids[1]}" >/dev/null
 hold

@@ -53,13 +53,14 @@ plan() { # version
   cat >"$root/root/plan.json" <<JSON
 {"version":1,"deployment":"kill","node":"a","rev":"${sha:0:16}","secrets":{"db":"pw1"},"resources":[
 {"type":"package","id":"package:all","names":["xfsprogs","mariadb-server","apache2","libapache2-mod-php","php-mysql","php-cli"]},
-{"type":"disk","id":"disk:data","volume":"$volume","size":$size,"filesystem":"$filesystem","deployment":"kill"},
-{"type":"mount","id":"mount:data","volume":"$volume","path":"/media/data","filesystem":"$filesystem","deployment":"kill"},
+{"type":"disk","id":"disk:data","ahead":true,"volume":"$volume","size":$size,"filesystem":"$filesystem","deployment":"kill"},
+{"type":"mount","id":"mount:data","ahead":true,"volume":"$volume","path":"/media/data","filesystem":"$filesystem","deployment":"kill"},
 {"type":"datadir","id":"datadir:db","path":"/media/data/mysql","mount":"/media/data","service":"mariadb"},
 {"type":"service","id":"service:mariadb","name":"mariadb","enabled":true,"running":true},
 {"type":"php","id":"php:settings","settings":{"memory_limit":"64M"}},
 {"type":"web","id":"web:apache","root":"/var/www/html","modules":["rewrite"],"health":"/health"},
 {"type":"sql","id":"sql:demo","database":"demo","user":"demo","password":"\${secret:db}"},
+{"type":"archive","id":"archive:demo","ahead":true,"url":"file:/root/site$v.tar","sha256":"$sha","root":"/var/www/html"},
 {"type":"app","id":"app:demo","name":"demo","archive":{"url":"file:/root/site$v.tar","sha256":"$sha"},"root":"/var/www/html",
  "strip":1,"writable":["upload"],"config":[{"path":"conf.php","content":"<?php"}],"install":[{"php":"install.php"}],
  "installer":true,"database":"demo"},
@@ -135,7 +136,7 @@ points() {
     apply >"$dir/again.log" 2>&1 || fail "$name, the run after a kill at point $n"
     for check in "$@"; do "$check" || fail "$name, after a kill at point $n: $check"; done
     apply >"$dir/again.log" 2>&1 || fail "$name, a further run after a kill at point $n"
-    grep -q ' 0 changed, 9 ok' "$dir/again.log" || fail "$name, a further run after a kill at point $n changes something"
+    grep -q ' 0 changed, 11 ok' "$dir/again.log" || fail "$name, a further run after a kill at point $n changes something"
     [ "$status" = 137 ] || break
     tried=$((tried + 1))
     echo "$name: point $n" >>"$dir/kill.progress"
