@@ -8,7 +8,6 @@
 #include "agent/helper.h"
 #include "common/cleanup.h"
 #include "common/err.h"
-#include "common/keys.h"
 #include "common/log.h"
 
 static int cmd_version(int argc, char **argv)
@@ -77,7 +76,6 @@ static int cmd_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct err err = {0};
     umask(022);
     log_open("muster-agent");
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -92,7 +90,5 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return cmd_help(2, (char *[]){argv[0], argv[1], NULL});
-    if (keys_init(&err) < 0)
-        return cmd_fail(&err);
     return c->run(argc - 1, argv + 1);
 }

@@ -27,7 +27,7 @@ struct sign_pair {
     uint8_t sec[SIGN_SECRET_SIZE];
 };
 
-int keys_init(struct err *err); /* once, before any other call */
+int keys_init(struct err *err); /* once, before any call but those of hex and wipe */
 
 void keys_curve_new(struct curve_pair *ret);
 /* The public half that belongs to a secret one. */
