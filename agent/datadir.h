@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_DATADIR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "agent/resource.h"
 #include "common/err.h"
@@ -11,6 +12,10 @@
 /* datadir_move.c. Databases of somebody's are in the folder, not only what the package put there.
  */
 bool datadir_used(const char *dir);
+/* What a copy of it takes. */
+uint64_t datadir_bytes(const char *dir);
+/* Fails when the disk that holds `dir` has less than that free. */
+int datadir_room(const char *dir, uint64_t bytes, struct err *err);
 /* Copies `from` to `to`, which is removed first, with owners and modes; synced, read back and
  * compared. `from` stays as it is. Nobody may have it open. */
 int datadir_copy(const char *from, const char *to, struct run *run, struct err *err);

@@ -149,6 +149,26 @@ static int nobody_has_it(const char *dir, struct err *err)
                          (int)lock.l_pid, path);
 }
 
+uint64_t datadir_bytes(const char *dir)
+{
+    return tree_bytes(dir, true);
+}
+
+int datadir_room(const char *dir, uint64_t bytes, struct err *err)
+{
+    uint64_t room = 0;
+    if (fs_free(dir, &room, err) < 0)
+        return -1;
+    return room >= bytes
+               ? 0
+               : err_set(err, ERR_FAILED,
+                         "No space left on %s: the data directory needs %llu MB, and %llu "
+                         "MB are free; remove what is not needed there, or make the "
+                         "volume larger",
+                         dir, (unsigned long long)bytes / 1000000 + 1,
+                         (unsigned long long)room / 1000000);
+}
+
 int datadir_copy(const char *from, const char *to, struct run *run, struct err *err)
 {
     _cleanup_free_ char *what = str_fmt("copy %s to %s; the old one stays", from, to);

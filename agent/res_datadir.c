@@ -26,6 +26,7 @@
 #define CONF "/etc/mysql/mariadb.conf.d/70-muster-datadir.cnf"
 #define PACKAGE_DIR "/var/lib/mysql"
 #define INSTALL_DB "/usr/bin/mariadb-install-db"
+#define FRESH_BYTES 300000000 /* logs, system tables, and the cluster's cache of writes */
 
 struct datadir {
     const char *path, *mount, *service;
@@ -176,7 +177,9 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
     _cleanup_free_ char *fresh = str_fmt("%s.new", d->path);
     _cleanup_free_ char *state = str_fmt("%s/" MOUNT_STATE, d->mount);
     bool used = datadir_used(PACKAGE_DIR);
-    if (fs_mkdirs(state, 0700, err) < 0)
+    if (fs_remove_tree(fresh, err) < 0 ||
+        datadir_room(d->mount, used ? datadir_bytes(PACKAGE_DIR) : FRESH_BYTES, err) < 0 ||
+        fs_mkdirs(state, 0700, err) < 0)
         return -1;
     if (used) {
         if (stop(d, err) < 0 || datadir_copy(PACKAGE_DIR, fresh, run, err) < 0)

@@ -15,6 +15,7 @@
 
 #define LOOK_EVERY_MS 200
 #define SAY_EVERY_MS 5000
+#define FULL_BYTES 1000000
 
 struct synced {
     const char *cluster, *mount;
@@ -72,6 +73,20 @@ static int coordinator_says(const struct synced *s, struct strbuf *say, struct e
     return 0;
 }
 
+/* A database on a full disk does not start, or does not get through its recovery. */
+static int not_full(const struct synced *s, struct err *err)
+{
+    uint64_t room = 0;
+    if (fs_free(s->mount, &room, err) < 0)
+        return -1;
+    return room >= FULL_BYTES
+               ? 0
+               : err_set(err, ERR_FAILED,
+                         "No space left on %s: the database cannot run; remove what is not needed "
+                         "there, or make the volume larger",
+                         s->mount);
+}
+
 static int synced_apply(const void *self, struct run *run, struct err *err)
 {
     const struct synced *s = self;
@@ -81,7 +96,7 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     while (!galera_synced(state, sizeof(state))) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(s, &say, err) < 0)
+        if (coordinator_says(s, &say, err) < 0 || not_full(s, err) < 0)
             return -1;
         uint64_t now = clock_mono_ms();
         if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -182,6 +183,15 @@ int fs_sync_filesystem(const char *path, struct err *err)
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) < 0)
         return err_errno(err, errno, "sync %s", path);
+    return 0;
+}
+
+int fs_free(const char *path, uint64_t *ret, struct err *err)
+{
+    struct statvfs st;
+    if (statvfs(path, &st) < 0)
+        return err_errno(err, errno, "free space of %s", path);
+    *ret = (uint64_t)st.f_bavail * st.f_frsize;
     return 0;
 }
 

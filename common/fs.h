@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -35,6 +36,9 @@ int fs_sync_parent(const char *path, struct err *err);
 
 /* Everything of the filesystem that holds the folder `path` is on its disk. */
 int fs_sync_filesystem(const char *path, struct err *err);
+
+/* Bytes that somebody without privilege can still write on the filesystem that holds `path`. */
+int fs_free(const char *path, uint64_t *ret, struct err *err);
 
 /* Takes an exclusive lock (flock) on `path`, made if missing. Returns the descriptor that holds
  * it, or -1; err->code is ERR_LOCKED when somebody else has it and `wait` is false. */

@@ -60,7 +60,7 @@ trap '"$host" down; gpgconf --homedir "$gnupg" --kill all; rm -rf "$out" "$gnupg
 "$host" up
 cp "$deb" "$root/root/agent.deb"
 until_ok run systemctl is-active dbus
-run sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install /root/agent.deb python3-minimal libfaketime >/dev/null' 2>"$out" || fail "set-up"
+run sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install /root/agent.deb mariadb-server galera-4 python3-minimal libfaketime >/dev/null' 2>"$out" || fail "set-up"
 for p in one two half late full; do make_package muster-test-$p 1; done
 make_package muster-test-big 24
 publish
@@ -191,6 +191,27 @@ plan '{"type":"file","id":"file:f","path":"/srv/small/f","content":"0123456789"}
 fails "/srv/small/f" "No space left"
 [ ! -e "$root/srv/small/f" ] || fail "a part of the file is there"
 run rm /srv/small/fill
+goes_on
+say "no room for a file"
+
+# The data disk is full when the data directory is to be made, and when the database is to run.
+on_data="\"volume\":\"$("$host" volume a)\",\"filesystem\":\"ext4\",\"deployment\":\"b\""
+disk="{\"type\":\"disk\",\"id\":\"disk:d\",\"size\":$((3 << 30)),$on_data},{\"type\":\"mount\",\"id\":\"mount:d\",\"path\":\"/media/d\",$on_data}"
+datadir='{"type":"datadir","id":"datadir:d","path":"/media/d/mysql","mount":"/media/d","service":"mariadb"}'
+fill() { run sh -c 'head -c 4G /dev/zero >/media/d/fill 2>/dev/null || test -s /media/d/fill'; }
+plan "$disk"
+goes_on
+fill
+plan "$disk,$datadir"
+fails "datadir:d" "No space left on /media/d" "make the volume larger"
+run test ! -e /media/d/mysql
+run rm /media/d/fill
+goes_on
+fill
+plan "$disk,$datadir,{\"type\":\"synced\",\"id\":\"synced:d\",\"cluster\":\"b\",\"mount\":\"/media/d\"}"
+fails "synced:d" "No space left on /media/d" "the database cannot run"
+run rm /media/d/fill
+plan "$disk,$datadir"
 goes_on
 say "data disk full"
 
