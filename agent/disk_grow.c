@@ -189,9 +189,8 @@ int disk_fs_grow(const char *node, const char *path, const char *filesystem, str
     if (argv == ext4 && prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 0)
         return err_set(err, ERR_FAILED,
                        "grow %s (R13): ext4 grows while mounted only with CAP_SYS_RESOURCE, which "
-                       "this container lacks. On the node, type: systemctl stop muster-agent "
-                       "mariadb; umount %s && e2fsck -f %s && resize2fs %s; systemctl start "
-                       "muster-agent (which mounts it again)",
+                       "this container lacks. Type there: systemctl stop muster-agent mariadb; "
+                       "umount %s && e2fsck -fp %s && resize2fs %s; systemctl start muster-agent",
                        path, path, node, node);
     return proc_call(argv, err) < 0 ? err_wrap(err, "grow %s (R13)", path) : 0;
 }
