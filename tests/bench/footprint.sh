@@ -28,7 +28,7 @@ sleep "$seconds"
 for node in fra par; do
   on $node "sudo sh -c '$sleeps'" >"$work/$node.after"
   on $node "sudo sh -c '$memory'" >"$work/memory"
-  line "$node: RSS of all processes, idle" "$(awk '/^Rss/ {s += $2} END {print s}' "$work/memory")" kB 9000
+  line "$node: RSS of all processes, idle" "$(awk '/^Rss/ {s += $2} END {print s}' "$work/memory")" kB 9216
   line "$node: PSS of all processes, idle" "$(awk '/^Pss:/ {s += $2} END {print s}' "$work/memory")" kB 6144
   while read -r name pid count; do
     before=$(awk -v p="$pid" '$2 == p {print $3}' "$work/$node.before")
