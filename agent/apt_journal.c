@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/apt.h"
@@ -193,9 +194,14 @@ int apt_journal_done(struct err *err)
     static const char *const places[] = {"/", "/etc", "/usr", "/var"};
     if (!apt_journal_open())
         return 0;
-    for (size_t i = 0; i < ARRAY_LEN(places); i++)
-        if (fs_sync_filesystem(places[i], err) < 0)
+    struct stat before = {0}, st;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        if (stat(places[i], &st) < 0)
+            return err_errno(err, errno, "%s", places[i]);
+        if ((i == 0 || st.st_dev != before.st_dev) && fs_sync_filesystem(places[i], err) < 0)
             return -1;
+        before = st;
+    }
     if (unlink(BEFORE) < 0)
         return err_errno(err, errno, "remove " BEFORE);
     return fs_remove_tree(DIR_OPEN, err);
