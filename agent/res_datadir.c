@@ -153,7 +153,7 @@ static int install_db(const char *fresh, struct err *err)
     gid_t gid;
     _cleanup_free_ char *option = str_fmt("--datadir=%s", fresh);
     if (conf_uid("mysql", &uid, err) < 0 || conf_gid("mysql", &gid, err) < 0 ||
-        fs_remove_tree(fresh, err) < 0 || fs_mkdirs(fresh, 0700, err) < 0)
+        fs_mkdirs(fresh, 0700, err) < 0)
         return -1;
     if (chown(fresh, uid, gid) < 0)
         return err_errno(err, errno, "chown %s", fresh);

@@ -67,8 +67,10 @@ power_off() {
 }
 # Waits for a line of events that was not there before; false when `up` ended without it.
 wait_for() { # pattern
+  local end=$((SECONDS + 300))
   until events | tail -n "+$((seen + 1))" | grep -E -- "$1" >/dev/null; do
     kill -0 "$up" 2>/dev/null || return 1
+    [ $SECONDS -lt $end ] || { tail -n 40 "$work/up"; die "never came: $1, seed $seed"; }
     sleep 0.02
   done
 }
@@ -93,7 +95,10 @@ life() {
   sed -e 's/^deployment:.*/deployment: power/' -e '/name: par,/d' "$file" >"$f"
   rm -rf "$work/state"
   raise
-  until vm=$(id_of vm:fra 2>/dev/null) && [ -n "$vm" ]; do sleep 0.2; done
+  until vm=$(id_of vm:fra 2>/dev/null) && [ -n "$vm" ]; do
+    kill -0 "$up" 2>/dev/null || { tail -n 40 "$work/up"; die "up ended before there was a machine, seed $seed"; }
+    sleep 0.2
+  done
   power_off_at "${first_run[$point]}"
   later=$((point + 1 + RANDOM % ${#first_run[@]}))
   point=$(((point + 3) % ${#first_run[@]}))
