@@ -292,6 +292,8 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
         c->max_round = m->ballot.round;
     switch (m->type) {
     case MSG_HB:
+        if (!cluster_heard(c, m->from, now))
+            cluster_heartbeat(c, out); /* who has just come waits for our word */
         c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
         learn_from_heartbeat(c, m, now, out);
         break;

@@ -20,10 +20,9 @@ static void bump(struct cluster *c)
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now)
 {
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        const struct cluster_peer *p = &c->peers[i];
-        if (i != c->cfg.self && p->heard && now - p->at <= CLUSTER_SILENT &&
-            p->hb.state == CLUSTER_PRIMARY)
-            return &p->hb;
+        const struct cluster_msg *hb = &c->peers[i].hb;
+        if (i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY)
+            return hb;
     }
     return NULL;
 }

@@ -25,6 +25,8 @@ void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, co
 struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type);
 bool cluster_stopped(const struct cluster *c);
 bool cluster_ready(const struct cluster *c);
+/* Member `i`, another one, gave a sign of life lately. */
+bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now);
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
 
 uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);

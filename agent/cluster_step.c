@@ -67,6 +67,11 @@ bool cluster_ready(const struct cluster *c)
     return cluster_stopped(c) && c->known && !c->running && c->has_record;
 }
 
+bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now)
+{
+    return c->peers[i].heard && now - c->peers[i].at <= CLUSTER_SILENT;
+}
+
 void cluster_init(struct cluster *c, const struct cluster_config *cfg,
                   const struct cluster_record *rec, uint64_t now)
 {
@@ -87,11 +92,10 @@ static unsigned not_ready(const struct cluster *c, uint64_t now, bool *ret_silen
     unsigned set = 0;
     *ret_silent = false;
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        const struct cluster_peer *p = &c->peers[i];
+        bool silent = !cluster_heard(c, i, now);
         if (i == c->cfg.self)
             continue;
-        bool silent = !p->heard || now - p->at > CLUSTER_SILENT;
-        if (silent || !p->hb.ready)
+        if (silent || !c->peers[i].hb.ready)
             set |= 1U << i;
         *ret_silent = *ret_silent || silent;
     }
@@ -261,15 +265,15 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
 {
     unsigned running = 1, heard = 1, missing = 0;
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        const struct cluster_peer *p = &c->peers[i];
+        enum cluster_state state = c->peers[i].hb.state;
         if (i == c->cfg.self)
             continue;
-        if (!p->heard || now - p->at > CLUSTER_SILENT) {
+        if (!cluster_heard(c, i, now)) {
             missing |= 1U << i;
             continue;
         }
         heard++;
-        running += p->hb.state == CLUSTER_NONPRIM || p->hb.state == CLUSTER_PRIMARY;
+        running += state == CLUSTER_NONPRIM || state == CLUSTER_PRIMARY;
     }
     c->waiting = missing;
     if (heard < c->cfg.n) {

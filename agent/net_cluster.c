@@ -16,6 +16,7 @@
 #include "common/str.h"
 
 #define QUEUE_MAX 16
+#define REOPEN_MS 1000
 
 struct peer {
     struct zsock *link; /* our connection to it; NULL: this node itself */
@@ -38,7 +39,7 @@ struct net_cluster {
     struct cluster_event queue[QUEUE_MAX]; /* from the supervisor, while saving */
     size_t queued;
     uint64_t ticked;    /* when it last was */
-    uint64_t reopen_at; /* while stale: not before */
+    uint64_t reopen_at; /* while stale: not before; 0: at once */
     char *said;         /* last "coordinator" text */
 };
 
@@ -101,9 +102,9 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
     struct cluster_config cfg;
     _cleanup_json_ json_t *roster = NULL;
     json_t *m[CLUSTER_MAX];
+    k->stale = false;
     if (!k->roster || !k->galera || !k->record)
         return;
-    k->stale = false;
     close_links(k);
     bool found = json_is_object(k->record);
     if (js_parse(k->roster, strlen(k->roster), &roster, &err) < 0 ||
@@ -118,6 +119,7 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
         log_warn("coordinator: %s", err.msg);
         close_links(k);
         k->stale = true; /* the address may come with the route step: tried again */
+        k->reopen_at = now + REOPEN_MS;
         return;
     }
     k->open = true;
@@ -271,6 +273,12 @@ static bool receive(struct net *n, struct net_cluster *k, uint64_t now)
 
 /* --- from outside this file ---------------------------------------------------------------- */
 
+static void look_again(struct net_cluster *k)
+{
+    k->stale = true;
+    k->reopen_at = 0;
+}
+
 void net_cluster_roster(struct net *n, const char *text)
 {
     struct net_cluster *k = get(n);
@@ -278,7 +286,7 @@ void net_cluster_roster(struct net *n, const char *text)
         return;
     free(k->roster);
     k->roster = xstrdup(text);
-    k->stale = true;
+    look_again(k);
 }
 
 static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
@@ -319,7 +327,7 @@ void net_cluster_message(struct net *n, const char *m, const json_t *msg)
         json_decref(k->record);
         k->galera = json_incref(json_object_get(msg, "galera"));
         k->record = json_incref(json_object_get(msg, "record"));
-        k->stale = true;
+        look_again(k);
     } else if (strcmp(m, "saved") == 0 && k->open) {
         on_saved(n, k);
     } else if (strcmp(m, "db") == 0 && k->open) {
@@ -334,10 +342,8 @@ void net_cluster_serve(struct net *n, uint64_t now)
     struct net_cluster *k = n->cluster;
     if (!k)
         return;
-    if (k->stale && now >= k->reopen_at) {
-        k->reopen_at = now + 1000;
+    if (k->stale && now >= k->reopen_at)
         reopen(n, k, now);
-    }
     if (!k->open || k->saving)
         return;
     if (now >= cluster_tick_at(&k->c, k->ticked)) {

@@ -2,10 +2,12 @@
 /* Step `galera`: the cluster's configuration and the start gate of mariadb.service. When it is
  * through, the coordinator may act, and nothing but the coordinator starts the database; the steps
  * after this one go on beside it, to the one that needs the database (`synced`). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/conf.h"
 #include "agent/galera.h"
@@ -18,6 +20,7 @@
 #include "common/str.h"
 
 #define CONF "/etc/mysql/mariadb.conf.d/80-muster-galera.cnf"
+#define WANTED "/etc/systemd/system/multi-user.target.wants/" GALERA_SERVICE ".service"
 #define GATE "/etc/systemd/system/mariadb.service.d/60-muster.conf"
 
 static int galera_parse(const json_t *spec, void **ret, struct err *err)
@@ -28,7 +31,6 @@ static int galera_parse(const json_t *spec, void **ret, struct err *err)
     struct galera *copy = xcalloc(1, sizeof(*copy));
     *copy = g;
     *ret = copy;
-    svc_expect(GALERA_SERVICE);
     return 0;
 }
 
@@ -108,17 +110,15 @@ static void confs_fill(const struct galera *g, struct confs *c)
 static int galera_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)run;
+    (void)err;
     _cleanup_(confs_cleanup) struct confs c = {0};
-    struct svc_state st;
     confs_fill(self, &c);
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         const char *why = conf_differs(&c.conf[i]);
         if (why)
             return verdict_differs(ret, "%s: %s", c.conf[i].path, why);
     }
-    if (svc_look_soon(GALERA_SERVICE, &st, err) < 0)
-        return -1;
-    if (st.enabled)
+    if (fs_exists(WANTED))
         return verdict_differs(ret, "mariadb starts at boot by itself");
     if (!fs_exists(GALERA_READY))
         return verdict_differs(ret, "the coordinator was not let in yet");
@@ -137,12 +137,14 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
             return -1;
         any = any || changed;
     }
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
-        return -1;
-    /* To disable makes systemd read its files again, too. Without the mark nobody knows whether it
-     * has read what is on the disk. */
-    if (st.enabled ? svc_do("disable", GALERA_SERVICE, err) < 0
-                   : (any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0)
+    /* `systemctl disable` would read all units three times for the script of /etc/init.d. */
+    if (unlink(WANTED) == 0)
+        any = true;
+    else if (errno != ENOENT)
+        return err_errno(err, errno, "remove %s", WANTED);
+    /* Without the mark nobody knows whether systemd has read what is on the disk. */
+    if (((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0) ||
+        svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {
         char state[64];

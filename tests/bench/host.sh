@@ -1,7 +1,7 @@
 #!/bin/bash
-# The host part of an installation, the agents against by_hand.sh: the same two guests that have
-# booted and idle, both nodes at once. In turns, so that a busy machine is busy for both; the ratio
-# of the medians is what counts.
+# The host part of an installation, the agents against by_hand.sh: the same two guests, booted, idle
+# and with their disks, both nodes at once. In turns, so that a busy machine is busy for both; the
+# ratio of the medians is what counts.
 # usage: host.sh [ROUNDS]
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/../e2e/lib.sh"
@@ -16,12 +16,13 @@ median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 on() { "$muster" ssh -f "$work/bare.yaml" "$@"; }
 address() { on "$1" ip -br -4 address show eth1 | awk '{sub("/.*", "", $3); print $3}'; }
 
-# Both nodes, booted, with an agent that has nothing to do.
+# Both nodes, booted, with an agent that has nothing to do, and then with their disks.
 raise() {
   "$vdc" start >/dev/null
   "$muster" up -f "$work/bare.yaml" --progress quiet >/dev/null 2>"$work/err" || die "bare: $(cat "$work/err")"
   local n
   for n in fra par; do on $n cloud-init status --wait >/dev/null || true; done
+  "$muster" up --cloud-only -f "$work/full.yaml" --progress quiet >/dev/null 2>"$work/err" || die "disks: $(cat "$work/err")"
 }
 away() {
   "$muster" destroy -f "$work/full.yaml" -y --with-data >/dev/null 2>&1 || die "destroy"
@@ -49,7 +50,6 @@ by_agents() {
 by_hand() {
   local a_fra a_par n pid
   raise
-  "$muster" up --cloud-only -f "$work/full.yaml" --progress quiet >/dev/null 2>"$work/err" || die "disks: $(cat "$work/err")"
   a_fra=$(address fra) a_par=$(address par)
   for n in fra par; do
     on $n sudo systemctl stop muster-agent
