@@ -71,7 +71,7 @@ static void on_line(void *ctx, const char *line)
     struct talk *t = ctx;
     if (!apt_say_line(&t->say, line))
         return;
-    hook_point(); /* apt goes, too; its dpkg may go on for a while */
+    hook_word(); /* apt goes, too; its dpkg may go on for a while */
     life_say(&t->life, t->say.doing);
 }
 

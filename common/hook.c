@@ -16,4 +16,10 @@ void hook_point(void)
     if (left > 0 && --left == 0)
         raise(SIGKILL);
 }
+
+void hook_word(void)
+{
+    if (getenv("MUSTER_KILL_WORDS"))
+        hook_point();
+}
 #endif

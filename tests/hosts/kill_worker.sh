@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The worker is killed at a point (each write of a file that must survive, each child process while it
-# runs and after it ended, each word of apt on how far it is), and the plan is run again: it must
-# converge, serve, and have lost nothing. Each point starts from the same saved guest and disk. Uses
-# guest a of agent_host.sh, made anew.
-# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument; named
-#                                             with others, packages (some 400 points) has a fifth of them
+# runs and after it ended), and the plan is run again: it must converge, serve, and have lost nothing.
+# Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, made anew.
+# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument
 #   packages  a bare guest; points of the packages' step only
+#   words     the same, and also each word of apt on how far it is: some 400 points, of which a fifth
+#             is tried when other scenarios are named, too
 #   make      packages are there; disk, database, web server and application are made
 #   move      the same, and the package's own data directory holds a database
 #   again     everything is there, with data; the root disk has lost its settings, the application
@@ -23,7 +23,7 @@ asked=${1:-31}
 every=$asked
 shift || true
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(packages make move again)
+[ $# -gt 0 ] || scenarios=(packages words make move again)
 size=$((3 * 1024 * 1024 * 1024))
 layers=()
 
@@ -122,6 +122,7 @@ clean() {
 }
 
 killed_plan=/root/plan.json
+words=() # of the environment
 apply() { run muster-agent apply /root/plan.json; }
 # points NAME CHECK…: a kill at each point that is to be tried, then a run, then the checks
 points() {
@@ -131,7 +132,7 @@ points() {
     reset
     start
     status=0
-    run env MUSTER_KILL_AT="$n" muster-agent apply $killed_plan >"$dir/kill.log" 2>&1 || status=$?
+    run env MUSTER_KILL_AT="$n" "${words[@]}" muster-agent apply $killed_plan >"$dir/kill.log" 2>&1 || status=$?
     [ "$status" = 0 ] || [ "$status" = 137 ] || fail "$name, killed at point $n: exit status $status"
     apply >"$dir/again.log" 2>&1 || fail "$name, the run after a kill at point $n"
     for check in "$@"; do "$check" || fail "$name, after a kill at point $n: $check"; done
@@ -186,14 +187,20 @@ plan 1
 jq '.resources |= map(select(.type == "package"))' "$root/root/plan.json" >"$root/root/packages.json"
 start
 save
-case " ${scenarios[*]} " in *' packages '*)
-  killed_plan=/root/packages.json
-  [ "$every" = 1 ] || [ ${#scenarios[@]} -eq 1 ] || every=$((every * 5))
-  points packages packaged serves on_disk without_disk
-  killed_plan=/root/plan.json
-  every=$asked
-  ;;
-esac
+killed_plan=/root/packages.json
+for scenario in "${scenarios[@]}"; do
+  case $scenario in
+    packages) points packages packaged serves on_disk without_disk ;;
+    words)
+      words=(MUSTER_KILL_WORDS=1)
+      [ ${#scenarios[@]} -eq 1 ] || every=$((every * 5))
+      points words packaged serves on_disk without_disk
+      ;;
+  esac
+done
+killed_plan=/root/plan.json
+words=()
+every=$asked
 # The packages of the plan, by the agent, and nothing else of it.
 reset
 start
