@@ -17,7 +17,7 @@ NET=${MTEST_NET:-10.77.0}
 SIZE=$((3 * 1024 * 1024 * 1024))
 
 addr() { [ "$1" = a ] && echo "$NET.11" || echo "$NET.12"; }
-volume() { [ "$1" = a ] && echo 11111111-aaaa-4aaa-8aaa-111111111111 || echo 22222222-bbbb-4bbb-8bbb-222222222222; }
+volume() { printf '%s-%s' "$NAME" "$1" | md5sum | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/'; } # its filesystem's UUID comes from it
 serial() { volume "$1" | tr -d - | cut -c1-20; }
 rootfs() { echo "$DIR/lxc/$NAME-$1/rootfs"; }
 pid() { lxc-info -P "$DIR/lxc" -n "$NAME-$1" -p -H; }
