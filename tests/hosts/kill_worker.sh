@@ -3,7 +3,8 @@
 # The worker is killed at a point (each write of a file that must survive, each child process while it
 # runs and after it ended), and the plan is run again: it must converge, serve, and have lost nothing.
 # Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, made anew.
-# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument
+# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument; in the
+#                                             order of this list
 #   packages  a bare guest; points of the packages' step only
 #   words     the same, and also each word of apt on how far it is: some 400 points, of which a fifth
 #             is tried when other scenarios are named, too
