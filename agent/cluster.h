@@ -118,13 +118,15 @@ enum cluster_action_type {
     ACT_BOOT,     /* start with a BOOT permit of `epoch`; EV_DONE */
     ACT_JOIN,     /* start with a JOIN permit; EV_DONE */
     ACT_STOP,     /* stop the database; EV_DONE */
-    ACT_ROW,      /* write the row of `epoch` into the database; no answer */
+    ACT_ABANDON, /* kill the database of a join that cannot end; the join's own EV_DONE, or EV_DB */
+    ACT_ROW,     /* write the row of `epoch` into the database; no answer */
 };
 
 struct cluster_action {
     enum cluster_action_type type;
     unsigned to;
     uint64_t epoch;
+    bool small; /* JOIN: nothing is here, and next to nothing is there */
     struct cluster_msg msg;
 };
 
@@ -200,7 +202,7 @@ struct cluster {
     struct cluster_proposal prop;
     uint64_t max_round; /* highest round seen anywhere in this slot */
     uint64_t since;     /* when the state was entered */
-    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since;
+    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since;
     unsigned join_failures;
     uint64_t prng;
 };

@@ -65,10 +65,51 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     bump(c);
     c->has_record = true;
     c->rec.joining = c->rec.epoch;
+    c->hopeless_since = 0;
     cluster_act(out, ACT_SAVE);
-    cluster_act(out, ACT_JOIN)->epoch = c->rec.epoch;
+    struct cluster_action *join = cluster_act(out, ACT_JOIN);
+    join->epoch = c->rec.epoch;
+    join->small = c->position.kind == DATADIR_FRESH && hb->position.seqno < CLUSTER_SMALL;
     cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
                   (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
+}
+
+/* A database that is down serves nobody, and one that joins is nobody's donor. */
+static bool cannot_serve(enum cluster_state state)
+{
+    switch (state) {
+    case CLUSTER_STOPPED:
+    case CLUSTER_RECOVERING_POS:
+    case CLUSTER_FROZEN:
+    case CLUSTER_PROPOSING:
+    case CLUSTER_JOIN_WAIT:
+    case CLUSTER_JOINING:
+    case CLUSTER_QUARANTINE:
+    case CLUSTER_FAULT:
+    case CLUSTER_AMNESIAC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A transfer is never disturbed, however long it takes (I18). But one whose donor lost its power
+ * may wait for ever, and all others for its end: it is given up when each of them says that there
+ * is no donor any more. */
+void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (i != c->cfg.self &&
+            (!cluster_heard(c, i, now) || !cannot_serve(c->peers[i].hb.state))) {
+            c->hopeless_since = 0;
+            return;
+        }
+    c->hopeless_since = c->hopeless_since ? c->hopeless_since : now;
+    if (now - c->hopeless_since < CLUSTER_HOPELESS)
+        return;
+    c->hopeless_since = now;
+    snprintf(c->why, sizeof(c->why), "gives the join up: no member serves the cluster any more");
+    cluster_act(out, ACT_ABANDON);
 }
 
 /* --- booting ------------------------------------------------------------------------------- */

@@ -17,8 +17,11 @@
 #define CLUSTER_JOIN_RETRY 2000ULL
 #define CLUSTER_AHEAD 15000
 #define CLUSTER_STALE 20000
+#define CLUSTER_HOPELESS 10000
 #define CLUSTER_NONPRIM_SOON 1000
 #define CLUSTER_NONPRIM_WAIT 60000
+
+#define CLUSTER_SMALL 1000 /* write sets of a database that was founded just now */
 
 void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -33,6 +36,7 @@ uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
 
 /* cluster_gate.c */
 void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
+void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out);
 bool cluster_decided_for_me(const struct cluster *c);
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 

@@ -308,6 +308,13 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     case CLUSTER_NONPRIM:
         nonprim_tick(c, now, out);
         break;
+    case CLUSTER_JOINING:
+        cluster_join_tick(c, now, out);
+        break;
+    case CLUSTER_UNCONF: /* the agent is new; the join is not */
+        if (c->running && c->rec.joining)
+            cluster_join_tick(c, now, out);
+        break;
     default:
         break;
     }

@@ -72,9 +72,11 @@ static json_t *action(const char *what, const json_t *request)
             if (strcmp(what, "boot") == 0)
                 r = galera_boot(&g, epoch, &p, &err);
             else if (strcmp(what, "join") == 0)
-                r = galera_join(&g, epoch, &p, &err);
+                r = galera_join(&g, epoch, &p, json_is_true(json_object_get(msg, "small")), &err);
             else if (strcmp(what, "stop") == 0)
                 r = galera_stop(&err);
+            else if (strcmp(what, "abandon") == 0)
+                r = galera_abandon(&err);
             else if (strcmp(what, "row") == 0) {
                 str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
                 str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));

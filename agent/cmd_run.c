@@ -3,7 +3,7 @@
  *
  *   controller <--CURVE--> net (no privilege) <--lines--> supervisor (root) <--lines-- worker
  * (root) other agents <-------> coordinator in net              |-- jobs: look, position, boot,
- * join, stop
+ * join, stop, abandon
  */
 #include <errno.h>
 #include <poll.h>
@@ -39,6 +39,8 @@ static void reap(struct supervisor *s)
             sup_job_died(s, &s->look, status);
         else if (pid == s->act.pid)
             sup_job_died(s, &s->act, status);
+        else if (pid == s->abandon.pid)
+            sup_job_died(s, &s->abandon, status);
         else if (pid == s->drift_look.pid)
             sup_job_died(s, &s->drift_look, status);
     }
@@ -106,6 +108,7 @@ static void loop(struct supervisor *s, int sigfd)
             {.fd = s->look.pid ? s->look.chan.fd : -1, .events = POLLIN},
             {.fd = s->act.pid ? s->act.chan.fd : -1, .events = POLLIN},
             {.fd = s->drift_look.pid ? s->drift_look.chan.fd : -1, .events = POLLIN},
+            {.fd = s->abandon.pid ? s->abandon.chan.fd : -1, .events = POLLIN},
         };
         poll(p, ARRAY_LEN(p), wait_ms(s));
         if (p[1].revents & POLLOUT)
@@ -120,6 +123,8 @@ static void loop(struct supervisor *s, int sigfd)
             sup_job_readable(s, &s->act);
         if (p[5].revents)
             sup_job_readable(s, &s->drift_look);
+        if (p[6].revents)
+            sup_job_readable(s, &s->abandon);
         if (p[0].revents)
             on_signal(s, sigfd);
         tick(s);

@@ -29,9 +29,12 @@ int galera_read(const json_t *spec, struct galera *ret, struct err *err);
 int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);
 int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
                 struct err *err);
+/* `small`: a whole copy is one of next to nothing. */
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
-                struct err *err);
+                bool small, struct err *err);
 int galera_stop(struct err *err);
+/* Kills a database that joins: what it has is not whole, and it need not listen. */
+int galera_abandon(struct err *err);
 /* The row of an epoch, readable everywhere once written here. */
 int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
                struct err *err);

@@ -140,11 +140,12 @@ static void send_msg(struct net_cluster *k, const struct cluster_action *a)
         zsock_send(k->server, &p->back, text, strlen(text));
 }
 
-static void tell_do(struct net *n, struct net_cluster *k, const char *what, uint64_t epoch)
+static void tell_do(struct net *n, struct net_cluster *k, const char *what,
+                    const struct cluster_action *a)
 {
-    const struct cluster_value *v = cluster_entry(&k->c.rec, epoch);
-    json_t *j = json_pack("{s:s, s:I, s:o}", "what", what, "epoch", (json_int_t)epoch, "position",
-                          cluster_position_to_json(&k->c.position));
+    const struct cluster_value *v = cluster_entry(&k->c.rec, a->epoch);
+    json_t *j = json_pack("{s:s, s:I, s:b, s:o}", "what", what, "epoch", (json_int_t)a->epoch,
+                          "small", a->small, "position", cluster_position_to_json(&k->c.position));
     if (v) {
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
         json_object_set_new(j, "uuid", json_string(v->uuid));
@@ -168,19 +169,22 @@ static void perform(struct net *n, struct net_cluster *k)
             send_msg(k, a);
             break;
         case ACT_POSITION:
-            tell_do(n, k, "position", 0);
+            tell_do(n, k, "position", a);
             break;
         case ACT_BOOT:
-            tell_do(n, k, "boot", a->epoch);
+            tell_do(n, k, "boot", a);
             break;
         case ACT_JOIN:
-            tell_do(n, k, "join", a->epoch);
+            tell_do(n, k, "join", a);
             break;
         case ACT_STOP:
-            tell_do(n, k, "stop", 0);
+            tell_do(n, k, "stop", a);
+            break;
+        case ACT_ABANDON:
+            tell_do(n, k, "abandon", a);
             break;
         case ACT_ROW:
-            tell_do(n, k, "row", a->epoch);
+            tell_do(n, k, "row", a);
             break;
         }
     }
@@ -311,7 +315,7 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
     struct err err;
     ev.ok = json_is_true(json_object_get(msg, "ok"));
     str_copy(ev.why, sizeof(ev.why), js_opt_str(msg, "why", ""));
-    if (strcmp(what, "row") == 0)
+    if (strcmp(what, "row") == 0 || strcmp(what, "abandon") == 0)
         return;
     ev.type = strcmp(what, "position") == 0 ? EV_POSITION : EV_DONE;
     if (cluster_position_from_json(json_object_get(msg, "position"), &ev.position, &err) < 0)

@@ -146,8 +146,9 @@ static void on_do(struct supervisor *s, const json_t *msg)
     struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
     if (!s->galera)
         return;
-    if (s->act.pid ||
-        sup_job_start(&s->act, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
+    struct job *j = strcmp(what, "abandon") == 0 ? &s->abandon : &s->act;
+    if (j->pid ||
+        sup_job_start(j, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
         sup_net_tell(s, "result",
                      json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
                                "another action is at work", "position",

@@ -65,7 +65,8 @@ struct supervisor {
 
     struct job look; /* status of the database and the web server */
     uint64_t look_next;
-    struct job act; /* position, boot, join, stop */
+    struct job act;     /* position, boot, join, stop */
+    struct job abandon; /* beside the join that it ends */
     struct job drift_look;
     uint64_t drift_next;
     json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */

@@ -63,6 +63,7 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "mariadb-backup");
         push_unique(names, "galera-4");
         push_unique(names, "socat");
+        push_unique(names, "rsync"); /* a first join */
     }
     if (s->web.present) {
         push_unique(names, "apache2");

@@ -27,10 +27,10 @@ disk() {
 packages() {
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
   chmod 755 /usr/sbin/policy-rc.d
-  apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install mariadb-server mariadb-backup galera-4 socat \
+  apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install mariadb-server mariadb-backup galera-4 socat rsync \
     apache2 libapache2-mod-php php-cli php-mysql php-gd php-curl php-mbstring >/dev/null 2>&1 ||
     { apt-get -qq update && apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install mariadb-server mariadb-backup \
-      galera-4 socat apache2 libapache2-mod-php php-cli php-mysql php-gd php-curl php-mbstring >/dev/null; }
+      galera-4 socat rsync apache2 libapache2-mod-php php-cli php-mysql php-gd php-curl php-mbstring >/dev/null; }
   rm /usr/sbin/policy-rc.d
 }
 
@@ -68,7 +68,9 @@ CREATE USER 'www-data'@localhost IDENTIFIED VIA unix_socket;
 EOF
   else
     until curl -fsm 2 "http://$peer_address/muster-health" >/dev/null; do sleep 0.1; done
+    systemctl set-environment MYSQLD_OPTS=--wsrep-sst-method=rsync # no rest of ten seconds
     systemctl start mariadb
+    systemctl unset-environment MYSQLD_OPTS
   fi
   until [ "$(mariadb -N -e "SHOW STATUS LIKE 'wsrep_local_state_comment'" 2>/dev/null | cut -f2)" = Synced ]; do sleep 0.1; done
 }

@@ -48,6 +48,7 @@ struct node {
     enum cluster_action_type doing;
     uint64_t doing_epoch, done_at; /* 0: nothing */
     uint64_t tick_at, look_at;
+    bool abandoned; /* the join was given up */
     bool refusal;
     enum cluster_action_type refused;
 };
@@ -120,12 +121,18 @@ static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
 static void begin(struct world *w, unsigned i, const struct cluster_action *a)
 {
     struct node *nd = &w->nodes[i];
+    if (a->type == ACT_ABANDON) {
+        nd->abandoned = nd->done_at && nd->doing == ACT_JOIN;
+        nd->done_at = nd->abandoned ? w->now + 100 : nd->done_at;
+        return;
+    }
     if (nd->done_at) { /* as the supervisor: one action at a time */
         nd->refused = a->type;
         nd->refusal = true;
         return;
     }
     nd->doing = a->type;
+    nd->abandoned = false;
     nd->doing_epoch = a->epoch;
     nd->done_at = w->now + (a->type == ACT_POSITION ? 200 + rnd(2000) : 500 + rnd(4000));
     if (a->type == ACT_BOOT) {
@@ -163,6 +170,7 @@ static void run_actions(struct world *w, unsigned i, const struct cluster_out *o
         case ACT_BOOT:
         case ACT_JOIN:
         case ACT_STOP:
+        case ACT_ABANDON:
             begin(w, i, a);
             break;
         case ACT_ROW:
@@ -209,7 +217,11 @@ static void finish(struct world *w, unsigned i)
         nd->history = nd->doing_epoch;
         nd->clean = !ev.ok;
     } else if (nd->doing == ACT_JOIN) {
-        struct node *donor = live_primary(w);
+        struct node *donor = nd->abandoned ? NULL : live_primary(w);
+        if (!donor && !nd->abandoned && rnd(2)) { /* the donor is gone without a word */
+            nd->done_at = UINT64_MAX;
+            return;
+        }
         ev.ok = donor != NULL;
         if (donor) {
             nd->pos = donor->pos;

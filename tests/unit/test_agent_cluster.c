@@ -153,6 +153,80 @@ static void test_permit_is_durable_first(void **state)
     assert_int_equal(c.rec.permit_used, c.rec.epoch);
 }
 
+static const struct cluster_action *find(const struct cluster_out *out,
+                                         enum cluster_action_type type)
+{
+    for (size_t i = 0; i < out->n; i++)
+        if (out->a[i].type == type)
+            return &out->a[i];
+    return NULL;
+}
+
+/* Member 0 of two, with nothing, hears from a Primary at `seqno` and joins it. */
+static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg *hb, int64_t seqno)
+{
+    struct cluster_config cfg = config(2);
+    *hb = (struct cluster_msg){.type = MSG_HB,
+                               .from = 1,
+                               .manifest = "m",
+                               .epoch = 1,
+                               .position = at(DATADIR_OK, U1, seqno, 1),
+                               .state = CLUSTER_PRIMARY,
+                               .n_chain = 1,
+                               .chain = {{.node = 1, .cluster_id = U2, .base = -1}}};
+    cluster_init(c, &cfg, NULL, 0);
+    cluster_step(c, &(struct cluster_event){.type = EV_DB, .now = 1}, out);
+    struct cluster_event ev = {.type = EV_POSITION, .now = 3, .position = {.kind = DATADIR_FRESH}};
+    cluster_step(c, &ev, out);
+    cluster_step(c, &(struct cluster_event){.type = EV_MSG, .now = 4, .msg = hb}, out);
+    for (uint64_t now = 5; now < 8 && c->state != CLUSTER_JOINING; now++)
+        cluster_step(c, &(struct cluster_event){.type = EV_TICK, .now = now}, out);
+    assert_int_equal(c->state, CLUSTER_JOINING);
+}
+
+static void test_small_join(void **state)
+{
+    (void)state;
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_msg hb;
+    join(&c, &out, &hb, 20);
+    assert_true(find(&out, ACT_JOIN)->small);
+    join(&c, &out, &hb, 20000);
+    assert_false(find(&out, ACT_JOIN)->small);
+}
+
+/* The donor says `state` each second for `seconds`; whether the join was given up. */
+static bool given_up(enum cluster_state state, unsigned seconds)
+{
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_msg hb;
+    bool any = false;
+    join(&c, &out, &hb, 20);
+    hb.state = state;
+    for (uint64_t now = 1000; now <= seconds * 1000; now += 1000) {
+        if (state != CLUSTER_STATES)
+            cluster_step(&c, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &hb}, &out);
+        cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = now}, &out);
+        any = any || find(&out, ACT_ABANDON);
+    }
+    assert_int_equal(c.state, CLUSTER_JOINING); /* until its end is told */
+    return any;
+}
+
+static void test_join_is_given_up_only_when_no_member_can_serve_it(void **state)
+{
+    (void)state;
+    assert_true(given_up(CLUSTER_STOPPED, 30));
+    assert_true(given_up(CLUSTER_JOINING, 30));
+    assert_false(given_up(CLUSTER_STOPPED, 9));
+    assert_false(given_up(CLUSTER_PRIMARY, 100000));
+    assert_false(given_up(CLUSTER_UNCONF, 100000)); /* its agent is new, its database may run */
+    assert_false(given_up(CLUSTER_NONPRIM, 100000));
+    assert_false(given_up(CLUSTER_STATES, 100000)); /* not heard at all */
+}
+
 static void test_store(void **state)
 {
     (void)state;
@@ -226,10 +300,15 @@ static void test_grastate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose),   cmocka_unit_test(test_ancestor),
-        cmocka_unit_test(test_ticks),    cmocka_unit_test(test_permit_is_durable_first),
-        cmocka_unit_test(test_store),    cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_ancestor),
+        cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_permit_is_durable_first),
+        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_codec),
         cmocka_unit_test(test_grastate),
+        cmocka_unit_test(test_small_join),
+        cmocka_unit_test(test_join_is_given_up_only_when_no_member_can_serve_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
