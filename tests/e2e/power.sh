@@ -95,8 +95,9 @@ life() {
   sed -e 's/^deployment:.*/deployment: power/' -e '/name: par,/d' "$file" >"$f"
   rm -rf "$work/state"
   raise
+  local end=$((SECONDS + 300))
   until vm=$(id_of vm:fra 2>/dev/null) && [ -n "$vm" ]; do
-    kill -0 "$up" 2>/dev/null || { tail -n 40 "$work/up"; die "up ended before there was a machine, seed $seed"; }
+    { kill -0 "$up" 2>/dev/null && [ $SECONDS -lt $end ]; } || { tail -n 40 "$work/up"; die "no machine, seed $seed"; }
     sleep 0.2
   done
   power_off_at "${first_run[$point]}"
