@@ -12,6 +12,7 @@ function config(): array
     return $config ??= require __DIR__ . '/config.php';
 }
 
+/** A reader sees all that any site had stored before: in a Galera cluster another node may be a moment behind. */
 function db(): PDO
 {
     static $db = null;
@@ -20,6 +21,7 @@ function db(): PDO
         PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
         PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_ASSOC,
         PDO::ATTR_EMULATE_PREPARES => false,
+        PDO::MYSQL_ATTR_INIT_COMMAND => 'SET SESSION wsrep_sync_wait = 1',
     ]);
 }
 
