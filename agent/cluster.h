@@ -141,7 +141,7 @@ enum cluster_event_type {
     EV_MSG,
     EV_POSITION,
     EV_DONE, /* the action BOOT, JOIN or STOP ended */
-    EV_DB,   /* what the database says, every second or so */
+    EV_DB,   /* what the database says: every other second, seldom while all is calm */
 };
 
 struct cluster_event {
@@ -214,6 +214,9 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
 /* When it wants an EV_TICK after the one at `last`: for its heartbeat alone, or, where a decision
  * waits for time to pass, soon. */
 uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
+
+/* Serves with all members, and each of them says so, too: nothing is about to change. */
+bool cluster_calm(const struct cluster *c, uint64_t now);
 
 /* cluster_choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
  * and why when the rules leave it to the operator. */

@@ -72,6 +72,15 @@ bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now)
     return c->peers[i].heard && now - c->peers[i].at <= CLUSTER_SILENT;
 }
 
+bool cluster_calm(const struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (i != c->cfg.self &&
+            (!cluster_heard(c, i, now) || c->peers[i].hb.state != CLUSTER_PRIMARY))
+            return false;
+    return c->state == CLUSTER_PRIMARY && c->size == c->cfg.n;
+}
+
 void cluster_init(struct cluster *c, const struct cluster_config *cfg,
                   const struct cluster_record *rec, uint64_t now)
 {

@@ -17,6 +17,7 @@
 
 #include "agent/cmd.h"
 #include "agent/galera.h"
+#include "agent/lean.h"
 #include "agent/paths.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
@@ -35,14 +36,9 @@ static void reap(struct supervisor *s)
             sup_net_died(s, status);
         else if (pid == s->worker_pid)
             sup_worker_died(s, status);
-        else if (pid == s->look.pid)
-            sup_job_died(s, &s->look, status);
-        else if (pid == s->act.pid)
-            sup_job_died(s, &s->act, status);
-        else if (pid == s->abandon.pid)
-            sup_job_died(s, &s->abandon, status);
-        else if (pid == s->drift_look.pid)
-            sup_job_died(s, &s->drift_look, status);
+        for (size_t i = 0; i < JOBS; i++)
+            if (pid == s->jobs[i].pid)
+                sup_job_died(s, &s->jobs[i], status);
     }
 }
 
@@ -59,6 +55,18 @@ static void on_signal(struct supervisor *s, int fd)
     }
 }
 
+/* There is nothing more to do for now: what it took to come here is not needed any more. */
+static void settle(struct supervisor *s)
+{
+    bool calm = !s->galera || json_is_true(json_object_get(s->coordinator, "calm"));
+    bool settled = calm && !s->worker_pid && !s->wanted && strcmp(s->phase, "ready") == 0;
+    if (settled && !s->settled) {
+        sup_net_tell(s, "lean", NULL);
+        lean();
+    }
+    s->settled = settled;
+}
+
 static void tick(struct supervisor *s)
 {
     uint64_t now = clock_mono_ms();
@@ -70,6 +78,7 @@ static void tick(struct supervisor *s)
     sup_drift_tick(s, now);
     sup_state_tell(s, now);
     sup_net_events(s);
+    settle(s);
 }
 
 /* Until the next thing that tick does by time. What it could not do just now, in a second. */
@@ -87,8 +96,8 @@ static int wait_ms(const struct supervisor *s)
     } times[] = {
         {s->has_boot && !s->net_pid, s->net_next},
         {s->wanted && !s->worker_pid, s->worker_next},
-        {(s->galera || s->health[0]) && !s->look.pid, s->look_next},
-        {idle && strcmp(s->phase, "ready") == 0 && !s->drift_look.pid, s->drift_next},
+        {(s->galera || s->health[0]) && !s->jobs[JOB_LOOK].pid, s->look_next},
+        {idle && strcmp(s->phase, "ready") == 0 && !s->jobs[JOB_DRIFT].pid, s->drift_next},
         {s->online && outbox_count(s->outbox), s->acked_at + ACK_PATIENCE_MS + 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
@@ -105,10 +114,7 @@ static void loop(struct supervisor *s, int sigfd)
             {.fd = s->net_pid ? s->net.fd : -1,
              .events = (short)(POLLIN | (chan_wants_write(&s->net) ? POLLOUT : 0))},
             {.fd = s->worker_pid ? s->worker.fd : -1, .events = POLLIN},
-            {.fd = s->look.pid ? s->look.chan.fd : -1, .events = POLLIN},
-            {.fd = s->act.pid ? s->act.chan.fd : -1, .events = POLLIN},
-            {.fd = s->drift_look.pid ? s->drift_look.chan.fd : -1, .events = POLLIN},
-            {.fd = s->abandon.pid ? s->abandon.chan.fd : -1, .events = POLLIN},
+            {.fd = s->db_fd, .events = POLLIN},
         };
         poll(p, ARRAY_LEN(p), wait_ms(s));
         if (p[1].revents & POLLOUT)
@@ -118,13 +124,7 @@ static void loop(struct supervisor *s, int sigfd)
         if (p[2].revents)
             sup_worker_readable(s);
         if (p[3].revents)
-            sup_job_readable(s, &s->look);
-        if (p[4].revents)
-            sup_job_readable(s, &s->act);
-        if (p[5].revents)
-            sup_job_readable(s, &s->drift_look);
-        if (p[6].revents)
-            sup_job_readable(s, &s->abandon);
+            sup_cluster_db_died(s);
         if (p[0].revents)
             on_signal(s, sigfd);
         tick(s);
@@ -172,7 +172,7 @@ int cmd_run(int argc, char **argv)
         return cmd_usage("run", "takes no argument");
     if (!s)
         abort();
-    s->net.fd = s->worker.fd = s->look.chan.fd = s->act.chan.fd = s->drift_look.chan.fd = -1;
+    s->net.fd = s->worker.fd = s->db_fd = -1;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);

@@ -86,6 +86,7 @@ json_t *galera_look(uint64_t epoch)
     if (sql_open(3, &s, &err) == 0 && sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0) {
         bool primary = strcmp(json_string_value(json_object_get(db, "status")), "Primary") == 0;
         json_object_set_new(db, "running", json_true());
+        json_object_set_new(db, "pid", json_integer(sql_server(s)));
         if (primary)
             look_at_row(s, epoch, db);
         return db;

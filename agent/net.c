@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/lean.h"
 #include "agent/net_internal.h"
 #include "agent/paths.h"
 #include "common/cleanup.h"
@@ -82,6 +83,8 @@ static void from_supervisor(struct net *n, json_t *msg)
         net_ctrl_send_event(n, event);
     } else if (strcmp(m, "state") == 0) {
         net_ctrl_send_state(n, json_object_get(msg, "state"));
+    } else if (strcmp(m, "lean") == 0) {
+        lean();
     } else {
         net_cluster_message(n, m, msg);
     }

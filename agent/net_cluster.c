@@ -191,14 +191,15 @@ static void perform(struct net *n, struct net_cluster *k)
 }
 
 /* What the coordinator is at, when it changed. */
-static void say(struct net *n, struct net_cluster *k)
+static void say(struct net *n, struct net_cluster *k, uint64_t now)
 {
     json_t *waiting = json_array();
     for (unsigned i = 0; i < k->c.cfg.n; i++)
         if (k->c.waiting & 1U << i)
             json_array_append_new(waiting, json_string(k->c.cfg.names[i]));
-    json_t *j = json_pack("{s:s, s:s, s:o, s:I}", "state", cluster_state_name(k->c.state), "why",
-                          k->c.why, "waiting_for", waiting, "epoch", (json_int_t)k->c.rec.epoch);
+    json_t *j = json_pack("{s:s, s:s, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
+                          "why", k->c.why, "waiting_for", waiting, "epoch",
+                          (json_int_t)k->c.rec.epoch, "calm", cluster_calm(&k->c, now));
     char *text = js_text(j);
     if (str_eq(text, k->said)) {
         free(text);
@@ -220,7 +221,7 @@ static void step(struct net *n, struct net_cluster *k, const struct cluster_even
     k->done = 0;
     cluster_step(&k->c, ev, &k->out);
     perform(n, k);
-    say(n, k);
+    say(n, k, ev->now);
 }
 
 static void on_saved(struct net *n, struct net_cluster *k)

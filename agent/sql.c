@@ -4,6 +4,7 @@
 #include <mysql.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/str.h"
 
@@ -48,6 +49,16 @@ int sql_login(const char *user, const char *password, const char *database, stru
         return -1;
     sql_close(s);
     return 0;
+}
+
+pid_t sql_server(const struct sql *s)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+    return getsockopt(mysql_get_socket(s->my), SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+                   peer.pid > 1
+               ? peer.pid
+               : 0;
 }
 
 void sql_close(struct sql *s)

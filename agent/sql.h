@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 
@@ -16,6 +17,8 @@ struct sql;
 int sql_open(unsigned timeout_s, struct sql **ret, struct err *err);
 /* Whether this account can use this schema; the connection is not kept. */
 int sql_login(const char *user, const char *password, const char *database, struct err *err);
+/* The process that listens; 0 when that is the system and not the server itself. */
+pid_t sql_server(const struct sql *s);
 void sql_close(struct sql *s);
 void sql_cleanup(struct sql **s);
 int sql_exec(struct sql *s, const char *text, struct err *err);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,9 +26,11 @@
 #include "common/proc.h"
 #include "common/str.h"
 
-#define LOOK_EVERY_MS 2000
+#define ANSWER_MAX 65536
 #define LOOK_SOON_MS 500
-#define WEB_EVERY_MS 10000
+#define LOOK_EVERY_MS 2000
+#define LOOK_CALM_MS STATE_EVERY_MS /* for the state that goes to the controller */
+#define WEB_EVERY_MS STATE_EVERY_MS
 
 static const json_t *step_find(const json_t *plan, const char *type)
 {
@@ -118,25 +121,22 @@ static void on_save(struct supervisor *s, const json_t *msg)
 
 int sup_job_start(struct job *j, const char *what, json_t *request)
 {
-    int pipefd[2];
     _cleanup_free_ char *text = js_text(request);
     json_decref(request);
     _cleanup_close_ int in = memfd_create("request", MFD_CLOEXEC);
+    _cleanup_close_ int out = memfd_create("answer", MFD_CLOEXEC);
     size_t len = strlen(text);
-    if (in < 0 || write(in, text, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0 ||
-        pipe2(pipefd, O_CLOEXEC) < 0)
+    if (in < 0 || out < 0 || write(in, text, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0)
         return -1;
     pid_t pid = fork();
     if (pid == 0)
-        helper_exec(PROC_ARGV(HELPER_WORKER, "job", what), in, pipefd[1]);
-    close(pipefd[1]);
-    if (pid < 0) {
-        close(pipefd[0]);
+        helper_exec(PROC_ARGV(HELPER_WORKER, "job", what), in, out);
+    if (pid < 0)
         return -1;
-    }
     j->pid = pid;
     str_copy(j->what, sizeof(j->what), what);
-    chan_open(&j->chan, pipefd[0]);
+    j->answer = out;
+    out = -1;
     return 0;
 }
 
@@ -146,7 +146,7 @@ static void on_do(struct supervisor *s, const json_t *msg)
     struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
     if (!s->galera)
         return;
-    struct job *j = strcmp(what, "abandon") == 0 ? &s->abandon : &s->act;
+    struct job *j = strcmp(what, "abandon") == 0 ? &s->jobs[JOB_ABANDON] : &s->jobs[JOB_ACT];
     if (j->pid ||
         sup_job_start(j, what, json_pack("{s:O, s:O}", "galera", s->galera, "msg", msg)) < 0)
         sup_net_tell(s, "result",
@@ -157,18 +157,42 @@ static void on_do(struct supervisor *s, const json_t *msg)
 
 static void look_start(struct supervisor *s)
 {
-    bool web = s->health[0] && (!s->galera || ++s->looks % (WEB_EVERY_MS / LOOK_EVERY_MS) == 1);
+    uint64_t now = clock_mono_ms();
+    bool web = s->health[0] && now >= s->web_next;
     json_t *request =
         json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(s->coordinator, "epoch", 0),
                   "health", web ? s->health : "");
     if (s->galera)
         json_object_set(request, "galera", s->galera);
-    else if (!web) {
-        json_decref(request);
-        s->look_next = clock_mono_ms() + LOOK_EVERY_MS;
+    if (web)
+        s->web_next = now + WEB_EVERY_MS;
+    sup_job_start(&s->jobs[JOB_LOOK], "look", request);
+}
+
+static void watch_db(struct supervisor *s, pid_t pid)
+{
+    if (pid == s->db_pid)
         return;
-    }
-    sup_job_start(&s->look, "look", request);
+    if (s->db_fd >= 0)
+        close(s->db_fd);
+    s->db_pid = pid;
+    s->db_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+}
+
+void sup_cluster_db_died(struct supervisor *s)
+{
+    watch_db(s, 0);
+    s->look_next = 0;
+}
+
+/* Calm: no member is about to change, and the end of the own database tells of itself. */
+static uint64_t look_pause(const struct supervisor *s, bool runs)
+{
+    if (s->db_fd >= 0 && json_is_true(json_object_get(s->coordinator, "calm")))
+        return LOOK_CALM_MS;
+    bool settled = (!runs || strcmp(js_opt_str(s->db, "state", ""), "Synced") == 0) &&
+                   strcmp(js_opt_str(s->coordinator, "state", "unconfigured"), "unconfigured") != 0;
+    return settled ? LOOK_EVERY_MS : LOOK_SOON_MS;
 }
 
 static void on_look(struct supervisor *s, json_t *answer)
@@ -181,41 +205,38 @@ static void on_look(struct supervisor *s, json_t *answer)
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
     sup_net_tell(s, "db", json_pack("{s:O}", "db", db));
+    watch_db(s, (pid_t)js_opt_u64(db, "pid", 0));
     json_object_del(db, "running");
+    json_object_del(db, "pid");
     json_decref(s->db);
     s->db = json_incref(db);
-    bool calm = (!runs || strcmp(js_opt_str(db, "state", ""), "Synced") == 0) &&
-                strcmp(js_opt_str(s->coordinator, "state", "unconfigured"), "unconfigured") != 0;
-    s->look_next = clock_mono_ms() + (calm ? LOOK_EVERY_MS : LOOK_SOON_MS);
+    s->look_next = clock_mono_ms() + look_pause(s, runs);
 }
 
-void sup_job_readable(struct supervisor *s, struct job *j)
+/* NULL: it did not come so far. */
+static json_t *take_answer(struct job *j)
 {
-    (void)s;
-    bool broken, alive = chan_fill(&j->chan);
-    json_t *answer = chan_next(&j->chan, &broken);
-    if (answer) {
-        json_decref(j->answer);
-        j->answer = answer;
-    }
-    if (!alive)
-        chan_close(&j->chan);
+    struct err err;
+    json_t *answer = NULL;
+    size_t len = 0;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *path = str_fmt("/proc/self/fd/%d", j->answer);
+    if (fs_read(path, ANSWER_MAX, &text, &len, &err) == 0)
+        js_parse(text, len, &answer, &err);
+    close(j->answer);
+    j->pid = 0;
+    return answer;
 }
 
 void sup_job_died(struct supervisor *s, struct job *j, int status)
 {
-    if (j->chan.fd >= 0)
-        sup_job_readable(s, j);
-    chan_close(&j->chan);
-    j->pid = 0;
-    json_t *answer = j->answer;
-    j->answer = NULL;
-    if (j == &s->drift_look) {
+    json_t *answer = take_answer(j);
+    if (j == &s->jobs[JOB_DRIFT]) {
         sup_drift_answer(s, answer);
         json_decref(answer);
         return;
     }
-    if (j == &s->look) {
+    if (j == &s->jobs[JOB_LOOK]) {
         s->look_next = clock_mono_ms() + (s->galera ? LOOK_EVERY_MS : WEB_EVERY_MS);
         if (answer)
             on_look(s, answer);
@@ -243,6 +264,8 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
     const char *why = js_opt_str(msg, "why", "");
     const char *before = js_opt_str(s->coordinator, "state", "");
     bool changed = strcmp(state, before) != 0;
+    bool alarmed = json_is_true(json_object_get(s->coordinator, "calm")) &&
+                   !json_is_true(json_object_get(msg, "calm"));
     json_object_del(msg, "m");
     _cleanup_free_ char *text = js_text(msg);
     fs_write_atomic(PATH_COORDINATOR, text, strlen(text), 0600, &err);
@@ -250,8 +273,9 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", state, why);
     json_decref(s->coordinator);
     s->coordinator = json_incref(msg);
-    if (strcmp(state, "unconfigured") == 0)
-        s->look_next = 0; /* it listens from now on, and knows nothing of the database */
+    /* It listens from now on, and knows nothing of the database; or something changes. */
+    if (strcmp(state, "unconfigured") == 0 || alarmed)
+        s->look_next = 0;
 }
 
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)
@@ -275,6 +299,6 @@ void sup_cluster_tick(struct supervisor *s, uint64_t now)
     if (s->galera && !s->cluster_told)
         sup_cluster_tell(s);
     bool anything = (s->galera && fs_exists(GALERA_READY)) || s->health[0];
-    if (anything && !s->look.pid && now >= s->look_next)
+    if (anything && !s->jobs[JOB_LOOK].pid && now >= s->look_next)
         look_start(s);
 }

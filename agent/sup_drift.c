@@ -53,9 +53,9 @@ void sup_drift_forget(struct supervisor *s)
 
 void sup_drift_tick(struct supervisor *s, uint64_t now)
 {
-    if (strcmp(s->phase, "ready") != 0 || s->worker_pid || s->wanted || s->drift_look.pid ||
+    if (strcmp(s->phase, "ready") != 0 || s->worker_pid || s->wanted || s->jobs[JOB_DRIFT].pid ||
         now < s->drift_next)
         return;
     s->drift_next = now + DRIFT_EVERY_MS;
-    sup_job_start(&s->drift_look, "drift", json_object());
+    sup_job_start(&s->jobs[JOB_DRIFT], "drift", json_object());
 }

@@ -14,13 +14,19 @@
 #include "agent/chan.h"
 #include "agent/outbox.h"
 
-/* A child that ends with one JSON line on its pipe: a look at the database, a cluster action. */
+/* A child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
-    pid_t pid; /* 0: none */
-    struct chan chan;
-    json_t *answer;
+    pid_t pid;  /* 0: none */
+    int answer; /* a file in memory, read when the child has ended */
     char what[16];
-    uint64_t seq; /* the asker's number, given back with the answer */
+};
+
+enum {
+    JOB_LOOK,    /* status of the database and the web server */
+    JOB_ACT,     /* position, boot, join, stop, row */
+    JOB_ABANDON, /* beside the join that it ends */
+    JOB_DRIFT,
+    JOBS
 };
 
 #define STATE_EVERY_MS 10000
@@ -49,6 +55,7 @@ struct supervisor {
     unsigned worker_failures;
     bool said_end; /* DONE or ABORTED came from this worker */
 
+    bool settled; /* all is as wanted, and calm */
     char phase[16];
     char step[EVENT_ID_MAX];
     char result[EVENT_MSG_MAX]; /* "N changed, M ok" of the last run */
@@ -58,16 +65,14 @@ struct supervisor {
     bool cluster_told;          /* the net process knows galera and record */
     uint64_t generation;        /* of the record on disk */
     char health[256];           /* path of the web step's health page, or "" */
-    unsigned looks;
     uint64_t state_sent_at;
     char *state_text; /* last one sent */
     int web;
 
-    struct job look; /* status of the database and the web server */
-    uint64_t look_next;
-    struct job act;     /* position, boot, join, stop */
-    struct job abandon; /* beside the join that it ends */
-    struct job drift_look;
+    struct job jobs[JOBS];
+    uint64_t look_next, web_next;
+    pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
+    int db_fd;    /* becomes readable when that one ends; -1: none */
     uint64_t drift_next;
     json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
 };
@@ -94,9 +99,9 @@ void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
 void sup_cluster_tick(struct supervisor *s, uint64_t now);
+void sup_cluster_db_died(struct supervisor *s);
 bool sup_cluster_eager(const struct supervisor *s); /* look often: the cluster is forming */
 void sup_job_died(struct supervisor *s, struct job *j, int status);
-void sup_job_readable(struct supervisor *s, struct job *j);
 
 /* Executes the worker for one job; `request` is taken. -1: it did not start. */
 int sup_job_start(struct job *j, const char *what, json_t *request);

@@ -327,7 +327,7 @@ static void node_time(struct world *w, unsigned i)
                                    .running = nd->db,
                                    .primary = nd->primary,
                                    .synced = nd->primary};
-        nd->look_at = w->now + 1000 + rnd(1000);
+        nd->look_at = w->now + (cluster_calm(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
             ev.size += w->nodes[k].up && w->nodes[k].primary;
         ev.position = (struct cluster_position){.kind = DATADIR_OK, .seqno = nd->pos};
