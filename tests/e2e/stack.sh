@@ -28,10 +28,12 @@ fra=$(url_of fra)
 par=$(url_of par)
 curl -fsS "$fra/" | grep -q 'served by fra' || die "the site of fra"
 curl -fsS "$par/" | grep -q 'served by par' || die "the site of par"
-id=$(curl -fsS -F "photo=@$work/photo.png" -F title=Harbour "$fra/api.php" | jq -r .id)
-[ "${#id}" = 32 ] || die "the upload through fra"
-curl -fsS "$par/api.php" | jq -e ".photos[] | select(.id==\"$id\" and .title==\"Harbour\" and .site==\"fra\")" >/dev/null ||
-  die "par lists the photo uploaded through fra"
+for i in $(seq 10); do # listed at once, each time
+  id=$(curl -fsS -F "photo=@$work/photo.png" -F "title=Harbour $i" "$fra/api.php" | jq -r .id)
+  [ "${#id}" = 32 ] || die "the upload through fra"
+  curl -fsS "$par/api.php" | jq -e ".photos[] | select(.id==\"$id\" and .title==\"Harbour $i\" and .site==\"fra\")" >/dev/null ||
+    die "par lists the photo uploaded through fra"
+done
 [ "$(curl -fsS "$par/photo.php?id=$id" | sha256sum)" = "$(sha256sum <"$work/photo.png")" ] || die "the photo's bytes through par"
 curl -fsS "$par/photo.php?id=$id&small=1" | head -c 3 | od -An -tx1 | grep -q 'ff d8 ff' || die "a JPEG thumbnail"
 ok "a photo uploaded through one site is listed by the other"
