@@ -12,6 +12,12 @@
 #   move      the same, and the package's own data directory holds a database
 #   again     everything is there, with data; the root disk has lost its settings, the application
 #             gets a new version and the volume has grown
+# The plan of a real node, the only member of its cluster, run by the service while no controller
+# answers; the service runs it again by itself, and the coordinator decides alone:
+#   cluster   packages are there
+#   rejoin    the same, and the data disk has the data of a cluster that ran on another root disk
+#   decide    the same; not the worker is killed but what decides and starts the database: the
+#             supervisor, its look at the position of the data, its start of the database
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 host=tests/hosts/agent_host.sh
@@ -24,7 +30,7 @@ asked=${1:-31}
 every=$asked
 shift || true
 scenarios=("$@")
-[ $# -gt 0 ] || scenarios=(packages words make move again)
+[ $# -gt 0 ] || scenarios=(packages words make move again cluster rejoin decide)
 size=$((3 * 1024 * 1024 * 1024))
 layers=()
 
@@ -69,6 +75,45 @@ plan() { # version
 JSON
 }
 
+# The same as a real node has it, in the place where the service looks for it.
+node_plan() { # version
+  plan "$1"
+  jq '.resources |= [{type: "route", id: "route:private", mac: "02:77:00:00:01:01", address: "10.5.0.2/24",
+      via: "10.5.0.1", to: ["10.6.0.0/24"]}] + map(
+    if .type == "package" then .names += ["mariadb-backup", "galera-4", "socat", "rsync"]
+    elif .type == "service" then {type: "galera", id: "galera:kill", cluster: "kill", node: "a",
+      address: "10.5.0.2", members: [{name: "a", address: "10.5.0.2"}], segment: 0,
+      datadir: "/media/data/mysql", mount: "/media/data"}
+    elif .type == "sql" then {type: "synced", id: "synced:kill", cluster: "kill", mount: "/media/data"},
+      {type: "sql", id: "sql:www-data", user: "www-data"}, .
+    else . end)' "$root/root/plan.json" >"$root/root/node.json"
+  mv "$root/root/node.json" "$root/root/plan.json"
+  install -m 600 "$root/root/plan.json" "$root/var/lib/muster-agent/plan.json"
+}
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+public() { openssl pkey -in "$1" -pubout -outform DER | tail -c 32 | hex; }
+# What enrolment leaves behind: a controller's keys, this machine's own, the signed roster.
+enrol() {
+  local d net=$root/var/lib/muster-agent/net roster
+  d=$(mktemp -d)
+  openssl genpkey -algorithm ed25519 -out "$d/sign"
+  openssl genpkey -algorithm x25519 -out "$d/own"
+  mkdir -p "$root/etc/muster-agent" "$net"
+  jq -n --arg sign "$(public "$d/sign")" '{v: 1, deployment: "kill", node: "a", enrol: "tcp://10.9.9.9:5561",
+    main: "tcp://10.9.9.9:5562", controller_key: $sign, sign_key: $sign}' >"$root/etc/muster-agent/bootstrap.json"
+  roster=$(jq -nc --arg key "$(public "$d/own")" '{v: 1, deployment: "kill", epoch: 1, members: [{name: "a", key: $key,
+    address: "10.5.0.2", port: 7410, weight: 1, segment: 0, role: "data"}]}')
+  printf %s "$roster" >"$d/roster"
+  openssl pkeyutl -sign -rawin -inkey "$d/sign" -in "$d/roster" -out "$d/sig"
+  jq -n --arg roster "$roster" --arg sig "$(hex <"$d/sig")" '{roster: $roster, sig: $sig}' >"$net/roster.json"
+  openssl pkey -in "$d/own" -outform DER | tail -c 32 | hex >"$net/curve.key"
+  run chown -R muster-agent: /var/lib/muster-agent/net
+  rm -rf "$d"
+  # The service removes the file with the kill: so that none of its programs is killed again.
+  mkdir -p "$root/etc/systemd/system/muster-agent.service.d"
+  printf '[Service]\nEnvironment=MUSTER_KILL_ONCE=/root/kill\n' >"$root/etc/systemd/system/muster-agent.service.d/kill.conf"
+}
+
 # --- the saved guest: layers of its root, a copy of its disk ---------------------------------------
 running() { run systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; }
 stop() {
@@ -87,9 +132,12 @@ start() {
     sleep 0.1
   done
 }
+remove() { # the agent makes the folder below its mount immutable
+  chattr -R -f -i "$@" 2>/dev/null || true
+  rm -rf "$@"
+}
 drop_upper() {
-  chattr -R -f -i "$dir/upper" 2>/dev/null || true
-  rm -rf "$dir/upper" "$dir/work"
+  remove "$dir/upper" "$dir/work"
   mkdir -p "$dir/upper" "$dir/work"
 }
 mount_root() {
@@ -97,17 +145,30 @@ mount_root() {
   printf -v lower ':%s' "${layers[@]}"
   mount -t overlay "$name-a" -o "lowerdir=${lower:1},upperdir=$dir/upper,workdir=$dir/work" "$root"
 }
+keep() {
+  mv "$dir/upper" "$dir/layer${#layers[@]}"
+  layers=("$dir/layer${#layers[@]}" "${layers[@]}")
+  cp --sparse=always "$image" "${layers[0]}.disk"
+}
 save() { # what the guest and its disk are now is what each point starts from
   run sync
   stop
-  mv "$dir/upper" "$dir/layer${#layers[@]}"
-  layers=("$dir/layer${#layers[@]}" "${layers[@]}")
-  cp --sparse=always "$image" "$dir/saved"
+  keep
+}
+save_disk() { # the same of the disk only
+  run sync
+  stop
+  drop_upper
+  keep
+}
+forget() { # what was saved last
+  remove "${layers[0]}" "${layers[0]}.disk"
+  layers=("${layers[@]:1}")
 }
 reset() {
   stop
   drop_upper
-  cp --sparse=always "$dir/saved" "$image"
+  cp --sparse=always "${layers[0]}.disk" "$image"
   truncate -s $size "$image"
   mount_root
 }
@@ -115,35 +176,68 @@ clean() {
   stop
   drop_upper
   for l in "${layers[@]}"; do
-    chattr -R -f -i "$l" 2>/dev/null || true
-    rm -rf "$l"
+    remove "$l" "$l.disk"
   done
-  rm -rf "$dir/saved" "$dir/upper" "$dir/work"
+  rm -rf "$dir/upper" "$dir/work"
   "$host" down
+}
+
+save_packages() { # the packages of the plan, by the agent, and nothing else of it
+  run muster-agent apply /root/packages.json >"$dir/kill.log" 2>&1 || fail "packages"
+  save
 }
 
 killed_plan=/root/plan.json
 words=() # of the environment
 apply() { run muster-agent apply /root/plan.json; }
+# A way starts the guest, kills the run at point N and runs again; $killed says whether there was
+# such a point.
+by_hand() {
+  local status=0
+  start
+  run env MUSTER_KILL_AT="$1" "${words[@]}" muster-agent apply $killed_plan >"$dir/kill.log" 2>&1 || status=$?
+  [ "$status" = 0 ] || [ "$status" = 137 ] || fail "killed at point $1: exit status $status"
+  apply >"$dir/again.log" 2>&1 || fail "the run after a kill at point $1"
+  killed=$((status == 137))
+}
+victim=apply # a word of its command line
+by_service() {
+  echo "$victim $1" >"$root/root/kill"
+  start
+  wait_ready || fail "$victim killed at point $1: the service does not get through"
+  killed=1
+  [ ! -e "$root/root/kill" ] || killed=0
+}
+wait_ready() {
+  local end=$((SECONDS + 180)) status=0
+  until is_ready; do
+    if [ $SECONDS -ge $end ]; then
+      status=1
+      break
+    fi
+    sleep 0.2
+  done
+  run journalctl --no-pager -o short-precise -u muster-agent -u mariadb >"$dir/kill.log"
+  return $status
+}
+is_ready() { run muster-agent status --json 2>/dev/null | jq -e '.phase == "ready" and .coordinator.state == "primary"' >/dev/null; }
+way=by_hand
 # points NAME CHECK…: a kill at each point that is to be tried, then a run, then the checks
 points() {
-  local name=$1 n status tried=0 begun=$SECONDS
+  local name=$1 n tried=0 begun=$SECONDS steps
   shift
   for ((n = 1; ; n += every)); do
     reset
-    start
-    status=0
-    run env MUSTER_KILL_AT="$n" "${words[@]}" muster-agent apply $killed_plan >"$dir/kill.log" 2>&1 || status=$?
-    [ "$status" = 0 ] || [ "$status" = 137 ] || fail "$name, killed at point $n: exit status $status"
-    apply >"$dir/again.log" 2>&1 || fail "$name, the run after a kill at point $n"
+    steps=$(jq '.resources | length' "$root/root/plan.json")
+    $way "$n"
     for check in "$@"; do "$check" || fail "$name, after a kill at point $n: $check"; done
     apply >"$dir/again.log" 2>&1 || fail "$name, a further run after a kill at point $n"
-    grep -q ' 0 changed, 11 ok' "$dir/again.log" || fail "$name, a further run after a kill at point $n changes something"
-    [ "$status" = 137 ] || break
+    grep -q " 0 changed, $steps ok" "$dir/again.log" || fail "$name, a further run after a kill at point $n changes something"
+    [ "$killed" = 1 ] || break
     tried=$((tried + 1))
     echo "$name: point $n" >>"$dir/kill.progress"
   done
-  [ "$tried" -gt 0 ] || fail "$name: the worker was never killed; was it built with kill points?"
+  [ "$tried" -gt 0 ] || fail "$name: never killed; was it built with kill points?"
   echo "$name: killed at $tried points below $n, converged each time, nothing lost ($((SECONDS - begun)) s)"
 }
 packaged() { [ -z "$(run dpkg --audit)" ] && [ ! -e "$root/usr/sbin/policy-rc.d" ]; }
@@ -154,6 +248,17 @@ has_data() {
   [ "$(run cat /media/data/important)" = keep ] && [ "$(run cat /var/www/html/upload/photo)" = mine ] &&
     [ "$(run mysql -N -e 'SELECT k FROM demo.t')" = 42 ]
 }
+sql_is() { [ "$(run mysql -N -e "$1")" = "$2" ]; } # query answer
+is_synced() {
+  sql_is "SELECT GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME) FROM information_schema.GLOBAL_STATUS
+    WHERE VARIABLE_NAME IN ('wsrep_cluster_size', 'wsrep_cluster_status', 'wsrep_local_state_comment')" 1,Primary,Synced
+}
+has_history() { # of the cluster: the old one goes on
+  sql_is "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid'" "$history" &&
+    sql_is 'SELECT SUM(k) FROM shop.t' 5050 && sql_is 'SELECT k FROM demo.t' 42 &&
+    [ "$(run cat /media/data/important)" = keep ]
+}
+has_route() { run ip route show 10.6.0.0/24 | grep -q "via 10.5.0.1 dev eth1" && [ -s "$root/etc/network/interfaces.d/60-muster-eth1" ]; }
 has_grown() { [ "$(run stat -fc '%b' /media/data)" -gt 1000000 ]; } # of 4 KiB
 without_disk() { # the database must not start on the root disk
   run sh -c 'systemctl stop mariadb && umount /media/data && mv /etc/fstab /etc/fstab.away && systemctl daemon-reload'
@@ -180,7 +285,7 @@ stop
 mv "$root" "$dir/layer0"
 mkdir "$root"
 layers=("$dir/layer0")
-cp --sparse=always "$image" "$dir/saved"
+cp --sparse=always "$image" "$dir/layer0.disk"
 version=1
 
 reset
@@ -202,11 +307,9 @@ done
 killed_plan=/root/plan.json
 words=()
 every=$asked
-# The packages of the plan, by the agent, and nothing else of it.
 reset
 start
-run muster-agent apply /root/packages.json >"$dir/kill.log" 2>&1 || fail "packages"
-save
+save_packages
 for scenario in "${scenarios[@]}"; do
   case $scenario in
     make) points make serves on_disk without_disk ;;
@@ -216,8 +319,7 @@ for scenario in "${scenarios[@]}"; do
       run sh -c 'systemctl start mariadb && mysql -e "CREATE DATABASE shop; USE shop; CREATE TABLE t ENGINE=InnoDB AS SELECT seq AS k FROM seq_1_to_100"'
       save
       points move serves on_disk has_shop
-      rm -rf "${layers[0]}" # back to the state before
-      layers=("${layers[@]:1}")
+      forget
       ;;
     again)
       reset
@@ -231,7 +333,35 @@ for scenario in "${scenarios[@]}"; do
       plan 2
       save
       points again serves on_disk has_data has_grown
+      forget
+      size=$((size / 2))
+      version=1
       ;;
   esac
 done
+
+wants() { [[ " ${scenarios[*]} " == *" $1 "* ]]; }
+if wants cluster || wants rejoin || wants decide; then
+  way=by_service
+  reset
+  start
+  node_plan 1
+  enrol
+  jq '.resources |= map(select(.type == "package"))' "$root/root/plan.json" >"$root/root/packages.json"
+  save_packages
+fi
+if wants cluster; then points cluster is_synced on_disk serves has_route; fi
+if wants rejoin || wants decide; then
+  reset
+  start
+  wait_ready || fail "the run before the data"
+  run sh -c 'echo keep >/media/data/important; mysql -e "INSERT INTO demo.t VALUES (42); CREATE DATABASE shop; USE shop
+    CREATE TABLE t (k INT PRIMARY KEY) ENGINE=InnoDB AS SELECT seq AS k FROM seq_1_to_100"'
+  history=$(run mysql -N -e "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid'")
+  save_disk
+fi
+if wants rejoin; then points rejoin is_synced on_disk serves has_route has_history; fi
+if wants decide; then
+  for victim in position boot run; do points "decide-$victim" is_synced on_disk serves has_history; done
+fi
 echo "data safe"
