@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/hook.h"
 #include "common/str.h"
 
 struct rtnl {
@@ -66,8 +67,11 @@ static int talk(struct rtnl *r, struct nlmsghdr *h, mnl_cb_t cb, void *ctx)
         if (n < 0)
             return -1;
         int rc = mnl_cb_run(buf, (size_t)n, r->seq, mnl_socket_get_portid(r->nl), cb, ctx);
-        if (rc <= MNL_CB_STOP)
-            return rc;
+        if (rc > MNL_CB_STOP)
+            continue;
+        if (!cb) /* a change */
+            hook_point();
+        return rc;
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/hook.h"
 #include "common/str.h"
 
 struct sql {
@@ -81,6 +82,7 @@ int sql_exec(struct sql *s, const char *text, struct err *err)
     MYSQL_RES *res = mysql_store_result(s->my);
     if (res)
         mysql_free_result(res);
+    hook_point();
     return 0;
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The worker is killed at a point (each write of a file that must survive, each child process while it
-# runs and after it ended), and the plan is run again: it must converge, serve, and have lost nothing.
+# The worker is killed at a point (each write of a file that must survive, each change of the network
+# and by SQL, each child process while it runs and after it ended), and the plan is run again: it must
+# converge, serve, and have lost nothing.
 # Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, made anew.
 # usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument; in the
 #                                             order of this list
@@ -258,7 +259,7 @@ has_history() { # of the cluster: the old one goes on
     sql_is 'SELECT SUM(k) FROM shop.t' 5050 && sql_is 'SELECT k FROM demo.t' 42 &&
     [ "$(run cat /media/data/important)" = keep ]
 }
-has_route() { run ip route show 10.6.0.0/24 | grep -q "via 10.5.0.1 dev eth1" && [ -s "$root/etc/network/interfaces.d/60-muster-eth1" ]; }
+has_route() { [[ "$(run ip route show 10.6.0.0/24)" == *"via 10.5.0.1 dev eth1"* && -s $root/etc/network/interfaces.d/60-muster-eth1 ]]; }
 has_grown() { [ "$(run stat -fc '%b' /media/data)" -gt 1000000 ]; } # of 4 KiB
 without_disk() { # the database must not start on the root disk
   run sh -c 'systemctl stop mariadb && umount /media/data && mv /etc/fstab /etc/fstab.away && systemctl daemon-reload'
@@ -355,7 +356,7 @@ if wants rejoin || wants decide; then
   reset
   start
   wait_ready || fail "the run before the data"
-  run sh -c 'echo keep >/media/data/important; mysql -e "INSERT INTO demo.t VALUES (42); CREATE DATABASE shop; USE shop
+  run sh -c 'echo keep >/media/data/important; mysql -e "INSERT INTO demo.t VALUES (42); CREATE DATABASE shop; USE shop;
     CREATE TABLE t (k INT PRIMARY KEY) ENGINE=InnoDB AS SELECT seq AS k FROM seq_1_to_100"'
   history=$(run mysql -N -e "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid'")
   save_disk
