@@ -53,6 +53,8 @@ int disk_journal_done(const char *dir, const struct disk_want *w, struct err *er
 {
     char path[256];
     journal_path(dir, w->volume, "intent", path, sizeof(path));
+    if (!fs_exists(dir)) /* nothing was ever begun on this machine */
+        return 0;
     if (unlink(path) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", path);
     return fs_sync_parent(path, err);
