@@ -19,6 +19,7 @@
 #include "agent/resource.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
@@ -166,11 +167,18 @@ static int install_db(const char *fresh, struct err *err)
                      err);
 }
 
+/* A server that is told to end while it begins may do neither, and its unit forbids to kill it:
+ * what it is at comes to its end first. */
 static int stop(const struct datadir *d, struct err *err)
 {
     struct svc_state st;
     if (svc_look(d->service, &st, err) < 0)
         return -1;
+    while (st.busy && st.main_pid) {
+        clock_pause_ms(100);
+        if (svc_look(d->service, &st, err) < 0)
+            return -1;
+    }
     return st.active || st.busy ? svc_do("stop", d->service, err) : 0;
 }
 
