@@ -39,6 +39,7 @@ run() { "$host" run a "$@"; }
 fail() {
   echo "kill_worker: $*" >&2
   tail -n 20 "$dir/kill.log" "$dir/again.log" >&2 || true
+  run sh -c 'systemctl list-jobs; journalctl -b --no-pager -o short-precise' >"$dir/guest.log" 2>&1 || true
   exit 1
 }
 
