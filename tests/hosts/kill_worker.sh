@@ -16,7 +16,8 @@
 # The plan of a real node, the only member of its cluster, run by the service while no controller
 # answers; the service runs it again by itself, and the coordinator decides alone:
 #   cluster   packages are there
-#   rejoin    the same, and the data disk has the data of a cluster that ran on another root disk
+#   rejoin    the same, and the data disk has the data of a cluster that ran on another root disk; the
+#             volume has grown
 #   decide    the same; not the worker is killed but what decides and starts the database: the
 #             supervisor, its look at the position of the data, its start of the database
 set -euo pipefail
@@ -147,7 +148,7 @@ mount_root() {
   printf -v lower ':%s' "${layers[@]}"
   mount -t overlay "$name-a" -o "lowerdir=${lower:1},upperdir=$dir/upper,workdir=$dir/work" "$root"
 }
-keep() {
+keep() { # the guest is stopped
   mv "$dir/upper" "$dir/layer${#layers[@]}"
   layers=("$dir/layer${#layers[@]}" "${layers[@]}")
   cp --sparse=always "$image" "${layers[0]}.disk"
@@ -155,12 +156,6 @@ keep() {
 save() { # what the guest and its disk are now is what each point starts from
   run sync
   stop
-  keep
-}
-save_disk() { # the same of the disk only
-  run sync
-  stop
-  drop_upper
   keep
 }
 forget() { # what was saved last
@@ -360,9 +355,16 @@ if wants rejoin || wants decide; then
   run sh -c 'echo keep >/media/data/important; mysql -e "INSERT INTO demo.t VALUES (42); CREATE DATABASE shop; USE shop;
     CREATE TABLE t (k INT PRIMARY KEY) ENGINE=InnoDB AS SELECT seq AS k FROM seq_1_to_100"'
   history=$(run mysql -N -e "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid'")
-  save_disk
+  run sync
+  stop
+  cp --sparse=always "$image" "${layers[0]}.disk" # nothing else of that machine is left
+  size=$((size * 2))
+  reset
+  node_plan 1
+  stop
+  keep
 fi
-if wants rejoin; then points rejoin is_synced on_disk serves has_route has_history; fi
+if wants rejoin; then points rejoin is_synced on_disk serves has_route has_history has_grown; fi
 if wants decide; then
   for victim in position boot run; do points "decide-$victim" is_synced on_disk serves has_history; done
 fi
