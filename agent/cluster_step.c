@@ -261,11 +261,13 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
             cluster_enter(c, CLUSTER_PRIMARY, ev->now, "quorum is back");
         break;
     default:
+        /* Whoever had systemd start it was killed: what was known of its data is over. */
+        if (ev->running && (cluster_stopped(c) || c->state == CLUSTER_RECOVERING_POS ||
+                            c->state == CLUSTER_FAULT)) {
+            c->known = false;
+            cluster_enter(c, CLUSTER_UNCONF, ev->now, "the database was found starting");
+        }
         break;
-    }
-    if (c->state == CLUSTER_STOPPED && ev->running) {
-        /* Not started by a permit of ours; the gate should have prevented it. */
-        c->known = false;
     }
 }
 

@@ -31,6 +31,12 @@ static bool below(const char *dir, const char *name)
     return fs_exists(path);
 }
 
+static void permit_close(void)
+{
+    unlink(PATH_PERMIT);
+    unlink(GALERA_ENV);
+}
+
 /* --- position ------------------------------------------------------------------------------ */
 
 struct recovery {
@@ -104,9 +110,16 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
 int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err)
 {
     struct cluster_position p = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+    struct svc_state st;
     char source[256];
     bool mounted = false;
     *ret = p;
+    /* An action that was killed leaves its permit, and maybe a database. */
+    permit_close();
+    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        return -1;
+    if (st.active || st.busy)
+        return err_set(err, ERR_FAILED, "the database runs; its position cannot be read");
     if (mnt_look(g->mount, &mounted, source, sizeof(source), err) < 0)
         return -1;
     if (!mounted || !below(g->mount, MOUNT_MARKER)) {
@@ -152,12 +165,6 @@ static int mark_safe(const struct galera *g, struct err *err)
     flag[strlen("safe_to_bootstrap: ")] = '1';
     return fs_write_atomic_as(path, text, strlen(text), st.st_mode & 07777, st.st_uid, st.st_gid,
                               err);
-}
-
-static void permit_close(void)
-{
-    unlink(PATH_PERMIT);
-    unlink(GALERA_ENV);
 }
 
 /* The permit and the options are on tmpfs, so that a reboot closes the gate; they are removed as

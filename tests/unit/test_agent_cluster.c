@@ -151,6 +151,16 @@ static void test_permit_is_durable_first(void **state)
     cluster_step(&c, &(struct cluster_event){.type = EV_DONE, .now = 20, .why = "died"}, &out);
     assert_int_equal(c.state, CLUSTER_STOPPED);
     assert_int_equal(c.rec.permit_used, c.rec.epoch);
+    /* Only what had started it died: it is waited for, not looked into. */
+    struct cluster_event db = {.type = EV_DB, .now = 30, .running = true};
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_UNCONF);
+    cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 5000}, &out);
+    for (size_t i = 0; i < out.n; i++)
+        assert_int_not_equal(out.a[i].type, ACT_POSITION);
+    db.primary = db.synced = true;
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
 }
 
 static const struct cluster_action *find(const struct cluster_out *out,
