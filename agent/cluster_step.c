@@ -20,6 +20,8 @@
  *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
  *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
  *        decided: names another --> STOPPED, until it is heard as Primary
+ *
+ *  any of those without a database | EV_DB: it runs, its start outlived its action --> start
  */
 #include <stdarg.h>
 #include <stdio.h>
