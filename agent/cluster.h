@@ -152,6 +152,7 @@ struct cluster_event {
     bool ok;                       /* DONE */
     char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
+    bool rowless;                  /* DB: the row of this node's epoch is not there */
     unsigned size;
 };
 

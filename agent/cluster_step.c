@@ -221,6 +221,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
 
 static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     bool first = !c->db_seen;
     c->db_seen = true;
     c->running = ev->running;
@@ -271,6 +272,9 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         }
         break;
     }
+    /* What was to write it may have been killed, or this agent before it began. */
+    if (c->state == CLUSTER_PRIMARY && ev->rowless && v && v->node == c->cfg.self)
+        cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
 }
 
 /* Without quorum and nothing that could restore it inside Galera: stop, so that all can decide. */

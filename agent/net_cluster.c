@@ -302,6 +302,8 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
     ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
+    ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
+                 js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
     ev.position = (struct cluster_position){.kind = DATADIR_OK};
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;

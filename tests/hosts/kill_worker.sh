@@ -19,7 +19,8 @@
 #   rejoin    the same, and the data disk has the data of a cluster that ran on another root disk; the
 #             volume has grown
 #   decide    the same; not the worker is killed but what decides and starts the database: the
-#             supervisor, its look at the position of the data, its start of the database
+#             supervisor, its look at the position of the data, its start of the database, the row
+#             of the epoch that it writes then
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 host=tests/hosts/agent_host.sh
@@ -217,7 +218,7 @@ wait_ready() {
   run journalctl --no-pager -o short-precise -u muster-agent -u mariadb >"$dir/kill.log"
   return $status
 }
-is_ready() { run muster-agent status --json 2>/dev/null | jq -e '.phase == "ready" and .coordinator.state == "primary"' >/dev/null; }
+is_ready() { run muster-agent status --json 2>/dev/null | jq -e '.phase == "ready" and .coordinator.state == "primary" and .db.epoch_row' >/dev/null; }
 way=by_hand
 # points NAME CHECK…: a kill at each point that is to be tried, then a run, then the checks
 points() {
@@ -366,6 +367,6 @@ if wants rejoin || wants decide; then
 fi
 if wants rejoin; then points rejoin is_synced on_disk serves has_route has_history has_grown; fi
 if wants decide; then
-  for victim in position boot run; do points "decide-$victim" is_synced on_disk serves has_history; done
+  for victim in position boot row run; do points "decide-$victim" is_synced on_disk serves has_history; done
 fi
 echo "data safe"

@@ -172,6 +172,33 @@ static const struct cluster_action *find(const struct cluster_out *out,
     return NULL;
 }
 
+/* Whoever bootstrapped writes the row of its epoch until it is seen: the write may be killed, or
+ * the agent before it began. */
+static void test_row_again(void **state)
+{
+    (void)state;
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_config cfg = config(1);
+    struct cluster_record rec = {.epoch = 1};
+    struct cluster_event db = {
+        .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true, .rowless = true};
+    rec.chain[1] = (struct cluster_value){.cluster_id = U1, .base = -1};
+    cluster_init(&c, &cfg, &rec, 0);
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
+    assert_non_null(find(&out, ACT_ROW));
+    db.rowless = false;
+    cluster_step(&c, &db, &out);
+    assert_null(find(&out, ACT_ROW));
+    cfg = config(2);
+    rec.chain[1].node = 1; /* another member did */
+    db.rowless = true;
+    cluster_init(&c, &cfg, &rec, 0);
+    cluster_step(&c, &db, &out);
+    assert_null(find(&out, ACT_ROW));
+}
+
 /* Member 0 of two, with nothing, hears from a Primary at `seqno` and joins it. */
 static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg *hb, int64_t seqno)
 {
@@ -317,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_codec),
         cmocka_unit_test(test_grastate),
+        cmocka_unit_test(test_row_again),
         cmocka_unit_test(test_small_join),
         cmocka_unit_test(test_join_is_given_up_only_when_no_member_can_serve_it),
     };
