@@ -256,6 +256,7 @@ has_history() { # of the cluster: the old one goes on
     sql_is 'SELECT SUM(k) FROM shop.t' 5050 && sql_is 'SELECT k FROM demo.t' 42 &&
     [ "$(run cat /media/data/important)" = keep ]
 }
+is_shut() { run sh -c '[ ! -e /run/muster-agent/start-permit ] && [ ! -e /run/muster-agent/mariadb.env ]'; }
 has_route() { [[ "$(run ip route show 10.6.0.0/24)" == *"via 10.5.0.1 dev eth1"* && -s $root/etc/network/interfaces.d/60-muster-eth1 ]]; }
 has_grown() { [ "$(run stat -fc '%b' /media/data)" -gt 1000000 ]; } # of 4 KiB
 without_disk() { # the database must not start on the root disk
@@ -367,6 +368,6 @@ if wants rejoin || wants decide; then
 fi
 if wants rejoin; then points rejoin is_synced on_disk serves has_route has_history has_grown; fi
 if wants decide; then
-  for victim in position boot row run; do points "decide-$victim" is_synced on_disk serves has_history; done
+  for victim in position boot row run; do points "decide-$victim" is_synced is_shut on_disk serves has_history; done
 fi
 echo "data safe"
