@@ -139,8 +139,7 @@ static int prepare(struct supervisor *s, struct err *err)
         fs_mkdirs(PATH_CLUSTER, 0700, err) < 0 || outbox_open(PATH_OUTBOX, &s->outbox, err) < 0)
         return -1;
     /* No action of a life before this one may still use its permit. */
-    unlink(PATH_PERMIT);
-    unlink(GALERA_ENV);
+    galera_permit_close();
     if (!fs_exists(PATH_BOOTSTRAP)) {
         log_warn("%s is missing: no controller is known; the plan on disk is kept up alone",
                  PATH_BOOTSTRAP);

@@ -25,6 +25,12 @@ struct galera {
 /* Borrowed from `spec`. */
 int galera_read(const json_t *spec, struct galera *ret, struct err *err);
 
+/* The gate of the database's unit: the permit and the server's options. They are on tmpfs, so that
+ * a reboot closes it; and it is closed as soon as the server runs, so that nothing starts it again
+ * by them. */
+int galera_permit_open(const char *kind, uint64_t epoch, const char *options, struct err *err);
+void galera_permit_close(void);
+
 /* What the coordinator's actions do (galera_exec.c). They block: run them in a child. */
 int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);
 int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,

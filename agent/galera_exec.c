@@ -31,12 +31,6 @@ static bool below(const char *dir, const char *name)
     return fs_exists(path);
 }
 
-static void permit_close(void)
-{
-    unlink(PATH_PERMIT);
-    unlink(GALERA_ENV);
-}
-
 /* --- position ------------------------------------------------------------------------------ */
 
 struct recovery {
@@ -115,7 +109,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
     bool mounted = false;
     *ret = p;
     /* An action that was killed leaves its permit, and maybe a database. */
-    permit_close();
+    galera_permit_close();
     if (svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active || st.busy)
@@ -167,17 +161,6 @@ static int mark_safe(const struct galera *g, struct err *err)
                               err);
 }
 
-/* The permit and the options are on tmpfs, so that a reboot closes the gate; they are removed as
- * soon as the server runs, so that nothing can start it again by them. */
-static int permit_open(const char *kind, uint64_t epoch, const char *options, struct err *err)
-{
-    _cleanup_free_ char *permit = str_fmt("%s %llu\n", kind, (unsigned long long)epoch);
-    _cleanup_free_ char *env = str_fmt("MUSTER_WSREP=%s\n", options);
-    if (fs_write_atomic(GALERA_ENV, env, strlen(env), 0600, err) < 0)
-        return -1;
-    return fs_write_atomic(PATH_PERMIT, permit, strlen(permit), 0600, err);
-}
-
 static int wait_synced(struct err *err)
 {
     uint64_t begun = clock_mono_ms();
@@ -189,7 +172,7 @@ static int wait_synced(struct err *err)
             return -1;
         seen = seen || st.active || st.busy;
         if (!closed && (st.active || (st.busy && st.main_pid))) {
-            permit_close();
+            galera_permit_close();
             closed = true;
         }
         if (st.active && galera_synced(state, sizeof(state)))
@@ -207,12 +190,12 @@ static int start(const char *kind, uint64_t epoch, const char *options, struct e
 {
     struct err ignored;
     svc_do("reset-failed", GALERA_SERVICE, &ignored);
-    if (permit_open(kind, epoch, options, err) < 0)
+    if (galera_permit_open(kind, epoch, options, err) < 0)
         return -1;
     int r = proc_call(PROC_ARGV(SYSTEMCTL, "start", "--no-block", GALERA_SERVICE), err);
     if (r == 0)
         r = wait_synced(err);
-    permit_close();
+    galera_permit_close();
     return r;
 }
 

@@ -243,10 +243,8 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
         json_decref(answer);
         return;
     }
-    if (!answer && j == &s->jobs[JOB_ACT]) { /* its permit must not outlive it */
-        unlink(PATH_PERMIT);
-        unlink(GALERA_ENV);
-    }
+    if (!answer && j == &s->jobs[JOB_ACT])
+        galera_permit_close(); /* it must not outlive who opened it */
     if (!answer) {
         struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
         _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
