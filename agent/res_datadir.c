@@ -148,8 +148,18 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     return why ? verdict_differs(ret, "%s: %s", CONF, why) : verdict_ok(ret);
 }
 
+/* Its last word is only that it gives up. */
+static void note_reason(void *ctx, const char *line)
+{
+    struct err *reason = ctx;
+    if (!reason->msg[0] && strstr(line, "[ERROR]"))
+        err_set(reason, ERR_FAILED, INSTALL_DB ": %s", line);
+}
+
 static int install_db(const char *fresh, struct err *err)
 {
+    struct err reason = {0};
+    const struct proc_opts opts = {.on_line = note_reason, .ctx = &reason};
     uid_t uid;
     gid_t gid;
     _cleanup_free_ char *option = str_fmt("--datadir=%s", fresh);
@@ -160,11 +170,14 @@ static int install_db(const char *fresh, struct err *err)
         return err_errno(err, errno, "chown %s", fresh);
     /* Its thousand syncs are left out: one of the whole filesystem follows, and the name after it.
      */
-    return proc_call(PROC_ARGV(INSTALL_DB, "--no-defaults", "--user=mysql", option,
+    int r = proc_run(PROC_ARGV(INSTALL_DB, "--no-defaults", "--user=mysql", option,
                                "--skip-test-db", "--skip-name-resolve", "--force",
                                "--auth-root-authentication-method=socket",
                                "--auth-root-socket-user=mysql", "--loose-debug-no-sync"),
-                     err);
+                     &opts, NULL, err);
+    if (r < 0 && reason.msg[0])
+        *err = reason;
+    return r;
 }
 
 /* A server that is told to end while it begins may do neither, and its unit forbids to kill it:
