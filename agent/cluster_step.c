@@ -10,12 +10,11 @@
  *    |  unreadable: FAULT (looks again) |
  *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
  *    |
- *    |-- a live Primary is heard ----------> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
- *    |                                           \--not an ancestor--> QUARANTINE  \-fails->
- * STOPPED
+ *    |-- a live Primary is heard --> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
+ *    |                                  |                                  `--fails--> STOPPED
+ *    |                                  `--not an ancestor--> QUARANTINE
  *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
- *    |-- all heard, all ready: propose --> PROPOSING --all promised--> ACC --all accepted-->
- * decided
+ *    |-- all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
  *    |
  *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
  *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
@@ -221,7 +220,6 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
 
 static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
-    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     bool first = !c->db_seen;
     c->db_seen = true;
     c->running = ev->running;
@@ -273,6 +271,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         break;
     }
     /* What was to write it may have been killed, or this agent before it began. */
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     if (c->state == CLUSTER_PRIMARY && ev->rowless && v && v->node == c->cfg.self)
         cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
 }

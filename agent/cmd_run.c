@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `muster-agent run`: the supervisor's loop.
  *
- *   controller <--CURVE--> net (no privilege) <--lines--> supervisor (root) <--lines-- worker
- * (root) other agents <-------> coordinator in net              |-- jobs: look, position, boot,
- * join, stop, abandon
+ *   controller   <--CURVE--> net           <--lines--> supervisor <--lines-- worker (root)
+ *   other agents <--CURVE--> (unprivileged,              (root)   |
+ *                            coordinator)                         `-- jobs: look, drift,
+ *                                                                     position, boot, join,
+ *                                                                     stop, abandon, row
  */
 #include <errno.h>
 #include <poll.h>
@@ -55,7 +57,7 @@ static void on_signal(struct supervisor *s, int fd)
     }
 }
 
-/* There is nothing more to do for now: what it took to come here is not needed any more. */
+/* Once, when the node has come to rest: what it took to come here is given back. */
 static void settle(struct supervisor *s)
 {
     bool calm = !s->galera || json_is_true(json_object_get(s->coordinator, "calm"));

@@ -46,7 +46,8 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
                struct err *err);
 
 /* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
- * no row is looked for. New reference. */
+ * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
+ * reference. */
 json_t *galera_look(uint64_t epoch);
 /* The same, but only what the galera step needs: 1 Synced in a Primary, 0 not. */
 int galera_synced(char *ret_state, size_t cap);

@@ -243,9 +243,9 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
         json_decref(answer);
         return;
     }
-    if (!answer && j == &s->jobs[JOB_ACT])
-        galera_permit_close(); /* it must not outlive who opened it */
     if (!answer) {
+        if (j == &s->jobs[JOB_ACT])
+            galera_permit_close(); /* it must not outlive who opened it */
         struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
         _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
         answer = json_pack("{s:s, s:b, s:s, s:o}", "what", j->what, "ok", 0, "why", why, "position",

@@ -36,7 +36,10 @@ by_agents() {
   for n in fra par; do on $n sudo systemctl stop muster-agent; done
   "$muster" up -f "$work/full.yaml" --progress quiet >/dev/null 2>"$work/err" &
   pid=$!
-  until ss -Hltnp | grep "\"muster\",pid=$pid," >/dev/null; do sleep 0.1; done
+  until ss -Hltnp | grep "\"muster\",pid=$pid," >/dev/null; do
+    kill -0 $pid 2>/dev/null || die "up: $(cat "$work/err")"
+    sleep 0.1
+  done
   # Both at once, as the script is: an agent that has waited long for its controller dials seldom.
   for n in fra par; do on $n sudo systemctl start muster-agent & done
   wait $pid || die "up: $(cat "$work/err")"
