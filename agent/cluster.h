@@ -12,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLUSTER_MAX 16  /* members */
-#define CLUSTER_CHAIN 8 /* epochs that are remembered with their base */
-#define CLUSTER_WHY_MAX 256
+#define CLUSTER_MAX 16   /* members */
+#define CLUSTER_NAME 64  /* of a member, with its NUL */
+#define CLUSTER_CHAIN 16 /* decisions that are remembered with their base */
+#define CLUSTER_LOST 256 /* names of members whose loss an operator accepted */
+#define CLUSTER_WHY_MAX 384
 
 enum cluster_state {
     CLUSTER_UNCONF,         /* S0: no roster or no galera step yet */
@@ -44,8 +46,14 @@ enum cluster_datadir {
     DATADIR_SST_PARTIAL, /* a state transfer did not finish */
     DATADIR_TAINTED,     /* the database itself does not trust its state */
     DATADIR_NOT_MOUNTED,
-    DATADIR_UNREADABLE,
+    DATADIR_UNREADABLE, /* was looked at; the database cannot make a position of it */
+    DATADIR_UNKNOWN,    /* could not be looked at: says nothing about the data */
     DATADIR_KINDS
+};
+
+struct cluster_names {
+    unsigned n;
+    char name[CLUSTER_MAX][CLUSTER_NAME];
 };
 
 struct cluster_position {
@@ -55,32 +63,53 @@ struct cluster_position {
     bool clean;    /* from a clean stop, not from recovery */
     bool safe;     /* safe_to_bootstrap */
     uint64_t last_epoch;
+    bool opened;       /* the record on this very disk says that the gate was opened over it */
+    bool aria;         /* its InnoDB is whole; the log of the Aria engine is not */
+    bool diverged;     /* this data is in quarantine */
+    unsigned failures; /* bootstraps that failed here since it was last part of a Primary */
 };
 
 struct cluster_ballot {
     uint64_t round; /* 0: none */
-    unsigned node;
+    char node[CLUSTER_NAME];
 };
 
-struct cluster_value { /* what is decided: who bootstraps an epoch, from which position */
-    unsigned node;
+/* What is decided: who bootstraps an epoch, from which position. Members are named, since an index
+ * in the sorted members is another one's as soon as the file changes. Records and messages of the
+ * first version have an index: it is read as the name "#N", which no member has. */
+struct cluster_value {
+    uint64_t epoch;
+    char node[CLUSTER_NAME];
     char cluster_id[37];
     char uuid[37]; /* "" for the first formation */
     int64_t base;
+    char lost[CLUSTER_LOST]; /* decided without these, by an operator's word; separated by blanks */
 };
 
 struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
     char cluster_id[37];
-    uint64_t epoch;                            /* last decided epoch known here; 0: none */
-    struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch e at e % CLUSTER_CHAIN */
-    struct cluster_ballot promised;            /* in slot epoch + 1 */
+    uint64_t epoch; /* last decided epoch known here; 0: none */
+    /* The decisions from `chain_from` on, by rising epoch, without those whose base is not below
+     * that of a later one: they bound nothing that the later one does not. */
+    uint64_t chain_from;
+    unsigned n_chain;
+    struct cluster_value chain[CLUSTER_CHAIN];
+    struct cluster_ballot promised; /* in slot epoch + 1 */
     struct cluster_ballot accepted_at;
     struct cluster_value accepted;
-    uint64_t permit_used; /* highest epoch whose BOOT permit was consumed here */
-    uint64_t last_epoch;  /* under which this node was last part of a Primary */
+    uint64_t permit_used; /* highest epoch whose BOOT permit was used or declined here */
+    uint64_t booted;      /* highest epoch that is known to have served, here or elsewhere */
+    uint64_t last_epoch;  /* under which this node's gate was last opened */
     uint64_t joining;     /* a join under that epoch began and has not ended well */
     bool data;            /* the gate was opened once: never FRESH again */
-    char hw_uuid[37];     /* highest durable position ever reported to us */
+    bool amnesiac;        /* there was data here and no record: not chosen, boots nothing */
+    bool diverged;        /* the data here is in quarantine, until it is moved aside */
+    unsigned failures;    /* bootstraps that failed here since the last Primary */
+    /* Members that had the data when the Primary was last looked at. A recovery waits for them. */
+    bool holders_known; /* false: a record of the first version */
+    struct cluster_names holders;
+    char lost[CLUSTER_LOST]; /* an operator accepted the loss of these; until it is decided so */
+    char hw_uuid[37];        /* highest durable position ever reported by a stopped member */
     int64_t hw;
 };
 
@@ -103,12 +132,18 @@ struct cluster_msg {
     struct cluster_position position;  /* PROM; HB of a Primary: uuid and live seqno */
     struct cluster_ballot accepted_at; /* PROM */
     struct cluster_value value;        /* PROM: accepted; ACC */
-    /* HB */
+    /* HB: as in the record of its sender */
     enum cluster_state state;
     bool ready;    /* stopped, position known: may take part in a decision */
     unsigned size; /* of a Primary: members that its database sees */
+    bool data;
+    uint64_t permit_used, booted;
+    struct cluster_names holders;
+    char hw_uuid[37];
+    int64_t hw;
+    uint64_t chain_from;
     unsigned n_chain;
-    struct cluster_value chain[CLUSTER_CHAIN]; /* of epoch - n_chain + 1 .. epoch */
+    struct cluster_value chain[CLUSTER_CHAIN];
 };
 
 enum cluster_action_type {
@@ -142,6 +177,7 @@ enum cluster_event_type {
     EV_POSITION,
     EV_DONE, /* the action BOOT, JOIN or STOP ended */
     EV_DB,   /* what the database says: every other second, seldom while all is calm */
+    EV_RECOVER, /* an operator accepts the loss of member `name`; the answer is in cluster.answer */
 };
 
 struct cluster_event {
@@ -152,13 +188,17 @@ struct cluster_event {
     bool ok;                       /* DONE */
     char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
+    bool answers;                  /* DB: SQL is open; false: it starts or stops */
+    bool unknown;                  /* DB: it runs and could not be asked; `why` */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
     unsigned size;
+    struct cluster_names members; /* DB: of its component; none: not known */
+    char name[CLUSTER_NAME];      /* RECOVER */
 };
 
 struct cluster_config {
     unsigned n, self;
-    char names[CLUSTER_MAX][64];
+    char names[CLUSTER_MAX][CLUSTER_NAME];
     unsigned weights[CLUSTER_MAX];
     char manifest[17];
     char mint[37]; /* a UUID for a new cluster, should this node propose one */
@@ -185,13 +225,15 @@ struct cluster_proposal {
 struct cluster {
     struct cluster_config cfg;
     struct cluster_record rec;
-    bool has_record;
     enum cluster_state state;
     char why[CLUSTER_WHY_MAX];
     unsigned waiting; /* bit set of members */
+    bool accepted;    /* what EV_RECOVER asked for */
+    char answer[CLUSTER_WHY_MAX];
 
     bool db_seen; /* an EV_DB came since the start */
     bool running, primary;
+    bool unknown; /* it runs, and the last look got no answer: running and primary are older */
     unsigned size;
     struct cluster_position live; /* of the running database */
 
@@ -203,6 +245,7 @@ struct cluster {
     struct cluster_proposal prop;
     uint64_t max_round; /* highest round seen anywhere in this slot */
     uint64_t since;     /* when the state was entered */
+    uint64_t propose_at; /* the rules chose nobody: not before */
     uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since;
     unsigned join_failures;
     uint64_t prng;
@@ -220,14 +263,24 @@ uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
 bool cluster_calm(const struct cluster *c, uint64_t now);
 
 /* cluster_choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
- * and why when the rules leave it to the operator. */
+ * and why when the rules leave it to the operator. Members in `lost` are not looked at. */
 int cluster_choose(const struct cluster_config *cfg, const struct cluster_record *rec,
-                   const struct cluster_position *reports, char why[CLUSTER_WHY_MAX]);
+                   const struct cluster_position *reports, const char *lost,
+                   char why[CLUSTER_WHY_MAX]);
 /* I8: 1: this position is an ancestor of the history in `rec` whose last epoch is live at
  * `live`. 0: not yet known. -1: it is not, and why. */
 int cluster_ancestor(const struct cluster_record *rec, const struct cluster_position *own,
                      const struct cluster_position *live, char why[CLUSTER_WHY_MAX]);
+
+/* cluster_chain.c: the decisions that a record remembers. */
 const struct cluster_value *cluster_entry(const struct cluster_record *rec, uint64_t epoch);
+/* The lowest base of all epochs after `epoch`; false: not all of them are on record. */
+bool cluster_base_after(const struct cluster_record *rec, uint64_t epoch, int64_t *ret);
+void cluster_append(struct cluster_record *rec, const struct cluster_value *v);
+
+/* Lists of names. `lost` is text, names separated by blanks. */
+bool cluster_names_have(const struct cluster_names *names, const char *name);
+bool cluster_lost_has(const char *lost, const char *name);
 
 const char *cluster_state_name(enum cluster_state s);
 const char *cluster_datadir_name(enum cluster_datadir d);

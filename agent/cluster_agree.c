@@ -10,7 +10,15 @@ static int ballot_compare(struct cluster_ballot a, struct cluster_ballot b)
 {
     if (a.round != b.round)
         return a.round < b.round ? -1 : 1;
-    return a.round == 0 || a.node == b.node ? 0 : a.node < b.node ? -1 : 1;
+    int order = a.round ? strcmp(a.node, b.node) : 0;
+    return order < 0 ? -1 : order > 0;
+}
+
+static struct cluster_ballot ballot(const struct cluster *c, uint64_t round)
+{
+    struct cluster_ballot b = {.round = round};
+    memcpy(b.node, c->cfg.names[c->cfg.self], sizeof(b.node));
+    return b;
 }
 
 static struct cluster_msg message(const struct cluster *c, enum cluster_msg_type type)
@@ -36,55 +44,146 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.size = c->running ? c->size : 0;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
-    for (uint64_t e = c->rec.epoch; e > 0 && m.n_chain < CLUSTER_CHAIN && cluster_entry(&c->rec, e);
-         e--)
-        m.n_chain++;
-    for (unsigned i = 0; i < m.n_chain; i++)
-        m.chain[i] = *cluster_entry(&c->rec, c->rec.epoch - m.n_chain + 1 + i);
+    m.data = c->rec.data;
+    m.permit_used = c->rec.amnesiac ? c->rec.epoch : c->rec.permit_used;
+    m.booted = c->rec.booted;
+    m.holders = c->rec.holders;
+    memcpy(m.hw_uuid, c->rec.hw_uuid, sizeof(m.hw_uuid));
+    m.hw = c->rec.hw;
+    m.chain_from = c->rec.chain_from;
+    m.n_chain = c->rec.n_chain;
+    memcpy(m.chain, c->rec.chain, m.n_chain * sizeof(m.chain[0]));
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (i != c->cfg.self)
             send(out, i, &m);
 }
 
-/* Epoch `rec.epoch + 1` is decided. */
+/* The highest durable position of the newest history; whether it rose. */
+static bool note_report(struct cluster *c, const char *uuid, int64_t seqno)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    if (!uuid[0] || (v && v->uuid[0] && strcmp(v->uuid, uuid) != 0) ||
+        (strcmp(c->rec.hw_uuid, uuid) == 0 && seqno <= c->rec.hw))
+        return false;
+    memcpy(c->rec.hw_uuid, uuid, sizeof(c->rec.hw_uuid));
+    c->rec.hw = seqno;
+    return true;
+}
+
+static void note_position(struct cluster *c, const struct cluster_position *p)
+{
+    if ((p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED) && !p->diverged)
+        note_report(c, p->uuid, p->seqno);
+}
+
+static void forget_name(struct cluster_names *names, const char *name)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < names->n; i++)
+        if (strcmp(names->name[i], name) != 0)
+            memmove(names->name[kept++], names->name[i], CLUSTER_NAME);
+    names->n = kept;
+}
+
+/* What an operator accepted is decided now: used once. */
+static void learn_loss(struct cluster *c, const struct cluster_value *v)
+{
+    char names[CLUSTER_LOST], *save = NULL;
+    memcpy(names, v->lost, sizeof(names));
+    for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save))
+        forget_name(&c->rec.holders, name);
+    c->rec.lost[0] = '\0';
+    memcpy(c->rec.hw_uuid, v->uuid, sizeof(c->rec.hw_uuid));
+    c->rec.hw = v->base;
+}
+
+/* The next decision that is known here. */
 static void learn(struct cluster *c, const struct cluster_value *v)
 {
-    c->rec.epoch++;
-    c->rec.chain[c->rec.epoch % CLUSTER_CHAIN] = *v;
+    cluster_append(&c->rec, v);
     memcpy(c->rec.cluster_id, v->cluster_id, sizeof(c->rec.cluster_id));
     c->rec.promised = c->rec.accepted_at = (struct cluster_ballot){0};
     c->rec.accepted = (struct cluster_value){0};
     c->max_round = 0;
     c->prop = (struct cluster_proposal){0};
+    if (v->lost[0])
+        learn_loss(c, v);
+}
+
+/* A name of the first version is an index that says nothing here. */
+static bool same_name(const char *a, const char *b)
+{
+    return a[0] == '#' || b[0] == '#' || strcmp(a, b) == 0;
+}
+
+static bool same_decision(const struct cluster_value *a, const struct cluster_value *b)
+{
+    return same_name(a->node, b->node) && strcmp(a->cluster_id, b->cluster_id) == 0 &&
+           strcmp(a->uuid, b->uuid) == 0 && a->base == b->base;
+}
+
+static const struct cluster_value *contradicts(const struct cluster *c, const struct cluster_msg *m)
+{
+    for (unsigned i = 0; i < m->n_chain; i++) {
+        const struct cluster_value *mine = cluster_entry(&c->rec, m->chain[i].epoch);
+        if (mine && !same_decision(mine, &m->chain[i]))
+            return mine;
+    }
+    return NULL;
+}
+
+static void learn_chain(struct cluster *c, const struct cluster_msg *m)
+{
+    /* A gap: what happened in between is not known here. */
+    if (m->chain_from > c->rec.epoch + 1) {
+        c->rec.n_chain = 0;
+        c->rec.chain_from = m->chain_from;
+    }
+    for (unsigned i = 0; i < m->n_chain; i++)
+        if (m->chain[i].epoch > c->rec.epoch)
+            learn(c, &m->chain[i]);
+}
+
+/* It serves, and the others decided without it, as if it were lost: two could serve. */
+static bool decided_without_me(struct cluster *c, uint64_t now)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    if (!v || !cluster_lost_has(v->lost, c->cfg.names[c->cfg.self]) ||
+        c->rec.last_epoch >= v->epoch || c->state != CLUSTER_PRIMARY)
+        return false;
+    cluster_enter(c, CLUSTER_HALT, now,
+                  "epoch %llu was decided as if this node were lost, and it serves (I15)",
+                  (unsigned long long)v->epoch);
+    return true;
 }
 
 static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m, uint64_t now,
                                  struct cluster_out *out)
 {
-    const struct cluster_value *mine = cluster_entry(&c->rec, m->epoch);
-    const struct cluster_value *theirs = m->n_chain ? &m->chain[m->n_chain - 1] : NULL;
-    if (mine && theirs &&
-        (mine->node != theirs->node || strcmp(mine->cluster_id, theirs->cluster_id) != 0)) {
+    const struct cluster_value *other = contradicts(c, m);
+    uint64_t booted = m->state == CLUSTER_PRIMARY && m->epoch > m->booted ? m->epoch : m->booted;
+    bool save = false;
+    if (other) {
         cluster_enter(c, CLUSTER_HALT, now, "%s tells another decision of epoch %llu (I15)",
-                      c->cfg.names[m->from], (unsigned long long)m->epoch);
+                      c->cfg.names[m->from], (unsigned long long)other->epoch);
         return;
     }
-    if (m->epoch <= c->rec.epoch || m->n_chain == 0)
-        return;
-    /* A gap: what happened in between is not known here. */
-    uint64_t first = m->epoch - m->n_chain + 1;
-    if (first > c->rec.epoch + 1) {
-        memset(c->rec.chain, 0, sizeof(c->rec.chain));
-        c->rec.epoch = first - 1;
+    if (m->epoch > c->rec.epoch && m->n_chain) {
+        learn_chain(c, m);
+        save = true;
+        if (!decided_without_me(c, now) &&
+            (c->state == CLUSTER_PROPOSING || c->state == CLUSTER_FROZEN))
+            cluster_enter(c, CLUSTER_STOPPED, now, "epoch %llu is decided: %s starts first",
+                          (unsigned long long)c->rec.epoch,
+                          cluster_entry(&c->rec, c->rec.epoch)->node);
     }
-    while (c->rec.epoch < m->epoch)
-        learn(c, &m->chain[c->rec.epoch + 1 - first]);
-    if (c->has_record)
+    if (booted > c->rec.booted) {
+        c->rec.booted = booted;
+        save = true;
+    }
+    save = note_report(c, m->hw_uuid, m->hw) || save;
+    if (save)
         cluster_act(out, ACT_SAVE);
-    if (c->state == CLUSTER_PROPOSING || c->state == CLUSTER_FROZEN)
-        cluster_enter(c, CLUSTER_STOPPED, now, "epoch %llu is decided: %s starts first",
-                      (unsigned long long)c->rec.epoch,
-                      c->cfg.names[cluster_entry(&c->rec, c->rec.epoch)->node]);
 }
 
 /* --- the member's side --------------------------------------------------------------------- */
@@ -96,13 +195,14 @@ static void nack(struct cluster *c, const struct cluster_msg *m, struct cluster_
     send(out, m->from, &answer);
 }
 
-static void note_report(struct cluster *c, const struct cluster_position *p)
+/* Whose gate is closed for another reason votes, and stays as it is. */
+static void freeze(struct cluster *c, uint64_t now, const char *fmt, unsigned long long epoch,
+                   const char *from)
 {
-    bool real = (p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED) && p->uuid[0];
-    if (!real || (strcmp(c->rec.hw_uuid, p->uuid) == 0 && p->seqno <= c->rec.hw))
+    if (c->state == CLUSTER_QUARANTINE || c->state == CLUSTER_AMNESIAC)
         return;
-    memcpy(c->rec.hw_uuid, p->uuid, sizeof(c->rec.hw_uuid));
-    c->rec.hw = p->seqno;
+    cluster_enter(c, CLUSTER_FROZEN, now, fmt, epoch, from);
+    c->since = now;
 }
 
 static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now,
@@ -110,7 +210,9 @@ static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now
 {
     if (m->epoch != c->rec.epoch + 1)
         return; /* heartbeats bring whoever is behind up to date */
-    if (!cluster_ready(c) || ballot_compare(m->ballot, c->rec.promised) < 0) {
+    /* The permit of the last decision comes first: used or declined. */
+    if (!cluster_ready(c) || cluster_decided_for_me(c) ||
+        ballot_compare(m->ballot, c->rec.promised) < 0) {
         nack(c, m, out);
         return;
     }
@@ -118,9 +220,8 @@ static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now
         c->rec.promised = m->ballot;
         cluster_act(out, ACT_SAVE);
     }
-    cluster_enter(c, CLUSTER_FROZEN, now, "promised epoch %llu to %s", (unsigned long long)m->epoch,
-                  c->cfg.names[m->from]);
-    c->since = now;
+    freeze(c, now, "promised epoch %llu to %s", (unsigned long long)m->epoch,
+           c->cfg.names[m->from]);
     struct cluster_msg answer = message(c, MSG_PROM);
     answer.ballot = m->ballot;
     answer.position = c->position;
@@ -143,8 +244,8 @@ static void on_acc(struct cluster *c, const struct cluster_msg *m, uint64_t now,
         c->rec.accepted = m->value;
         cluster_act(out, ACT_SAVE);
     }
-    cluster_enter(c, CLUSTER_FROZEN, now, "accepted that %s starts epoch %llu",
-                  c->cfg.names[m->value.node], (unsigned long long)m->epoch);
+    freeze(c, now, "accepted for epoch %llu what %s proposes", (unsigned long long)m->epoch,
+           c->cfg.names[m->from]);
     struct cluster_msg answer = message(c, MSG_ACCED);
     answer.ballot = m->ballot;
     send(out, m->from, &answer);
@@ -156,7 +257,7 @@ static unsigned missing(const struct cluster *c, const bool *have)
 {
     unsigned set = 0;
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (!have[i])
+        if (!have[i] && !cluster_excused(c, i))
             set |= 1U << i;
     return set;
 }
@@ -167,7 +268,7 @@ static void decide(struct cluster *c, uint64_t now, struct cluster_out *out)
     learn(c, &v);
     cluster_act(out, ACT_SAVE);
     cluster_enter(c, CLUSTER_STOPPED, now, "epoch %llu is decided: %s starts first",
-                  (unsigned long long)c->rec.epoch, c->cfg.names[v.node]);
+                  (unsigned long long)c->rec.epoch, v.node);
     cluster_heartbeat(c, out);
 }
 
@@ -182,33 +283,45 @@ static void send_phase(struct cluster *c, struct cluster_out *out)
             send(out, i, &m);
 }
 
+static int choose_value(struct cluster *c, struct cluster_value *ret, char why[CLUSTER_WHY_MAX])
+{
+    const struct cluster_position *reports = c->prop.position;
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (!cluster_excused(c, i))
+            note_position(c, &reports[i]);
+    int best = cluster_choose(&c->cfg, &c->rec, reports, c->rec.lost, why);
+    if (best < 0)
+        return -1;
+    const struct cluster_position *at = &reports[best];
+    bool blank = at->kind == DATADIR_FRESH || at->kind == DATADIR_EMPTY;
+    *ret = (struct cluster_value){.epoch = c->rec.epoch + 1, .base = blank ? -1 : at->seqno};
+    memcpy(ret->node, c->cfg.names[best], sizeof(ret->node));
+    memcpy(ret->uuid, blank ? "" : at->uuid, blank ? 1 : sizeof(at->uuid));
+    memcpy(ret->cluster_id, c->rec.cluster_id[0] ? c->rec.cluster_id : c->cfg.mint,
+           sizeof(ret->cluster_id));
+    memcpy(ret->lost, c->rec.lost, sizeof(ret->lost));
+    return 0;
+}
+
 /* Everybody promised: adopt what was accepted before, or choose. */
 static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
     char why[CLUSTER_WHY_MAX] = "";
-    for (unsigned i = 0; i < c->cfg.n; i++)
-        note_report(c, &p->position[i]);
-    if (p->highest.round == 0) {
-        int best = cluster_choose(&c->cfg, &c->rec, p->position, why);
-        if (best < 0) {
-            cluster_enter(c, CLUSTER_STOPPED, now, "%s", why);
-            c->quiet_at = now + CLUSTER_NONPRIM_WAIT;
-            return;
-        }
-        const struct cluster_position *at = &p->position[best];
-        bool fresh = at->kind == DATADIR_FRESH;
-        p->value = (struct cluster_value){.node = (unsigned)best, .base = fresh ? -1 : at->seqno};
-        memcpy(p->value.uuid, fresh ? "" : at->uuid, fresh ? 1 : sizeof(at->uuid));
-        memcpy(p->value.cluster_id, c->rec.cluster_id[0] ? c->rec.cluster_id : c->cfg.mint,
-               sizeof(p->value.cluster_id));
+    bool blocked = cluster_copy_missing(c, now);
+    if (blocked)
+        memcpy(why, c->why, sizeof(why));
+    if (blocked || (p->highest.round == 0 && choose_value(c, &p->value, why) < 0)) {
+        cluster_enter(c, CLUSTER_STOPPED, now, "%s", why);
+        c->propose_at = now + CLUSTER_REFUSED;
+        return;
     }
     p->accepting = true;
     c->rec.accepted_at = p->ballot;
     c->rec.accepted = p->value;
     cluster_act(out, ACT_SAVE);
     p->accepted[c->cfg.self] = true;
-    if (c->cfg.n == 1)
+    if (!missing(c, p->accepted))
         decide(c, now, out);
     else
         send_phase(c, out);
@@ -218,7 +331,7 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     unsigned tries = c->prop.tries;
     c->prop = (struct cluster_proposal){.tries = tries + 1};
-    c->prop.ballot = (struct cluster_ballot){++c->max_round, c->cfg.self};
+    c->prop.ballot = ballot(c, ++c->max_round);
     c->prop.again = now + (CLUSTER_RETRY << (tries < 4 ? tries : 4));
     c->rec.promised = c->prop.ballot;
     cluster_act(out, ACT_SAVE);
@@ -227,7 +340,7 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
     c->prop.highest = c->rec.accepted_at;
     c->prop.value = c->rec.accepted;
     cluster_enter(c, CLUSTER_PROPOSING, now, "asks all members for their positions");
-    if (c->cfg.n == 1)
+    if (!missing(c, c->prop.promised))
         begin_accepting(c, now, out);
     else
         send_phase(c, out);

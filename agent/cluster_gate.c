@@ -9,9 +9,10 @@
 /* The gate opens: what was promised or reported before must never count again (I5). */
 static void bump(struct cluster *c)
 {
-    c->max_round++;
-    c->rec.promised = (struct cluster_ballot){c->max_round, c->cfg.self};
+    c->rec.promised = (struct cluster_ballot){.round = ++c->max_round};
+    memcpy(c->rec.promised.node, c->cfg.names[c->cfg.self], sizeof(c->rec.promised.node));
     c->rec.data = true;
+    c->rec.last_epoch = c->rec.epoch; /* whatever becomes of it: this history is what it adds to */
     c->known = false;
 }
 
@@ -59,11 +60,14 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     c->ahead_since = 0;
     if (r < 0) {
+        c->rec.diverged = c->position.diverged = true;
+        cluster_act(out, ACT_SAVE);
         cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
         return;
     }
     bump(c);
-    c->has_record = true;
+    c->rec.amnesiac = false;
+    c->rec.lost[0] = '\0'; /* the cluster is served: there is nothing to recover any more */
     c->rec.joining = c->rec.epoch;
     c->hopeless_since = 0;
     cluster_act(out, ACT_SAVE);
@@ -117,26 +121,68 @@ void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 bool cluster_decided_for_me(const struct cluster *c)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    return v && v->node == c->cfg.self && c->rec.permit_used < c->rec.epoch;
+    return v && !c->rec.amnesiac && c->rec.permit_used < c->rec.epoch &&
+           strcmp(v->node, c->cfg.names[c->cfg.self]) == 0;
+}
+
+void cluster_decline(struct cluster *c, struct cluster_out *out)
+{
+    c->rec.permit_used = c->rec.epoch;
+    cluster_act(out, ACT_SAVE);
+}
+
+/* Why the decision does not fit what is here; NULL: it does. */
+static const char *unfit(const struct cluster *c, const struct cluster_value *v)
+{
+    const struct cluster_position *p = &c->position;
+    bool blank = p->kind == DATADIR_FRESH || (p->kind == DATADIR_EMPTY && p->opened);
+    bool same = p->kind == DATADIR_OK && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
+    if (c->rec.booted >= v->epoch)
+        return "it has served already";
+    if (c->rec.promised.round > 0)
+        return "a later one was promised";
+    if (p->diverged || (v->base < 0 ? !blank : !same))
+        return "the data here is not what was decided on";
+    return NULL;
+}
+
+/* Members that may still run a database, or know of something that is not known here. */
+static unsigned not_stopped(const struct cluster *c, const struct cluster_value *v, uint64_t now)
+{
+    unsigned set = 0;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        if (i == c->cfg.self || cluster_lost_has(v->lost, c->cfg.names[i]))
+            continue;
+        if (!cluster_heard(c, i, now) || c->peers[i].hb.state == CLUSTER_JOINING ||
+            !cannot_serve(c->peers[i].hb.state))
+            set |= 1U << i;
+    }
+    return set;
 }
 
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    bool fresh = v->base < 0 && c->position.kind == DATADIR_FRESH;
-    bool same = c->position.kind == DATADIR_OK && c->position.seqno == v->base &&
-                strcmp(c->position.uuid, v->uuid) == 0;
-    /* The permit is consumed in either case: a second try needs the next slot. */
-    c->rec.permit_used = c->rec.epoch;
-    if ((!fresh && !same) || c->rec.promised.round > 0) {
-        cluster_act(out, ACT_SAVE);
-        cluster_enter(c, CLUSTER_STOPPED, now, "the permit of epoch %llu no longer fits",
-                      (unsigned long long)c->rec.epoch);
+    const char *why = unfit(c, v);
+    unsigned waiting = why ? 0 : not_stopped(c, v, now);
+    if (waiting) {
+        snprintf(c->why, sizeof(c->why),
+                 "it starts epoch %llu; waits to hear that no other member runs",
+                 (unsigned long long)v->epoch);
+        c->waiting = waiting;
         return;
     }
+    if (why) {
+        cluster_decline(c, out);
+        cluster_enter(c, CLUSTER_STOPPED, now, "does not start epoch %llu: %s",
+                      (unsigned long long)c->rec.epoch, why);
+        return;
+    }
+    /* A second try needs the next slot (I1). */
+    c->rec.permit_used = c->rec.epoch;
     bump(c);
-    c->rec.last_epoch = c->rec.epoch;
     c->rec.joining = 0;
+    c->rec.failures++; /* until it serves */
     cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
     cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
     cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",

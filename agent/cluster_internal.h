@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by cluster_step.c (one node's states) and cluster_agree.c (the agreement) only. */
+/* Shared by the cluster_*.c files of the step function only. */
 #ifndef MUSTER_AGENT_CLUSTER_INTERNAL_H
 #define MUSTER_AGENT_CLUSTER_INTERNAL_H
 
@@ -18,6 +18,7 @@
 #define CLUSTER_AHEAD 15000
 #define CLUSTER_STALE 20000
 #define CLUSTER_HOPELESS 10000
+#define CLUSTER_REFUSED 10000 /* the rules chose nobody: proposed again after */
 #define CLUSTER_NONPRIM_SOON 1000
 #define CLUSTER_NONPRIM_WAIT 60000
 
@@ -38,7 +39,18 @@ uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
 void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
 void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out);
 bool cluster_decided_for_me(const struct cluster *c);
+/* The BOOT permit of the last epoch is given back unused. */
+void cluster_decline(struct cluster *c, struct cluster_out *out);
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
+
+/* cluster_need.c */
+/* An operator accepted that member `i` is lost: nothing waits for it. */
+bool cluster_excused(const struct cluster *c, unsigned i);
+/* A decision cannot be made now; `why` and `waiting` say what for. */
+bool cluster_blocked(struct cluster *c, uint64_t now);
+/* The same, but only whether somebody's data is missing. */
+bool cluster_copy_missing(struct cluster *c, uint64_t now);
+void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out);
 
 /* cluster_agree.c */
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out);

@@ -15,6 +15,7 @@ int cmd_run(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_disk(int argc, char **argv);
 int cmd_job(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 
 /* "The agent could not ...": prints the error once and returns its code (never 0). */

@@ -58,7 +58,7 @@ static json_t *drift(void)
 
 static json_t *action(const char *what, const json_t *request)
 {
-    struct cluster_position p = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+    struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     struct cluster_value v = {0};
     struct galera g = {0};
     struct err err = {0};
@@ -80,6 +80,7 @@ static json_t *action(const char *what, const json_t *request)
             else if (strcmp(what, "row") == 0) {
                 str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
                 str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
+                str_copy(v.lost, sizeof(v.lost), js_opt_str(msg, "lost", ""));
                 v.base = (int64_t)json_integer_value(json_object_get(msg, "base"));
                 r = galera_row(&g, epoch, &v, &err);
             }

@@ -49,7 +49,13 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
  * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
  * reference. */
 json_t *galera_look(uint64_t epoch);
-/* The same, but only what the galera step needs: 1 Synced in a Primary, 0 not. */
-int galera_synced(char *ret_state, size_t cap);
+/* The same, but only what steps and actions need. */
+enum galera_seen {
+    GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */
+    GALERA_NOT_PRIMARY,
+    GALERA_NOT_SYNCED, /* in a Primary: it joins, or is a donor */
+    GALERA_SYNCED,
+};
+enum galera_seen galera_synced(char *ret_state, size_t cap);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/galera.h"
@@ -6,6 +7,7 @@
 #include "agent/sql.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
+#include "common/js.h"
 #include "common/str.h"
 
 static const struct field fields[] = {
@@ -65,36 +67,90 @@ static void status_row(void *ctx, const char *k, const char *v)
     "'wsrep_cluster_status','wsrep_cluster_state_uuid','wsrep_cluster_size',"                      \
     "'wsrep_last_committed')"
 
+/* What is not there is told only when the database said so. */
 static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
 {
     char found[8] = "";
     struct err err;
     _cleanup_free_ char *query =
         str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu", (unsigned long long)epoch);
-    bool row = epoch && sql_text(s, query, found, sizeof(found), &err) == 0 && found[0] == '1';
     json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
-    json_object_set_new(db, "epoch_row", json_boolean(row));
+    if (epoch && sql_text(s, query, found, sizeof(found), &err) == 0)
+        json_object_set_new(db, "epoch_row", json_boolean(found[0] == '1'));
+    else if (!epoch || sql_code(s) == SQL_NO_DATABASE || sql_code(s) == SQL_NO_TABLE)
+        json_object_set_new(db, "epoch_row", json_false());
+}
+
+static void member_row(void *ctx, const char *k, const char *v)
+{
+    (void)v;
+    js_push_str(ctx, k);
+}
+
+/* The members of its component, by name. */
+static void look_at_members(struct sql *s, json_t *db)
+{
+    struct err err;
+    json_t *list = json_array();
+    if (sql_pairs(s, "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members", member_row,
+                  list, &err) == 0)
+        json_object_set(db, "members", list);
+    json_decref(list);
+}
+
+/* What an operator has to know of root's refusal. */
+static void note_login(json_t *db, unsigned code, const struct err *err)
+{
+    if (code == SQL_REFUSED)
+        json_object_set_new(db, "login",
+                            json_string("root@localhost is refused (error 1045): steps that write "
+                                        "to the database fail; type, with its password: mariadb "
+                                        "-p -e \"ALTER USER root@localhost IDENTIFIED VIA "
+                                        "unix_socket\""));
+    else if (code == SQL_TOO_MANY)
+        json_object_set_new(db, "login",
+                            json_string("all connections of the database are used (error 1040); "
+                                        "raise max_connections, or end idle ones (SHOW "
+                                        "PROCESSLIST)"));
+    else
+        json_object_set_new(db, "login", json_string(err->msg));
 }
 
 json_t *galera_look(uint64_t epoch)
 {
-    struct err err;
+    struct err err = {0};
     struct svc_state st = {0};
+    unsigned root = 0;
     _cleanup_(sql_cleanup) struct sql *s = NULL;
     json_t *db = json_pack("{s:s, s:s, s:i, s:s, s:i}", "state", "Stopped", "status",
                            "Disconnected", "cluster_size", 0, "uuid", "", "seqno", -1);
-    if (sql_open(3, &s, &err) == 0 && sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0) {
+    int opened = sql_open_any(3, &s, &root, &err);
+    if (root && root < SQL_CLIENT_ERROR)
+        note_login(db, root, &err);
+    if (opened == 0 && sql_exec(s, "SET SESSION wsrep_sync_wait = 0", &err) == 0 &&
+        sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0) {
         bool primary = strcmp(json_string_value(json_object_get(db, "status")), "Primary") == 0;
         json_object_set_new(db, "running", json_true());
+        json_object_set_new(db, "answers", json_true());
         json_object_set_new(db, "pid", json_integer(sql_server(s)));
-        if (primary)
+        if (primary) {
             look_at_row(s, epoch, db);
+            look_at_members(s, db);
+        }
         return db;
     }
-    bool runs = svc_look(GALERA_SERVICE, &st, &err) == 0 && (st.active || st.busy || st.main_pid);
+    struct err why;
+    bool seen = svc_look(GALERA_SERVICE, &st, &why) == 0;
+    bool runs = !seen || st.active || st.busy || st.main_pid;
     json_object_set_new(db, "running", json_boolean(runs));
-    if (runs)
+    /* It is up and does not answer: what it is cannot be known from here. */
+    if (!seen || (st.active && !st.busy)) {
+        json_object_set_new(db, "state", json_string("Unknown"));
+        json_object_set_new(db, "status", json_string("Unknown"));
+        json_object_set_new(db, "unknown", json_string(seen ? err.msg : why.msg));
+    } else if (runs) {
         json_object_set_new(db, "state", json_string("Starting"));
+    }
     return db;
 }
 
@@ -107,13 +163,19 @@ static void synced_row(void *ctx, const char *k, const char *v)
         str_copy(out[1], 64, v);
 }
 
-int galera_synced(char *ret_state, size_t cap)
+enum galera_seen galera_synced(char *ret_state, size_t cap)
 {
-    struct err err;
+    struct err err = {0};
+    unsigned root;
     char seen[2][64] = {"not reachable", ""};
     _cleanup_(sql_cleanup) struct sql *s = NULL;
-    if (sql_open(5, &s, &err) == 0)
-        sql_pairs(s, STATUS_QUERY, synced_row, seen, &err);
+    if (sql_open_any(5, &s, &root, &err) < 0 ||
+        sql_pairs(s, STATUS_QUERY, synced_row, seen, &err) < 0) {
+        snprintf(ret_state, cap, "%s", err.msg);
+        return GALERA_UNKNOWN;
+    }
     str_copy(ret_state, cap, seen[0]);
-    return strcmp(seen[0], "Synced") == 0 && strcmp(seen[1], "Primary") == 0;
+    if (strcmp(seen[1], "Primary") != 0)
+        return GALERA_NOT_PRIMARY;
+    return strcmp(seen[0], "Synced") == 0 ? GALERA_SYNCED : GALERA_NOT_SYNCED;
 }

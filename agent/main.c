@@ -47,6 +47,12 @@ static const struct cmd commands[] = {
     {"disk", worker, "say what is on each disk, which rule decides, and what a run would do",
      " --explain [--json] [PLANFILE | --volume UUID --size BYTES]\n\n"
      "Without either, the plan on this machine. Changes nothing.\n"},
+    {"cluster-recover", cmd_recover, "let the database start without a member whose data is lost",
+     " --i-accept-the-loss-of NODE\n\n"
+     "For when 'muster-agent status' waits for a member that does not come back, or came back with\n"
+     "a new disk. What NODE had acknowledged and no other member has is lost. Counts for one\n"
+     "decision, is recorded for good, and is refused while the cluster is served or NODE is there\n"
+     "with its data. Needs root, on one of the nodes that have their data.\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},
     {"help", cmd_help, "print this text", " [VERB]\n"},
@@ -69,7 +75,7 @@ static int cmd_help(int argc, char **argv)
     }
     puts("usage: muster-agent VERB [OPTION]... [ARGUMENT]\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        printf("  %-8s %s\n", commands[i].verb, commands[i].summary);
+        printf("  %-15s %s\n", commands[i].verb, commands[i].summary);
     puts("\n'muster-agent VERB --help' says more.");
     return 0;
 }

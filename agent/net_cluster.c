@@ -294,10 +294,26 @@ void net_cluster_roster(struct net *n, const char *text)
     look_again(k);
 }
 
+static void read_members(const json_t *list, struct cluster_names *ret)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(list, i, name)
+    {
+        if (ret->n < CLUSTER_MAX && json_is_string(name) &&
+            str_copy(ret->name[ret->n], CLUSTER_NAME, json_string_value(name)))
+            ret->n++;
+    }
+}
+
 static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
 {
     struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
+    const char *unknown = js_opt_str(db, "unknown", "");
     ev.running = json_is_true(json_object_get(db, "running"));
+    ev.unknown = unknown[0] != '\0';
+    str_copy(ev.why, sizeof(ev.why), unknown);
+    ev.answers = json_is_true(json_object_get(db, "answers"));
     ev.primary = strcmp(js_opt_str(db, "status", ""), "Primary") == 0;
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
@@ -308,7 +324,22 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
     str_copy(ev.position.uuid, sizeof(ev.position.uuid), js_opt_str(db, "uuid", ""));
+    read_members(json_object_get(db, "members"), &ev.members);
     step(n, k, &ev);
+}
+
+/* An operator's word on this node; the answer goes back to the verb. */
+static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
+{
+    struct cluster_event ev = {.type = EV_RECOVER, .now = clock_mono_ms()};
+    if (k->saving) {
+        net_tell(n, "recovered", json_pack("{s:b, s:s}", "ok", 0, "why", "busy; type it again"));
+        return;
+    }
+    str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "lost", ""));
+    step(n, k, &ev);
+    net_tell(n, "recovered",
+             json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
 }
 
 static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
@@ -322,7 +353,7 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
         return;
     ev.type = strcmp(what, "position") == 0 ? EV_POSITION : EV_DONE;
     if (cluster_position_from_json(json_object_get(msg, "position"), &ev.position, &err) < 0)
-        ev.position = (struct cluster_position){.kind = DATADIR_UNREADABLE, .seqno = -1};
+        ev.position = (struct cluster_position){.kind = DATADIR_UNKNOWN, .seqno = -1};
     step(n, k, &ev);
 }
 
@@ -341,6 +372,13 @@ void net_cluster_message(struct net *n, const char *m, const json_t *msg)
         on_db(n, k, json_object_get(msg, "db"));
     } else if (strcmp(m, "result") == 0 && k->open) {
         on_result(n, k, msg);
+    } else if (strcmp(m, "recover") == 0) {
+        if (k->open)
+            on_recover(n, k, msg);
+        else
+            net_tell(n, "recovered",
+                     json_pack("{s:b, s:s}", "ok", 0, "why",
+                               "the coordinator does not run yet; see 'muster-agent status'"));
     }
 }
 

@@ -13,6 +13,7 @@
 #include "agent/galera.h"
 #include "agent/paths.h"
 #include "agent/resource.h"
+#include "agent/sql.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -63,10 +64,15 @@ static char *conf_text(const struct galera *g)
                 "wsrep_retry_autocommit = 3\n"
                 "binlog_format = ROW\n"
                 "default_storage_engine = InnoDB\n"
+                "enforce_storage_engine = InnoDB\n"
+                "sql_mode = STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER\n"
+                "extra_port = %d\n"
+                "extra_max_connections = 4\n"
                 "innodb_autoinc_lock_mode = 2\n"
                 "innodb_flush_log_at_trx_commit = 1\n"
                 "innodb_doublewrite = 1\n",
-                g->address, g->address, (unsigned long long)g->segment, g->address);
+                g->address, g->address, (unsigned long long)g->segment, g->address,
+                SQL_EXTRA_PORT);
     return b.s;
 }
 
@@ -147,9 +153,14 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
         svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {
-        char state[64];
+        char state[256];
+        enum galera_seen seen = galera_synced(state, sizeof(state));
+        if (seen == GALERA_UNKNOWN)
+            return err_set(err, ERR_FAILED,
+                           "a database runs here and cannot be asked, so it is not stopped: %.200s",
+                           state);
         /* Running outside the cluster, from before the gate was there. */
-        if (!galera_synced(state, sizeof(state)) && svc_do("stop", GALERA_SERVICE, err) < 0)
+        if (seen == GALERA_NOT_PRIMARY && svc_do("stop", GALERA_SERVICE, err) < 0)
             return -1;
     }
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);

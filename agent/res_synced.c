@@ -7,6 +7,7 @@
 #include "agent/life.h"
 #include "agent/paths.h"
 #include "agent/resource.h"
+#include "agent/sql.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -35,11 +36,27 @@ static int synced_check(const void *self, struct run *run, struct verdict *ret, 
 {
     (void)run, (void)err;
     const struct synced *s = self;
-    char state[64];
-    return galera_synced(state, sizeof(state))
-               ? verdict_ok(ret)
-               : verdict_differs(ret, "the database is not Synced in cluster %s: %s", s->cluster,
-                                 state);
+    char state[256];
+    unsigned code;
+    if (galera_synced(state, sizeof(state)) != GALERA_SYNCED)
+        return verdict_differs(ret, "the database is not Synced in cluster %s: %.200s", s->cluster,
+                               state);
+    if (!sql_own_works(&code) && code < SQL_CLIENT_ERROR)
+        return verdict_differs(ret, "the agent's own account does not work (%u)", code);
+    return verdict_ok(ret);
+}
+
+/* The account that looks when root is refused. A server that runs without its port yet has it from
+ * its next start on. */
+static int own_account(struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *root = NULL;
+    unsigned code;
+    if (sql_own_works(&code) || code >= SQL_CLIENT_ERROR)
+        return 0;
+    if (sql_open(30, &root, err) < 0)
+        return -1;
+    return sql_own_make(root, err);
 }
 
 /* What the coordinator says, and how much of the donor's data has come; -1 when it cannot go on by
@@ -92,8 +109,8 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     const struct synced *s = self;
     _cleanup_(strbuf_free) struct strbuf say = {0}, said = {0};
     uint64_t said_at = 0;
-    char state[64];
-    while (!galera_synced(state, sizeof(state))) {
+    char state[256];
+    while (galera_synced(state, sizeof(state)) != GALERA_SYNCED) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
         if (coordinator_says(s, &say, err) < 0 || not_full(s, err) < 0)
@@ -107,7 +124,7 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
         }
         clock_pause_ms(LOOK_EVERY_MS);
     }
-    return 0;
+    return own_account(err);
 }
 
 const struct resource_ops res_synced = {"synced", synced_parse, synced_check, synced_apply, free};

@@ -2,12 +2,20 @@
 #include "agent/sql.h"
 
 #include <mysql.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/paths.h"
+#include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/hook.h"
+#include "common/js.h"
+#include "common/keys.h"
 #include "common/str.h"
+
+#define OWN_HOST "127.0.0.1"
 
 struct sql {
     MYSQL *my;
@@ -19,8 +27,13 @@ static int fail(struct sql *s, struct err *err)
     return err_set(err, ERR_FAILED, "database: %s (%u)", mysql_error(s->my), mysql_errno(s->my));
 }
 
-static int connect_as(unsigned timeout_s, const char *user, const char *password,
-                      const char *database, struct sql **ret, struct err *err)
+struct login {
+    const char *host; /* NULL: the unix socket */
+    const char *user, *password, *database;
+};
+
+static int connect_as(unsigned timeout_s, const struct login *l, struct sql **ret,
+                      unsigned *ret_code, struct err *err)
 {
     struct sql *s = xcalloc(1, sizeof(*s));
     s->my = mysql_init(NULL);
@@ -29,24 +42,104 @@ static int connect_as(unsigned timeout_s, const char *user, const char *password
     mysql_options(s->my, MYSQL_OPT_CONNECT_TIMEOUT, &timeout_s);
     mysql_options(s->my, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
     mysql_options(s->my, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
-    if (!mysql_real_connect(s->my, NULL, user, password, database, 0, SQL_SOCKET, 0)) {
+    if (!mysql_real_connect(s->my, l->host, l->user, l->password, l->database,
+                            l->host ? SQL_EXTRA_PORT : 0, l->host ? NULL : SQL_SOCKET, 0)) {
         int r = fail(s, err);
+        *ret_code = mysql_errno(s->my);
         sql_close(s);
         return r;
     }
+    *ret_code = 0;
     *ret = s;
     return 0;
 }
 
 int sql_open(unsigned timeout_s, struct sql **ret, struct err *err)
 {
-    return connect_as(timeout_s, "root", NULL, NULL, ret, err);
+    unsigned code;
+    return connect_as(timeout_s, &(struct login){.user = "root"}, ret, &code, err);
+}
+
+/* --- the agent's own account --------------------------------------------------------------- */
+
+/* Its account is per node, since its password is: accounts are the same on all members. */
+static int own_login(json_t **ret, struct login *l, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    if (fs_read(PATH_DB_LOGIN, 4096, &text, &len, err) < 0 || js_parse(text, len, ret, err) < 0)
+        return -1;
+    *l = (struct login){.host = OWN_HOST,
+                        .user = js_opt_str(*ret, "user", ""),
+                        .password = js_opt_str(*ret, "password", "")};
+    explicit_bzero(text, len);
+    return 0;
+}
+
+int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struct err *err)
+{
+    struct login l = {.user = "root"};
+    struct err ignored;
+    unsigned code;
+    _cleanup_json_ json_t *own = NULL;
+    if (connect_as(timeout_s, &l, ret, ret_root, err) == 0)
+        return 0;
+    if (own_login(&own, &l, &ignored) < 0)
+        return -1;
+    return connect_as(timeout_s, &l, ret, &code, &ignored);
+}
+
+bool sql_own_works(unsigned *ret_code)
+{
+    struct login l;
+    struct err ignored;
+    struct sql *s = NULL;
+    _cleanup_json_ json_t *own = NULL;
+    *ret_code = SQL_REFUSED;
+    if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0)
+        return false;
+    sql_close(s);
+    return true;
+}
+
+int sql_own_make(struct sql *root, struct err *err)
+{
+    uint8_t random[24];
+    char password[2 * sizeof(random) + 1], node[64] = "";
+    static const char *const statements[] = {
+        "CREATE USER IF NOT EXISTS 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
+        "ALTER USER 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
+        "GRANT SELECT ON muster.* TO 'muster-%s'@'" OWN_HOST "'",
+        "GRANT SELECT ON mysql.wsrep_cluster_members TO 'muster-%s'@'" OWN_HOST "'",
+    };
+    if (sql_text(root, "SELECT @@wsrep_node_name", node, sizeof(node), err) < 0)
+        return -1;
+    keys_random(random, sizeof(random));
+    keys_hex(random, sizeof(random), password);
+    _cleanup_free_ char *text =
+        str_fmt("{\"user\": \"muster-%s\", \"password\": \"%s\"}", node, password);
+    if (fs_write_atomic(PATH_DB_LOGIN, text, strlen(text), 0600, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(statements); i++) {
+        char statement[512];
+        snprintf(statement, sizeof(statement), statements[i], node, password);
+        if (sql_exec(root, statement, err) < 0)
+            return err_wrap(err, "the agent's own account");
+    }
+    return 0;
+}
+
+unsigned sql_code(const struct sql *s)
+{
+    return mysql_errno(s->my);
 }
 
 int sql_login(const char *user, const char *password, const char *database, struct err *err)
 {
+    struct login l = {.user = user, .password = password, .database = database};
     struct sql *s = NULL;
-    if (connect_as(30, user, password, database, &s, err) < 0)
+    unsigned code;
+    if (connect_as(30, &l, &s, &code, err) < 0)
         return -1;
     sql_close(s);
     return 0;

@@ -143,7 +143,7 @@ int sup_job_start(struct job *j, const char *what, json_t *request)
 static void on_do(struct supervisor *s, const json_t *msg)
 {
     const char *what = js_opt_str(msg, "what", "");
-    struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+    struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     if (!s->galera)
         return;
     struct job *j = strcmp(what, "abandon") == 0 ? &s->jobs[JOB_ABANDON] : &s->jobs[JOB_ACT];
@@ -195,6 +195,22 @@ static uint64_t look_pause(const struct supervisor *s, bool runs)
     return settled ? LOOK_EVERY_MS : LOOK_SOON_MS;
 }
 
+/* What the agent could not ask, when that changed: nothing follows from it but these words. */
+static void tell_look(struct supervisor *s, const json_t *db)
+{
+    const char *login = js_opt_str(db, "login", ""), *unknown = js_opt_str(db, "unknown", "");
+    bool was_login = js_opt_str(s->db, "login", "")[0], was = js_opt_str(s->db, "unknown", "")[0];
+    if (login[0] && strcmp(login, js_opt_str(s->db, "login", "")) != 0)
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s", login);
+    else if (!login[0] && was_login && !unknown[0])
+        sup_event(s, EVENT_CLUSTER, "cluster", "root can ask the database again");
+    if (unknown[0] && !was)
+        sup_event(s, EVENT_CLUSTER, "cluster",
+                  "unknown: the database runs and cannot be asked (%s); nothing is stopped or "
+                  "started because of it",
+                  unknown);
+}
+
 static void on_look(struct supervisor *s, json_t *answer)
 {
     json_t *db = json_object_get(answer, "db");
@@ -205,8 +221,10 @@ static void on_look(struct supervisor *s, json_t *answer)
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
     sup_net_tell(s, "db", json_pack("{s:O}", "db", db));
+    tell_look(s, db);
     watch_db(s, (pid_t)js_opt_u64(db, "pid", 0));
     json_object_del(db, "running");
+    json_object_del(db, "answers");
     json_object_del(db, "pid");
     json_decref(s->db);
     s->db = json_incref(db);
@@ -246,7 +264,7 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
     if (!answer) {
         if (j == &s->jobs[JOB_ACT])
             galera_permit_close(); /* it must not outlive who opened it */
-        struct cluster_position none = {.kind = DATADIR_UNREADABLE, .seqno = -1};
+        struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
         _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
         answer = json_pack("{s:s, s:b, s:s, s:o}", "what", j->what, "ok", 0, "why", why, "position",
                            cluster_position_to_json(&none));
@@ -280,6 +298,34 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
         s->look_next = 0;
 }
 
+/* What 'muster-agent cluster-recover' left; it is used once, whatever comes of it. */
+static void take_recover(struct supervisor *s)
+{
+    struct err err;
+    size_t len = 0;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *j = NULL;
+    if (!s->cluster_told || !s->net_pid || fs_read(PATH_RECOVER, 4096, &text, &len, &err) < 0)
+        return;
+    unlink(PATH_RECOVER);
+    if (js_parse(text, len, &j, &err) < 0)
+        return;
+    sup_event(s, EVENT_CLUSTER, "cluster", "an operator accepts the loss of %s",
+              js_opt_str(j, "lost", "?"));
+    sup_net_tell(s, "recover", json_incref(j));
+}
+
+static void on_recovered(struct supervisor *s, json_t *msg)
+{
+    struct err err;
+    json_object_del(msg, "m");
+    _cleanup_free_ char *text = js_text(msg);
+    sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s",
+              json_is_true(json_object_get(msg, "ok")) ? "accepted" : "not accepted",
+              js_opt_str(msg, "why", ""));
+    fs_write_atomic(PATH_RECOVERED, text, strlen(text), 0600, &err);
+}
+
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)
 {
     if (strcmp(m, "save") == 0)
@@ -288,6 +334,8 @@ void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)
         on_do(s, msg);
     else if (strcmp(m, "coordinator") == 0)
         on_coordinator(s, msg);
+    else if (strcmp(m, "recovered") == 0)
+        on_recovered(s, msg);
 }
 
 bool sup_cluster_eager(const struct supervisor *s)
@@ -300,6 +348,8 @@ void sup_cluster_tick(struct supervisor *s, uint64_t now)
 {
     if (s->galera && !s->cluster_told)
         sup_cluster_tell(s);
+    if (s->galera)
+        take_recover(s);
     bool anything = (s->galera && fs_exists(GALERA_READY)) || s->health[0];
     if (anything && !s->jobs[JOB_LOOK].pid && now >= s->look_next)
         look_start(s);

@@ -112,7 +112,8 @@ static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
     for (unsigned k = 0; k < w->n; k++) {
         if (k != i && w->nodes[k].db && w->nodes[k].primary)
             fail(w, "a bootstrap beside a live Primary");
-        if (k != i && w->nodes[k].pos > nd->pos)
+        /* What is in quarantine was left behind by a Primary that served without it. */
+        if (k != i && w->nodes[k].pos > nd->pos && !w->nodes[k].disk.diverged)
             fail(w, "the bootstrapped node is behind another member");
     }
     w->bootstraps++;
@@ -209,7 +210,8 @@ static void finish(struct world *w, unsigned i)
                                                         : nd->pos < 0 ? DATADIR_SST_PARTIAL
                                                                       : DATADIR_OK,
                                                 .seqno = nd->pos,
-                                                .clean = nd->clean};
+                                                .clean = nd->clean,
+                                                .opened = nd->has_disk && nd->disk.data};
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
     } else if (nd->doing == ACT_BOOT) {
         ev.ok = rnd(20) != 0 || w->now >= CALM;
@@ -325,11 +327,15 @@ static void node_time(struct world *w, unsigned i)
         struct cluster_event ev = {.type = EV_DB,
                                    .now = w->now,
                                    .running = nd->db,
+                                   .answers = nd->db,
                                    .primary = nd->primary,
                                    .synced = nd->primary};
         nd->look_at = w->now + (cluster_calm(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
-            ev.size += w->nodes[k].up && w->nodes[k].primary;
+            if (w->nodes[k].up && w->nodes[k].primary) {
+                ev.size++;
+                snprintf(ev.members.name[ev.members.n++], CLUSTER_NAME, "n%u", k);
+            }
         ev.position = (struct cluster_position){.kind = DATADIR_OK, .seqno = nd->pos};
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
         step(w, i, &ev);

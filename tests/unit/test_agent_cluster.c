@@ -48,39 +48,50 @@ static void test_choose(void **state)
     char why[CLUSTER_WHY_MAX];
     struct cluster_position fresh[3] = {
         {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}};
-    assert_int_equal(cluster_choose(&cfg, &rec, fresh, why), 0);
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 0);
     cfg.weights[2] = 2;
-    assert_int_equal(cluster_choose(&cfg, &rec, fresh, why), 2);
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 2);
     cfg.weights[2] = 1;
 
     struct cluster_position max[3] = {at(DATADIR_OK, U1, 5, 1), at(DATADIR_OK, U1, 9, 1),
                                       at(DATADIR_OK, U1, 7, 1)};
     rec.epoch = 1;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
     max[2].seqno = 9;
     max[2].clean = true;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 2);
-    /* A node of an older epoch is no candidate, however far it is. */
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 2);
+    /* A node of an older epoch is a candidate up to the base of the next one, and no further. */
+    rec.epoch = 2;
+    for (int i = 0; i < 3; i++)
+        max[i].last_epoch = 2;
+    cluster_append(&rec, &(struct cluster_value){.epoch = 2, .node = "n0", .uuid = U1, .base = 50});
     max[2].seqno = 50;
-    max[2].last_epoch = 0;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    max[2].last_epoch = 1;
+    rec.chain_from = 1;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 2);
+    max[2].seqno = 51;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    max[2] = max[0];
+    rec = (struct cluster_record){.epoch = 1};
+    for (int i = 0; i < 3; i++)
+        max[i].last_epoch = 1;
     /* Fresh members do not stand in the way of one that has data. */
     max[0] = at(DATADIR_FRESH, "", -1, 0);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
     /* Another history of the same epoch: nobody is chosen. */
     max[0] = at(DATADIR_OK, U2, 3, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
     /* What distrusts itself is taken only when an equal one does not exist, and then not. */
     max[0] = at(DATADIR_TAINTED, U1, 9, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
     max[0].seqno = 10;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
     max[0] = at(DATADIR_SST_PARTIAL, U1, 99, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
     /* Regressed: something durable is missing. */
     str_copy(rec.hw_uuid, sizeof(rec.hw_uuid), U1);
     rec.hw = 10;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
 }
 
 static void test_ancestor(void **state)
@@ -89,10 +100,9 @@ static void test_ancestor(void **state)
     char why[CLUSTER_WHY_MAX];
     struct cluster_record rec = {.epoch = 3};
     struct cluster_position live = at(DATADIR_OK, U1, 100, 3);
-    for (unsigned e = 2; e <= 3; e++) {
-        rec.chain[e] = (struct cluster_value){.cluster_id = U2, .base = 10 * e};
-        str_copy(rec.chain[e].uuid, 37, U1);
-    }
+    for (unsigned e = 2; e <= 3; e++)
+        cluster_append(&rec, &(struct cluster_value){
+                                 .epoch = e, .cluster_id = U2, .uuid = U1, .base = 10 * e});
     struct cluster_position p = at(DATADIR_OK, U1, 100, 3);
     assert_int_equal(cluster_ancestor(&rec, &p, &live, why), 1);
     p.seqno = 101;
@@ -115,7 +125,12 @@ static void test_ticks(void **state)
     static struct cluster_out out;
     struct cluster_config cfg = config(1);
     struct cluster_event db = {
-        .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true};
+        .type = EV_DB,
+                               .now = 1,
+                               .running = true,
+                               .answers = true,
+                               .primary = true,
+                               .synced = true};
     cluster_init(&c, &cfg, NULL, 0);
     assert_true(cluster_tick_at(&c, 1000) < 1500);
     cluster_step(&c, &db, &out);
@@ -158,7 +173,7 @@ static void test_permit_is_durable_first(void **state)
     cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 5000}, &out);
     for (size_t i = 0; i < out.n; i++)
         assert_int_not_equal(out.a[i].type, ACT_POSITION);
-    db.primary = db.synced = true;
+    db.primary = db.synced = db.answers = true;
     cluster_step(&c, &db, &out);
     assert_int_equal(c.state, CLUSTER_PRIMARY);
 }
@@ -183,7 +198,8 @@ static void test_row_again(void **state)
     struct cluster_record rec = {.epoch = 1};
     struct cluster_event db = {
         .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true, .rowless = true};
-    rec.chain[1] = (struct cluster_value){.cluster_id = U1, .base = -1};
+    cluster_append(
+        &rec, &(struct cluster_value){.epoch = 1, .node = "n0", .cluster_id = U1, .base = -1});
     cluster_init(&c, &cfg, &rec, 0);
     cluster_step(&c, &db, &out);
     assert_int_equal(c.state, CLUSTER_PRIMARY);
@@ -192,7 +208,7 @@ static void test_row_again(void **state)
     cluster_step(&c, &db, &out);
     assert_null(find(&out, ACT_ROW));
     cfg = config(2);
-    rec.chain[1].node = 1; /* another member did */
+    str_copy(rec.chain[0].node, CLUSTER_NAME, "n1"); /* another member did */
     db.rowless = true;
     cluster_init(&c, &cfg, &rec, 0);
     cluster_step(&c, &db, &out);
@@ -209,8 +225,11 @@ static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg 
                                .epoch = 1,
                                .position = at(DATADIR_OK, U1, seqno, 1),
                                .state = CLUSTER_PRIMARY,
+                               .booted = 1,
+                               .permit_used = 1,
+                               .chain_from = 1,
                                .n_chain = 1,
-                               .chain = {{.node = 1, .cluster_id = U2, .base = -1}}};
+                               .chain = {{.epoch = 1, .node = "n1", .cluster_id = U2, .base = -1}}};
     cluster_init(c, &cfg, NULL, 0);
     cluster_step(c, &(struct cluster_event){.type = EV_DB, .now = 1}, out);
     struct cluster_event ev = {.type = EV_POSITION, .now = 3, .position = {.kind = DATADIR_FRESH}};
@@ -297,9 +316,18 @@ static void test_codec(void **state)
     struct cluster_msg m = {.type = MSG_PROM,
                             .manifest = "0123456789abcdef",
                             .epoch = 7,
-                            .ballot = {3, 1},
-                            .accepted_at = {2, 0},
+                            .ballot = {3, "n1"},
+                            .accepted_at = {2, "n0"},
+                            .chain_from = 4,
                             .n_chain = 2,
+                            .chain = {{.epoch = 5, .node = "n0", .base = 3},
+                                      {.epoch = 7, .node = "n1", .base = 9, .lost = "n0 n2"}},
+                            .data = true,
+                            .permit_used = 6,
+                            .booted = 7,
+                            .holders = {2, {"n0", "n1"}},
+                            .hw_uuid = U1,
+                            .hw = 12,
                             .size = 2};
     m.position = at(DATADIR_OK, U1, 42, 6);
     str_copy(m.value.cluster_id, 37, U2);
@@ -307,7 +335,7 @@ static void test_codec(void **state)
     json_t *j = cluster_msg_to_json(&m);
     assert_int_equal(cluster_msg_from_json(j, &back, &err), 0);
     assert_memory_equal(&m, &back, sizeof(m));
-    json_object_set_new(j, "epoch", json_integer(1)); /* a chain longer than its epoch */
+    json_object_set_new(j, "epoch", json_integer(1)); /* a chain beyond its epoch */
     assert_int_equal(cluster_msg_from_json(j, &back, &err), -1);
     json_decref(j);
 }

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose word a decision needs, what it waits for, and the operator's acceptance of a loss. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cluster_internal.h"
+
+bool cluster_excused(const struct cluster *c, unsigned i)
+{
+    return cluster_lost_has(c->rec.lost, c->cfg.names[i]);
+}
+
+static int member(const struct cluster *c, const char *name)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (strcmp(c->cfg.names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Member `i` had data, by its own record or by that of another, and reports a disk that never had
+ * any: its disk was lost or replaced. */
+static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
+{
+    bool self = i == c->cfg.self;
+    const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
+    bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
+    if (!known || p->kind != DATADIR_FRESH || p->opened)
+        return false;
+    bool had = (self ? c->rec.data : c->peers[i].hb.data) ||
+               cluster_names_have(&c->rec.holders, c->cfg.names[i]);
+    for (unsigned k = 0; !had && k < c->cfg.n; k++)
+        had = k != c->cfg.self && c->peers[k].heard &&
+              cluster_names_have(&c->peers[k].hb.holders, c->cfg.names[i]);
+    return had;
+}
+
+/* A member that had the data and is not in the file any more; NULL: none. */
+static const char *holder_outside(const struct cluster *c)
+{
+    for (unsigned k = 0; k < c->cfg.n; k++) {
+        const struct cluster_names *h =
+            k == c->cfg.self ? &c->rec.holders : &c->peers[k].hb.holders;
+        for (unsigned i = 0; (k == c->cfg.self || c->peers[k].heard) && i < h->n; i++)
+            if (member(c, h->name[i]) < 0 && !cluster_lost_has(c->rec.lost, h->name[i]))
+                return h->name[i];
+    }
+    return NULL;
+}
+
+bool cluster_copy_missing(struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        if (cluster_excused(c, i) || !disk_is_new(c, i, now))
+            continue;
+        snprintf(c->why, sizeof(c->why),
+                 "waits for the data of %s: it was a member and its disk is new; give it its disk "
+                 "back, or accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+                 c->cfg.names[i], c->cfg.names[i]);
+        c->waiting = 1U << i;
+        return true;
+    }
+    const char *name = holder_outside(c);
+    if (!name)
+        return false;
+    snprintf(c->why, sizeof(c->why),
+             "waits for %s: it was a member and is not in the file any more; put it back, or accept "
+             "the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+             name, name);
+    c->waiting = 0;
+    return true;
+}
+
+/* The one that the last decision names has neither used its permit nor declined it (I1). */
+static bool permit_pending(const struct cluster *c, unsigned *ret_member)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    int i = v ? member(c, v->node) : -1;
+    if (i < 0 || (unsigned)i == c->cfg.self || cluster_excused(c, (unsigned)i) ||
+        cluster_lost_has(v->lost, v->node) || c->rec.booted >= c->rec.epoch)
+        return false;
+    *ret_member = (unsigned)i;
+    return c->peers[i].hb.permit_used < c->rec.epoch;
+}
+
+/* Who is missing for a decision, and who is busy with something that may yet end well. */
+static unsigned not_ready(const struct cluster *c, uint64_t now, bool *ret_silent)
+{
+    unsigned set = 0;
+    *ret_silent = false;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        if (i == c->cfg.self || cluster_excused(c, i))
+            continue;
+        bool silent = !cluster_heard(c, i, now);
+        if (silent || !c->peers[i].hb.ready)
+            set |= 1U << i;
+        *ret_silent = *ret_silent || silent;
+    }
+    return set;
+}
+
+bool cluster_blocked(struct cluster *c, uint64_t now)
+{
+    bool silent;
+    unsigned who, missing = not_ready(c, now, &silent);
+    if (missing) {
+        if (now - c->since > CLUSTER_SILENT / 2 || c->why[0] == '\0') {
+            snprintf(c->why, sizeof(c->why),
+                     silent ? "waits for members that are not heard"
+                            : "waits for members that are busy");
+            c->waiting = missing;
+        }
+        return true;
+    }
+    if (permit_pending(c, &who)) {
+        snprintf(c->why, sizeof(c->why), "epoch %llu is decided: waits for %s to start it",
+                 (unsigned long long)c->rec.epoch, c->cfg.names[who]);
+        c->waiting = 1U << who;
+        return true;
+    }
+    return cluster_copy_missing(c, now);
+}
+
+/* --- an operator accepts a loss ------------------------------------------------------------- */
+
+/* Why it cannot be accepted; NULL: it can. */
+static const char *objection(const struct cluster *c, const char *name, uint64_t now)
+{
+    int i = member(c, name);
+    if (c->state == CLUSTER_PRIMARY || cluster_live_primary(c, now))
+        return "the cluster is served; there is nothing to recover";
+    if (c->state == CLUSTER_HALT || c->rec.amnesiac || c->rec.diverged)
+        return "this node itself cannot lead: see its state; type it on another one";
+    if (i < 0 && !cluster_names_have(&c->rec.holders, name))
+        return "there is no member of that name, and there was none";
+    if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
+        !disk_is_new(c, (unsigned)i, now) && c->peers[i].hb.ready &&
+        c->peers[i].hb.position.kind == DATADIR_OK && !c->peers[i].hb.position.diverged)
+        return "that member is heard and its data is whole; nothing of it is lost";
+    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now))
+        return "that is this node itself, and it has its data";
+    return NULL;
+}
+
+void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out)
+{
+    size_t len = strlen(c->rec.lost);
+    const char *why = objection(c, name, now);
+    if (!why && !cluster_lost_has(c->rec.lost, name) && len + strlen(name) + 2 > CLUSTER_LOST)
+        why = "too many losses were accepted already";
+    c->accepted = !why;
+    if (why) {
+        snprintf(c->answer, sizeof(c->answer), "%s: %s", name, why);
+        return;
+    }
+    if (!cluster_lost_has(c->rec.lost, name)) {
+        snprintf(c->rec.lost + len, sizeof(c->rec.lost) - len, "%s%s", len ? " " : "", name);
+        cluster_act(out, ACT_SAVE);
+    }
+    c->quiet_at = now;
+    snprintf(c->answer, sizeof(c->answer),
+             "the next decision is made without %s, once; what only it had is lost", name);
+}
