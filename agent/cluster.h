@@ -246,6 +246,8 @@ struct cluster {
     uint64_t max_round; /* highest round seen anywhere in this slot */
     uint64_t since;     /* when the state was entered */
     uint64_t propose_at; /* the rules chose nobody: not before */
+    unsigned refusals;   /* so often in a row, up to 3 */
+    char refused[CLUSTER_WHY_MAX]; /* and why the last time; "": not since the last decision */
     uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since;
     unsigned join_failures;
     uint64_t prng;

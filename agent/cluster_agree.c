@@ -105,6 +105,8 @@ static void learn(struct cluster *c, const struct cluster_value *v)
     c->rec.promised = c->rec.accepted_at = (struct cluster_ballot){0};
     c->rec.accepted = (struct cluster_value){0};
     c->max_round = 0;
+    c->refusals = 0;
+    c->refused[0] = '\0';
     c->prop = (struct cluster_proposal){0};
     if (v->lost[0])
         learn_loss(c, v);
@@ -312,8 +314,10 @@ static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out 
     if (blocked)
         memcpy(why, c->why, sizeof(why));
     if (blocked || (p->highest.round == 0 && choose_value(c, &p->value, why) < 0)) {
+        memcpy(c->refused, why, sizeof(why));
         cluster_enter(c, CLUSTER_STOPPED, now, "%s", why);
-        c->propose_at = now + CLUSTER_REFUSED;
+        c->propose_at = now + (CLUSTER_REFUSED << c->refusals);
+        c->refusals += c->refusals < 3;
         return;
     }
     p->accepting = true;

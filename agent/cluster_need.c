@@ -157,7 +157,7 @@ void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct c
         snprintf(c->rec.lost + len, sizeof(c->rec.lost) - len, "%s%s", len ? " " : "", name);
         cluster_act(out, ACT_SAVE);
     }
-    c->quiet_at = now;
+    c->quiet_at = c->propose_at = now;
     snprintf(c->answer, sizeof(c->answer),
              "the next decision is made without %s, once; what only it had is lost", name);
 }

@@ -380,7 +380,8 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
         break;
     case CLUSTER_FROZEN:
         if (now - c->since > CLUSTER_FROZEN_MAX)
-            cluster_enter(c, CLUSTER_STOPPED, now, "no decision came");
+            cluster_enter(c, CLUSTER_STOPPED, now, "%s",
+                          c->refused[0] ? c->refused : "no decision came");
         break;
     case CLUSTER_PROPOSING:
         cluster_propose_again(c, now, out);
