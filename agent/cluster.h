@@ -66,6 +66,7 @@ struct cluster_position {
     bool opened;       /* the record on this very disk says that the gate was opened over it */
     bool aria;         /* its InnoDB is whole; the log of the Aria engine is not */
     bool diverged;     /* this data is in quarantine */
+    char incarnation[37];
     unsigned failures; /* bootstraps that failed here since it was last part of a Primary */
 };
 
@@ -80,6 +81,7 @@ struct cluster_ballot {
 struct cluster_value {
     uint64_t epoch;
     char node[CLUSTER_NAME];
+    char incarnation[37]; /* of that node's record: another one under its name starts nothing */
     char cluster_id[37];
     char uuid[37]; /* "" for the first formation */
     int64_t base;
@@ -87,6 +89,7 @@ struct cluster_value {
 };
 
 struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
+    char incarnation[37];  /* of this record; "": of the first version */
     char cluster_id[37];
     uint64_t epoch; /* last decided epoch known here; 0: none */
     /* The decisions from `chain_from` on, by rising epoch, without those whose base is not below
@@ -202,6 +205,7 @@ struct cluster_config {
     unsigned weights[CLUSTER_MAX];
     char manifest[17];
     char mint[37]; /* a UUID for a new cluster, should this node propose one */
+    char incarnation[37]; /* a UUID for a new record */
     uint64_t seed;
 };
 

@@ -97,6 +97,18 @@ static void learn_loss(struct cluster *c, const struct cluster_value *v)
     c->rec.hw = v->base;
 }
 
+/* A name of the first version is an index that says nothing here. */
+static bool same_name(const char *a, const char *b)
+{
+    return a[0] == '#' || b[0] == '#' || strcmp(a, b) == 0;
+}
+
+static bool same_decision(const struct cluster_value *a, const struct cluster_value *b)
+{
+    return same_name(a->node, b->node) && strcmp(a->cluster_id, b->cluster_id) == 0 &&
+           strcmp(a->uuid, b->uuid) == 0 && a->base == b->base;
+}
+
 /* The next decision that is known here. */
 static void learn(struct cluster *c, const struct cluster_value *v)
 {
@@ -110,18 +122,6 @@ static void learn(struct cluster *c, const struct cluster_value *v)
     c->prop = (struct cluster_proposal){0};
     if (v->lost[0])
         learn_loss(c, v);
-}
-
-/* A name of the first version is an index that says nothing here. */
-static bool same_name(const char *a, const char *b)
-{
-    return a[0] == '#' || b[0] == '#' || strcmp(a, b) == 0;
-}
-
-static bool same_decision(const struct cluster_value *a, const struct cluster_value *b)
-{
-    return same_name(a->node, b->node) && strcmp(a->cluster_id, b->cluster_id) == 0 &&
-           strcmp(a->uuid, b->uuid) == 0 && a->base == b->base;
 }
 
 static const struct cluster_value *contradicts(const struct cluster *c, const struct cluster_msg *m)
@@ -255,11 +255,11 @@ static void on_acc(struct cluster *c, const struct cluster_msg *m, uint64_t now,
 
 /* --- the proposer's side ------------------------------------------------------------------- */
 
-static unsigned missing(const struct cluster *c, const bool *have)
+static unsigned missing(const struct cluster *c, const bool *have, uint64_t now)
 {
     unsigned set = 0;
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (!have[i] && !cluster_excused(c, i))
+        if (!have[i] && !cluster_excused(c, i, now))
             set |= 1U << i;
     return set;
 }
@@ -289,7 +289,7 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
 {
     const struct cluster_position *reports = c->prop.position;
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (!cluster_excused(c, i))
+        if (!cluster_lost(c, i))
             note_position(c, &reports[i]);
     int best = cluster_choose(&c->cfg, &c->rec, reports, c->rec.lost, why);
     if (best < 0)
@@ -298,6 +298,7 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
     bool blank = at->kind == DATADIR_FRESH || at->kind == DATADIR_EMPTY;
     *ret = (struct cluster_value){.epoch = c->rec.epoch + 1, .base = blank ? -1 : at->seqno};
     memcpy(ret->node, c->cfg.names[best], sizeof(ret->node));
+    memcpy(ret->incarnation, at->incarnation, sizeof(ret->incarnation));
     memcpy(ret->uuid, blank ? "" : at->uuid, blank ? 1 : sizeof(at->uuid));
     memcpy(ret->cluster_id, c->rec.cluster_id[0] ? c->rec.cluster_id : c->cfg.mint,
            sizeof(ret->cluster_id));
@@ -325,7 +326,7 @@ static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out 
     c->rec.accepted = p->value;
     cluster_act(out, ACT_SAVE);
     p->accepted[c->cfg.self] = true;
-    if (!missing(c, p->accepted))
+    if (!missing(c, p->accepted, now))
         decide(c, now, out);
     else
         send_phase(c, out);
@@ -344,7 +345,7 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
     c->prop.highest = c->rec.accepted_at;
     c->prop.value = c->rec.accepted;
     cluster_enter(c, CLUSTER_PROPOSING, now, "asks all members for their positions");
-    if (!missing(c, c->prop.promised))
+    if (!missing(c, c->prop.promised, now))
         begin_accepting(c, now, out);
     else
         send_phase(c, out);
@@ -353,7 +354,7 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
 void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
-    c->waiting = missing(c, p->accepting ? p->accepted : p->promised);
+    c->waiting = missing(c, p->accepting ? p->accepted : p->promised, now);
     if (now < p->again)
         return;
     if (p->tries >= 5 || c->max_round > p->ballot.round) {
@@ -382,7 +383,7 @@ static void on_prom(struct cluster *c, const struct cluster_msg *m, uint64_t now
         p->highest = m->accepted_at;
         p->value = m->value;
     }
-    if (!missing(c, p->promised))
+    if (!missing(c, p->promised, now))
         begin_accepting(c, now, out);
 }
 
@@ -394,7 +395,7 @@ static void on_acced(struct cluster *c, const struct cluster_msg *m, uint64_t no
         ballot_compare(m->ballot, p->ballot) != 0)
         return;
     p->accepted[m->from] = true;
-    if (!missing(c, p->accepted))
+    if (!missing(c, p->accepted, now))
         decide(c, now, out);
 }
 

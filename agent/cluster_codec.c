@@ -106,8 +106,8 @@ static int ballot_member(const json_t *j, const char *key, struct cluster_ballot
 
 static json_t *value_to_json(const struct cluster_value *v)
 {
-    return json_pack("{s:I, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch, "node",
-                     v->node, "cluster_id", v->cluster_id, "uuid", v->uuid, "base",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch,
+                     "node", v->node, "incarnation", v->incarnation, "cluster_id", v->cluster_id, "uuid", v->uuid, "base",
                      (json_int_t)v->base, "lost", v->lost);
 }
 
@@ -125,6 +125,7 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
         return 0;
     }
     if (name_member(j, "node", ret->node, err) < 0 ||
+        uuid_member(j, "incarnation", ret->incarnation, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &ret->epoch, err) < 0)
         return err_wrap(err, "decision");
     if (!str_copy(ret->lost, sizeof(ret->lost), js_opt_str(j, "lost", "")))
@@ -134,10 +135,11 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
 
 json_t *cluster_position_to_json(const struct cluster_position *p)
 {
-    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:i}", "kind", (int)p->kind,
+    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:i, s:s}", "kind", (int)p->kind,
                      "uuid", p->uuid, "seqno", (json_int_t)p->seqno, "clean", p->clean, "safe",
                      p->safe, "last_epoch", (json_int_t)p->last_epoch, "opened", p->opened, "aria",
-                     p->aria, "diverged", p->diverged, "failures", (int)p->failures);
+                     p->aria, "diverged", p->diverged, "failures", (int)p->failures, "incarnation",
+                     p->incarnation);
 }
 
 int cluster_position_from_json(const json_t *j, struct cluster_position *ret, struct err *err)
@@ -156,7 +158,9 @@ int cluster_position_from_json(const json_t *j, struct cluster_position *ret, st
     ret->aria = js_opt_bool(j, "aria", false);
     ret->diverged = js_opt_bool(j, "diverged", false);
     ret->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
-    return 0;
+    return json_object_get(j, "incarnation")
+               ? uuid_member(j, "incarnation", ret->incarnation, err)
+               : 0;
 }
 
 static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
@@ -262,7 +266,8 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
         value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "booted",
         (json_int_t)r->booted, "last_epoch", (json_int_t)r->last_epoch, "joining",
         (json_int_t)r->joining);
-    json_t *rest = json_pack("{s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "data", r->data,
+    json_t *rest = json_pack("{s:s, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation",
+                             r->incarnation, "data", r->data,
                              "amnesiac", r->amnesiac, "diverged", r->diverged, "failures",
                              (int)r->failures, "holders", names_to_json(&r->holders), "lost",
                              r->lost, "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
@@ -308,7 +313,8 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     if (!str_copy(r->lost, sizeof(r->lost), js_opt_str(j, "lost", "")) ||
         js_opt_u64(j, "version", 0) > RECORD_VERSION)
         return err_set(err, ERR_USAGE, "it was written by a newer agent");
-    if (bounded(j, "booted", EPOCH_MAX, &r->booted, err) < 0 ||
+    if (uuid_member(j, "incarnation", r->incarnation, err) < 0 ||
+        bounded(j, "booted", EPOCH_MAX, &r->booted, err) < 0 ||
         bounded(j, "chain_from", EPOCH_MAX, &r->chain_from, err) < 0 ||
         names_from_json(json_object_get(j, "holders"), &r->holders, err) < 0)
         return -1;

@@ -97,6 +97,13 @@ static bool cannot_serve(enum cluster_state state)
     }
 }
 
+/* Its database cannot be the donor of a join that began under epoch `joining`: it is down, or was
+ * down when a later epoch was decided. */
+static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
+{
+    return cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
+}
+
 /* A transfer is never disturbed, however long it takes (I18). But one whose donor lost its power
  * may wait for ever, and all others for its end: it is given up when each of them says that there
  * is no donor any more. */
@@ -104,7 +111,7 @@ void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (i != c->cfg.self &&
-            (!cluster_heard(c, i, now) || !cannot_serve(c->peers[i].hb.state))) {
+            (!cluster_heard(c, i, now) || !no_donor(&c->peers[i].hb, c->rec.joining))) {
             c->hopeless_since = 0;
             return;
         }
@@ -137,6 +144,8 @@ static const char *unfit(const struct cluster *c, const struct cluster_value *v)
     const struct cluster_position *p = &c->position;
     bool blank = p->kind == DATADIR_FRESH || (p->kind == DATADIR_EMPTY && p->opened);
     bool same = p->kind == DATADIR_OK && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
+    if (strcmp(v->incarnation, c->rec.incarnation) != 0)
+        return "it was decided for another disk under this name";
     if (c->rec.booted >= v->epoch)
         return "it has served already";
     if (c->rec.promised.round > 0)

@@ -44,8 +44,11 @@ void cluster_decline(struct cluster *c, struct cluster_out *out);
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 
 /* cluster_need.c */
-/* An operator accepted that member `i` is lost: nothing waits for it. */
-bool cluster_excused(const struct cluster *c, unsigned i);
+/* An operator accepted the loss of member `i`: its data is not waited for. */
+bool cluster_lost(const struct cluster *c, unsigned i);
+/* Nor is its vote. Whoever is there and can vote is asked, so that two words of an operator on two
+ * nodes end in one decision. */
+bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
 /* A decision cannot be made now; `why` and `waiting` say what for. */
 bool cluster_blocked(struct cluster *c, uint64_t now);
 /* The same, but only whether somebody's data is missing. */

@@ -5,9 +5,14 @@
 
 #include "agent/cluster_internal.h"
 
-bool cluster_excused(const struct cluster *c, unsigned i)
+bool cluster_lost(const struct cluster *c, unsigned i)
 {
     return cluster_lost_has(c->rec.lost, c->cfg.names[i]);
+}
+
+bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now)
+{
+    return cluster_lost(c, i) && !(cluster_heard(c, i, now) && c->peers[i].hb.ready);
 }
 
 static int member(const struct cluster *c, const char *name)
@@ -16,6 +21,24 @@ static int member(const struct cluster *c, const char *name)
         if (strcmp(c->cfg.names[i], name) == 0)
             return (int)i;
     return -1;
+}
+
+static const struct cluster_names *holders_of(const struct cluster *c, unsigned i)
+{
+    static const struct cluster_names none;
+    if (i == c->cfg.self)
+        return &c->rec.holders;
+    return c->peers[i].heard ? &c->peers[i].hb.holders : &none;
+}
+
+/* Whoever is known to have served alone, before anybody joined it; NULL: others had its data. */
+static const char *lone_founder(const struct cluster *c)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.booted);
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (holders_of(c, i)->n)
+            return NULL;
+    return v && v->node[0] != '#' ? v->node : NULL;
 }
 
 /* Member `i` had data, by its own record or by that of another, and reports a disk that never had
@@ -27,31 +50,32 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
+    const char *founder = lone_founder(c);
     bool had = (self ? c->rec.data : c->peers[i].hb.data) ||
-               cluster_names_have(&c->rec.holders, c->cfg.names[i]);
+               (founder && strcmp(founder, c->cfg.names[i]) == 0);
     for (unsigned k = 0; !had && k < c->cfg.n; k++)
-        had = k != c->cfg.self && c->peers[k].heard &&
-              cluster_names_have(&c->peers[k].hb.holders, c->cfg.names[i]);
+        had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
     return had;
 }
 
 /* A member that had the data and is not in the file any more; NULL: none. */
 static const char *holder_outside(const struct cluster *c)
 {
+    const char *founder = lone_founder(c);
     for (unsigned k = 0; k < c->cfg.n; k++) {
-        const struct cluster_names *h =
-            k == c->cfg.self ? &c->rec.holders : &c->peers[k].hb.holders;
-        for (unsigned i = 0; (k == c->cfg.self || c->peers[k].heard) && i < h->n; i++)
+        const struct cluster_names *h = holders_of(c, k);
+        for (unsigned i = 0; i < h->n; i++)
             if (member(c, h->name[i]) < 0 && !cluster_lost_has(c->rec.lost, h->name[i]))
                 return h->name[i];
     }
-    return NULL;
+    return founder && member(c, founder) < 0 && !cluster_lost_has(c->rec.lost, founder) ? founder
+                                                                                       : NULL;
 }
 
 bool cluster_copy_missing(struct cluster *c, uint64_t now)
 {
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        if (cluster_excused(c, i) || !disk_is_new(c, i, now))
+        if (cluster_lost(c, i) || !disk_is_new(c, i, now))
             continue;
         snprintf(c->why, sizeof(c->why),
                  "waits for the data of %s: it was a member and its disk is new; give it its disk "
@@ -76,7 +100,7 @@ static bool permit_pending(const struct cluster *c, unsigned *ret_member)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     int i = v ? member(c, v->node) : -1;
-    if (i < 0 || (unsigned)i == c->cfg.self || cluster_excused(c, (unsigned)i) ||
+    if (i < 0 || (unsigned)i == c->cfg.self || cluster_lost(c, (unsigned)i) ||
         cluster_lost_has(v->lost, v->node) || c->rec.booted >= c->rec.epoch)
         return false;
     *ret_member = (unsigned)i;
@@ -89,7 +113,7 @@ static unsigned not_ready(const struct cluster *c, uint64_t now, bool *ret_silen
     unsigned set = 0;
     *ret_silent = false;
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        if (i == c->cfg.self || cluster_excused(c, i))
+        if (i == c->cfg.self || cluster_excused(c, i, now))
             continue;
         bool silent = !cluster_heard(c, i, now);
         if (silent || !c->peers[i].hb.ready)
@@ -131,7 +155,9 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
         return "the cluster is served; there is nothing to recover";
     if (c->state == CLUSTER_HALT || c->rec.amnesiac || c->rec.diverged)
         return "this node itself cannot lead: see its state; type it on another one";
-    if (i < 0 && !cluster_names_have(&c->rec.holders, name))
+    const char *outside = i < 0 ? holder_outside(c) : NULL;
+    if (i < 0 && !cluster_names_have(&c->rec.holders, name) &&
+        (!outside || strcmp(outside, name) != 0))
         return "there is no member of that name, and there was none";
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
         !disk_is_new(c, (unsigned)i, now) && c->peers[i].hb.ready &&

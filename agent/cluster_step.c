@@ -89,10 +89,12 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
                   const struct cluster_record *rec, uint64_t now)
 {
     *c = (struct cluster){.cfg = *cfg, .since = now};
-    if (rec)
+    if (rec) {
         c->rec = *rec;
-    else
+    } else {
         c->rec.amnesiac = true; /* unless its disk turns out to be fresh */
+        memcpy(c->rec.incarnation, cfg->incarnation, sizeof(c->rec.incarnation));
+    }
     /* A record of the first version does not say who had the data: all may have had it. */
     if (!c->rec.holders_known && c->rec.last_epoch) {
         c->rec.holders.n = cfg->n;
@@ -166,6 +168,7 @@ static void take_position(struct cluster *c, struct cluster_out *out)
     p->diverged = c->rec.diverged;
     p->last_epoch = c->rec.amnesiac ? 0 : c->rec.last_epoch;
     p->failures = c->rec.failures;
+    memcpy(p->incarnation, c->rec.incarnation, sizeof(p->incarnation));
 }
 
 static void on_position(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
@@ -345,7 +348,7 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
     unsigned running = 1, needed = 1, missing = 0;
     for (unsigned i = 0; i < c->cfg.n; i++) {
         enum cluster_state state = c->peers[i].hb.state;
-        if (i == c->cfg.self || cluster_excused(c, i))
+        if (i == c->cfg.self || cluster_lost(c, i))
             continue;
         needed++;
         if (!cluster_heard(c, i, now))

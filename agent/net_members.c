@@ -67,6 +67,7 @@ int net_members_config(const struct bootstrap *boot, const json_t *galera, json_
     keys_sha256(all.s, all.len, digest);
     memcpy(cfg->manifest, digest, 16);
     keys_uuid(cfg->mint);
+    keys_uuid(cfg->incarnation);
     keys_random(&cfg->seed, sizeof(cfg->seed));
     return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Simulation of the coordinator: the step function that ships, under messages that are lost,
- * doubled and reordered, nodes that lose power at any action, and databases that commit, lag and
- * lose quorum. Oracle, after every step: at most one bootstrap per epoch (I1), and the node that
- * bootstraps holds everything that is durable on any member (I2).
+ * doubled and reordered, nodes that lose power at any action and come back with new disks, looks
+ * that get no answer, and databases that commit, lag and lose quorum. Oracle, after every step: at
+ * most one bootstrap per epoch (I1), the node that bootstraps holds everything that is durable on
+ * any member (I2), nothing empty starts beside data, and what was lost with a disk is left behind
+ * only by an operator's word.
  *
  *   sim_cluster [SEED [RUNS]]      a failing seed is printed, and fails again when given alone */
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #define CALM 200000 /* from here on nothing fails: a Primary must form */
 
 static uint64_t prng;
+static unsigned losses, words; /* of all runs */
 
 static uint64_t rnd(uint64_t below)
 {
@@ -48,6 +51,7 @@ struct node {
     enum cluster_action_type doing;
     uint64_t doing_epoch, done_at; /* 0: nothing */
     uint64_t tick_at, look_at;
+    bool new_disk;  /* it lost its disks, and has not been part of a Primary since */
     bool abandoned; /* the join was given up */
     bool refusal;
     enum cluster_action_type refused;
@@ -60,9 +64,11 @@ struct world {
     struct wire queue[QUEUE];
     unsigned queued;
     unsigned boots[64]; /* per epoch */
-    unsigned bootstraps, commits, crashes;
+    unsigned bootstraps, commits, crashes, losses, words, incarnations;
+    int64_t debt; /* position that was lost with the disk of `debtor` while it served last */
+    unsigned debtor;
     int64_t durable; /* the highest position that any member ever held in the live history */
-    char names[NODES_MAX][8];
+    char names[NODES_MAX][16];
 };
 
 static void fail(const struct world *w, const char *what)
@@ -87,6 +93,47 @@ static void power_off(struct world *w, struct node *nd)
     w->crashes++;
 }
 
+static bool any_primary(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->nodes[i].up && w->nodes[i].db && w->nodes[i].primary)
+            return true;
+    return false;
+}
+
+/* Power and disks are gone; what comes back under its name is empty. */
+static void lose(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    bool served = false;
+    int64_t pos = nd->pos;
+    for (unsigned k = 0; k < w->n; k++) /* what nobody else ever heard of cannot be missed */
+        served = served || (k != i && w->nodes[k].has_disk && nd->db && nd->primary &&
+                            w->nodes[k].disk.booted >= nd->c.rec.last_epoch);
+    power_off(w, nd);
+    w->losses++;
+    nd->new_disk = nd->new_disk || nd->has_disk;
+    nd->has_disk = false;
+    nd->disk = (struct cluster_record){0};
+    nd->pos = -1;
+    nd->fresh = true;
+    nd->uuid[0] = '\0';
+    bool remembered = false, known = false;
+    for (unsigned k = 0; k < w->n; k++) {
+        known = known || (w->nodes[k].has_disk && w->nodes[k].disk.booted);
+        remembered = remembered || (w->nodes[k].has_disk && (w->nodes[k].disk.epoch ||
+                                                             w->nodes[k].disk.accepted_at.round));
+    }
+    if (!known) /* nobody is left who heard that anything served */
+        w->debt = 0;
+    if (!remembered) /* epochs begin anew */
+        memset(w->boots, 0, sizeof(w->boots));
+    if (served && !any_primary(w) && pos > w->debt) {
+        w->debt = pos;
+        w->debtor = i;
+    }
+}
+
 static void send_wire(struct world *w, unsigned from, unsigned to, const struct cluster_msg *m)
 {
     bool bad = w->now < CALM;
@@ -109,7 +156,13 @@ static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
         return;
     if (++w->boots[epoch] > 1)
         fail(w, "two bootstraps of one epoch");
+    const struct cluster_value *v = cluster_entry(&nd->c.rec, epoch);
+    if (w->debt && w->debt > nd->pos && (!v || !cluster_lost_has(v->lost, w->names[w->debtor])))
+        fail(w, "what was lost with a disk is left behind in silence");
+    w->debt = 0;
     for (unsigned k = 0; k < w->n; k++) {
+        if (nd->pos < 0 && w->nodes[k].pos >= 0 && !w->nodes[k].disk.diverged)
+            fail(w, "an empty bootstrap beside data");
         if (k != i && w->nodes[k].db && w->nodes[k].primary)
             fail(w, "a bootstrap beside a live Primary");
         /* What is in quarantine was left behind by a Primary that served without it. */
@@ -280,6 +333,8 @@ static void power_on(struct world *w, unsigned i)
     }
     snprintf(cfg.manifest, sizeof(cfg.manifest), "m");
     snprintf(cfg.mint, sizeof(cfg.mint), "aaaaaaaa-0000-0000-0000-%012u", i);
+    snprintf(cfg.incarnation, sizeof(cfg.incarnation), "bbbbbbbb-0000-0000-0000-%012u",
+             ++w->incarnations);
     nd->up = true;
     cluster_init(&nd->c, &cfg, nd->has_disk ? &nd->disk : NULL, w->now);
     nd->tick_at = nd->look_at = w->now;
@@ -307,9 +362,21 @@ static void node_time(struct world *w, unsigned i)
         return;
     }
     if (w->now < CALM && rnd(3000) == 0) {
-        power_off(w, nd);
+        if (rnd(8) == 0)
+            lose(w, i);
+        else
+            power_off(w, nd);
         return;
     }
+    /* An operator sees that it waits, and for whom. */
+    if (w->now > CALM + 60000 && w->now % 10000 == 0 && !any_primary(w))
+        for (unsigned k = 0; k < w->n; k++)
+            if (w->nodes[k].new_disk) {
+                struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
+                snprintf(ev.name, sizeof(ev.name), "%s", w->names[k]);
+                step(w, i, &ev);
+                w->words += nd->c.accepted;
+            }
     if (w->now < CALM && nd->db && rnd(4000) == 0) { /* the database alone crashes */
         nd->db = nd->primary = false;
         nd->clean = false;
@@ -338,6 +405,13 @@ static void node_time(struct world *w, unsigned i)
             }
         ev.position = (struct cluster_position){.kind = DATADIR_OK, .seqno = nd->pos};
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
+        if (nd->primary)
+            nd->new_disk = false;
+        if (nd->db && w->now < CALM && rnd(10) == 0)
+            ev = (struct cluster_event){
+                .type = EV_DB, .now = w->now, .running = true, .unknown = true, .why = "1040"};
+        else if (nd->primary && w->debt && !cluster_names_have(&ev.members, w->names[w->debtor]))
+            w->debt = 0; /* the others serve on without it: they have what it had */
         step(w, i, &ev);
     }
     if (nd->up && w->now >= nd->tick_at) {
@@ -354,6 +428,7 @@ static unsigned run(uint64_t seed)
     prng = seed * 0x9e3779b97f4a7c15ULL | 1;
     w.n = 2 + (unsigned)rnd(NODES_MAX - 1);
     for (unsigned i = 0; i < w.n; i++) {
+        snprintf(w.names[i], sizeof(w.names[i]), "n%u", i);
         w.nodes[i].pos = -1;
         w.nodes[i].fresh = true;
         w.nodes[i].boots_at = rnd(10000);
@@ -370,6 +445,8 @@ static unsigned run(uint64_t seed)
     for (unsigned i = 0; i < w.n; i++)
         if (!w.nodes[i].primary)
             fail(&w, "calm for long, and not everybody is part of a Primary (I16)");
+    losses += w.losses;
+    words += w.words;
     return w.bootstraps;
 }
 
@@ -380,7 +457,8 @@ int main(int argc, char **argv)
     unsigned bootstraps = 0;
     for (uint64_t s = seed; s < seed + runs; s++)
         bootstraps += run(s);
-    printf("%llu runs from seed %llu: %u bootstraps, no invariant broken\n",
-           (unsigned long long)runs, (unsigned long long)seed, bootstraps);
+    printf("%llu runs from seed %llu: %u bootstraps, %u disks lost, %u losses accepted, no invariant "
+           "broken\n",
+           (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, words);
     return 0;
 }

@@ -43,6 +43,7 @@ struct world {
     struct node nodes[NODES];
     char roster[NODES][CLUSTER_NAME]; /* of the file */
     unsigned n_roster;
+    unsigned incarnations;
 };
 
 static struct node *get(struct world *w, const char *name)
@@ -209,6 +210,8 @@ static void start(struct world *w, const char *name)
         if (strcmp(cfg.names[i], name) == 0)
             cfg.self = i;
     }
+    snprintf(cfg.incarnation, sizeof(cfg.incarnation), "bbbbbbbb-0000-0000-0000-%012u",
+             ++w->incarnations);
     nd->up = true;
     cluster_init(&nd->c, &cfg, nd->has_record ? &nd->record : NULL, w->now);
 }
