@@ -286,6 +286,7 @@ void cluster_append(struct cluster_record *rec, const struct cluster_value *v);
 
 /* Lists of names. `lost` is text, names separated by blanks. */
 bool cluster_names_have(const struct cluster_names *names, const char *name);
+bool cluster_names_same(const struct cluster_names *a, const struct cluster_names *b);
 bool cluster_lost_has(const char *lost, const char *name);
 
 const char *cluster_state_name(enum cluster_state s);

@@ -179,6 +179,12 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
                           (unsigned long long)c->rec.epoch,
                           cluster_entry(&c->rec, c->rec.epoch)->node);
     }
+    /* Who has the data is known by whoever has it, and remembered by whoever does not. */
+    if (m->state == CLUSTER_PRIMARY && c->state != CLUSTER_PRIMARY && m->holders.n &&
+        !cluster_names_same(&m->holders, &c->rec.holders)) {
+        c->rec.holders = m->holders;
+        save = true;
+    }
     if (booted > c->rec.booted) {
         c->rec.booted = booted;
         save = true;

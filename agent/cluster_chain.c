@@ -52,6 +52,14 @@ bool cluster_names_have(const struct cluster_names *names, const char *name)
     return false;
 }
 
+bool cluster_names_same(const struct cluster_names *a, const struct cluster_names *b)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (!cluster_names_have(b, a->name[i]))
+            return false;
+    return a->n == b->n;
+}
+
 bool cluster_lost_has(const char *lost, const char *name)
 {
     size_t len = strlen(name);

@@ -79,7 +79,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
 }
 
 /* A database that is down serves nobody, and one that joins is nobody's donor. */
-static bool cannot_serve(enum cluster_state state)
+bool cluster_cannot_serve(enum cluster_state state)
 {
     switch (state) {
     case CLUSTER_STOPPED:
@@ -101,7 +101,7 @@ static bool cannot_serve(enum cluster_state state)
  * down when a later epoch was decided. */
 static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
 {
-    return cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
+    return cluster_cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
 }
 
 /* A transfer is never disturbed, however long it takes (I18). But one whose donor lost its power
@@ -160,10 +160,11 @@ static unsigned not_stopped(const struct cluster *c, const struct cluster_value 
 {
     unsigned set = 0;
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        if (i == c->cfg.self || cluster_lost_has(v->lost, c->cfg.names[i]))
+        bool heard = cluster_heard(c, i, now);
+        if (i == c->cfg.self || (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
             continue;
-        if (!cluster_heard(c, i, now) || c->peers[i].hb.state == CLUSTER_JOINING ||
-            !cannot_serve(c->peers[i].hb.state))
+        if (!heard || c->peers[i].hb.state == CLUSTER_JOINING ||
+            !cluster_cannot_serve(c->peers[i].hb.state))
             set |= 1U << i;
     }
     return set;

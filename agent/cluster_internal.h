@@ -37,6 +37,7 @@ uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
 
 /* cluster_gate.c */
 void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
+bool cluster_cannot_serve(enum cluster_state state);
 void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out);
 bool cluster_decided_for_me(const struct cluster *c);
 /* The BOOT permit of the last epoch is given back unused. */
@@ -47,7 +48,7 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 /* An operator accepted the loss of member `i`: its data is not waited for. */
 bool cluster_lost(const struct cluster *c, unsigned i);
 /* Nor is its vote. Whoever is there and can vote is asked, so that two words of an operator on two
- * nodes end in one decision. */
+ * nodes end in one decision; and whoever is there and may run is waited for. */
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
 /* A decision cannot be made now; `why` and `waiting` say what for. */
 bool cluster_blocked(struct cluster *c, uint64_t now);

@@ -12,7 +12,9 @@ bool cluster_lost(const struct cluster *c, unsigned i)
 
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now)
 {
-    return cluster_lost(c, i) && !(cluster_heard(c, i, now) && c->peers[i].hb.ready);
+    const struct cluster_msg *hb = &c->peers[i].hb;
+    return cluster_lost(c, i) && !(cluster_heard(c, i, now) &&
+                                   (hb->ready || !cluster_cannot_serve(hb->state)));
 }
 
 static int member(const struct cluster *c, const char *name)
@@ -147,6 +149,14 @@ bool cluster_blocked(struct cluster *c, uint64_t now)
 
 /* --- an operator accepts a loss ------------------------------------------------------------- */
 
+/* It looked at its data and found nothing that could be used: only then it is known to be so. */
+static bool may_have_data(const struct cluster_msg *hb)
+{
+    if (hb->state == CLUSTER_FAULT)
+        return hb->position.kind == DATADIR_UNKNOWN;
+    return !hb->ready || (hb->position.kind == DATADIR_OK && !hb->position.diverged);
+}
+
 /* Why it cannot be accepted; NULL: it can. */
 static const char *objection(const struct cluster *c, const char *name, uint64_t now)
 {
@@ -160,9 +170,8 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
         (!outside || strcmp(outside, name) != 0))
         return "there is no member of that name, and there was none";
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
-        !disk_is_new(c, (unsigned)i, now) && c->peers[i].hb.ready &&
-        c->peers[i].hb.position.kind == DATADIR_OK && !c->peers[i].hb.position.diverged)
-        return "that member is heard and its data is whole; nothing of it is lost";
+        !disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
+        return "that member is heard, and its data may be whole; see its own state";
     if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now))
         return "that is this node itself, and it has its data";
     return NULL;

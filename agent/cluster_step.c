@@ -257,13 +257,10 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
  * acknowledged, and waits for it in a later recovery no more. */
 static void note_members(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
-    struct cluster_names *h = &c->rec.holders;
-    bool same = h->n == ev->members.n;
-    for (unsigned i = 0; same && i < h->n; i++)
-        same = cluster_names_have(&ev->members, h->name[i]);
-    if (c->state != CLUSTER_PRIMARY || !ev->primary || !ev->synced || ev->members.n == 0 || same)
+    if (c->state != CLUSTER_PRIMARY || !ev->primary || !ev->synced || ev->members.n == 0 ||
+        cluster_names_same(&c->rec.holders, &ev->members))
         return;
-    *h = ev->members;
+    c->rec.holders = ev->members;
     cluster_act(out, ACT_SAVE);
 }
 

@@ -99,6 +99,7 @@ int cmd_job(int argc, char **argv)
     if (argc != 2)
         return cmd_usage("help", "job: needs a kind");
     bool looks = strcmp(argv[1], "look") == 0, drifts = strcmp(argv[1], "drift") == 0;
+    bool engines = strcmp(argv[1], "engines") == 0;
     if (looks || drifts)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     else
@@ -106,7 +107,7 @@ int cmd_job(int argc, char **argv)
     if (fs_read("/proc/self/fd/3", REQUEST_MAX, &text, &len, &err) < 0 ||
         js_parse(text, len, &request, &err) < 0)
         return cmd_fail(&err);
-    json_t *answer = drifts ? drift() : looks ? look(request) : action(argv[1], request);
+    json_t *answer = engines ? galera_engines() : drifts ? drift() : looks ? look(request) : action(argv[1], request);
     _cleanup_free_ char *line = js_text(answer);
     json_decref(answer);
     return dprintf(4, "%s\n", line) < 0 ? ERR_FAILED : 0;

@@ -77,6 +77,7 @@ static void tick(struct supervisor *s)
     if (s->wanted && !s->worker_pid && now >= s->worker_next)
         sup_worker_start(s);
     sup_cluster_tick(s, now);
+    sup_engines_tick(s, now);
     sup_drift_tick(s, now);
     sup_state_tell(s, now);
     sup_net_events(s);
@@ -117,6 +118,7 @@ static void loop(struct supervisor *s, int sigfd)
              .events = (short)(POLLIN | (chan_wants_write(&s->net) ? POLLOUT : 0))},
             {.fd = s->worker_pid ? s->worker.fd : -1, .events = POLLIN},
             {.fd = s->db_fd, .events = POLLIN},
+            {.fd = s->engines_fd, .events = POLLIN},
         };
         poll(p, ARRAY_LEN(p), wait_ms(s));
         if (p[1].revents & POLLOUT)
@@ -127,6 +129,8 @@ static void loop(struct supervisor *s, int sigfd)
             sup_worker_readable(s);
         if (p[3].revents)
             sup_cluster_db_died(s);
+        if (p[4].revents)
+            sup_engines_readable(s);
         if (p[0].revents)
             on_signal(s, sigfd);
         tick(s);
@@ -173,7 +177,7 @@ int cmd_run(int argc, char **argv)
         return cmd_usage("run", "takes no argument");
     if (!s)
         abort();
-    s->net.fd = s->worker.fd = s->db_fd = -1;
+    s->net.fd = s->worker.fd = s->db_fd = s->engines_fd = -1;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);

@@ -58,4 +58,8 @@ enum galera_seen {
 };
 enum galera_seen galera_synced(char *ret_state, size_t cap);
 
+/* Makes the tables of other engines InnoDB, outside of the server's own schemas: {"changed":
+ * [name...], "failed": text}. New reference. */
+json_t *galera_engines(void);
+
 #endif

@@ -254,6 +254,11 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
         json_decref(answer);
         return;
     }
+    if (j == &s->jobs[JOB_ENGINES]) {
+        sup_engines_answer(s, answer);
+        json_decref(answer);
+        return;
+    }
     if (j == &s->jobs[JOB_LOOK]) {
         s->look_next = clock_mono_ms() + (s->galera ? LOOK_EVERY_MS : WEB_EVERY_MS);
         if (answer)

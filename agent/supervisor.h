@@ -26,6 +26,7 @@ enum {
     JOB_ACT,     /* position, boot, join, stop, row */
     JOB_ABANDON, /* beside the join that it ends */
     JOB_DRIFT,
+    JOB_ENGINES,
     JOBS
 };
 
@@ -73,6 +74,8 @@ struct supervisor {
     uint64_t look_next, web_next;
     pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
     int db_fd;    /* becomes readable when that one ends; -1: none */
+    int engines_fd; /* inotify on the data directory; -1: none */
+    uint64_t engines_watch, engines_next;
     uint64_t drift_next;
     json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
 };
@@ -105,6 +108,11 @@ void sup_job_died(struct supervisor *s, struct job *j, int status);
 
 /* Executes the worker for one job; `request` is taken. -1: it did not start. */
 int sup_job_start(struct job *j, const char *what, json_t *request);
+
+/* sup_engines.c */
+void sup_engines_tick(struct supervisor *s, uint64_t now);
+void sup_engines_readable(struct supervisor *s);
+void sup_engines_answer(struct supervisor *s, const json_t *answer);
 
 /* sup_drift.c */
 void sup_drift_tick(struct supervisor *s, uint64_t now);

@@ -34,14 +34,23 @@ unharmed() { # seconds what
 before="$(started fra) $(started par)"
 
 # ---- tables of MyISAM become InnoDB, with their rows on both
-sql fra 'CREATE TABLE album.m (i INT PRIMARY KEY) ENGINE=MyISAM; INSERT INTO album.m VALUES (1); ALTER TABLE album.m ENGINE=MyISAM' ||
+sql fra 'CREATE TABLE album.m (i INT PRIMARY KEY) ENGINE=MyISAM; INSERT INTO album.m VALUES (1)' ||
   die "a table of MyISAM is refused"
+sql par 'CREATE DATABASE other; CREATE TABLE other.m (i INT, t TEXT, FULLTEXT(t)) ENGINE=Aria; INSERT INTO other.m VALUES (1, "a"), (2, "b")' ||
+  die "a table of Aria is refused"
+engine_is() { # NODE SCHEMA ENGINE
+  [ "$(sql "$1" "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA=\"$2\" AND TABLE_NAME=\"m\"")" = "$3" ]
+}
 for n in fra par; do
-  [ "$(sql $n 'SET wsrep_sync_wait=1; SELECT COUNT(*) FROM album.m')" = 1 ] || die "the row is not on $n"
-  [ "$(sql $n 'SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA="album" AND TABLE_NAME="m"')" = InnoDB ] ||
-    die "the table is not InnoDB on $n"
+  until_true 30 "album.m is InnoDB on $n" engine_is $n album InnoDB
+  until_true 30 "other.m is InnoDB on $n" engine_is $n other InnoDB
 done
-ok "MyISAM became InnoDB on both nodes"
+sql fra 'INSERT INTO album.m VALUES (2)'
+for n in fra par; do
+  [ "$(sql $n 'SET wsrep_sync_wait=1; SELECT COUNT(*) FROM album.m')$(sql $n 'SELECT COUNT(*) FROM other.m')" = 22 ] ||
+    die "rows are missing on $n"
+done
+ok "MyISAM and Aria became InnoDB on both nodes, with all rows"
 
 # ---- root gets a password
 sql fra 'ALTER USER root@localhost IDENTIFIED BY "x"' || die "ALTER USER"
