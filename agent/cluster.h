@@ -63,9 +63,9 @@ struct cluster_position {
     bool clean;    /* from a clean stop, not from recovery */
     bool safe;     /* safe_to_bootstrap */
     uint64_t last_epoch;
-    bool opened;       /* the record on this very disk says that the gate was opened over it */
-    bool aria;         /* its InnoDB is whole; the log of the Aria engine is not */
-    bool diverged;     /* this data is in quarantine */
+    bool opened;   /* the record on this very disk says that the gate was opened over it */
+    bool aria;     /* its InnoDB is whole; the log of the Aria engine is not */
+    bool diverged; /* this data is in quarantine */
     char incarnation[37];
     unsigned failures; /* bootstraps that failed here since it was last part of a Primary */
 };
@@ -88,8 +88,8 @@ struct cluster_value {
     char lost[CLUSTER_LOST]; /* decided without these, by an operator's word; separated by blanks */
 };
 
-struct cluster_record { /* durable; A/B slots on two disks (cluster_store.h) */
-    char incarnation[37];  /* of this record; "": of the first version */
+struct cluster_record {   /* durable; A/B slots on two disks (cluster_store.h) */
+    char incarnation[37]; /* of this record; "": of the first version */
     char cluster_id[37];
     uint64_t epoch; /* last decided epoch known here; 0: none */
     /* The decisions from `chain_from` on, by rising epoch, without those whose base is not below
@@ -178,8 +178,8 @@ enum cluster_event_type {
     EV_TICK,
     EV_MSG,
     EV_POSITION,
-    EV_DONE, /* the action BOOT, JOIN or STOP ended */
-    EV_DB,   /* what the database says: every other second, seldom while all is calm */
+    EV_DONE,    /* the action BOOT, JOIN or STOP ended */
+    EV_DB,      /* what the database says: every other second, seldom while all is calm */
     EV_RECOVER, /* an operator accepts the loss of member `name`; the answer is in cluster.answer */
 };
 
@@ -204,7 +204,7 @@ struct cluster_config {
     char names[CLUSTER_MAX][CLUSTER_NAME];
     unsigned weights[CLUSTER_MAX];
     char manifest[17];
-    char mint[37]; /* a UUID for a new cluster, should this node propose one */
+    char mint[37];        /* a UUID for a new cluster, should this node propose one */
     char incarnation[37]; /* a UUID for a new record */
     uint64_t seed;
 };
@@ -247,10 +247,10 @@ struct cluster {
 
     struct cluster_peer peers[CLUSTER_MAX];
     struct cluster_proposal prop;
-    uint64_t max_round; /* highest round seen anywhere in this slot */
-    uint64_t since;     /* when the state was entered */
-    uint64_t propose_at; /* the rules chose nobody: not before */
-    unsigned refusals;   /* so often in a row, up to 3 */
+    uint64_t max_round;            /* highest round seen anywhere in this slot */
+    uint64_t since;                /* when the state was entered */
+    uint64_t propose_at;           /* the rules chose nobody: not before */
+    unsigned refusals;             /* so often in a row, up to 3 */
     char refused[CLUSTER_WHY_MAX]; /* and why the last time; "": not since the last decision */
     uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since;
     unsigned join_failures;

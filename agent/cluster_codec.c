@@ -106,9 +106,9 @@ static int ballot_member(const json_t *j, const char *key, struct cluster_ballot
 
 static json_t *value_to_json(const struct cluster_value *v)
 {
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch,
-                     "node", v->node, "incarnation", v->incarnation, "cluster_id", v->cluster_id, "uuid", v->uuid, "base",
-                     (json_int_t)v->base, "lost", v->lost);
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch, "node",
+                     v->node, "incarnation", v->incarnation, "cluster_id", v->cluster_id, "uuid",
+                     v->uuid, "base", (json_int_t)v->base, "lost", v->lost);
 }
 
 /* `epoch`: of a value of the first version, which has an index for its node. */
@@ -135,11 +135,11 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
 
 json_t *cluster_position_to_json(const struct cluster_position *p)
 {
-    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:i, s:s}", "kind", (int)p->kind,
-                     "uuid", p->uuid, "seqno", (json_int_t)p->seqno, "clean", p->clean, "safe",
-                     p->safe, "last_epoch", (json_int_t)p->last_epoch, "opened", p->opened, "aria",
-                     p->aria, "diverged", p->diverged, "failures", (int)p->failures, "incarnation",
-                     p->incarnation);
+    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:i, s:s}", "kind",
+                     (int)p->kind, "uuid", p->uuid, "seqno", (json_int_t)p->seqno, "clean",
+                     p->clean, "safe", p->safe, "last_epoch", (json_int_t)p->last_epoch, "opened",
+                     p->opened, "aria", p->aria, "diverged", p->diverged, "failures",
+                     (int)p->failures, "incarnation", p->incarnation);
 }
 
 int cluster_position_from_json(const json_t *j, struct cluster_position *ret, struct err *err)
@@ -158,9 +158,8 @@ int cluster_position_from_json(const json_t *j, struct cluster_position *ret, st
     ret->aria = js_opt_bool(j, "aria", false);
     ret->diverged = js_opt_bool(j, "diverged", false);
     ret->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
-    return json_object_get(j, "incarnation")
-               ? uuid_member(j, "incarnation", ret->incarnation, err)
-               : 0;
+    return json_object_get(j, "incarnation") ? uuid_member(j, "incarnation", ret->incarnation, err)
+                                             : 0;
 }
 
 static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
@@ -239,8 +238,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
         js_obj(j, "position", &position, err) < 0 ||
         cluster_position_from_json(position, &m.position, err) < 0 ||
         ballot_member(j, "accepted_at", &m.accepted_at, err) < 0 ||
-        js_obj(j, "value", &value, err) < 0 ||
-        value_from_json(value, m.epoch, &m.value, err) < 0 ||
+        js_obj(j, "value", &value, err) < 0 || value_from_json(value, m.epoch, &m.value, err) < 0 ||
         bounded(j, "state", CLUSTER_STATES - 1, &state, err) < 0 ||
         bounded(j, "size", 1024, &size, err) < 0 || js_arr(j, "chain", &chain, err) < 0 ||
         heartbeat_from_json(j, &m, err) < 0 ||
@@ -266,11 +264,11 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
         value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "booted",
         (json_int_t)r->booted, "last_epoch", (json_int_t)r->last_epoch, "joining",
         (json_int_t)r->joining);
-    json_t *rest = json_pack("{s:s, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation",
-                             r->incarnation, "data", r->data,
-                             "amnesiac", r->amnesiac, "diverged", r->diverged, "failures",
-                             (int)r->failures, "holders", names_to_json(&r->holders), "lost",
-                             r->lost, "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
+    json_t *rest =
+        json_pack("{s:s, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation", r->incarnation,
+                  "data", r->data, "amnesiac", r->amnesiac, "diverged", r->diverged, "failures",
+                  (int)r->failures, "holders", names_to_json(&r->holders), "lost", r->lost,
+                  "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
     json_object_update(j, rest);
     json_decref(rest);
     return j;
@@ -334,8 +332,8 @@ int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct
         bounded(j, "permit_used", EPOCH_MAX, &r.permit_used, err) < 0 ||
         bounded(j, "last_epoch", EPOCH_MAX, &r.last_epoch, err) < 0 ||
         bounded(j, "joining", EPOCH_MAX, &r.joining, err) < 0 ||
-        uuid_member(j, "hw_uuid", r.hw_uuid, err) < 0 ||
-        signed_member(j, "hw", &r.hw, err) < 0 || record_rest(j, chain, &r, err) < 0)
+        uuid_member(j, "hw_uuid", r.hw_uuid, err) < 0 || signed_member(j, "hw", &r.hw, err) < 0 ||
+        record_rest(j, chain, &r, err) < 0)
         return err_wrap(err, "cluster record");
     *ret = r;
     return 0;

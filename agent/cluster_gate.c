@@ -192,7 +192,7 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
     c->rec.permit_used = c->rec.epoch;
     bump(c);
     c->rec.joining = 0;
-    c->rec.failures++; /* until it serves */
+    c->rec.failures++;          /* until it serves */
     cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
     cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
     cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",

@@ -13,8 +13,8 @@ bool cluster_lost(const struct cluster *c, unsigned i)
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now)
 {
     const struct cluster_msg *hb = &c->peers[i].hb;
-    return cluster_lost(c, i) && !(cluster_heard(c, i, now) &&
-                                   (hb->ready || !cluster_cannot_serve(hb->state)));
+    return cluster_lost(c, i) &&
+           !(cluster_heard(c, i, now) && (hb->ready || !cluster_cannot_serve(hb->state)));
 }
 
 static int member(const struct cluster *c, const char *name)
@@ -71,7 +71,7 @@ static const char *holder_outside(const struct cluster *c)
                 return h->name[i];
     }
     return founder && member(c, founder) < 0 && !cluster_lost_has(c->rec.lost, founder) ? founder
-                                                                                       : NULL;
+                                                                                        : NULL;
 }
 
 bool cluster_copy_missing(struct cluster *c, uint64_t now)
@@ -89,10 +89,11 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
     const char *name = holder_outside(c);
     if (!name)
         return false;
-    snprintf(c->why, sizeof(c->why),
-             "waits for %s: it was a member and is not in the file any more; put it back, or accept "
-             "the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
-             name, name);
+    snprintf(
+        c->why, sizeof(c->why),
+        "waits for %s: it was a member and is not in the file any more; put it back, or accept "
+        "the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+        name, name);
     c->waiting = 0;
     return true;
 }

@@ -66,8 +66,7 @@ bool cluster_stopped(const struct cluster *c)
  * lost its record votes, and is not chosen: the others need not wait for an operator. */
 bool cluster_ready(const struct cluster *c)
 {
-    return (cluster_stopped(c) || c->state == CLUSTER_QUARANTINE ||
-            c->state == CLUSTER_AMNESIAC) &&
+    return (cluster_stopped(c) || c->state == CLUSTER_QUARANTINE || c->state == CLUSTER_AMNESIAC) &&
            c->known && !c->running;
 }
 

@@ -107,7 +107,10 @@ int cmd_job(int argc, char **argv)
     if (fs_read("/proc/self/fd/3", REQUEST_MAX, &text, &len, &err) < 0 ||
         js_parse(text, len, &request, &err) < 0)
         return cmd_fail(&err);
-    json_t *answer = engines ? galera_engines() : drifts ? drift() : looks ? look(request) : action(argv[1], request);
+    json_t *answer = engines  ? galera_engines(json_is_true(json_object_get(request, "first")))
+                     : drifts ? drift()
+                     : looks  ? look(request)
+                              : action(argv[1], request);
     _cleanup_free_ char *line = js_text(answer);
     json_decref(answer);
     return dprintf(4, "%s\n", line) < 0 ? ERR_FAILED : 0;

@@ -28,8 +28,9 @@ static int answer(json_t **ret, struct err *err)
         clock_pause_ms(100);
     }
     unlink(PATH_RECOVER);
-    return err_set(err, ERR_FAILED, "the agent did not answer; 'muster-agent status' says what it "
-                                    "does");
+    return err_set(err, ERR_FAILED,
+                   "the agent did not answer; 'muster-agent status' says what it "
+                   "does");
 }
 
 int cmd_recover(int argc, char **argv)

@@ -100,6 +100,7 @@ static int wait_ms(const struct supervisor *s)
         {s->has_boot && !s->net_pid, s->net_next},
         {s->wanted && !s->worker_pid, s->worker_next},
         {(s->galera || s->health[0]) && !s->jobs[JOB_LOOK].pid, s->look_next},
+        {s->engines_fd >= 0 && !s->jobs[JOB_ENGINES].pid, s->engines_next},
         {idle && strcmp(s->phase, "ready") == 0 && !s->jobs[JOB_DRIFT].pid, s->drift_next},
         {s->online && outbox_count(s->outbox), s->acked_at + ACK_PATIENCE_MS + 1},
     };

@@ -59,7 +59,8 @@ enum galera_seen {
 enum galera_seen galera_synced(char *ret_state, size_t cap);
 
 /* Makes the tables of other engines InnoDB, outside of the server's own schemas: {"changed":
- * [name...], "failed": text}. New reference. */
-json_t *galera_engines(void);
+ * [name...], "pending": some are left to another member or to a later look, "failed": text}.
+ * `first`: of the members, for tables of which none has rows. New reference. */
+json_t *galera_engines(bool first);
 
 #endif

@@ -49,10 +49,9 @@ static const struct cmd commands[] = {
      "Without either, the plan on this machine. Changes nothing.\n"},
     {"cluster-recover", cmd_recover, "let the database start without a member whose data is lost",
      " --i-accept-the-loss-of NODE\n\n"
-     "For when 'muster-agent status' waits for a member that does not come back, or came back with\n"
-     "a new disk. What NODE had acknowledged and no other member has is lost. Counts for one\n"
-     "decision, is recorded for good, and is refused while the cluster is served or NODE is there\n"
-     "with its data. Needs root, on one of the nodes that have their data.\n"},
+     "For when 'muster-agent status' waits for a member that does not come back, or came with a\n"
+     "new disk. What only NODE had is lost. Counts once, is recorded, and is refused while the\n"
+     "cluster is served or NODE has its data. Needs root, on a node that has its own.\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},
     {"help", cmd_help, "print this text", " [VERB]\n"},

@@ -338,8 +338,7 @@ static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
     }
     str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "lost", ""));
     step(n, k, &ev);
-    net_tell(n, "recovered",
-             json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
+    net_tell(n, "recovered", json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
 }
 
 static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)

@@ -64,14 +64,12 @@ static char *conf_text(const struct galera *g)
                 "wsrep_retry_autocommit = 3\n"
                 "binlog_format = ROW\n"
                 "default_storage_engine = InnoDB\n"
-                "wsrep_mode = REPLICATE_MYISAM,REPLICATE_ARIA\n"
                 "extra_port = %d\n"
                 "extra_max_connections = 4\n"
                 "innodb_autoinc_lock_mode = 2\n"
                 "innodb_flush_log_at_trx_commit = 1\n"
                 "innodb_doublewrite = 1\n",
-                g->address, g->address, (unsigned long long)g->segment, g->address,
-                SQL_EXTRA_PORT);
+                g->address, g->address, (unsigned long long)g->segment, g->address, SQL_EXTRA_PORT);
     return b.s;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of MyISAM and Aria become InnoDB as soon as an application makes one. Galera certifies
- * InnoDB's rows only; until then wsrep_mode replicates such a table's statements, so that all
- * members have the same rows when the ALTER comes, which is replicated, too. The server's own
- * enforce_storage_engine refuses such a table under Galera, and on the members that apply it. */
+/* Notices tables of MyISAM and Aria as soon as an application makes one; galera_engines.c makes
+ * them InnoDB. */
 #include <dirent.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -17,7 +16,10 @@
 #include "common/str.h"
 
 #define WATCH_EVERY_MS STATE_EVERY_MS /* the data directory may be another one after a copy */
-#define SCAN_EVERY_MS 600000          /* what no watch has seen */
+#define PENDING_MS 1000               /* until a table that is there has rows, or is an empty one */
+#define PENDING_TRIES 30
+#define PENDING_SLOW_MS 60000
+#define SCAN_EVERY_MS 600000 /* what no watch has seen */
 
 static bool is_schema(const char *name)
 {
@@ -62,13 +64,13 @@ void sup_engines_readable(struct supervisor *s)
             if (ev->mask & IN_ISDIR)
                 s->engines_watch = 0;
             if (ev->mask & (IN_ISDIR | IN_Q_OVERFLOW) || (ev->len && is_table(ev->name)))
-                s->engines_next = 0;
+                s->engines_next = s->engines_tries = 0;
             at += sizeof(*ev) + ev->len;
         }
 }
 
-/* One member alters: the first by name of those that its database sees. */
-static bool mine(const struct supervisor *s)
+/* By name, of those that its database sees. */
+static bool first_member(const struct supervisor *s)
 {
     const json_t *members = json_object_get(s->db, "members");
     const char *self = js_opt_str(s->galera, "node", "");
@@ -92,10 +94,10 @@ void sup_engines_tick(struct supervisor *s, uint64_t now)
         watch(s);
         s->engines_watch = now + WATCH_EVERY_MS;
     }
-    if (now < s->engines_next || s->jobs[JOB_ENGINES].pid || !mine(s))
+    if (now < s->engines_next || s->jobs[JOB_ENGINES].pid)
         return;
     s->engines_next = now + SCAN_EVERY_MS;
-    sup_job_start(&s->jobs[JOB_ENGINES], "engines", json_object());
+    sup_job_start(&s->jobs[JOB_ENGINES], "engines", json_pack("{s:b}", "first", first_member(s)));
 }
 
 void sup_engines_answer(struct supervisor *s, const json_t *answer)
@@ -107,7 +109,16 @@ void sup_engines_answer(struct supervisor *s, const json_t *answer)
         sup_event(s, EVENT_CLUSTER, "cluster", "table %s is InnoDB now, on all members",
                   json_string_value(table));
     }
+    if (json_is_true(json_object_get(answer, "pending")))
+        s->engines_next =
+            clock_mono_ms() + (s->engines_tries++ < PENDING_TRIES ? PENDING_MS : PENDING_SLOW_MS);
+    else
+        s->engines_tries = 0;
     const char *failed = js_opt_str(answer, "failed", "");
-    if (failed[0])
+    if (failed[0] && !str_eq(failed, s->engines_failed))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s", failed);
+    if (failed[0])
+        s->engines_next = clock_mono_ms() + WATCH_EVERY_MS;
+    free(s->engines_failed);
+    s->engines_failed = xstrdup(failed);
 }

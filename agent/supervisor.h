@@ -72,10 +72,12 @@ struct supervisor {
 
     struct job jobs[JOBS];
     uint64_t look_next, web_next;
-    pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
-    int db_fd;    /* becomes readable when that one ends; -1: none */
+    pid_t db_pid;   /* the database's process, as the last look saw it; 0: none */
+    int db_fd;      /* becomes readable when that one ends; -1: none */
     int engines_fd; /* inotify on the data directory; -1: none */
     uint64_t engines_watch, engines_next;
+    unsigned engines_tries;
+    char *engines_failed; /* last told, or NULL */
     uint64_t drift_next;
     json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
 };

@@ -121,8 +121,8 @@ static void lose(struct world *w, unsigned i)
     bool remembered = false, known = false;
     for (unsigned k = 0; k < w->n; k++) {
         known = known || (w->nodes[k].has_disk && w->nodes[k].disk.booted);
-        remembered = remembered || (w->nodes[k].has_disk && (w->nodes[k].disk.epoch ||
-                                                             w->nodes[k].disk.accepted_at.round));
+        remembered = remembered || (w->nodes[k].has_disk &&
+                                    (w->nodes[k].disk.epoch || w->nodes[k].disk.accepted_at.round));
     }
     if (!known) /* nobody is left who heard that anything served */
         w->debt = 0;
@@ -457,8 +457,9 @@ int main(int argc, char **argv)
     unsigned bootstraps = 0;
     for (uint64_t s = seed; s < seed + runs; s++)
         bootstraps += run(s);
-    printf("%llu runs from seed %llu: %u bootstraps, %u disks lost, %u losses accepted, no invariant "
-           "broken\n",
-           (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, words);
+    printf(
+        "%llu runs from seed %llu: %u bootstraps, %u disks lost, %u losses accepted, no invariant "
+        "broken\n",
+        (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, words);
     return 0;
 }

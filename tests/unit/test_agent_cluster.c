@@ -125,12 +125,7 @@ static void test_ticks(void **state)
     static struct cluster_out out;
     struct cluster_config cfg = config(1);
     struct cluster_event db = {
-        .type = EV_DB,
-                               .now = 1,
-                               .running = true,
-                               .answers = true,
-                               .primary = true,
-                               .synced = true};
+        .type = EV_DB, .now = 1, .running = true, .answers = true, .primary = true, .synced = true};
     cluster_init(&c, &cfg, NULL, 0);
     assert_true(cluster_tick_at(&c, 1000) < 1500);
     cluster_step(&c, &db, &out);
@@ -198,8 +193,8 @@ static void test_row_again(void **state)
     struct cluster_record rec = {.epoch = 1};
     struct cluster_event db = {
         .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true, .rowless = true};
-    cluster_append(
-        &rec, &(struct cluster_value){.epoch = 1, .node = "n0", .cluster_id = U1, .base = -1});
+    cluster_append(&rec,
+                   &(struct cluster_value){.epoch = 1, .node = "n0", .cluster_id = U1, .base = -1});
     cluster_init(&c, &cfg, &rec, 0);
     cluster_step(&c, &db, &out);
     assert_int_equal(c.state, CLUSTER_PRIMARY);
