@@ -160,7 +160,7 @@ static int loop(struct up *u, struct err *err)
 
     while (!ready) {
         struct http_fd fds[HUB_FDS];
-        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc;
+        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc, more = 0;
 
         if (!u->cloud_done) {
             rc = apply_tick(u->apply, err);
@@ -169,7 +169,7 @@ static int loop(struct up *u, struct err *err)
         }
         if (u->options->cloud_only)
             ready = u->cloud_done;
-        else if (hub_run(u->hub, err) < 0 || up_check_nodes(u, &ready, err) < 0)
+        else if ((more = hub_run(u->hub, err)) < 0 || up_check_nodes(u, &ready, err) < 0)
             return -1;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
@@ -187,7 +187,7 @@ static int loop(struct up *u, struct err *err)
             wait_ms = due;
         if (u->hub)
             hub_fds(u->hub, fds);
-        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready ? 0 : wait_ms);
+        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : wait_ms);
     }
     return 0;
 }

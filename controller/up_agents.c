@@ -23,7 +23,8 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
 {
     struct up *u = ctx;
     const struct spec *s = &u->d->spec;
-    struct store_node n = {0};
+    struct store_node n;
+    uint64_t incarnation;
     struct curve_pair once;
     char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
     char *text = NULL;
@@ -31,10 +32,10 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
     _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, s->nodes[node].name);
 
     unlink(known_hosts); /* a new machine has a new key */
-    if (store_node_get(u->d->store, s->nodes[node].name, &n, err) < 0)
+    if (store_incarnation_next(u->d->store, s->nodes[node].name, &incarnation, err) < 0)
         return -1;
     keys_curve_new(&once);
-    n = (struct store_node){.incarnation = n.incarnation + 1,
+    n = (struct store_node){.incarnation = incarnation,
                             .enrol_expires = (uint64_t)time(NULL) + ENROL_TTL_S};
     str_copy(n.name, sizeof(n.name), s->nodes[node].name);
     memcpy(n.enrol_pub, once.pub, KEY_SIZE);

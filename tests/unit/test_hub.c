@@ -116,7 +116,7 @@ static char *ask(struct world *w, struct zsock *s, const char *text)
     while (clock_mono_ms() < end && !zsock_was_refused(s)) {
         if (clock_mono_ms() >= next && zsock_send(s, NULL, text, strlen(text)) == 0)
             next = clock_mono_ms() + 500;
-        assert_int_equal(hub_run(w->hub, &err), 0);
+        assert_true(hub_run(w->hub, &err) >= 0);
         if (zsock_recv(s, &m) == 1)
             return m.body;
         clock_pause_ms(5);
