@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "common/text.h"
 #include "controller/access.h"
 #include "controller/cli.h"
 #include "controller/layout.h"
@@ -90,9 +91,9 @@ static void print_event(void *ctx, const struct event *ev)
     _cleanup_(strbuf_free) struct strbuf line = {0};
 
     if (cli->json) {
-        _cleanup_free_ char *text = event_text(ev);
+        _cleanup_json_ json_t *j = event_to_json(ev);
 
-        puts(text);
+        cli_print_json(j, false);
         return;
     }
     view_event_line(ev, &line);
@@ -211,25 +212,25 @@ static void print_drift(const json_t *ids)
 {
     if (!json_array_size(ids))
         return;
-    printf("  %-8s differs from its plan:", "");
+    text_print(stdout, "  %-8s differs from its plan:", "");
     for (size_t i = 0; i < json_array_size(ids); i++)
-        printf(" %s", json_string_value(json_array_get(ids, i)));
+        text_print(stdout, " %s", json_string_value(json_array_get(ids, i)));
     puts("; 'muster up' mends it");
 }
 
 static void print_status(const char *deployment, const char *state, const json_t *nodes)
 {
-    printf("%s: %s\n", deployment, state);
+    text_print(stdout, "%s: %s\n", deployment, state);
     for (size_t i = 0; i < json_array_size(nodes); i++) {
         const json_t *n = json_array_get(nodes, i);
         const json_t *db = json_object_get(n, "db");
 
-        printf("  %-8s %-18s %-12s %-16s %-10s %llu of %zu  %s%s%s\n", js_opt_str(n, "name", ""),
-               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
-               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""),
-               (unsigned long long)js_opt_u64(db, "cluster_size", 0), json_array_size(nodes),
-               js_opt_str(n, "url", ""), *js_opt_str(n, "why", "") ? "  " : "",
-               js_opt_str(n, "why", ""));
+        text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %llu of %zu  %s%s%s\n",
+                   js_opt_str(n, "name", ""), js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
+                   js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""),
+                   (unsigned long long)js_opt_u64(db, "cluster_size", 0), json_array_size(nodes),
+                   js_opt_str(n, "url", ""), *js_opt_str(n, "why", "") ? "  " : "",
+                   js_opt_str(n, "why", ""));
         print_drift(json_object_get(n, "drift"));
     }
 }
@@ -254,12 +255,9 @@ int cmd_status(const struct cli *cli, struct err *err)
     nodes = all_status(&d, layout);
     state = sum_state(recorded ? recorded : "raising", nodes);
     if (cli->json) {
-        _cleanup_free_ char *text = NULL;
-
         out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
                         "state", state, "nodes", nodes);
-        text = json_dumps(out, JSON_INDENT(2));
-        puts(text);
+        cli_print_json(out, true);
     } else {
         print_status(d.spec.deployment, state, nodes);
     }
@@ -270,13 +268,13 @@ int cmd_status(const struct cli *cli, struct err *err)
 
 static void show_node(const struct spec *s, size_t n, bool ports, const char *last)
 {
-    printf("   %s %s", last, s->nodes[n].name);
+    text_print(stdout, "   %s %s", last, s->nodes[n].name);
     if (ports && s->nodes[n].n_ports) {
-        printf("  (ports:");
+        text_print(stdout, "  (ports:");
         for (size_t p = 0; p < s->nodes[n].n_ports; p++)
-            printf(" [%u]->[%u]", s->nodes[n].ports[p].public_port,
-                   s->nodes[n].ports[p].private_port);
-        printf(")");
+            text_print(stdout, " [%u]->[%u]", s->nodes[n].ports[p].public_port,
+                       s->nodes[n].ports[p].private_port);
+        text_print(stdout, ")");
     }
     puts("");
 }
@@ -287,9 +285,9 @@ static void show_network(const struct spec *s, const struct item *net, size_t zo
     const struct spec_zone *z = &s->zones[zone];
     size_t of_zone = 0;
 
-    printf("― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
-           gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
-           net->id[0] ? "" : "  not there");
+    text_print(stdout, "― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
+               gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
+               net->id[0] ? "" : "  not there");
     for (size_t n = 0; n < s->n_nodes; n++)
         of_zone += s->nodes[n].zone == zone;
     for (size_t n = 0; n < s->n_nodes; n++)
@@ -301,15 +299,13 @@ static void show_json(const struct deployment *d, const struct items *items)
 {
     _cleanup_json_ json_t *arr = json_array();
     _cleanup_json_ json_t *out = NULL;
-    _cleanup_free_ char *text = NULL;
 
     for (size_t i = 0; i < items->n; i++)
         json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,
                                              "name", items->v[i].label, "id", items->v[i].id));
     out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
                     arr);
-    text = json_dumps(out, JSON_INDENT(2));
-    puts(text);
+    cli_print_json(out, true);
 }
 
 int cmd_show(const struct cli *cli, struct err *err)

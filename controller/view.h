@@ -55,6 +55,6 @@ void view_render(const struct view *v, unsigned columns, bool color, uint64_t no
 /* One line without its end: what is still being waited for, and for how long. */
 void view_still(const struct view *v, uint64_t now, struct strbuf *out);
 /* One event as a line without colour (plain progress, `events`). */
-void view_event_line(const struct event *ev, struct strbuf *out);
+void view_event_line(const struct event *event, struct strbuf *out);
 
 #endif
