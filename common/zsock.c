@@ -15,7 +15,8 @@
 #define HEARTBEAT_MS 10000
 #define HEARTBEAT_DEAD_MS 30000
 #define RECONNECT_MS 250
-#define RECONNECT_MAX_MS 8000
+#define RECONNECT_MAX_MS 1000
+#define CONNECT_MS 3000 /* a SYN that got lost is sent once more after a second */
 #define QUEUE_MAX 200
 #define QUEUE_IN_MAX 64 /* messages that wait in a server, of each connection */
 #define FILES_WANTED 65536
@@ -112,7 +113,8 @@ static int client_options(void *s, const struct curve_pair *own, const uint8_t *
     if (zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, own->pub, KEY_SIZE) < 0 ||
         zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, server_pub, KEY_SIZE) < 0 ||
         set_int(s, ZMQ_IMMEDIATE, 1) < 0 || set_int(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) < 0 ||
-        set_int(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) < 0)
+        set_int(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) < 0 ||
+        set_int(s, ZMQ_CONNECT_TIMEOUT, CONNECT_MS) < 0)
         return -1;
     return 0;
 }

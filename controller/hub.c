@@ -10,247 +10,16 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
-#include "common/proto.h"
 #include "common/str.h"
-#include "common/zap.h"
 #include "controller/httpd.h"
+#include "controller/hub_internal.h"
 
-#define BLOBS_MAX 8
 #define BODY_MAX 1024
 
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
-#define PASS_ENROLMENTS 32
-
-#define SEQ_JUMP_MAX (1u << 24)        /* an honest agent skips numbers, but not so many */
-#define NOTE_EVERY_MS (60 * 60 * 1000) /* of what a peer can make the hub say */
-
-/* What the hub says of a peer at most once in NOTE_EVERY_MS. */
-enum rare { RARE_ENROL, RARE_EVENT, RARES };
-
-/* One node as this run sees it. */
-struct peer {
-    struct store_node node;
-    struct zmsg at; /* where to send; rid_len 0: not connected */
-    bool hello;
-    bool answer_hello;
-    char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
-    bool drift_told;             /* it was sent the plan again to mend what drifted */
-    char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
-    bool looking;                /* it was asked on this connection to look */
-    json_t *state;               /* newest of this pass, or NULL */
-    uint64_t to_ack;             /* answered once it is committed */
-    uint64_t last_seq;           /* highest that was taken from this incarnation */
-    bool has_past;
-    uint64_t past;        /* events up to this one happened before the agent connected */
-    bool used_key;        /* its one-time key was offered and refused, not yet said */
-    uint64_t said[RARES]; /* monotonic; 0: never */
-    uint64_t roster_sent; /* epoch */
-};
-
-struct blob {
-    char sha256[SHA256_HEX_SIZE];
-    char *path;
-};
-
-struct hub {
-    const struct spec *spec;
-    struct store *store;
-    struct hub_hooks hooks;
-    const struct sign_pair *sign;
-    struct zctx *ctx;
-    struct zap *zap;
-    struct zsock *enrol;
-    struct zsock *main;
-    struct httpd *httpd;
-    struct peer *peers;
-    struct blob blobs[BLOBS_MAX];
-    size_t n_blobs;
-    char *roster; /* current text */
-    uint64_t roster_epoch;
-    uint64_t look_id;
-    unsigned cuts; /* of connections, as last said */
-    uint64_t cuts_said;
-};
-
-/* ---- who may speak ---- */
-
-static struct peer *peer_by_name(struct hub *h, const char *name)
-{
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (str_eq(h->spec->nodes[i].name, name))
-            return &h->peers[i];
-    return NULL;
-}
-
-/* User-Id on the main socket: the node's name and the start of its key, so that a connection made
- * with a key that was replaced is recognised with each message. */
-static void main_user(const struct store_node *n, char ret[ZSOCK_USER_MAX])
-{
-    snprintf(ret, ZSOCK_USER_MAX, "%.40s:%.16s", n->name, n->curve_pub);
-}
-
-static bool allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
-                  char ret_user[ZSOCK_USER_MAX])
-{
-    struct hub *h = ctx;
-    char hex[KEY_HEX_SIZE];
-
-    (void)address; /* behind NAT it says nothing about the VM */
-    keys_hex(key, KEY_SIZE, hex);
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        const struct store_node *n = &h->peers[i].node;
-
-        if (!n->name[0])
-            continue;
-        if (str_eq(domain, PROTO_DOMAIN_ENROL) && memcmp(n->enrol_pub, key, KEY_SIZE) == 0) {
-            if (n->bound || n->conflict || (uint64_t)time(NULL) >= n->enrol_expires) {
-                h->peers[i].used_key = true;
-                return false;
-            }
-            str_copy(ret_user, ZSOCK_USER_MAX, n->name);
-            return true;
-        }
-        if (n->conflict)
-            continue;
-        if (str_eq(domain, PROTO_DOMAIN_MAIN) && n->bound && str_eq(n->curve_pub, hex)) {
-            main_user(n, ret_user);
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct peer *main_peer(struct hub *h, const char *user)
-{
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        char expected[ZSOCK_USER_MAX];
-
-        if (!h->peers[i].node.bound || h->peers[i].node.conflict)
-            continue;
-        main_user(&h->peers[i].node, expected);
-        if (str_eq(expected, user))
-            return &h->peers[i];
-    }
-    return NULL;
-}
-
-static int reload(struct hub *h, struct peer *p, const char *name, struct err *err)
-{
-    struct store_node n = {0};
-    int rc = store_node_get(h->store, name, &n, err);
-
-    if (rc < 0)
-        return -1;
-    p->node = n;
-    p->last_seq = rc ? store_event_last(h->store, name, n.incarnation) : 0;
-    return 0;
-}
-
-/* ---- events that the hub itself makes ---- */
-
-static int note(struct hub *h, const char *node, enum event_kind kind, const char *id,
-                const char *msg, struct err *err)
-{
-    struct event ev = {.ts = clock_wall_ms(), .seq = store_event_next_seq(h->store)};
-
-    str_copy(ev.node, sizeof(ev.node), node);
-    str_copy(ev.rev, sizeof(ev.rev), "controller");
-    event_fill(&ev, kind, id, "%s", msg);
-    if (store_event_add(h->store, &ev, 0, err) < 0)
-        return -1;
-    h->hooks.event(h->hooks.ctx, &ev, false);
-    return 0;
-}
-
-/* The same, but a peer cannot fill the store with it. */
-static int note_rarely(struct hub *h, uint64_t *said, const char *node, const char *id,
-                       const char *msg, struct err *err)
-{
-    uint64_t now = clock_mono_ms();
-
-    if (*said && now - *said < NOTE_EVERY_MS)
-        return 0;
-    *said = now ? now : 1;
-    return note(h, node, EVENT_NOTE, id, msg, err);
-}
-
-static int note_refusals(struct hub *h, struct err *err)
-{
-    unsigned cuts = zsock_cuts(h->enrol) + zsock_cuts(h->main);
-    char text[EVENT_MSG_MAX];
-
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        struct peer *p = &h->peers[i];
-
-        if (p->used_key && note_rarely(h, &p->said[RARE_ENROL], p->node.name, "enrol-refused",
-                                       "its one-time key was offered again, used or expired: "
-                                       "refused, nothing else happened",
-                                       err) < 0)
-            return -1;
-        p->used_key = false;
-    }
-    if (cuts == h->cuts || (h->cuts_said && clock_mono_ms() - h->cuts_said < NOTE_EVERY_MS))
-        return 0;
-    snprintf(text, sizeof(text),
-             "%u connections to the agents' ports were shut down: messages without end, more of "
-             "one node than it needs, or silent ones",
-             cuts - h->cuts);
-    h->cuts = cuts;
-    return note_rarely(h, &h->cuts_said, "", "connections", text, err);
-}
-
-/* ---- enrolment ---- */
-
-static void answer(struct zsock *s, const struct zmsg *to, enum proto_type t, json_t *members)
-{
-    _cleanup_free_ char *text = proto_text(t, members);
-
-    zsock_send(s, to, text, strlen(text)); /* lost: the agent asks again */
-}
-
-/* An enrolment that is answered once it is committed. */
-struct enrolled {
-    struct zmsg to;
-    bool bound;
-};
-
-static int enrol_message(struct hub *h, const struct zmsg *m, bool *ret_answer, bool *ret_bound,
-                         struct err *err)
-{
-    _cleanup_json_ json_t *j = NULL;
-    struct peer *p = peer_by_name(h, m->user);
-    uint8_t raw[KEY_SIZE];
-    enum proto_type t;
-    const char *curve, *seal;
-    struct err bad;
-    bool was_bound, was_frozen;
-    int rc;
-
-    *ret_answer = false;
-    if (!p || proto_parse(m->body, m->len, &t, &j, &bad) < 0 || t != PROTO_ENROL ||
-        js_str(j, "curve", &curve, &bad) < 0 || js_str(j, "seal", &seal, &bad) < 0 ||
-        keys_unhex(curve, raw, KEY_SIZE) < 0 || keys_unhex(seal, raw, KEY_SIZE) < 0)
-        return 0;
-    was_bound = p->node.bound;
-    was_frozen = p->node.conflict;
-    rc = store_node_bind(h->store, m->user, curve, seal, (uint64_t)time(NULL), err);
-    if (rc < 0 || reload(h, p, m->user, err) < 0)
-        return -1;
-    *ret_answer = true;
-    *ret_bound = rc == 1;
-    if (rc == 1)
-        return was_bound ? 0 : note(h, m->user, EVENT_NOTE, "enrol", "enrolled", err);
-    if (was_frozen || !p->node.conflict) {
-        p->used_key = true;
-        return 0;
-    }
-    return note(h, m->user, EVENT_FAILED, "enrol-conflict",
-                "a second machine used this node's one-time key; the node is frozen. If you "
-                "did not expect this, treat the key as stolen: destroy the node and run up",
-                err);
-}
+#define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
 
@@ -263,7 +32,8 @@ static void send_roster(struct hub *h, struct peer *p)
         return;
     keys_sign(h->sign, h->roster, strlen(h->roster), sig);
     keys_hex(sig, SIGN_SIZE, hex);
-    answer(h->main, &p->at, PROTO_ROSTER, json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
+    hub_answer(h->main, &p->at, PROTO_ROSTER,
+               json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
     p->roster_sent = h->roster_epoch;
 }
 
@@ -294,7 +64,7 @@ static int offer_plan(struct hub *h, size_t i, struct err *err)
         return 0;
     str_copy(p->offered, sizeof(p->offered), rev);
     if (!str_eq(rev, p->has_rev))
-        answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
     if (str_eq(rev, p->node.sent_rev))
         return 0;
     str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
@@ -348,7 +118,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
     if (flaw) {
         _cleanup_free_ char *why = str_fmt("an event of its agent is refused: %.200s", flaw);
 
-        return note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
+        return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
     }
     str_copy(ev.node, sizeof(ev.node), p->node.name); /* whatever it says, it is this node */
     rc = store_event_add(h->store, &ev, p->node.incarnation, err);
@@ -378,7 +148,7 @@ static int on_state(struct hub *h, struct peer *p, const json_t *state, struct e
 static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
     _cleanup_json_ json_t *j = NULL;
-    struct peer *p = main_peer(h, m->user);
+    struct peer *p = hub_main_peer(h, m->user);
     json_t *state;
     enum proto_type t;
     struct err bad;
@@ -422,7 +192,7 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path)
 {
     struct blob *b = &h->blobs[h->n_blobs];
 
-    if (h->n_blobs == BLOBS_MAX)
+    if (h->n_blobs == HUB_BLOBS_MAX)
         abort();
     h->n_blobs++;
     str_copy(b->sha256, sizeof(b->sha256), sha256);
@@ -437,7 +207,7 @@ static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
     _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
 
     h->ctx = zctx_new();
-    h->zap = zap_new(h->ctx, allow, h, err);
+    h->zap = zap_new(h->ctx, hub_allow, h, err);
     if (!h->zap)
         return -1;
     h->enrol = zsock_server(h->ctx, PROTO_DOMAIN_ENROL, c->keys, PROTO_ENROL_MAX, enrol, err);
@@ -464,7 +234,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->look_id = clock_wall_ms();
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
     for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
-        rc = reload(h, &h->peers[i], s->nodes[i].name, err);
+        rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
     if (rc == 0 && (rc = store_get(st, "roster", &h->roster, err)) == 0)
         rc = store_get(st, "roster_epoch", &epoch, err);
     if (rc == 0 && epoch)
@@ -510,37 +280,6 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-/* Enrolments: stored, then answered. Returns how many messages there were. */
-static int drain_enrol(struct hub *h, struct err *err)
-{
-    struct enrolled answers[PASS_ENROLMENTS];
-    size_t n_answers = 0;
-    struct zmsg m;
-    int n = 0, rc = 0;
-
-    for (; rc == 0 && n < PASS_ENROLMENTS && zsock_recv(h->enrol, &m) == 1; n++) {
-        struct enrolled *e = &answers[n_answers];
-        bool to_answer = false;
-
-        rc = n == 0 ? store_begin(h->store, err) : 0;
-        if (rc == 0)
-            rc = enrol_message(h, &m, &to_answer, &e->bound, err);
-        e->to = m;
-        e->to.body = NULL;
-        n_answers += to_answer;
-        zmsg_free(&m);
-    }
-    if (n && rc == 0)
-        rc = store_commit(h->store, err);
-    for (size_t i = 0; rc == 0 && i < n_answers; i++)
-        answer(h->enrol, &answers[i].to, answers[i].bound ? PROTO_BOUND : PROTO_REFUSED,
-               answers[i].bound ? NULL
-                                : json_pack("{s:s}", "why",
-                                            "other keys are bound to this node, "
-                                            "or its one-time key has expired"));
-    return rc < 0 ? -1 : n;
-}
-
 /* The main socket: some of what waits in one transaction, then the acknowledgements. */
 static int drain_main(struct hub *h, struct err *err)
 {
@@ -572,7 +311,8 @@ static int drain_main(struct hub *h, struct err *err)
         /* A hello is answered with 0: nothing that it says it has sent is known to be stored until
          * it has come on this connection. */
         if (p->answer_hello || (p->to_ack && p->hello))
-            answer(h->main, &p->at, PROTO_ACK, json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
+            hub_answer(h->main, &p->at, PROTO_ACK,
+                       json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
         p->to_ack = 0;
         p->answer_hello = false;
     }
@@ -593,7 +333,8 @@ static int tell_all(struct hub *h, struct err *err)
         if (offer_plan(h, i, err) < 0)
             return -1;
         if (p->offered[0] && !p->looking)
-            answer(h->main, &p->at, PROTO_LOOK, json_pack("{s:I}", "id", (json_int_t)h->look_id));
+            hub_answer(h->main, &p->at, PROTO_LOOK,
+                       json_pack("{s:I}", "id", (json_int_t)h->look_id));
         p->looking = p->offered[0] != '\0';
     }
     return 0;
@@ -605,11 +346,12 @@ int hub_run(struct hub *h, struct err *err)
 
     /* nodes that the owner made in the meantime */
     for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (!h->peers[i].node.name[0] && reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
+        if (!h->peers[i].node.name[0] &&
+            hub_reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
             return -1;
     zap_serve(h->zap);
-    if ((enrolled = drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
-        note_refusals(h, err) < 0 || tell_all(h, err) < 0)
+    if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
+        hub_note_refusals(h, err) < 0 || tell_all(h, err) < 0)
         return -1;
     httpd_run(h->httpd);
     /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds

@@ -18,6 +18,7 @@
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
+#define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting anew */
 
 int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
 {
@@ -142,9 +143,10 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
 
     u->last_event = clock_mono_ms();
     ui_event(u->ui, ev);
-    if (i == u->d->spec.n_nodes)
+    if (i == u->d->spec.n_nodes || str_eq(ev->rev, "controller"))
         return;
-    if (ev->kind == EVENT_CHANGED)
+    u->runs[i].heard = u->last_event;
+    if (ev->kind == EVENT_CHANGED && !past)
         u->runs[i].changed++;
     /* What failed while nobody looked, or before the cloud part was mended, is history: the agent
      * tries again by itself. */
@@ -167,9 +169,64 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
     struct up *u = ctx;
     _cleanup_json_ json_t *plan = up_plan(u, node);
 
-    u->runs[node].ready =
-        plan && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
+    u->runs[node].heard = clock_mono_ms();
+    u->runs[node].ready = plan && js_opt_u64(state, "looked", 0) == hub_look_id(u->hub) &&
+                          layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
     ui_state(u->ui, node, state);
+}
+
+static bool vm_touched(const struct up *u, size_t node)
+{
+    const struct item *vm = items_find(&u->survey->items, ITEM_VM, node);
+
+    return vm && (vm->created || vm->changed);
+}
+
+int up_expect_nodes(struct up *u, struct err *err)
+{
+    u->waiting_since = clock_mono_ms();
+    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
+        struct store_node n = {0};
+
+        if (store_node_get(u->d->store, u->d->spec.nodes[i].name, &n, err) < 0)
+            return -1;
+        u->runs[i].enrolled = n.bound && !vm_touched(u, i);
+    }
+    return 0;
+}
+
+static bool is_silent(const struct up *u, size_t i, uint64_t now)
+{
+    const struct node_run *r = &u->runs[i];
+    uint64_t since = r->heard > u->waiting_since ? r->heard : u->waiting_since;
+
+    return u->cloud_done && r->enrolled && now > since && now - since > ANSWER_MS;
+}
+
+/* Names all that do not answer, each with the age of its last word. */
+static int check_silence(struct up *u, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf names = {0};
+    uint64_t now = clock_mono_ms();
+
+    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
+        const char *name = u->d->spec.nodes[i].name;
+        struct store_node n = {0};
+        char age[VIEW_AGE_MAX];
+
+        if (!is_silent(u, i, now))
+            continue;
+        if (store_node_get(u->d->store, name, &n, err) < 0)
+            return -1;
+        view_age(n.seen, clock_wall_ms(), age);
+        strbuf_addf(&names, "%s%s (last word: %s)", names.len ? ", " : "", name, age);
+    }
+    if (!names.len)
+        return 0;
+    return err_set(err, ERR_TIMEOUT,
+                   "no answer from %.300s within %d s: nothing is known of it now; does its VM "
+                   "run, and can it reach port %u here? ('muster plan', 'muster ssh')",
+                   strbuf_str(&names), ANSWER_MS / 1000, u->d->spec.controller_port + 1u);
 }
 
 int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
@@ -185,7 +242,7 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
         *ret_ready = *ret_ready && r->ready;
     }
-    return 0;
+    return check_silence(u, err);
 }
 
 int up_open_hub(struct up *u, struct err *err)
