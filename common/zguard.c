@@ -185,6 +185,7 @@ static bool next_event(struct zguard *g, uint16_t *ret_event, int32_t *ret_value
     bool more;
 
     *ret_event = 0;
+    *ret_value = -1;
     zmq_msg_init(&f);
     if (zmq_msg_recv(&f, g->monitor, ZMQ_DONTWAIT) < 0) {
         zmq_msg_close(&f);
