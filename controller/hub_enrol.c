@@ -185,6 +185,7 @@ static int enrol_message(struct hub *h, const struct zmsg *m, bool *ret_answer, 
         p->used_key = true;
         return 0;
     }
+    p->hello = false; /* no plan, which has secrets, goes to either of the two */
     return note(h, m->user, EVENT_FAILED, "enrol-conflict",
                 "a second machine used this node's one-time key; the node is frozen. If you "
                 "did not expect this, treat the key as stolen: destroy the node and run up",
