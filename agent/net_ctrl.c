@@ -42,6 +42,7 @@ static int open_main(struct net *n, struct err *err)
     n->main =
         zsock_client(n->z, &n->own, n->boot->controller_key, PROTO_MAIN_MAX, n->boot->main, err);
     n->next = 0;
+    n->connected = 0;
     n->complained = false;
     return n->main ? 0 : -1;
 }
@@ -249,12 +250,23 @@ static bool greeted(const struct net *n, unsigned handshakes)
     return n->answered && handshakes == n->handshakes;
 }
 
+/* A new connection is greeted at once: whoever is there now has not heard the last hello. */
+static unsigned connections(struct net *n)
+{
+    unsigned handshakes = zsock_handshakes(n->main);
+    if (handshakes != n->connected)
+        n->next = 0;
+    n->connected = handshakes;
+    return handshakes;
+}
+
 uint64_t net_ctrl_due(struct net *n)
 {
     struct zsock *s = n->enrol ? n->enrol : n->main;
     if (!s)
         return UINT64_MAX;
-    unsigned handshakes = zsock_handshakes(s); /* also takes what its monitor has */
+    /* also takes what its monitor has */
+    unsigned handshakes = n->enrol ? zsock_handshakes(s) : connections(n);
     if (zsock_pending(s))
         return 0;
     return n->enrol || n->boot->has_secret || (handshakes && !greeted(n, handshakes)) ? n->next
@@ -280,7 +292,7 @@ void net_ctrl_serve(struct net *n, uint64_t now)
         keys_wipe(msg.body, msg.len); /* plans carry secrets */
         zmsg_free(&msg);
     }
-    unsigned handshakes = zsock_handshakes(n->main);
+    unsigned handshakes = connections(n);
     if (n->boot->has_secret) {
         if (handshakes)
             on_bound(n);
