@@ -19,6 +19,9 @@
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
+#define EVENTS_BURST 4000 /* of one agent; its outbox holds 1000, the first run makes some 100 */
+#define EVENTS_PER_S 5
+#define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
 #define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
@@ -84,6 +87,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->offered[0] = '\0';
     p->drift_told = false;
     p->looking = false;
+    p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
     if (!p->has_past) /* what happens while a connection is down happens now */
         p->past = js_opt_u64(j, "last_seq", 0);
@@ -106,6 +110,31 @@ static const char *event_flaw(const struct peer *p, const struct event *ev)
     return NULL;
 }
 
+/* Whether an event may be stored now. One that may not is not acknowledged, nor are those after it:
+ * the agent keeps them and sends them again. */
+static bool has_credit(struct peer *p, uint64_t seq)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (!p->credit_at)
+        p->credit = EVENTS_BURST;
+    else
+        p->credit += (double)(now - p->credit_at) * EVENTS_PER_S / 1000;
+    p->credit_at = now;
+    if (p->credit > EVENTS_BURST)
+        p->credit = EVENTS_BURST;
+    if (p->held && seq > p->held && now - p->held_at < HELD_MS)
+        return false;
+    if (p->credit < 1) {
+        p->held = seq;
+        p->held_at = now;
+        return false;
+    }
+    p->held = 0;
+    p->credit--;
+    return true;
+}
+
 static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
 {
     struct event ev;
@@ -120,6 +149,11 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
 
         return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
     }
+    if (!has_credit(p, ev.seq))
+        return hub_note_rarely(h, &p->said[RARE_FLOOD], p->node.name, "event-flood",
+                               "its agent sends more events than any work makes: they are taken "
+                               "slowly",
+                               err);
     str_copy(ev.node, sizeof(ev.node), p->node.name); /* whatever it says, it is this node */
     rc = store_event_add(h->store, &ev, p->node.incarnation, err);
     if (rc < 0)

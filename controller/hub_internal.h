@@ -10,7 +10,7 @@
 #define HUB_BLOBS_MAX 8
 
 /* What the hub says of a peer at most once in NOTE_EVERY_MS. */
-enum rare { RARE_ENROL, RARE_EVENT, RARES };
+enum rare { RARE_ENROL, RARE_EVENT, RARE_FLOOD, RARES };
 
 /* One node as this run sees it. */
 struct peer {
@@ -25,6 +25,10 @@ struct peer {
     json_t *state;               /* newest of this pass, or NULL */
     uint64_t to_ack;             /* answered once it is committed */
     uint64_t last_seq;           /* highest that was taken from this incarnation */
+    double credit;               /* events that may be stored now */
+    uint64_t credit_at;          /* monotonic: when that was so; 0: never */
+    uint64_t held;               /* lowest number that was left for later; 0: none */
+    uint64_t held_at;
     bool has_past;
     uint64_t past;        /* events up to this one happened before the agent connected */
     bool used_key;        /* its one-time key was offered and refused, not yet said */

@@ -484,6 +484,41 @@ static void test_flood(void **state)
     leave(w, once);
 }
 
+/* Events without end: only so many are stored at once, and none is acknowledged that was not. */
+static void test_event_flood(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, other;
+    struct zsock *s = join(w, 0, &own), *honest = join(w, 1, &other);
+    uint64_t end = clock_mono_ms() + WAIT_MS, acked = 0, seq = 0;
+    _cleanup_json_ json_t *j = NULL;
+    struct zmsg m;
+    struct err err;
+
+    w->events = 0;
+    while (!str_eq(w->last_own, "event-flood") && clock_mono_ms() < end) {
+        _cleanup_free_ char *text = event_message(REV, seq + 1, "x", "ok");
+
+        seq += zsock_send(s, NULL, text, strlen(text)) == 0;
+        if (seq % 16 == 0)
+            assert_true(hub_run(w->hub, &err) >= 0);
+        while (zsock_recv(s, &m) == 1) {
+            json_decref(j);
+            assert_int_equal(js_parse(m.body, m.len, &j, &err), 0);
+            acked = js_opt_u64(j, "seq", acked);
+            zmsg_free(&m);
+        }
+    }
+    assert_string_equal(w->last_own, "event-flood");
+    assert_true(w->events < 5000);
+    assert_true(acked <= w->events);
+    assert_true(event_taken(w, honest, REV, 1, "x", "ok"));
+    /* the first that was not taken is taken when it comes again */
+    assert_true(event_taken(w, s, REV, w->events, "x", "ok"));
+    leave(w, s);
+    leave(w, honest);
+}
+
 /* More than an agent has to say in one message: its connection ends, the hub goes on. */
 static void test_large_message(void **state)
 {
@@ -564,6 +599,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forged_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_incarnation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_event_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
