@@ -169,9 +169,15 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
     struct up *u = ctx;
     _cleanup_json_ json_t *plan = up_plan(u, node);
 
+    bool looked = js_opt_u64(state, "looked", 0) == hub_look_id(u->hub);
+
     u->runs[node].heard = clock_mono_ms();
-    u->runs[node].ready = plan && js_opt_u64(state, "looked", 0) == hub_look_id(u->hub) &&
-                          layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
+    if (looked || !plan || !str_eq(js_opt_str(state, "phase", ""), "ready"))
+        u->runs[node].idle = 0;
+    else if (!u->runs[node].idle)
+        u->runs[node].idle = u->runs[node].heard;
+    u->runs[node].ready =
+        plan && looked && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
     ui_state(u->ui, node, state);
 }
 
@@ -221,6 +227,14 @@ static int check_silence(struct up *u, struct err *err)
         view_age(n.seen, clock_wall_ms(), age);
         strbuf_addf(&names, "%s%s (last word: %s)", names.len ? ", " : "", name, age);
     }
+    for (size_t i = 0; !names.len && i < u->d->spec.n_nodes; i++)
+        if (u->runs[i].idle && now - u->runs[i].idle > ANSWER_MS)
+            return err_set(err, ERR_TIMEOUT,
+                           "%s: its agent is at rest and has not compared the machine with its "
+                           "plan within %d s of being asked; 'muster ssh %s journalctl -u "
+                           "muster-agent' may say why (an agent of an older version does not know "
+                           "the question)",
+                           u->d->spec.nodes[i].name, ANSWER_MS / 1000, u->d->spec.nodes[i].name);
     if (!names.len)
         return 0;
     return err_set(err, ERR_TIMEOUT,

@@ -85,6 +85,23 @@ static void test_silent_nodes(void **state)
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
 }
 
+/* It is there, and does not do what it is asked. */
+static void test_idle_node(void **state)
+{
+    struct world *w = *state;
+    struct err err = {0};
+    bool ready;
+
+    enrolled(w, "fra", 10);
+    w->up.waiting_since = clock_mono_ms();
+    w->runs[0].idle = clock_mono_ms() - PATIENCE_MS + 5000;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    w->runs[0].idle = clock_mono_ms() - PATIENCE_MS - 1000;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_non_null(strstr(err.msg, "fra: its agent is at rest"));
+}
+
 /* A machine that is still being installed is no silent one. */
 static void test_new_nodes(void **state)
 {
@@ -105,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_silent_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_nodes, setup, teardown),
     };
     struct err err;
