@@ -26,6 +26,7 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/hub.h"
+#include "controller/up.h"
 
 #define PORT 17490
 #define WAIT_MS 60000
@@ -102,22 +103,24 @@ static void write_file(const char *path, const char *text)
 }
 
 /* In the child: places of its own, then the agent. */
-static void run_agent(const struct world *w)
+static void run_agent(const struct world *w, unsigned port)
 {
-    char controller[KEY_HEX_SIZE], sign[KEY_HEX_SIZE], secret[KEY_HEX_SIZE];
+    char enrol[64], to[64], controller[KEY_HEX_SIZE], sign[KEY_HEX_SIZE], secret[KEY_HEX_SIZE];
     _cleanup_free_ char *program = NULL;
     char self[256];
     json_t *boot;
     char *text;
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
+    snprintf(enrol, sizeof(enrol), "tcp://127.0.0.1:%u", port);
+    snprintf(to, sizeof(to), "tcp://127.0.0.1:%u", port + 1);
     keys_hex(w->keys.pub, KEY_SIZE, controller);
     keys_hex(w->sign.pub, KEY_SIZE, sign);
     keys_hex(w->once.sec, KEY_SIZE, secret);
     boot = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "v", 1, "deployment", "d",
-                     "node", "fra", "enrol", "tcp://127.0.0.1:17490", "main",
-                     "tcp://127.0.0.1:17491", "controller_key", controller, "sign_key", sign,
-                     "bootstrap_secret", secret, "expires", (json_int_t)(time(NULL) + 60));
+                     "node", "fra", "enrol", enrol, "main", to, "controller_key", controller,
+                     "sign_key", sign, "bootstrap_secret", secret, "expires",
+                     (json_int_t)(time(NULL) + 60));
     text = js_text(boot);
     if (n <= 0 || unshare(CLONE_NEWNS) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -146,6 +149,7 @@ static int setup(void **state)
     struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
     struct err err;
 
+    memset(&w, 0, sizeof(w));
     strcpy(w.dir, "/tmp/muster-whole-XXXXXX");
     assert_non_null(mkdtemp(w.dir));
     w.file = str_fmt("%s/wanted", w.dir);
@@ -159,13 +163,16 @@ static int setup(void **state)
     strcpy(n.name, "fra");
     memcpy(n.enrol_pub, w.once.pub, KEY_SIZE);
     assert_int_equal(store_node_put(w.store, &n, &err), 0);
-    open_hub(&w);
-    w.agent = fork();
-    assert_true(w.agent >= 0);
-    if (w.agent == 0)
-        run_agent(&w);
     *state = &w;
     return 0;
+}
+
+static void start_agent(struct world *w, unsigned port)
+{
+    w->agent = fork();
+    assert_true(w->agent >= 0);
+    if (w->agent == 0)
+        run_agent(w, port);
 }
 
 static int teardown(void **state)
@@ -230,6 +237,8 @@ static void test_up_asks(void **state)
     struct world *w = *state;
     struct err err;
 
+    open_hub(w);
+    start_agent(w, PORT);
     until_looked(w);
     assert_true(as_wanted(w));
     assert_int_equal(w->changed, 1);
@@ -254,10 +263,63 @@ static void test_up_asks(void **state)
     assert_int_equal(w->changed, 0);
 }
 
+static const char file_text[] = "deployment: d\n"
+                                "cloud: vdc\n"
+                                "controller: {address: 127.0.0.1, port: 17500}\n"
+                                "defaults: {template: Debian 12, offering: 2048-1}\n"
+                                "zones: [{name: Z, gateway: {cidr: 10.1.1.0/24, egress: [all]}}]\n"
+                                "nodes: [{name: fra, zone: Z, ports: {52200: 22}}]\n";
+
+static void read_spec(struct spec *ret)
+{
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    struct yaml_doc doc;
+    struct err err;
+
+    assert_int_equal(yaml_doc_parse("d", file_text, sizeof(file_text) - 1, &doc, &err), 0);
+    if (spec_parse("d", &doc, ret, &problems) != 0)
+        fail_msg("%s", strbuf_str(&problems.text));
+    yaml_doc_free(&doc);
+}
+
+/* The run itself, its cloud part done: it ends when the node has looked, each time. */
+static void test_up_run(void **state)
+{
+    struct world *w = *state;
+    _cleanup_free_ char *package = str_fmt("%s/muster.db", w->dir); /* any file will do */
+    const struct up_options options = {.package = package, .mode = UI_PLAIN};
+    struct cloud_access access = {.endpoint = "http://127.0.0.1:9/client/api"};
+    struct deployment d = {.file = w->file, .store = w->store, .keys = w->keys, .sign = w->sign};
+    struct reach reach = {.http = http_new(), .host = "127.0.0.1"};
+    struct survey v = {0};
+    struct up_result result;
+    struct err err = {0};
+
+    read_spec(&d.spec);
+    reach.cloud = cloud_new(reach.http, &access);
+    items_build(&d.spec, &v.items);
+    for (size_t i = 0; i < v.items.n; i++)
+        v.items.v[i].state = ITEM_DONE;
+    start_agent(w, 17500);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t began = clock_mono_ms();
+
+        if (up_run(&d, &reach, &v, &options, &result, &err) < 0)
+            fail_msg("%s", err.msg);
+        printf("up: %llu ms\n", (unsigned long long)(clock_mono_ms() - began));
+        assert_int_equal(result.created + result.mended + result.removed + result.changed, 0);
+    }
+    items_free(&v.items);
+    spec_free(&d.spec);
+    cloud_free(reach.cloud);
+    http_free(reach.http);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_up_asks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_up_run, setup, teardown),
     };
     struct err err;
 
