@@ -351,6 +351,31 @@ static void test_picture(void **state)
     view_free(&v);
 }
 
+/* What was said long ago is not shown as what is. */
+static void test_old_state(void **state)
+{
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_(strbuf_free) struct strbuf out = {0};
+    _cleanup_json_ json_t *synced =
+        json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
+    struct view v;
+
+    (void)state;
+    load(&s);
+    view_init(&v, &s);
+    ev(&v, 1000, "fra", "abc", EVENT_PLAN, "plan", "10 steps");
+    ev(&v, 2000, "fra", "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
+    view_state(&v, 0, synced);
+    view_render(&v, 100, false, 42000, &out);
+    assert_non_null(strstr(strbuf_str(&out), "ready, database Synced"));
+    strbuf_reset(&out);
+    view_state(&v, 0, NULL);
+    view_render(&v, 100, false, 42000, &out);
+    assert_null(strstr(strbuf_str(&out), "Synced"));
+    assert_non_null(strstr(strbuf_str(&out), "ready, database unknown"));
+    view_free(&v);
+}
+
 /* Nothing that a node says moves the cursor, whatever gets into an event. */
 static void test_hostile_words(void **state)
 {
@@ -387,10 +412,11 @@ static void test_hostile_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_user_data),   cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_picture),     cmocka_unit_test(test_hostile_words),
-        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_picture),    cmocka_unit_test(test_hostile_words),
+        cmocka_unit_test(test_old_state),  cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_repository),
     };
     struct err err;
 
