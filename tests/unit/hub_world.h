@@ -26,7 +26,9 @@
 #include "common/zsock.h"
 #include "controller/hub.h"
 
+#ifndef PORT
 #define PORT 17400
+#endif
 #define WAIT_MS 8000
 #define NODES 4 /* fra, n1, n2, n3 */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hub and agents that send without end. */
+#define PORT 17420 /* tests may run side by side */
 #include "hub_world.h"
 
 /* States of 30 kB without end, on one connection each. */
@@ -19,7 +20,7 @@ static pid_t flood(const struct world *w, const struct curve_pair *own)
         pad[sizeof(pad) - 1] = '\0';
         text = proto_text(PROTO_STATE,
                           json_pack("{s:{s:s, s:s}}", "state", "phase", "ready", "step", pad));
-        s = zsock_client(z, own, w->keys.pub, PROTO_MAIN_MAX, "tcp://127.0.0.1:17401", &err);
+        s = zsock_client(z, own, w->keys.pub, PROTO_MAIN_MAX, "tcp://127.0.0.1:17421", &err);
         for (;;)
             if (!s || zsock_send(s, NULL, text, strlen(text)) < 0)
                 clock_pause_ms(1);
