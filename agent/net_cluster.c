@@ -412,9 +412,10 @@ int net_cluster_fds(struct net *n, int *fds, int max)
 {
     struct net_cluster *k = n->cluster;
     int i = 0;
-    if (!k || !k->open || max < 1)
+    if (!k || !k->open || max < 2)
         return 0;
     fds[i++] = zsock_fd(k->server);
+    fds[i++] = zsock_monitor_fd(k->server);
     for (unsigned p = 0; p < k->c.cfg.n && i < max; p++)
         if (k->peers[p].link)
             fds[i++] = zsock_fd(k->peers[p].link);

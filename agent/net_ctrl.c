@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The link to the controller (docs/protocol.md, section 2).
  *
- *   ENROL --bound--> erase the key --> MAIN: hello -> roster, plan; events -> ack
+ *   ENROL --bound--> erase the key --> MAIN: hello -> roster, plan, look; events -> ack
+ *
+ * The controller lets a one-time key in until it is bound. An agent whose answer was lost is
+ * refused from then on; so it tries the main socket: who is let in there is bound.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +42,7 @@ static int open_main(struct net *n, struct err *err)
     n->main =
         zsock_client(n->z, &n->own, n->boot->controller_key, PROTO_MAIN_MAX, n->boot->main, err);
     n->next = 0;
+    n->connected = 0;
     n->complained = false;
     return n->main ? 0 : -1;
 }
@@ -131,6 +135,25 @@ static void say_refused(struct net *n, const char *what, const char *why)
     n->complained = true;
 }
 
+/* From one socket to the other, at most every few seconds. */
+static void try_other(struct net *n, uint64_t now)
+{
+    struct err err = {0};
+    bool was_enrol = n->enrol != NULL, complained = n->complained;
+    net_ctrl_close(n);
+    if ((was_enrol ? open_main(n, &err) : open_enrol(n, &err)) < 0)
+        log_warn("%s", err.msg);
+    n->complained = complained;
+    n->next = now + ENROL_AGAIN_MS;
+}
+
+static void on_bound(struct net *n)
+{
+    n->boot->has_secret = false;
+    keys_wipe(n->boot->secret, KEY_SIZE);
+    net_tell(n, "bound", NULL);
+}
+
 static void send_enrol(struct net *n, uint64_t now)
 {
     char curve[KEY_HEX_SIZE], seal[KEY_HEX_SIZE];
@@ -139,8 +162,11 @@ static void send_enrol(struct net *n, uint64_t now)
     json_t *members =
         json_pack("{s:i, s:s, s:s}", "v", PROTO_VERSION, "curve", curve, "seal", seal);
     bool sent = send_record(n->enrol, PROTO_ENROL, members) == 0;
-    if (!sent && zsock_was_refused(n->enrol))
-        say_refused(n, "enrolment", "the bootstrap key is expired or used ('muster enrol reset')");
+    if (!sent && zsock_was_refused(n->enrol)) {
+        say_refused(n, "enrolment", "the bootstrap key is expired or used");
+        try_other(n, now);
+        return;
+    }
     n->next = now + (sent ? ENROL_AGAIN_MS : UNSENT_AGAIN_MS);
 }
 
@@ -170,9 +196,7 @@ static void serve_enrol(struct net *n, uint64_t now)
     }
     zsock_free(n->enrol);
     n->enrol = NULL;
-    n->boot->has_secret = false;
-    keys_wipe(n->boot->secret, KEY_SIZE);
-    net_tell(n, "bound", NULL);
+    on_bound(n);
     if (open_main(n, &err) < 0)
         log_warn("%s", err.msg);
 }
@@ -207,6 +231,9 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
     case PROTO_ACK:
         net_tell(n, "ack", json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
         break;
+    case PROTO_LOOK:
+        net_tell(n, "look", json_pack("{s:I}", "id", (json_int_t)js_opt_u64(j, "id", 0)));
+        break;
     case PROTO_REFUSED:
         n->answered = false;
         say_refused(n, "main socket", js_opt_str(j, "why", "no reason given"));
@@ -223,15 +250,27 @@ static bool greeted(const struct net *n, unsigned handshakes)
     return n->answered && handshakes == n->handshakes;
 }
 
+/* A new connection is greeted at once: whoever is there now has not heard the last hello. */
+static unsigned connections(struct net *n)
+{
+    unsigned handshakes = zsock_handshakes(n->main);
+    if (handshakes != n->connected)
+        n->next = 0;
+    n->connected = handshakes;
+    return handshakes;
+}
+
 uint64_t net_ctrl_due(struct net *n)
 {
     struct zsock *s = n->enrol ? n->enrol : n->main;
     if (!s)
         return UINT64_MAX;
-    unsigned handshakes = zsock_handshakes(s); /* also takes what its monitor has */
+    /* also takes what its monitor has */
+    unsigned handshakes = n->enrol ? zsock_handshakes(s) : connections(n);
     if (zsock_pending(s))
         return 0;
-    return n->enrol || (handshakes && !greeted(n, handshakes)) ? n->next : UINT64_MAX;
+    return n->enrol || n->boot->has_secret || (handshakes && !greeted(n, handshakes)) ? n->next
+                                                                                      : UINT64_MAX;
 }
 
 void net_ctrl_serve(struct net *n, uint64_t now)
@@ -253,7 +292,15 @@ void net_ctrl_serve(struct net *n, uint64_t now)
         keys_wipe(msg.body, msg.len); /* plans carry secrets */
         zmsg_free(&msg);
     }
-    unsigned handshakes = zsock_handshakes(n->main);
+    unsigned handshakes = connections(n);
+    if (n->boot->has_secret) {
+        if (handshakes)
+            on_bound(n);
+        else if (now >= n->next)
+            try_other(n, now);
+        if (!handshakes)
+            return;
+    }
     if (handshakes && now >= n->next && !greeted(n, handshakes))
         send_hello(n, now, handshakes);
     if (!handshakes && zsock_was_refused(n->main))

@@ -26,6 +26,7 @@ struct net {
     struct zsock *enrol; /* NULL when bound */
     struct zsock *main;  /* NULL before */
     unsigned handshakes; /* of main, when the last hello was sent */
+    unsigned connected;  /* the newest that is known */
     uint64_t next;       /* when to enrol or greet again */
     bool answered;       /* something came since the last hello */
     bool complained;     /* a refusal was logged */

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/disk.h"
@@ -84,13 +85,36 @@ static int marker_look(const struct mount *m, struct err *err)
     return 1;
 }
 
+static int is_read_only(const struct mount *m, bool *ret, struct err *err)
+{
+    struct statvfs st;
+    if (statvfs(m->path, &st) < 0)
+        return err_errno(err, errno, "look at %s", m->path);
+    *ret = st.f_flag & ST_RDONLY;
+    return 0;
+}
+
+/* Somebody mounted it so, or the kernel after an error: then it refuses here, too. */
+static int make_writable(const struct mount *m, struct err *err)
+{
+    bool read_only = false;
+    if (is_read_only(m, &read_only, err) < 0)
+        return -1;
+    if (read_only && mount(NULL, m->path, NULL, MS_REMOUNT | MS_NOATIME, NULL) < 0)
+        return err_errno(err, errno,
+                         "volume %s: %s is read-only and cannot be made writable ('dmesg' on the "
+                         "node says why; a restart checks the filesystem)",
+                         m->volume, m->path);
+    return 0;
+}
+
 static int mount_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)run;
     const struct mount *m = self;
     struct disk_want w;
     char source[256], have[64];
-    bool mounted = false, listed = false;
+    bool mounted = false, listed = false, read_only = false;
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     if (mnt_look(m->path, &mounted, source, sizeof(source), err) < 0)
@@ -107,6 +131,10 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
     if (mark == 0)
         return verdict_differs(ret, "%s has no mark of ours yet", m->path);
+    if (is_read_only(m, &read_only, err) < 0)
+        return -1;
+    if (read_only)
+        return verdict_differs(ret, "%s is read-only", m->path);
     if (mnt_fstab_has(tag, m->path, m->filesystem, FSTAB_OPTIONS, &listed, err) < 0)
         return -1;
     return listed ? verdict_ok(ret)
@@ -174,6 +202,8 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
             umount2(m->path, 0);
         return -1;
     }
+    if (make_writable(m, err) < 0)
+        return -1;
     if (mark == 0 &&
         (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
         return err_wrap(err, "mark %s", m->path);

@@ -42,6 +42,28 @@ static int check_by_identity(const struct sql_step *s, struct verdict *ret, stru
                                : verdict_differs(ret, "%s has no account", s->user);
 }
 
+/* It can log in; whether it may do all that GRANT ALL gave it, root sees. */
+static int check_rights(const struct sql_step *s, struct verdict *ret, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+    char n[8] = "";
+    if (sql_open(30, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    _cleanup_free_ char *schema = sql_quote(db, s->database);
+    _cleanup_free_ char *query =
+        str_fmt("SELECT COUNT(*) FROM mysql.db WHERE User = %s AND Host = 'localhost' AND Db = %s "
+                "AND CONCAT(Select_priv, Insert_priv, Update_priv, Delete_priv, Create_priv, "
+                "Drop_priv, Alter_priv, Index_priv, References_priv, Create_tmp_table_priv, "
+                "Lock_tables_priv) = 'YYYYYYYYYYY'",
+                user, schema);
+    if (sql_text(db, query, n, sizeof(n), err) < 0)
+        return -1;
+    return strcmp(n, "1") == 0
+               ? verdict_ok(ret)
+               : verdict_differs(ret, "%s lacks rights on %s", s->user, s->database);
+}
+
 static int sql_step_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     const struct sql_step *s = self;
@@ -53,7 +75,7 @@ static int sql_step_check(const void *self, struct run *run, struct verdict *ret
         return -1;
     if (sql_login(s->user, password, s->database, &why) < 0)
         return verdict_differs(ret, "%s cannot log in: %.200s", s->user, why.msg);
-    return verdict_ok(ret);
+    return s->database ? check_rights(s, ret, err) : verdict_ok(ret);
 }
 
 static int exec_wipe(struct sql *s, char *statement, struct err *err)

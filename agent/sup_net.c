@@ -118,6 +118,8 @@ static void on_message(struct supervisor *s, json_t *msg)
     } else if (strcmp(m, "ack") == 0) {
         outbox_ack(s->outbox, js_opt_u64(msg, "seq", 0));
         s->acked_at = clock_mono_ms();
+    } else if (strcmp(m, "look") == 0) {
+        sup_drift_ask(s, js_opt_u64(msg, "id", 0));
     } else if (strcmp(m, "plan") == 0) {
         sup_plan_take(s, json_object_get(msg, "plan"));
         tell_info(s);

@@ -25,6 +25,8 @@ static json_t *state_now(const struct supervisor *s)
         json_array_foreach(s->drift, i, d) js_push_str(ids, js_opt_str(d, "id", ""));
         json_object_set_new(j, "drift", ids);
     }
+    if (s->look_done)
+        json_object_set_new(j, "looked", json_integer((json_int_t)s->look_done));
     if (s->web >= 0)
         json_object_set_new(j, "web", json_integer(s->web));
     return j;

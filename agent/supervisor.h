@@ -80,6 +80,12 @@ struct supervisor {
     char *engines_failed; /* last told, or NULL */
     uint64_t drift_next;
     json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
+
+    /* The controller asks by an id of its own; the state has it when all is done. 0: none. */
+    uint64_t look_asked, look_done;
+    uint64_t look_job;    /* asked when the drift job under way began */
+    uint64_t look_mended; /* a run was made for this one */
+    uint64_t look_at;     /* not before */
 };
 
 /* sup_net.c */
@@ -119,7 +125,8 @@ void sup_engines_answer(struct supervisor *s, const json_t *answer);
 /* sup_drift.c */
 void sup_drift_tick(struct supervisor *s, uint64_t now);
 void sup_drift_answer(struct supervisor *s, const json_t *answer);
-void sup_drift_forget(struct supervisor *s); /* a run begins */
+void sup_drift_forget(struct supervisor *s);           /* a run begins */
+void sup_drift_ask(struct supervisor *s, uint64_t id); /* the controller: look now, mend, answer */
 
 /* sup_state.c */
 void sup_state_tell(struct supervisor *s, uint64_t now); /* when it changed, and every 10 s */

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "common/text.h"
 
 static const char *const kind_names[EVENT_KINDS] = {
     [EVENT_PLAN] = "plan",       [EVENT_START] = "start",     [EVENT_PROGRESS] = "progress",
@@ -91,6 +92,13 @@ static int text_member(const json_t *j, const char *key, char *dst, size_t cap, 
     return 0;
 }
 
+static int name_member(const json_t *j, const char *key, char *dst, size_t cap, struct err *err)
+{
+    if (text_member(j, key, dst, cap, err) < 0)
+        return -1;
+    return text_is_name(dst) ? 0 : err_set(err, ERR_FAILED, "member '%s': is not a name", key);
+}
+
 int event_from_json(const json_t *j, struct event *ret, struct err *err)
 {
     struct event ev = {0};
@@ -100,9 +108,9 @@ int event_from_json(const json_t *j, struct event *ret, struct err *err)
         return err_set(err, ERR_FAILED, "event: is not an object");
     if (js_u64(j, "ts", &ev.ts, err) < 0 || js_u64(j, "seq", &ev.seq, err) < 0 ||
         js_u64(j, "ms", &ev.ms, err) < 0 ||
-        text_member(j, "node", ev.node, sizeof(ev.node), err) < 0 ||
-        text_member(j, "rev", ev.rev, sizeof(ev.rev), err) < 0 ||
-        text_member(j, "id", ev.id, sizeof(ev.id), err) < 0 ||
+        name_member(j, "node", ev.node, sizeof(ev.node), err) < 0 ||
+        name_member(j, "rev", ev.rev, sizeof(ev.rev), err) < 0 ||
+        name_member(j, "id", ev.id, sizeof(ev.id), err) < 0 ||
         text_member(j, "msg", ev.msg, sizeof(ev.msg), err) < 0 || js_str(j, "kind", &kind, err) < 0)
         return err_wrap(err, "event");
     for (ev.kind = 0; ev.kind < EVENT_KINDS; ev.kind++)

@@ -11,6 +11,7 @@ static const char *const type_names[PROTO_TYPES] = {
     [PROTO_ENROL] = "enrol", [PROTO_BOUND] = "bound", [PROTO_REFUSED] = "refused",
     [PROTO_HELLO] = "hello", [PROTO_PLAN] = "plan",   [PROTO_ROSTER] = "roster",
     [PROTO_EVENT] = "event", [PROTO_ACK] = "ack",     [PROTO_STATE] = "state",
+    [PROTO_LOOK] = "look",
 };
 
 const char *proto_type_name(enum proto_type t)

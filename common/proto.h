@@ -10,7 +10,8 @@
 
 #define PROTO_VERSION 1
 #define PROTO_ENROL_MAX 4096         /* bytes of one message on the enrolment socket */
-#define PROTO_MAIN_MAX (1024 * 1024) /* bytes of one message on the main socket */
+#define PROTO_MAIN_MAX (1024 * 1024) /* bytes of one message from the controller: plans */
+#define PROTO_UP_MAX (64 * 1024)     /* bytes of one message to the controller's main socket */
 #define PROTO_PEER_MAX (64 * 1024)   /* bytes of one message between agents */
 
 #define PROTO_DOMAIN_ENROL "enrol" /* ZAP domains */
@@ -27,6 +28,7 @@ enum proto_type {
     PROTO_EVENT,   /* agent -> main: {t,event} */
     PROTO_ACK,     /* -> agent: {t,seq} events up to and including seq are stored */
     PROTO_STATE,   /* agent -> main: {t,state} what the node is now */
+    PROTO_LOOK,    /* -> agent: {t,id} compare with the plan now, mend, and answer in the state */
     PROTO_TYPES
 };
 

@@ -5,16 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zmq.h>
 
 #include "common/str.h"
+#include "common/zguard.h"
 
 #define HANDSHAKE_MS 4000
 #define HEARTBEAT_MS 10000
 #define HEARTBEAT_DEAD_MS 30000
 #define RECONNECT_MS 250
-#define RECONNECT_MAX_MS 8000
+#define RECONNECT_MAX_MS 1000
+#define CONNECT_MS 3000 /* a SYN that got lost is sent once more after a second */
 #define QUEUE_MAX 200
+#define QUEUE_IN_MAX 64 /* messages that wait in a server, of each connection */
+#define FILES_WANTED 65536
+#define SERVER_RCVBUF (128 * 1024)
 
 struct zctx {
     void *raw;
@@ -22,16 +28,29 @@ struct zctx {
 
 struct zsock {
     void *raw;
-    void *monitor; /* clients only: tells a refusal from silence */
+    void *monitor;        /* clients only: tells a refusal from silence */
+    struct zguard *guard; /* servers only */
     bool server;
     bool refused;
     unsigned handshakes;
 };
 
+/* A server whose descriptors are used up accepts nobody and spins. */
+static void raise_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 struct zctx *zctx_new(void)
 {
     struct zctx *c = xcalloc(1, sizeof(*c));
 
+    raise_files();
     c->raw = zmq_ctx_new();
     if (!c->raw)
         abort();
@@ -82,7 +101,8 @@ static int common_options(void *s, const struct curve_pair *own, size_t max_msg)
 static int server_options(void *s, const char *domain)
 {
     if (set_int(s, ZMQ_CURVE_SERVER, 1) < 0 || set_int(s, ZMQ_ROUTER_MANDATORY, 1) < 0 ||
-        set_int(s, ZMQ_BACKLOG, 1024) < 0 ||
+        set_int(s, ZMQ_BACKLOG, 4096) < 0 || set_int(s, ZMQ_RCVHWM, QUEUE_IN_MAX) < 0 ||
+        set_int(s, ZMQ_RCVBUF, SERVER_RCVBUF) < 0 ||
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0)
         return -1;
     return 0;
@@ -93,7 +113,8 @@ static int client_options(void *s, const struct curve_pair *own, const uint8_t *
     if (zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, own->pub, KEY_SIZE) < 0 ||
         zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, server_pub, KEY_SIZE) < 0 ||
         set_int(s, ZMQ_IMMEDIATE, 1) < 0 || set_int(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) < 0 ||
-        set_int(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) < 0)
+        set_int(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) < 0 ||
+        set_int(s, ZMQ_CONNECT_TIMEOUT, CONNECT_MS) < 0)
         return -1;
     return 0;
 }
@@ -102,12 +123,14 @@ struct zsock *zsock_server(struct zctx *c, const char *domain, const struct curv
                            size_t max_msg, const char *endpoint, struct err *err)
 {
     void *s = zmq_socket(c->raw, ZMQ_ROUTER);
+    struct zguard *guard = NULL;
     struct zsock *z;
 
     if (!s || common_options(s, own, max_msg) < 0 || server_options(s, domain) < 0 ||
-        zmq_bind(s, endpoint) < 0) {
+        !(guard = zguard_new(c, s, max_msg, QUEUE_IN_MAX)) || zmq_bind(s, endpoint) < 0) {
         int errnum = zmq_errno();
 
+        zguard_free(guard, s);
         if (s)
             zmq_close(s);
         err_set(err, ERR_FAILED, "cannot listen on %s: %s", endpoint, zmq_strerror(errnum));
@@ -115,6 +138,7 @@ struct zsock *zsock_server(struct zctx *c, const char *domain, const struct curv
     }
     z = xcalloc(1, sizeof(*z));
     z->raw = s;
+    z->guard = guard;
     z->server = true;
     return z;
 }
@@ -166,6 +190,7 @@ void zsock_free(struct zsock *s)
 {
     if (!s)
         return;
+    zguard_free(s->guard, s->raw);
     if (s->monitor) {
         zmq_socket_monitor(s->raw, NULL, 0);
         zmq_close(s->monitor);
@@ -179,8 +204,9 @@ void zsock_free(struct zsock *s)
 static int recv_frames(struct zsock *s, size_t want, struct zmsg *ret)
 {
     struct zmsg m = {0};
-    size_t frames = 0;
+    size_t frames = 0, bytes = 0;
     bool bad = false, more = true;
+    int fd = -1;
 
     while (more) {
         zmq_msg_t f;
@@ -193,7 +219,10 @@ static int recv_frames(struct zsock *s, size_t want, struct zmsg *ret)
             return errno == EINTR && frames == 0 ? recv_frames(s, want, ret) : 0;
         }
         frames++;
+        bytes += zmq_msg_size(&f);
         more = zmq_msg_more(&f);
+        if (s->server && frames > 1)
+            fd = zmq_msg_get(&f, ZMQ_SRCFD);
         if (s->server && frames == 1) {
             m.rid_len = zmq_msg_size(&f);
             if (m.rid_len > ZSOCK_RID_MAX)
@@ -210,6 +239,8 @@ static int recv_frames(struct zsock *s, size_t want, struct zmsg *ret)
         }
         zmq_msg_close(&f);
     }
+    if (s->guard)
+        zguard_took(s->guard, fd, bad || frames != want ? NULL : m.user, bytes);
     if (bad || frames != want) {
         zmsg_free(&m);
         return -1;
@@ -225,7 +256,20 @@ int zsock_recv(struct zsock *s, struct zmsg *ret)
     do
         rc = recv_frames(s, s->server ? 2 : 1, ret);
     while (rc < 0);
+    if (rc == 0 && s->guard)
+        zguard_look(s->guard, true);
     return rc;
+}
+
+void zsock_look(struct zsock *s)
+{
+    if (s->guard)
+        zguard_look(s->guard, false);
+}
+
+unsigned zsock_cuts(const struct zsock *s)
+{
+    return s->guard ? zguard_cuts(s->guard) : 0;
 }
 
 int zsock_send(struct zsock *s, const struct zmsg *to, const char *body, size_t len)
@@ -252,7 +296,7 @@ int zsock_fd(struct zsock *s)
 
 int zsock_monitor_fd(struct zsock *s)
 {
-    return raw_fd(s->monitor);
+    return s->guard ? zguard_fd(s->guard) : raw_fd(s->monitor);
 }
 
 static bool raw_pending(void *raw)
@@ -265,7 +309,7 @@ static bool raw_pending(void *raw)
 
 bool zsock_pending(struct zsock *s)
 {
-    return raw_pending(s->raw) || raw_pending(s->monitor);
+    return raw_pending(s->raw) || raw_pending(s->monitor) || (s->guard && zguard_pending(s->guard));
 }
 
 /* Takes up what the monitor saw since the last look. */

@@ -43,16 +43,22 @@ struct zsock *zsock_client(struct zctx *c, const struct curve_pair *own,
 void zsock_free(struct zsock *s);
 
 /* 1: *ret holds a message. 0: nothing there. Messages without User-Id or with other than the
- * expected frames are dropped inside. */
+ * expected frames are dropped inside, and their connection is shut down. */
 int zsock_recv(struct zsock *s, struct zmsg *ret);
 /* 0, or -1 when the peer is gone or its queue is full (the caller keeps its own outbox).
  * `to` is NULL for a client. */
 int zsock_send(struct zsock *s, const struct zmsg *to, const char *body, size_t len);
 
+/* A server that leaves messages for later calls this instead of going on to receive: connections
+ * are watched all the same (zguard.h). */
+void zsock_look(struct zsock *s);
+/* How many connections of a server were shut down for what they sent, or left out. */
+unsigned zsock_cuts(const struct zsock *s);
+
 /* Something waits that zsock_fd may not tell of any more, as it is edge-triggered. */
 bool zsock_pending(struct zsock *s);
-/* Readable when zsock_handshakes or zsock_was_refused may have changed; edge-triggered; -1: none.
- */
+/* Client: readable when zsock_handshakes or zsock_was_refused may have changed. Server: when
+ * connections came or went, which zsock_recv and zsock_look take up. Edge-triggered; -1: none. */
 int zsock_monitor_fd(struct zsock *s);
 /* The descriptor to poll for reading. It is edge-triggered: after every wake-up, and after every
  * send, call zsock_recv until it answers 0 before polling again. */

@@ -13,6 +13,7 @@
 #include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
+#include "common/text.h"
 
 char *access_program(const char *name)
 {
@@ -57,7 +58,7 @@ static int local_status(const char *program, json_t **ret, struct err *err)
 static void show_line(void *ctx, const char *line)
 {
     (void)ctx;
-    fprintf(stderr, "%s\n", line);
+    text_print(stderr, "%s\n", line);
 }
 
 static int local_access(bool start, struct cloud_access *ret, char *ret_host, struct err *err)

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
+#include "common/text.h"
 
 static const struct {
     unsigned bit; /* 0: every verb takes it */
@@ -210,7 +212,7 @@ int cli_main(int argc, char **argv)
     if (rc >= 0) /* 1: help was asked for */
         return 0;
     if (err.msg[0])
-        fprintf(stderr, "muster: %s\n", err.msg);
+        text_print(stderr, "muster: %s\n", err.msg);
     return err.code ? err.code : ERR_FAILED;
 }
 
@@ -223,6 +225,14 @@ int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct er
         return -1;
     }
     return 0;
+}
+
+void cli_print_json(const json_t *value, bool lines)
+{
+    _cleanup_free_ char *text = json_dumps(
+        value, JSON_ENSURE_ASCII | (lines ? JSON_INDENT(2) : JSON_COMPACT | JSON_SORT_KEYS));
+
+    puts(text);
 }
 
 int cmd_help(const struct cli *cli, struct err *err)

@@ -3,6 +3,7 @@
 #ifndef MUSTER_CLI_H
 #define MUSTER_CLI_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "common/err.h"
@@ -59,6 +60,9 @@ int cli_main(int argc, char **argv);
 
 /* Reads the file and opens the deployment's state; `lock` also makes it and takes the lock. */
 int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct err *err);
+
+/* Prints it for a machine; in ASCII, since a terminal may show it. */
+void cli_print_json(const json_t *value, bool lines);
 
 int cmd_validate(const struct cli *cli, struct err *err);
 int cmd_plan(const struct cli *cli, struct err *err);

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "common/text.h"
 #include "controller/access.h"
 #include "controller/cli.h"
 #include "controller/layout.h"
@@ -18,6 +19,7 @@
 #include "controller/view.h"
 
 #define POLL_MS 100
+#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 static volatile sig_atomic_t stop;
 
@@ -43,6 +45,14 @@ static void on_event(void *ctx, const struct event *ev)
     ui_event(w->ui, ev);
 }
 
+/* Whether what the node said last may be taken for what is. */
+static bool is_fresh(const struct store_node *n)
+{
+    uint64_t now = clock_wall_ms();
+
+    return n->seen && (now < n->seen || now - n->seen <= FRESH_MS);
+}
+
 static void states(struct deployment *d, struct ui *ui)
 {
     for (size_t i = 0; i < d->spec.n_nodes; i++) {
@@ -50,9 +60,11 @@ static void states(struct deployment *d, struct ui *ui)
         _cleanup_json_ json_t *facts = NULL;
         struct err ignored;
 
+        struct store_node node = {0};
+
         if (store_node_report(d->store, d->spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
-            state)
-            ui_state(ui, i, state);
+            store_node_get(d->store, d->spec.nodes[i].name, &node, &ignored) >= 0 && state)
+            ui_state(ui, i, is_fresh(&node) ? state : NULL);
     }
 }
 
@@ -90,9 +102,9 @@ static void print_event(void *ctx, const struct event *ev)
     _cleanup_(strbuf_free) struct strbuf line = {0};
 
     if (cli->json) {
-        _cleanup_free_ char *text = event_text(ev);
+        _cleanup_json_ json_t *j = event_to_json(ev);
 
-        puts(text);
+        cli_print_json(j, false);
         return;
     }
     view_event_line(ev, &line);
@@ -123,45 +135,99 @@ static json_t *names_of(const char *text)
     return arr;
 }
 
+/* One node: what was seen of it now, and what it said. */
+struct look {
+    const struct verify_result *seen; /* by its site, now */
+    const struct view_row *row;       /* by its events */
+    struct store_node node;
+    json_t *said;      /* its last state, or NULL */
+    const json_t *now; /* the same when it is fresh, else NULL */
+};
+
+static const char *state_of(const struct look *l, const char **ret_why)
+{
+    const char *phase = js_opt_str(l->now, "phase", "unknown");
+
+    *ret_why = l->seen->why;
+    if (l->now && l->row->state == ROW_FAILED && !str_eq(phase, "ready")) {
+        *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
+        return "failed";
+    }
+    if (!l->seen->has_url || (l->now && !str_eq(phase, "ready") && l->seen->site))
+        return phase;
+    if (!l->seen->why[0])
+        return "ready";
+    return l->seen->site == 0 ? "unreachable" : "degraded";
+}
+
+/* The number when it is known now, else null. */
+static json_t *number(bool known, uint64_t n)
+{
+    return known ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *db_of(const struct spec *s, const struct look *l)
+{
+    const json_t *db = json_object_get(l->now, "db");
+    const char *unknown = s->database.present ? "unknown" : "";
+    bool live = l->seen->db[0] != '\0';
+
+    return json_pack(
+        "{s:s, s:o, s:o, s:o}", "state", live ? l->seen->db : js_opt_str(db, "state", unknown),
+        "cluster_size",
+        number(live || db, live ? l->seen->cluster_size : js_opt_u64(db, "cluster_size", 0)),
+        "epoch", number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
+        db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null());
+}
+
+static json_t *drift_of(const struct look *l)
+{
+    char drift[256];
+
+    if (l->seen->health)
+        return names_of(l->seen->drift);
+    layout_drift(l->now, drift, sizeof(drift));
+    return l->now ? names_of(drift) : json_null();
+}
+
+/* What an old word said; null when there is none, or it is not old. */
+static json_t *last_known(const struct look *l)
+{
+    char drift[256];
+
+    if (!l->said || l->now)
+        return json_null();
+    layout_drift(l->said, drift, sizeof(drift));
+    return json_pack("{s:s, s:s, s:o}", "state", js_opt_str(l->said, "phase", "unknown"), "db",
+                     js_opt_str(json_object_get(l->said, "db"), "state", ""), "drift",
+                     names_of(drift));
+}
+
 static json_t *node_status(struct deployment *d, const json_t *place,
                            const struct verify_result *seen, const struct view_row *row)
 {
     const char *name = js_opt_str(place, "name", "");
-    _cleanup_json_ json_t *state = NULL;
+    struct look l = {.seen = seen, .row = row};
     _cleanup_json_ json_t *facts = NULL;
-    struct store_node node = {0};
+    uint64_t now = clock_wall_ms();
+    const char *state, *why;
     struct err ignored;
-    const json_t *db;
-    const char *phase, *why = seen->why;
-    char drift[256];
-    bool failed;
+    json_t *ret;
 
-    store_node_report(d->store, name, &state, &facts, &ignored);
-    store_node_get(d->store, name, &node, &ignored);
-    db = json_object_get(state, "db");
-    layout_drift(state, drift, sizeof(drift));
-    phase = js_opt_str(state, "phase", node.bound ? "enrolled" : "unknown");
-    failed = row->state == ROW_FAILED && !str_eq(phase, "ready");
-    if (seen->has_url)
-        phase = seen->why[0] == '\0' && str_eq(phase, "ready") ? "ready"
-                : seen->site == 0                              ? "unreachable"
-                : str_eq(phase, "ready")                       ? "degraded"
-                                                               : phase;
-    /* Why a site does not answer, its agent knows better. */
-    if (failed) {
-        phase = "failed";
-        why = row->msg;
-    }
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:o, s:I, s:I}", "name", name,
-        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", why, "public_ip",
-        js_opt_str(place, "public_ip", ""), "private_ip", js_opt_str(place, "private_ip", ""),
-        "url", js_opt_str(place, "url", ""), "db", "state",
-        seen->db[0] ? seen->db : js_opt_str(db, "state", ""), "cluster_size",
-        (json_int_t)(seen->db[0] ? seen->cluster_size : js_opt_u64(db, "cluster_size", 0)), "epoch",
-        (json_int_t)js_opt_u64(db, "epoch", 0), "epoch_row", js_opt_bool(db, "epoch_row", false),
-        "drift", names_of(seen->health ? seen->drift : drift), "site", (json_int_t)seen->site,
-        "seen", (json_int_t)node.seen);
+    store_node_report(d->store, name, &l.said, &facts, &ignored);
+    store_node_get(d->store, name, &l.node, &ignored);
+    l.now = is_fresh(&l.node) ? l.said : NULL;
+    state = state_of(&l, &why);
+    ret = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
+                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why", why,
+                    "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
+                    js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
+                    db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,
+                    "seen", (json_int_t)l.node.seen, "age_s",
+                    number(l.node.seen, now > l.node.seen ? (now - l.node.seen) / 1000 : 0),
+                    "last_known", last_known(&l));
+    json_decref(l.said);
+    return ret;
 }
 
 static void on_past_event(void *ctx, const struct event *ev)
@@ -198,40 +264,66 @@ static json_t *all_status(struct deployment *d, const json_t *layout)
 
 static const char *sum_state(const char *recorded, const json_t *nodes)
 {
-    bool all = json_array_size(nodes) > 0;
+    bool all = json_array_size(nodes) > 0, unknown = false, bad = false;
 
-    for (size_t i = 0; i < json_array_size(nodes); i++)
-        all = all && str_eq(js_opt_str(json_array_get(nodes, i), "state", ""), "ready");
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        const char *state = js_opt_str(json_array_get(nodes, i), "state", "");
+
+        all = all && str_eq(state, "ready");
+        unknown = unknown || str_eq(state, "unknown");
+        bad = bad || !(str_eq(state, "ready") || str_eq(state, "unknown"));
+    }
     if (all)
         return "ready";
-    return str_eq(recorded, "ready") ? "degraded" : recorded;
+    return !str_eq(recorded, "ready") ? recorded : unknown && !bad ? "unknown" : "degraded";
 }
 
 static void print_drift(const json_t *ids)
 {
     if (!json_array_size(ids))
         return;
-    printf("  %-8s differs from its plan:", "");
+    text_print(stdout, "  %-8s differs from its plan:", "");
     for (size_t i = 0; i < json_array_size(ids); i++)
-        printf(" %s", json_string_value(json_array_get(ids, i)));
+        text_print(stdout, " %s", json_string_value(json_array_get(ids, i)));
     puts("; 'muster up' mends it");
+}
+
+/* The age of what the agent said, and, of an old word, what it was. */
+static void print_word(const json_t *n)
+{
+    const json_t *old = json_object_get(n, "last_known");
+    char age[VIEW_AGE_MAX];
+
+    view_age(js_opt_u64(n, "seen", 0), clock_wall_ms(), age);
+    text_print(stdout, "  agent: %s", age);
+    if (json_is_object(old))
+        text_print(stdout, " (then %s%s%s)", js_opt_str(old, "state", ""),
+                   *js_opt_str(old, "db", "") ? ", " : "", js_opt_str(old, "db", ""));
+}
+
+static void print_node(const json_t *n, size_t of)
+{
+    const json_t *db = json_object_get(n, "db");
+    const json_t *size = json_object_get(db, "cluster_size");
+    const char *why = js_opt_str(n, "why", "");
+    char count[24] = "?";
+
+    if (json_is_integer(size))
+        snprintf(count, sizeof(count), "%llu", (unsigned long long)json_integer_value(size));
+    text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %s of %zu  %s", js_opt_str(n, "name", ""),
+               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
+               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""), count, of,
+               js_opt_str(n, "url", ""));
+    print_word(n);
+    text_print(stdout, "%s%s\n", *why ? "  " : "", why);
+    print_drift(json_object_get(n, "drift"));
 }
 
 static void print_status(const char *deployment, const char *state, const json_t *nodes)
 {
-    printf("%s: %s\n", deployment, state);
-    for (size_t i = 0; i < json_array_size(nodes); i++) {
-        const json_t *n = json_array_get(nodes, i);
-        const json_t *db = json_object_get(n, "db");
-
-        printf("  %-8s %-18s %-12s %-16s %-10s %llu of %zu  %s%s%s\n", js_opt_str(n, "name", ""),
-               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
-               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""),
-               (unsigned long long)js_opt_u64(db, "cluster_size", 0), json_array_size(nodes),
-               js_opt_str(n, "url", ""), *js_opt_str(n, "why", "") ? "  " : "",
-               js_opt_str(n, "why", ""));
-        print_drift(json_object_get(n, "drift"));
-    }
+    text_print(stdout, "%s: %s\n", deployment, state);
+    for (size_t i = 0; i < json_array_size(nodes); i++)
+        print_node(json_array_get(nodes, i), json_array_size(nodes));
 }
 
 int cmd_status(const struct cli *cli, struct err *err)
@@ -254,12 +346,9 @@ int cmd_status(const struct cli *cli, struct err *err)
     nodes = all_status(&d, layout);
     state = sum_state(recorded ? recorded : "raising", nodes);
     if (cli->json) {
-        _cleanup_free_ char *text = NULL;
-
         out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
                         "state", state, "nodes", nodes);
-        text = json_dumps(out, JSON_INDENT(2));
-        puts(text);
+        cli_print_json(out, true);
     } else {
         print_status(d.spec.deployment, state, nodes);
     }
@@ -270,13 +359,13 @@ int cmd_status(const struct cli *cli, struct err *err)
 
 static void show_node(const struct spec *s, size_t n, bool ports, const char *last)
 {
-    printf("   %s %s", last, s->nodes[n].name);
+    text_print(stdout, "   %s %s", last, s->nodes[n].name);
     if (ports && s->nodes[n].n_ports) {
-        printf("  (ports:");
+        text_print(stdout, "  (ports:");
         for (size_t p = 0; p < s->nodes[n].n_ports; p++)
-            printf(" [%u]->[%u]", s->nodes[n].ports[p].public_port,
-                   s->nodes[n].ports[p].private_port);
-        printf(")");
+            text_print(stdout, " [%u]->[%u]", s->nodes[n].ports[p].public_port,
+                       s->nodes[n].ports[p].private_port);
+        text_print(stdout, ")");
     }
     puts("");
 }
@@ -287,9 +376,9 @@ static void show_network(const struct spec *s, const struct item *net, size_t zo
     const struct spec_zone *z = &s->zones[zone];
     size_t of_zone = 0;
 
-    printf("― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
-           gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
-           net->id[0] ? "" : "  not there");
+    text_print(stdout, "― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
+               gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
+               net->id[0] ? "" : "  not there");
     for (size_t n = 0; n < s->n_nodes; n++)
         of_zone += s->nodes[n].zone == zone;
     for (size_t n = 0; n < s->n_nodes; n++)
@@ -301,15 +390,13 @@ static void show_json(const struct deployment *d, const struct items *items)
 {
     _cleanup_json_ json_t *arr = json_array();
     _cleanup_json_ json_t *out = NULL;
-    _cleanup_free_ char *text = NULL;
 
     for (size_t i = 0; i < items->n; i++)
         json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,
                                              "name", items->v[i].label, "id", items->v[i].id));
     out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
                     arr);
-    text = json_dumps(out, JSON_INDENT(2));
-    puts(text);
+    cli_print_json(out, true);
 }
 
 int cmd_show(const struct cli *cli, struct err *err)

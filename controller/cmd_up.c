@@ -9,6 +9,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "common/text.h"
 #include "controller/cli.h"
 #include "controller/teardown.h"
 #include "controller/up.h"
@@ -21,12 +22,14 @@ int cmd_validate(const struct cli *cli, struct err *err)
     if (deployment_read(cli->file, &d, err) < 0 || deployment_package_key(&d, &key, err) < 0)
         return -1;
     if (cli->json)
-        printf("{\"schema\":1,\"deployment\":\"%s\",\"valid\":true,\"zones\":%zu,\"nodes\":%zu}\n",
-               d.spec.deployment, d.spec.n_zones, d.spec.n_nodes);
+        text_print(
+            stdout,
+            "{\"schema\":1,\"deployment\":\"%s\",\"valid\":true,\"zones\":%zu,\"nodes\":%zu}\n",
+            d.spec.deployment, d.spec.n_zones, d.spec.n_nodes);
     else
-        printf("%s: ok: deployment '%s', %zu zone%s, %zu node%s\n", cli->file, d.spec.deployment,
-               d.spec.n_zones, d.spec.n_zones == 1 ? "" : "s", d.spec.n_nodes,
-               d.spec.n_nodes == 1 ? "" : "s");
+        text_print(stdout, "%s: ok: deployment '%s', %zu zone%s, %zu node%s\n", cli->file,
+                   d.spec.deployment, d.spec.n_zones, d.spec.n_zones == 1 ? "" : "s",
+                   d.spec.n_nodes, d.spec.n_nodes == 1 ? "" : "s");
     return 0;
 }
 
@@ -70,8 +73,8 @@ static void print_plan(FILE *to, const json_t *plan)
         const char *why = member(e, "reason");
 
         if (mark)
-            fprintf(to, "  %3s %-21s %s%s%s\n", mark, member(e, "kind"), member(e, "name"),
-                    *why ? ": " : "", why);
+            text_print(to, "  %3s %-21s %s%s%s\n", mark, member(e, "kind"), member(e, "name"),
+                       *why ? ": " : "", why);
     }
 }
 
@@ -88,18 +91,20 @@ static void print_sum(const struct cli *cli, const json_t *plan, unsigned change
         undecided += *member(json_array_get(plan, i), "needs") ||
                      str_eq(member(json_array_get(plan, i), "action"), "refused");
     if (!changes) {
-        printf("nothing to do: all %zu resources are as the file says.\n", json_array_size(plan));
+        text_print(stdout, "nothing to do: all %zu resources are as the file says.\n",
+                   json_array_size(plan));
         return;
     }
     for (size_t a = 0; a < ARRAY_LEN(actions); a++)
         if (counts[a]) {
-            printf("%s%u to %s", between, counts[a], actions[a]);
+            text_print(stdout, "%s%u to %s", between, counts[a], actions[a]);
             between = ", ";
         }
     if (undecided)
-        printf("%s%u for you to decide (!): 'muster up' refuses until then.\n", between, undecided);
+        text_print(stdout, "%s%u for you to decide (!): 'muster up' refuses until then.\n", between,
+                   undecided);
     else
-        printf(". 'muster up -f %s' does it.\n", cli->file);
+        text_print(stdout, ". 'muster up -f %s' does it.\n", cli->file);
 }
 
 /* What plan, up and destroy have open. */
@@ -153,9 +158,8 @@ int cmd_plan(const struct cli *cli, struct err *err)
         _cleanup_json_ json_t *out =
             json_pack("{s:i, s:s, s:i, s:O}", "schema", 1, "deployment", s.d.spec.deployment,
                       "changes", (int)changes, "resources", plan);
-        _cleanup_free_ char *text = json_dumps(out, JSON_INDENT(2));
 
-        puts(text);
+        cli_print_json(out, true);
     } else {
         print_plan(stdout, plan);
         print_sum(cli, plan, changes);
@@ -180,13 +184,13 @@ static void print_urls(struct deployment *d)
         const char *url = json_string_value(json_object_get(n, "url"));
 
         if (url && *url)
-            printf("%-8s %s\n", json_string_value(json_object_get(n, "name")), url);
+            text_print(stdout, "%-8s %s\n", json_string_value(json_object_get(n, "name")), url);
     }
 }
 
 static void say_line(const char *line)
 {
-    fprintf(stderr, "%s\n", line);
+    text_print(stderr, "%s\n", line);
 }
 
 static bool confirmed(const struct cli *cli, const char *question)
@@ -197,7 +201,7 @@ static bool confirmed(const struct cli *cli, const char *question)
         return true;
     if (!isatty(0))
         return false;
-    fprintf(stderr, "%s Type yes: ", question);
+    text_print(stderr, "%s Type yes: ", question);
     return fgets(answer, sizeof(answer), stdin) && str_eq(str_chomp(answer), "yes");
 }
 
@@ -213,8 +217,8 @@ static void ask_to_adopt(const struct cli *cli, struct survey *v, const struct s
 
         if (it->found != FOUND_BY_NAME || item_move(it, &v->items, s).kind != MOVE_REFUSE)
             continue;
-        fprintf(stderr, "  %-16s %s (%s) has our name and is not ours\n",
-                item_ops(&v->items, it->kind)->what, it->label, it->id);
+        text_print(stderr, "  %-16s %s (%s) has our name and is not ours\n",
+                   item_ops(&v->items, it->kind)->what, it->label, it->id);
         asked = true;
     }
     yes = asked && confirmed(cli, "Take these over?");
@@ -234,7 +238,7 @@ static int confirm_losses(const struct cli *cli, const struct survey *v, const s
 
         if (it->kind != ITEM_VM || it->want == WANT_THERE || m.kind != MOVE_DESTROY)
             continue;
-        fprintf(stderr, "  - VM %s: %s\n", it->label, m.why);
+        text_print(stderr, "  - VM %s: %s\n", it->label, m.why);
         any = true;
     }
     if (!any || confirmed(cli, "Destroy these VMs?"))
@@ -249,18 +253,18 @@ static void print_up(const struct cli *cli, struct deployment *d, const struct u
     const char *name = d->spec.deployment;
 
     if (cli->cloud_only)
-        fprintf(stderr, "%s: the cloud's part is there: ", name);
+        text_print(stderr, "%s: the cloud's part is there: ", name);
     else
-        fprintf(stderr, "%s is ready: ", name);
+        text_print(stderr, "%s is ready: ", name);
     if (!r->created && !r->mended && !r->removed && !r->changed)
         fputs("nothing to create, 0 changed\n", stderr);
     else {
-        fprintf(stderr, "%u cloud resources created, ", r->created);
+        text_print(stderr, "%u cloud resources created, ", r->created);
         if (r->mended)
-            fprintf(stderr, "%u changed, ", r->mended);
+            text_print(stderr, "%u changed, ", r->mended);
         if (r->removed)
-            fprintf(stderr, "%u removed, ", r->removed);
-        fprintf(stderr, "%u steps changed\n", r->changed);
+            text_print(stderr, "%u removed, ", r->removed);
+        text_print(stderr, "%u steps changed\n", r->changed);
     }
     if (!cli->cloud_only)
         print_urls(d);
@@ -301,16 +305,16 @@ int cmd_destroy(const struct cli *cli, struct err *err)
         return -1;
     teardown_preview(&s.v, &s.d.spec, &gone, &left);
     if (gone.len && !cli->yes)
-        fprintf(stderr, "This will be destroyed:\n%s", strbuf_str(&gone));
+        text_print(stderr, "This will be destroyed:\n%s", strbuf_str(&gone));
     if (left.len)
-        fprintf(stderr, "This stays:\n%s", strbuf_str(&left));
+        text_print(stderr, "This stays:\n%s", strbuf_str(&left));
     if (gone.len && !confirmed(cli, "Destroy this?"))
         return err_set(err, ERR_SAFETY, "not confirmed; nothing was destroyed (-y does not ask)");
     if (teardown_run(&s.d, &s.reach, &s.v, say_line, &r, err) < 0)
         return -1;
-    fprintf(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
-            cli->node ? cli->node : s.d.spec.deployment, r.destroyed, r.data_disks,
-            r.data_disks == 1 ? "" : "s");
+    text_print(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
+               cli->node ? cli->node : s.d.spec.deployment, r.destroyed, r.data_disks,
+               r.data_disks == 1 ? "" : "s");
     if (cli->node)
         return 0;
     if (r.data_disks == 0) { /* nothing refers to the state any more */

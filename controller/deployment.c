@@ -13,6 +13,7 @@
 #include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
+#include "common/text.h"
 #include "controller/openpgp.h"
 
 static char *folder_of(const char *file)
@@ -54,7 +55,7 @@ int deployment_read(const char *file, struct deployment *ret, struct err *err)
     rc = spec_parse(file, &doc, &d.spec, &problems);
     yaml_doc_free(&doc);
     if (rc < 0) {
-        fputs(strbuf_str(&problems.text), stderr);
+        text_print(stderr, "%s", strbuf_str(&problems.text));
         return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, problems.count,
                        problems.count == 1 ? "" : "s");
     }

@@ -10,173 +10,19 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
-#include "common/proto.h"
 #include "common/str.h"
-#include "common/zap.h"
 #include "controller/httpd.h"
+#include "controller/hub_internal.h"
 
-#define BLOBS_MAX 8
 #define BODY_MAX 1024
 
-/* One node as this run sees it. */
-struct peer {
-    struct store_node node;
-    struct zmsg at; /* where to send; rid_len 0: not connected */
-    bool hello;
-    bool answer_hello;           /* with what is stored of its events */
-    char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
-    bool drift_told;             /* it was sent the plan again to mend what drifted */
-    char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
-    uint64_t to_ack;             /* answered once it is committed */
-    uint64_t past;               /* events up to this one happened before the agent connected */
-    uint64_t roster_sent;        /* epoch */
-};
-
-struct blob {
-    char sha256[SHA256_HEX_SIZE];
-    char *path;
-};
-
-struct hub {
-    const struct spec *spec;
-    struct store *store;
-    struct hub_hooks hooks;
-    const struct sign_pair *sign;
-    struct zctx *ctx;
-    struct zap *zap;
-    struct zsock *enrol;
-    struct zsock *main;
-    struct httpd *httpd;
-    struct peer *peers;
-    struct blob blobs[BLOBS_MAX];
-    size_t n_blobs;
-    char *roster; /* current text */
-    uint64_t roster_epoch;
-};
-
-/* ---- who may speak ---- */
-
-static struct peer *peer_by_name(struct hub *h, const char *name)
-{
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (str_eq(h->spec->nodes[i].name, name))
-            return &h->peers[i];
-    return NULL;
-}
-
-/* User-Id on the main socket: the node's name and the start of its key, so that a connection made
- * with a key that was replaced is recognised with each message. */
-static void main_user(const struct store_node *n, char ret[ZSOCK_USER_MAX])
-{
-    snprintf(ret, ZSOCK_USER_MAX, "%.40s:%.16s", n->name, n->curve_pub);
-}
-
-static bool allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
-                  char ret_user[ZSOCK_USER_MAX])
-{
-    struct hub *h = ctx;
-    char hex[KEY_HEX_SIZE];
-
-    (void)address; /* behind NAT it says nothing about the VM */
-    keys_hex(key, KEY_SIZE, hex);
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        const struct store_node *n = &h->peers[i].node;
-
-        if (!n->name[0] || n->conflict)
-            continue;
-        if (str_eq(domain, PROTO_DOMAIN_ENROL) && memcmp(n->enrol_pub, key, KEY_SIZE) == 0 &&
-            (n->bound || (uint64_t)time(NULL) < n->enrol_expires)) {
-            str_copy(ret_user, ZSOCK_USER_MAX, n->name);
-            return true;
-        }
-        if (str_eq(domain, PROTO_DOMAIN_MAIN) && n->bound && str_eq(n->curve_pub, hex)) {
-            main_user(n, ret_user);
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct peer *main_peer(struct hub *h, const char *user)
-{
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        char expected[ZSOCK_USER_MAX];
-
-        if (!h->peers[i].node.bound || h->peers[i].node.conflict)
-            continue;
-        main_user(&h->peers[i].node, expected);
-        if (str_eq(expected, user))
-            return &h->peers[i];
-    }
-    return NULL;
-}
-
-static int reload(struct hub *h, struct peer *p, const char *name, struct err *err)
-{
-    struct store_node n = {0};
-    int rc = store_node_get(h->store, name, &n, err);
-
-    if (rc < 0)
-        return -1;
-    p->node = n;
-    return 0;
-}
-
-/* ---- events that the hub itself makes ---- */
-
-static int note(struct hub *h, const char *node, enum event_kind kind, const char *id,
-                const char *msg, struct err *err)
-{
-    struct event ev = {.ts = clock_wall_ms(), .seq = store_event_next_seq(h->store)};
-
-    str_copy(ev.node, sizeof(ev.node), node);
-    str_copy(ev.rev, sizeof(ev.rev), "controller");
-    event_fill(&ev, kind, id, "%s", msg);
-    if (store_event_add(h->store, &ev, 0, err) < 0)
-        return -1;
-    h->hooks.event(h->hooks.ctx, &ev, false);
-    return 0;
-}
-
-/* ---- enrolment ---- */
-
-static void answer(struct zsock *s, const struct zmsg *to, enum proto_type t, json_t *members)
-{
-    _cleanup_free_ char *text = proto_text(t, members);
-
-    zsock_send(s, to, text, strlen(text)); /* lost: the agent asks again */
-}
-
-static int enrol_message(struct hub *h, const struct zmsg *m, struct err *err)
-{
-    _cleanup_json_ json_t *j = NULL;
-    struct peer *p = peer_by_name(h, m->user);
-    uint8_t raw[KEY_SIZE];
-    enum proto_type t;
-    const char *curve, *seal;
-    struct err bad;
-    bool was_bound;
-    int rc;
-
-    if (!p || proto_parse(m->body, m->len, &t, &j, &bad) < 0 || t != PROTO_ENROL ||
-        js_str(j, "curve", &curve, &bad) < 0 || js_str(j, "seal", &seal, &bad) < 0 ||
-        keys_unhex(curve, raw, KEY_SIZE) < 0 || keys_unhex(seal, raw, KEY_SIZE) < 0)
-        return 0;
-    was_bound = p->node.bound;
-    rc = store_node_bind(h->store, m->user, curve, seal, err);
-    if (rc < 0 || reload(h, p, m->user, err) < 0)
-        return -1;
-    if (rc == 0) {
-        answer(h->enrol, m, PROTO_REFUSED,
-               json_pack("{s:s}", "why", "other keys are bound to this node"));
-        return note(h, m->user, EVENT_FAILED, "enrol-conflict",
-                    "a second machine used this node's one-time key; the node is frozen. If you "
-                    "did not expect this, treat the key as stolen: destroy the node and run up",
-                    err);
-    }
-    answer(h->enrol, m, PROTO_BOUND, NULL);
-    return was_bound ? 0 : note(h, m->user, EVENT_NOTE, "enrol", "enrolled", err);
-}
+/* What one pass takes at most before it commits and answers. */
+#define PASS_MESSAGES 256
+#define PASS_MS 20
+#define EVENTS_BURST 4000 /* of one agent; its outbox holds 1000, the first run makes some 100 */
+#define EVENTS_PER_S 5
+#define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
+#define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
 
@@ -189,7 +35,8 @@ static void send_roster(struct hub *h, struct peer *p)
         return;
     keys_sign(h->sign, h->roster, strlen(h->roster), sig);
     keys_hex(sig, SIGN_SIZE, hex);
-    answer(h->main, &p->at, PROTO_ROSTER, json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
+    hub_answer(h->main, &p->at, PROTO_ROSTER,
+               json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
     p->roster_sent = h->roster_epoch;
 }
 
@@ -220,7 +67,7 @@ static int offer_plan(struct hub *h, size_t i, struct err *err)
         return 0;
     str_copy(p->offered, sizeof(p->offered), rev);
     if (!str_eq(rev, p->has_rev))
-        answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
     if (str_eq(rev, p->node.sent_rev))
         return 0;
     str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
@@ -239,34 +86,104 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->roster_sent = 0;
     p->offered[0] = '\0';
     p->drift_told = false;
+    p->looking = false;
+    p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
-    p->past = js_opt_u64(j, "last_seq", 0);
+    if (!p->has_past) /* what happens while a connection is down happens now */
+        p->past = js_opt_u64(j, "last_seq", 0);
+    p->has_past = true;
     if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
         return -1;
     p->answer_hello = true;
     return 0;
 }
 
+/* What makes an event that an agent sent unfit to be stored; NULL: nothing. */
+static const char *event_flaw(const struct peer *p, const struct event *ev)
+{
+    /* "controller" marks the controller's own. */
+    if (ev->rev[0] && (strlen(ev->rev) != EVENT_REV_MAX - 1 ||
+                       ev->rev[strspn(ev->rev, "0123456789abcdef")] != '\0'))
+        return "its revision is not one of a plan";
+    if (ev->seq == 0 || ev->seq > p->last_seq + SEQ_JUMP_MAX)
+        return "its number is far from the last one";
+    return NULL;
+}
+
+/* Whether an event may be stored now. One that may not is not acknowledged, nor are those after it:
+ * the agent keeps them and sends them again. */
+static bool has_credit(struct peer *p, uint64_t seq)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (!p->credit_at)
+        p->credit = EVENTS_BURST;
+    else
+        p->credit += (double)(now - p->credit_at) * EVENTS_PER_S / 1000;
+    p->credit_at = now;
+    if (p->credit > EVENTS_BURST)
+        p->credit = EVENTS_BURST;
+    if (p->held && seq > p->held && now - p->held_at < HELD_MS)
+        return false;
+    if (p->credit < 1) {
+        p->held = seq;
+        p->held_at = now;
+        return false;
+    }
+    p->held = 0;
+    p->credit--;
+    return true;
+}
+
 static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
 {
     struct event ev;
     struct err bad;
+    const char *flaw;
+    int rc;
 
-    if (event_from_json(json_object_get(j, "event"), &ev, &bad) < 0)
-        return 0;
+    flaw =
+        event_from_json(json_object_get(j, "event"), &ev, &bad) < 0 ? bad.msg : event_flaw(p, &ev);
+    if (flaw) {
+        _cleanup_free_ char *why = str_fmt("an event of its agent is refused: %.200s", flaw);
+
+        return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
+    }
+    if (!has_credit(p, ev.seq))
+        return hub_note_rarely(h, &p->said[RARE_FLOOD], p->node.name, "event-flood",
+                               "its agent sends more events than any work makes: they are taken "
+                               "slowly",
+                               err);
     str_copy(ev.node, sizeof(ev.node), p->node.name); /* whatever it says, it is this node */
-    if (store_event_add(h->store, &ev, p->node.incarnation, err) < 0)
+    rc = store_event_add(h->store, &ev, p->node.incarnation, err);
+    if (rc < 0)
         return -1;
     p->to_ack = ev.seq > p->to_ack ? ev.seq : p->to_ack;
-    h->hooks.event(h->hooks.ctx, &ev, ev.seq <= p->past);
+    p->last_seq = ev.seq > p->last_seq ? ev.seq : p->last_seq;
+    if (rc == 1) /* else its acknowledgement was lost: it counted when it came first */
+        h->hooks.event(h->hooks.ctx, &ev, ev.seq <= p->past);
+    return 0;
+}
+
+static int on_state(struct hub *h, struct peer *p, const json_t *state, struct err *err)
+{
+    _cleanup_free_ char *text = js_text(state);
+
+    if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
+        return -1;
+    h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
+    if (json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
+        p->drift_told = true;
+        p->offered[0] = p->has_rev[0] = '\0';
+    }
     return 0;
 }
 
 static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
     _cleanup_json_ json_t *j = NULL;
-    struct peer *p = main_peer(h, m->user);
-    const json_t *state;
+    struct peer *p = hub_main_peer(h, m->user);
+    json_t *state;
     enum proto_type t;
     struct err bad;
 
@@ -278,18 +195,11 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
         return on_hello(h, p, m, j, err);
     case PROTO_EVENT:
         return on_event(h, p, j, err);
-    case PROTO_STATE:
+    case PROTO_STATE: /* only the newest of a pass counts */
         state = json_object_get(j, "state");
         if (json_is_object(state)) {
-            _cleanup_free_ char *text = js_text(state);
-
-            if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
-                return -1;
-            h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
-            if (json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
-                p->drift_told = true;
-                p->offered[0] = p->has_rev[0] = '\0';
-            }
+            json_decref(p->state);
+            p->state = json_incref(state);
         }
         return 0;
     default:
@@ -316,7 +226,7 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path)
 {
     struct blob *b = &h->blobs[h->n_blobs];
 
-    if (h->n_blobs == BLOBS_MAX)
+    if (h->n_blobs == HUB_BLOBS_MAX)
         abort();
     h->n_blobs++;
     str_copy(b->sha256, sizeof(b->sha256), sha256);
@@ -331,13 +241,13 @@ static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
     _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
 
     h->ctx = zctx_new();
-    h->zap = zap_new(h->ctx, allow, h, err);
+    h->zap = zap_new(h->ctx, hub_allow, h, err);
     if (!h->zap)
         return -1;
     h->enrol = zsock_server(h->ctx, PROTO_DOMAIN_ENROL, c->keys, PROTO_ENROL_MAX, enrol, err);
     if (!h->enrol)
         return -1;
-    h->main = zsock_server(h->ctx, PROTO_DOMAIN_MAIN, c->keys, PROTO_MAIN_MAX, main_at, err);
+    h->main = zsock_server(h->ctx, PROTO_DOMAIN_MAIN, c->keys, PROTO_UP_MAX, main_at, err);
     if (!h->main)
         return -1;
     return httpd_open(str_eq(c->listen, "*") ? "0.0.0.0" : c->listen, (uint16_t)(c->port + 2),
@@ -355,9 +265,10 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->store = st;
     h->hooks = *hooks;
     h->sign = config->sign;
+    h->look_id = clock_wall_ms();
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
     for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
-        rc = reload(h, &h->peers[i], s->nodes[i].name, err);
+        rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
     if (rc == 0 && (rc = store_get(st, "roster", &h->roster, err)) == 0)
         rc = store_get(st, "roster_epoch", &epoch, err);
     if (rc == 0 && epoch)
@@ -386,6 +297,8 @@ void hub_close(struct hub *h)
     zctx_free(h->ctx);
     for (size_t i = 0; i < h->n_blobs; i++)
         free(h->blobs[i].path);
+    for (size_t i = 0; i < h->spec->n_nodes; i++)
+        json_decref(h->peers[i].state);
     free(h->roster);
     free(h->peers);
     free(h);
@@ -397,81 +310,96 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[1].fd = zsock_fd(h->enrol);
     fds[2].fd = zsock_fd(h->main);
     fds[3].fd = httpd_fd(h->httpd);
+    fds[4].fd = zsock_monitor_fd(h->enrol);
+    fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-/* Enrolments: each is stored before it is answered. Returns how many messages there were. */
-static int drain_enrol(struct hub *h, struct err *err)
-{
-    struct zmsg m;
-    int n = 0;
-
-    for (; zsock_recv(h->enrol, &m) == 1; n++) {
-        int rc = enrol_message(h, &m, err);
-
-        zmsg_free(&m);
-        if (rc < 0)
-            return -1;
-    }
-    return n;
-}
-
-/* The main socket: all that waits in one transaction, then the acknowledgements. */
+/* The main socket: some of what waits in one transaction, then the acknowledgements. */
 static int drain_main(struct hub *h, struct err *err)
 {
+    uint64_t end = clock_mono_ms() + PASS_MS;
     struct zmsg m;
     int n = 0, rc = 0;
 
-    for (; rc == 0 && zsock_recv(h->main, &m) == 1; n++) {
+    for (; rc == 0 && n < PASS_MESSAGES && clock_mono_ms() < end && zsock_recv(h->main, &m) == 1;
+         n++) {
         rc = n == 0 ? store_begin(h->store, err) : 0;
         if (rc == 0)
             rc = main_message(h, &m, err);
         zmsg_free(&m);
+    }
+    zsock_look(h->main);
+    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+        _cleanup_json_ json_t *state = p->state;
+
+        p->state = NULL;
+        if (state)
+            rc = on_state(h, p, state, err);
     }
     if (n && rc == 0)
         rc = store_commit(h->store, err);
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 
-        if (p->answer_hello)
-            p->to_ack = store_event_last(h->store, p->node.name, p->node.incarnation);
+        /* A hello is answered with 0: nothing that it says it has sent is known to be stored until
+         * it has come on this connection. */
         if (p->answer_hello || (p->to_ack && p->hello))
-            answer(h->main, &p->at, PROTO_ACK, json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
+            hub_answer(h->main, &p->at, PROTO_ACK,
+                       json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
         p->to_ack = 0;
         p->answer_hello = false;
     }
     return rc < 0 ? -1 : n;
 }
 
+/* Plans, rosters and the question how it is, to those that are connected. */
+static int tell_all(struct hub *h, struct err *err)
+{
+    if (refresh_roster(h, err) < 0)
+        return -1;
+    for (size_t i = 0; i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+
+        if (!p->hello)
+            continue;
+        send_roster(h, p);
+        if (offer_plan(h, i, err) < 0)
+            return -1;
+        if (p->offered[0] && !p->looking)
+            hub_answer(h->main, &p->at, PROTO_LOOK,
+                       json_pack("{s:I}", "id", (json_int_t)h->look_id));
+        p->looking = p->offered[0] != '\0';
+    }
+    return 0;
+}
+
 int hub_run(struct hub *h, struct err *err)
 {
-    int busy = 1;
+    int enrolled, heard;
 
     /* nodes that the owner made in the meantime */
     for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (!h->peers[i].node.name[0] && reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
+        if (!h->peers[i].node.name[0] &&
+            hub_reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
             return -1;
-    /* The descriptors are edge-triggered and sending may use up an edge: go round until a whole
-     * pass finds nothing. */
-    while (busy) {
-        int enrolled, heard;
-
-        zap_serve(h->zap);
-        if ((enrolled = drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
-            refresh_roster(h, err) < 0)
-            return -1;
-        for (size_t i = 0; i < h->spec->n_nodes; i++)
-            if (h->peers[i].hello) {
-                send_roster(h, &h->peers[i]);
-                if (offer_plan(h, i, err) < 0)
-                    return -1;
-            }
-        busy = enrolled + heard;
-    }
+    zap_serve(h->zap);
+    if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
+        hub_note_refusals(h, err) < 0 || tell_all(h, err) < 0)
+        return -1;
     httpd_run(h->httpd);
-    return 0;
+    /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds
+     * nothing is followed by waiting. */
+    return enrolled || heard || zsock_pending(h->enrol) || zsock_pending(h->main);
+}
+
+uint64_t hub_look_id(const struct hub *h)
+{
+    return h->look_id;
 }
 
 void hub_forget(struct hub *h, size_t node)
 {
+    json_decref(h->peers[node].state);
     h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */
 }

@@ -23,6 +23,7 @@ struct hub_hooks {
     char *(*roster)(void *ctx, uint64_t epoch);
     /* An event that was not known before. `past`: it happened before the node connected. */
     void (*event)(void *ctx, const struct event *ev, bool past);
+    /* The newest state of the node. */
     void (*state)(void *ctx, size_t node, const json_t *state);
 };
 
@@ -41,10 +42,15 @@ void hub_close(struct hub *h);
 /* A file that may be fetched as /blob/<sha256>. */
 void hub_serve_file(struct hub *h, const char *sha256, const char *path);
 
-#define HUB_FDS 4
+#define HUB_FDS 6
 void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
-/* Handles all that waits; to be called after every wake-up and before every wait. */
+/* Handles what waits, but only so much that nobody who sends without end keeps the caller from its
+ * other work. 1: call again without waiting; 0: all is handled, wait; -1: error. To be called after
+ * every wake-up. */
 int hub_run(struct hub *h, struct err *err);
+/* The id of the look at its plan that this hub asks of every node that connects: the node's state
+ * has it as `looked` when the look, and what was to be mended after it, is done. */
+uint64_t hub_look_id(const struct hub *h);
 
 /* The owner has made a new VM of that name: its old connection and keys are void. */
 void hub_forget(struct hub *h, size_t node);

@@ -302,21 +302,41 @@ int store_node_delete(struct store *s, const char *name, struct err *err)
     return run(s, st, name, err);
 }
 
+int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, struct err *err)
+{
+    _cleanup_free_ char *key = str_fmt("incarnation:%s", name);
+    _cleanup_free_ char *text = NULL;
+    _cleanup_stmt_ sqlite3_stmt *st =
+        query(s, err,
+              "SELECT max(coalesce((SELECT value+0 FROM meta WHERE key=?),0),"
+              " coalesce((SELECT incarnation FROM node WHERE name=?),0),"
+              " coalesce((SELECT max(incarnation) FROM event WHERE node=?),0))",
+              "sss", key, name, name);
+
+    if (step_row(s, st, key, err) != 1)
+        return -1;
+    *ret = (uint64_t)sqlite3_column_int64(st, 0) + 1;
+    text = str_fmt("%llu", (unsigned long long)*ret);
+    return store_set(s, key, text, err);
+}
+
 int store_node_bind(struct store *s, const char *name, const char *curve_hex, const char *seal_hex,
-                    struct err *err)
+                    uint64_t now, struct err *err)
 {
     _cleanup_stmt_ sqlite3_stmt *swap =
         query(s, err,
               "UPDATE node SET bound=1, curve_pub=?, seal_pub=? WHERE name=? AND conflict=0 AND"
-              " (bound=0 OR (curve_pub=? AND seal_pub=?))",
-              "sssss", curve_hex, seal_hex, name, curve_hex, seal_hex);
+              " ((bound=0 AND enrol_expires>?) OR (curve_pub=? AND seal_pub=?))",
+              "sssiss", curve_hex, seal_hex, name, INT(now), curve_hex, seal_hex);
     _cleanup_stmt_ sqlite3_stmt *freeze = NULL;
 
     if (run(s, swap, name, err) < 0)
         return -1;
     if (sqlite3_changes(s->db) == 1)
         return 1;
-    freeze = query(s, err, "UPDATE node SET conflict=1 WHERE name=?", "s", name);
+    freeze =
+        query(s, err, "UPDATE node SET conflict=1 WHERE name=? AND bound=1 AND enrol_expires>?",
+              "si", name, INT(now));
     return run(s, freeze, name, err);
 }
 
@@ -364,7 +384,7 @@ int store_event_add(struct store *s, const struct event *ev, uint64_t incarnatio
               "isisissis", INT(ev->ts), ev->node, INT(incarnation), ev->rev, INT(ev->seq), ev->id,
               event_kind_name(ev->kind), INT(ev->ms), ev->msg);
 
-    return run(s, st, "event", err);
+    return run(s, st, "event", err) < 0 ? -1 : sqlite3_changes(s->db);
 }
 
 uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation)
@@ -383,7 +403,10 @@ uint64_t store_event_next_seq(struct store *s)
 
     if (!s->next_seq) {
         _cleanup_stmt_ sqlite3_stmt *st =
-            query(s, &ignored, "SELECT coalesce(max(seq),0) FROM event WHERE rev='controller'", "");
+            query(s, &ignored,
+                  "SELECT coalesce(max(seq),0) FROM event WHERE rev='controller' AND"
+                  " incarnation=0",
+                  "");
 
         if (step_row(s, st, "event", &ignored) == 1)
             s->next_seq = (uint64_t)sqlite3_column_int64(st, 0);

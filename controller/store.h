@@ -63,10 +63,13 @@ struct store_node {
 int store_node_get(struct store *s, const char *name, struct store_node *ret, struct err *err);
 int store_node_put(struct store *s, const struct store_node *n, struct err *err);
 int store_node_delete(struct store *s, const char *name, struct err *err);
-/* Compare-and-swap pending -> bound: 1 bound now or already with these keys, 0 refused because
- * other keys are bound (the node is marked as in conflict). */
+/* The incarnation of a VM that is about to be made: larger than any that the name ever had. */
+int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, struct err *err);
+/* Compare-and-swap pending -> bound: 1 bound now or already with these keys. 0 refused: other keys
+ * are bound (before the one-time key expires the node is marked as in conflict), or it is `now`
+ * (seconds since 1970) too late. */
 int store_node_bind(struct store *s, const char *name, const char *curve_hex, const char *seal_hex,
-                    struct err *err);
+                    uint64_t now, struct err *err);
 /* Last state and facts (JSON texts). */
 int store_node_set_state(struct store *s, const char *name, const char *state, uint64_t seen,
                          struct err *err);
@@ -75,7 +78,7 @@ int store_node_set_facts(struct store *s, const char *name, const char *facts, s
 int store_node_report(struct store *s, const char *name, json_t **ret_state, json_t **ret_facts,
                       struct err *err);
 
-/* Appends unless (node, incarnation, rev, seq) is there already. */
+/* Appends: 1; 0 when (node, incarnation, rev, seq) is there already. */
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err);
 /* The highest number that is stored of that node; 0 for none. */
 uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation);

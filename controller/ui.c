@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/js.h"
 #include "common/str.h"
 
 #define FRAME_MS 100
@@ -85,7 +86,9 @@ void ui_event(struct ui *u, const struct event *ev)
 
     view_event(&u->view, ev);
     if (u->mode == UI_JSON) {
-        _cleanup_free_ char *text = event_text(ev);
+        _cleanup_json_ json_t *j = event_to_json(ev);
+        _cleanup_free_ char *text =
+            json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 
         strbuf_addf(&line, "%s\n", text);
         write_out(u, line.s, line.len);

@@ -105,28 +105,10 @@ static int cloud_is_done(struct up *u, struct err *err)
     layout = layout_json(&u->d->spec, &u->survey->items, u->facts);
     text = js_text(layout);
     u->cloud_done = true;
-    return store_set(u->d->store, "layout", text, err);
+    return up_expect_nodes(u, err) < 0 ? -1 : store_set(u->d->store, "layout", text, err);
 }
 
-/* Every node has its plan and said so: only the outside look is left. */
-static bool nothing_to_do(struct up *u)
-{
-    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
-        _cleanup_json_ json_t *plan = NULL;
-        _cleanup_json_ json_t *state = NULL;
-        _cleanup_json_ json_t *facts = NULL;
-        struct err ignored;
-
-        if (store_node_report(u->d->store, u->d->spec.nodes[i].name, &state, &facts, &ignored) < 0)
-            return false;
-        plan = up_plan(u, i);
-        if (!plan || !layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", "")))
-            return false;
-    }
-    return true;
-}
-
-static int verify(struct up *u, unsigned tries, bool drift_counts, struct err *err)
+static int verify(struct up *u, unsigned tries, struct err *err)
 {
     const struct spec *s = &u->d->spec;
     struct verify_result *results = xcalloc(s->n_nodes, sizeof(*results));
@@ -141,9 +123,6 @@ static int verify(struct up *u, unsigned tries, bool drift_counts, struct err *e
         else if (t + 1 < tries)
             http_wait(u->reach->http, NULL, 0, 1000);
     }
-    for (size_t i = 0; drift_counts && rc == 0 && i < s->n_nodes; i++)
-        if (results[i].drift[0])
-            rc = err_set(err, ERR_NODE, "%s: differs from its plan", s->nodes[i].name);
     for (size_t i = 0; rc < 0 && i < s->n_nodes; i++)
         if (results[i].why[0]) {
             err_set(err, ERR_NODE, "%s: %s (%s)", s->nodes[i].name, results[i].why, urls[i]);
@@ -160,7 +139,7 @@ static int loop(struct up *u, struct err *err)
 
     while (!ready) {
         struct http_fd fds[HUB_FDS];
-        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc;
+        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc, more = 0;
 
         if (!u->cloud_done) {
             rc = apply_tick(u->apply, err);
@@ -169,7 +148,7 @@ static int loop(struct up *u, struct err *err)
         }
         if (u->options->cloud_only)
             ready = u->cloud_done;
-        else if (hub_run(u->hub, err) < 0 || up_check_nodes(u, &ready, err) < 0)
+        else if ((more = hub_run(u->hub, err)) < 0 || up_check_nodes(u, &ready, err) < 0)
             return -1;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
@@ -187,7 +166,7 @@ static int loop(struct up *u, struct err *err)
             wait_ms = due;
         if (u->hub)
             hub_fds(u->hub, fds);
-        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready ? 0 : wait_ms);
+        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : wait_ms);
     }
     return 0;
 }
@@ -241,6 +220,26 @@ static void sum_up(const struct up *u, struct up_result *ret)
         ret->changed += u->runs[i].changed;
 }
 
+/* What was ready stays so for `status` while its nodes only look. */
+static int begin(struct up *u, struct err *err)
+{
+    const struct items *items = &u->survey->items;
+    struct store *st = u->d->store;
+    _cleanup_free_ char *recorded = NULL;
+    bool looks;
+
+    if (store_get(st, "state", &recorded, err) < 0)
+        return -1;
+    looks = u->cloud_done && str_eq(recorded, "ready");
+    if (store_begin(st, err) < 0 || (!looks && store_set(st, "state", "raising", err) < 0) ||
+        say(u, "", EVENT_START, "up", looks ? "asks every node" : "raising", err) < 0)
+        return -1;
+    for (size_t i = 0; i < items->n; i++)
+        if (items->v[i].state == ITEM_DONE && items->v[i].want == WANT_THERE)
+            on_item(u, &items->v[i], EVENT_OK, "is there");
+    return store_commit(st, err);
+}
+
 int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
            struct up_result *ret, struct err *err)
 {
@@ -255,19 +254,12 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     sum_up(&u, ret);
     if (u.cloud_done && o->cloud_only)
         return 0;
-    if (u.cloud_done && nothing_to_do(&u) && verify(&u, 1, true, &ignored) == 0)
-        return store_set(d->store, "state", "ready", err);
     u.ui = ui_new(o->mode, o->mode == UI_JSON ? 1 : 2, o->color, &d->spec);
-    if ((!o->cloud_only && up_open_hub(&u, err) < 0) ||
-        store_set(d->store, "state", "raising", err) < 0 ||
-        say(&u, "", EVENT_START, "up", "raising", err) < 0)
+    if ((!o->cloud_only && up_open_hub(&u, err) < 0) || begin(&u, err) < 0)
         return -1;
-    for (size_t i = 0; i < v->items.n; i++)
-        if (v->items.v[i].state == ITEM_DONE && v->items.v[i].want == WANT_THERE)
-            on_item(&u, &v->items.v[i], EVENT_OK, "is there");
     rc = loop(&u, err);
     if (rc == 0 && !o->cloud_only)
-        rc = verify(&u, 60, false, err);
+        rc = verify(&u, 60, err);
     say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, "up",
         rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
     sum_up(&u, ret);

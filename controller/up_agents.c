@@ -18,12 +18,14 @@
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
+#define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting anew */
 
 int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
 {
     struct up *u = ctx;
     const struct spec *s = &u->d->spec;
-    struct store_node n = {0};
+    struct store_node n;
+    uint64_t incarnation;
     struct curve_pair once;
     char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
     char *text = NULL;
@@ -31,10 +33,10 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
     _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, s->nodes[node].name);
 
     unlink(known_hosts); /* a new machine has a new key */
-    if (store_node_get(u->d->store, s->nodes[node].name, &n, err) < 0)
+    if (store_incarnation_next(u->d->store, s->nodes[node].name, &incarnation, err) < 0)
         return -1;
     keys_curve_new(&once);
-    n = (struct store_node){.incarnation = n.incarnation + 1,
+    n = (struct store_node){.incarnation = incarnation,
                             .enrol_expires = (uint64_t)time(NULL) + ENROL_TTL_S};
     str_copy(n.name, sizeof(n.name), s->nodes[node].name);
     memcpy(n.enrol_pub, once.pub, KEY_SIZE);
@@ -141,9 +143,10 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
 
     u->last_event = clock_mono_ms();
     ui_event(u->ui, ev);
-    if (i == u->d->spec.n_nodes)
+    if (i == u->d->spec.n_nodes || str_eq(ev->rev, "controller"))
         return;
-    if (ev->kind == EVENT_CHANGED)
+    u->runs[i].heard = u->last_event;
+    if (ev->kind == EVENT_CHANGED && !past)
         u->runs[i].changed++;
     /* What failed while nobody looked, or before the cloud part was mended, is history: the agent
      * tries again by itself. */
@@ -166,9 +169,78 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
     struct up *u = ctx;
     _cleanup_json_ json_t *plan = up_plan(u, node);
 
+    bool looked = js_opt_u64(state, "looked", 0) == hub_look_id(u->hub);
+
+    u->runs[node].heard = clock_mono_ms();
+    if (looked || !plan || !str_eq(js_opt_str(state, "phase", ""), "ready"))
+        u->runs[node].idle = 0;
+    else if (!u->runs[node].idle)
+        u->runs[node].idle = u->runs[node].heard;
     u->runs[node].ready =
-        plan && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
+        plan && looked && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
     ui_state(u->ui, node, state);
+}
+
+static bool vm_touched(const struct up *u, size_t node)
+{
+    const struct item *vm = items_find(&u->survey->items, ITEM_VM, node);
+
+    return vm && (vm->created || vm->changed);
+}
+
+int up_expect_nodes(struct up *u, struct err *err)
+{
+    u->waiting_since = clock_mono_ms();
+    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
+        struct store_node n = {0};
+
+        if (store_node_get(u->d->store, u->d->spec.nodes[i].name, &n, err) < 0)
+            return -1;
+        u->runs[i].enrolled = n.bound && !vm_touched(u, i);
+    }
+    return 0;
+}
+
+static bool is_silent(const struct up *u, size_t i, uint64_t now)
+{
+    const struct node_run *r = &u->runs[i];
+    uint64_t since = r->heard > u->waiting_since ? r->heard : u->waiting_since;
+
+    return u->cloud_done && r->enrolled && now > since && now - since > ANSWER_MS;
+}
+
+/* Names all that do not answer, each with the age of its last word. */
+static int check_silence(struct up *u, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf names = {0};
+    uint64_t now = clock_mono_ms();
+
+    for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
+        const char *name = u->d->spec.nodes[i].name;
+        struct store_node n = {0};
+        char age[VIEW_AGE_MAX];
+
+        if (!is_silent(u, i, now))
+            continue;
+        if (store_node_get(u->d->store, name, &n, err) < 0)
+            return -1;
+        view_age(n.seen, clock_wall_ms(), age);
+        strbuf_addf(&names, "%s%s (last word: %s)", names.len ? ", " : "", name, age);
+    }
+    for (size_t i = 0; !names.len && i < u->d->spec.n_nodes; i++)
+        if (u->runs[i].idle && now - u->runs[i].idle > ANSWER_MS)
+            return err_set(err, ERR_TIMEOUT,
+                           "%s: its agent is at rest and has not compared the machine with its "
+                           "plan within %d s of being asked; 'muster ssh %s journalctl -u "
+                           "muster-agent' may say why (an agent of an older version does not know "
+                           "the question)",
+                           u->d->spec.nodes[i].name, ANSWER_MS / 1000, u->d->spec.nodes[i].name);
+    if (!names.len)
+        return 0;
+    return err_set(err, ERR_TIMEOUT,
+                   "no answer from %.300s within %d s: nothing is known of it now; does its VM "
+                   "run, and can it reach port %u here? ('muster plan', 'muster ssh')",
+                   strbuf_str(&names), ANSWER_MS / 1000, u->d->spec.controller_port + 1u);
 }
 
 int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
@@ -184,7 +256,7 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
         *ret_ready = *ret_ready && r->ready;
     }
-    return 0;
+    return check_silence(u, err);
 }
 
 int up_open_hub(struct up *u, struct err *err)

@@ -181,8 +181,9 @@ void view_event(struct view *v, const struct event *ev)
 void view_state(struct view *v, size_t node, const json_t *state)
 {
     const json_t *db = json_object_get(state, "db");
+    const char *unknown = v->has_database && !state ? "unknown" : "";
 
-    str_copy(v->rows[node].db, sizeof(v->rows[node].db), js_opt_str(db, "state", ""));
+    str_copy(v->rows[node].db, sizeof(v->rows[node].db), js_opt_str(db, "state", unknown));
     layout_drift(state, v->rows[node].drift, sizeof(v->rows[node].drift));
     v->rows[node].cluster_size = (unsigned)js_opt_u64(db, "cluster_size", 0);
 }

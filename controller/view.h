@@ -48,13 +48,17 @@ struct view {
 void view_init(struct view *v, const struct spec *s);
 void view_free(struct view *v);
 void view_event(struct view *v, const struct event *ev);
+/* `state` NULL: nothing is known of it now. */
 void view_state(struct view *v, size_t node, const json_t *state);
 /* The whole picture, at most `columns` wide, lines ended by "\n". `now`: ms since 1970. */
 void view_render(const struct view *v, unsigned columns, bool color, uint64_t now,
                  struct strbuf *out);
 /* One line without its end: what is still being waited for, and for how long. */
 void view_still(const struct view *v, uint64_t now, struct strbuf *out);
+/* How long ago `ts` was, for people: "4 s ago", "2 h ago"; "never" for 0. */
+#define VIEW_AGE_MAX 24
+void view_age(uint64_t ts, uint64_t now, char ret[VIEW_AGE_MAX]);
 /* One event as a line without colour (plain progress, `events`). */
-void view_event_line(const struct event *ev, struct strbuf *out);
+void view_event_line(const struct event *event, struct strbuf *out);
 
 #endif

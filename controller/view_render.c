@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/cleanup.h"
 #include "common/str.h"
+#include "common/text.h"
 
 #define BAR_CELLS 14
 #define SILENCE_MS 5000
@@ -37,9 +39,12 @@ static unsigned width(const char *s)
 /* Writes the text in exactly `cols` columns: padded, or cut with an ellipsis. */
 static void put(struct line *l, enum tone tone, unsigned cols, const char *text)
 {
-    unsigned w = width(text), n = 0;
-    const char *s = text;
+    _cleanup_free_ char *plain = xstrdup(text);
+    unsigned w, n = 0;
+    const char *s = plain;
 
+    text_plain(plain, false);
+    w = width(plain);
     if (cols > l->left)
         cols = l->left;
     l->left -= cols;
@@ -251,6 +256,7 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
         if (v->rows[i].state == ROW_READY)
             continue;
         row_text(&v->rows[i], text, sizeof(text));
+        text_plain(text, false);
         elapsed(v->rows[i].step_from, now, time_text);
         silence(&v->rows[i], now, quiet, sizeof(quiet));
         strbuf_addf(out, " %s %s (%s%s%s);", v->rows[i].name, text, time_text, quiet[0] ? "," : "",
@@ -258,12 +264,32 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
     }
 }
 
-void view_event_line(const struct event *ev, struct strbuf *out)
+void view_age(uint64_t ts, uint64_t now, char ret[VIEW_AGE_MAX])
 {
+    unsigned long long s = now > ts ? (now - ts) / 1000 : 0;
+
+    if (!ts)
+        snprintf(ret, VIEW_AGE_MAX, "never");
+    else if (s < 120)
+        snprintf(ret, VIEW_AGE_MAX, "%llu s ago", s);
+    else if (s < 2 * 60 * 60)
+        snprintf(ret, VIEW_AGE_MAX, "%llu min ago", s / 60);
+    else if (s < 2 * 24 * 60 * 60)
+        snprintf(ret, VIEW_AGE_MAX, "%llu h ago", s / 3600);
+    else
+        snprintf(ret, VIEW_AGE_MAX, "%llu d ago", s / 86400 % 1000000);
+}
+
+void view_event_line(const struct event *event, struct strbuf *out)
+{
+    struct event copy = *event, *ev = &copy;
     time_t t = (time_t)(ev->ts / 1000);
     struct tm tm;
     char clock_text[16];
 
+    text_plain(ev->node, false);
+    text_plain(ev->id, false);
+    text_plain(ev->msg, false);
     localtime_r(&t, &tm);
     strftime(clock_text, sizeof(clock_text), "%H:%M:%S", &tm);
     strbuf_addf(out, "%s  %-8s %-8s %-20s %s", clock_text, ev->node[0] ? ev->node : "-",

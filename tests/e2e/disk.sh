@@ -381,6 +381,11 @@ for filesystem in ext4 xfs; do
     [ "$(stat -fc %T /mnt/data)" != "$(stat -fc %T /mnt)" ] || die "nothing is mounted"
     "$agent" disk --explain "$work/plan.json" | grep -q '^\*.* ours .*nothing' || die "--explain: $("$agent" disk --explain "$work/plan.json")"
     ok "blank-$filesystem: made, mounted, second run changes nothing"
+    mount -o remount,ro /mnt/data
+    "$agent" apply --check "$work/plan.json" >"$work/out" 2>&1 || true
+    grep -q 'mount:data.*read-only' "$work/out" || die "a read-only mount is not named: $(cat "$work/out")"
+    converged "made writable again"
+    ok "blank-$filesystem: a read-only mount is named and mended"
     detach
   fi
   if wanted kill-make-$filesystem; then

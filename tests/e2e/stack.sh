@@ -52,6 +52,28 @@ grep -q ' 0 changed' "$work/again" || die "second up: $(cat "$work/again")"
 tail -n +$((n + 1)) /var/lib/muster/vdc/calls.log | jq -r .command | grep -vE '^(list|query)' && die "the second up called the above"
 ok "a second up changes nothing"
 
+# --- what somebody changed on a node is named and mended by one 'up', whatever the store says
+on_fra() { "$muster" ssh -f "$file" fra sudo sh -c "'$1'" >"$work/fault" 2>&1 || die "fault: $1: $(cat "$work/fault")"; }
+on_fra 'echo "# changed by hand" >>/etc/apache2/sites-available/muster.conf'
+on_fra 'chmod 0666 /var/www/html/config.php'
+on_fra 'sed -i /datadisk/d /etc/fstab'
+# shellcheck disable=SC2016 # it is the node's shell that expands
+on_fra 'for f in /etc/php/*/apache2/conf.d/99-muster.ini; do echo memory_limit=1M >$f; done'
+on_fra 'systemctl disable --quiet apache2'
+on_fra 'mariadb -e "REVOKE DELETE ON album.* FROM album@localhost"'
+on_fra 'ip route del 10.10.2.0/24' # last: the cluster misses its members after five seconds
+"$muster" up -f "$file" --progress plain >"$work/mended" 2>&1 || die "up after seven faults: $(cat "$work/mended")"
+for step in route:private mount:data php:settings web:apache sql:album app:album; do
+  grep -qE "fra +note +$step +drifted: " "$work/mended" || die "$step is not named: $(cat "$work/mended")"
+  grep -qE "fra +changed +$step " "$work/mended" || die "$step is not mended: $(cat "$work/mended")"
+done
+grep -qE ' [1-9][0-9]* steps changed' "$work/mended" || die "what was changed: $(tail -n 3 "$work/mended")"
+"$muster" up -f "$file" --progress plain >"$work/again" 2>&1 || die "up after the repair: $(cat "$work/again")"
+grep -q ' 0 changed' "$work/again" || die "up after the repair: $(cat "$work/again")"
+ok "one up names and mends what was changed by hand"
+"$muster" status -f "$file" --json | jq -e 'all(.nodes[]; .age_s < 60 and .last_known == null or .age_s >= 30)' >/dev/null ||
+  die "the age of each word: $("$muster" status -f "$file" --json)"
+
 "$muster" ssh -f "$file" fra sudo muster-agent apply --check /var/lib/muster-agent/plan.json >"$work/check" ||
   die "dry run on the node: $(cat "$work/check")"
 ok "a dry run of the plan on the node finds nothing to change"

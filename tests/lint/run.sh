@@ -28,7 +28,7 @@ only() { # header files…
     case " $* " in *" $f "*) ;; *) complain "$f: includes <$header>; only $* may" ;; esac
   done
 }
-only 'zmq\.h' common/zsock.c common/zap.c
+only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
 only 'sodium\.h' common/keys.c
 only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
 only 'curl/curl\.h' controller/http.c

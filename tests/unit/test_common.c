@@ -17,6 +17,7 @@
 #include "common/proc.h"
 #include "common/proto.h"
 #include "common/str.h"
+#include "common/text.h"
 
 static void test_err_wrap(void **state)
 {
@@ -74,6 +75,49 @@ static void test_event_round_trip(void **state)
     assert_string_equal(back.msg, "two lines ?");
     assert_int_equal(back.kind, EVENT_PROGRESS);
     assert_int_equal(event_parse("{}", 2, &back, &err), -1);
+}
+
+static void test_text(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"plain, äöü, 日本, 🙂", "plain, äöü, 日本, 🙂"},
+        {"\033[2J\033]0;title\007", "?[2J?]0;title?"},
+        {"tab\tline\nreturn\r", "tab line return "},
+        {"del\177", "del?"},
+        {"c1\xc2\x9b"
+         "2J",
+         "c1?2J"},
+        {"raw\x9b"
+         "2J",
+         "raw?2J"},
+        {"bidi\xe2\x80\xae|\xe2\x81\xa6|\xd8\x9c", "bidi?|?|?"},
+        {"cut\xe2\x80", "cut??"},
+        {"overlong\xc0\xaf", "overlong??"},
+        {"surrogate\xed\xa0\x80", "surrogate???"},
+        {"beyond\xf4\x90\x80\x80", "beyond????"},
+        {"\xff\xfe", "??"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *s = xstrdup(cases[i].in);
+
+        text_plain(s, false);
+        assert_string_equal(s, cases[i].out);
+    }
+    char lines[] = "a\n\033b\n";
+
+    text_plain(lines, true);
+    assert_string_equal(lines, "a\n?b\n");
+    assert_true(text_is_name("mount:datadisk"));
+    assert_true(text_is_name("route:10.10.1.0/24"));
+    assert_true(text_is_name(""));
+    assert_false(text_is_name("a b"));
+    assert_false(text_is_name("\xc2\x9b"));
+    assert_false(text_is_name("a\n"));
 }
 
 static void test_proto(void **state)
@@ -188,8 +232,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err_wrap),    cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_json_bounds), cmocka_unit_test(test_event_round_trip),
-        cmocka_unit_test(test_proto),       cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_proc),        cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_text),        cmocka_unit_test(test_proto),
+        cmocka_unit_test(test_keys),        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_fs),
     };
     struct err err;
 

@@ -351,12 +351,71 @@ static void test_picture(void **state)
     view_free(&v);
 }
 
+/* What was said long ago is not shown as what is. */
+static void test_old_state(void **state)
+{
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_(strbuf_free) struct strbuf out = {0};
+    _cleanup_json_ json_t *synced =
+        json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
+    struct view v;
+
+    (void)state;
+    load(&s);
+    view_init(&v, &s);
+    ev(&v, 1000, "fra", "abc", EVENT_PLAN, "plan", "10 steps");
+    ev(&v, 2000, "fra", "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
+    view_state(&v, 0, synced);
+    view_render(&v, 100, false, 42000, &out);
+    assert_non_null(strstr(strbuf_str(&out), "ready, database Synced"));
+    strbuf_reset(&out);
+    view_state(&v, 0, NULL);
+    view_render(&v, 100, false, 42000, &out);
+    assert_null(strstr(strbuf_str(&out), "Synced"));
+    assert_non_null(strstr(strbuf_str(&out), "ready, database unknown"));
+    view_free(&v);
+}
+
+/* Nothing that a node says moves the cursor, whatever gets into an event. */
+static void test_hostile_words(void **state)
+{
+    static const char bad[] = "\033]0;x\007 \xc2\x9b"
+                              "2J \x9b \xe2\x80\xae end";
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_(strbuf_free) struct strbuf out = {0};
+    _cleanup_json_ json_t *st = json_pack("{s:{s:s}}", "db", "state", "\033[31mSynced");
+    struct event e = {.ts = 1000, .seq = 1, .kind = EVENT_FAILED};
+    struct view v;
+
+    (void)state;
+    load(&s);
+    view_init(&v, &s);
+    str_copy(e.node, sizeof(e.node), "fra");
+    str_copy(e.id, sizeof(e.id), bad);
+    str_copy(e.msg, sizeof(e.msg), bad);
+    view_event(&v, &e);
+    e.kind = EVENT_CLUSTER;
+    view_event(&v, &e);
+    view_state(&v, 0, st);
+    view_render(&v, 100, false, 42000, &out);
+    view_still(&v, 42000, &out);
+    view_event_line(&e, &out);
+    assert_non_null(strstr(strbuf_str(&out), "end"));
+    for (const char *c = strbuf_str(&out); *c; c++)
+        assert_true((unsigned char)*c >= 0x20 || *c == '\n');
+    assert_null(strstr(strbuf_str(&out), "\xc2\x9b"));
+    assert_null(strstr(strbuf_str(&out), "\x9b"));
+    assert_null(strstr(strbuf_str(&out), "\xe2\x80\xae"));
+    view_free(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
         cmocka_unit_test(test_user_data),  cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_picture),    cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_picture),    cmocka_unit_test(test_hostile_words),
+        cmocka_unit_test(test_old_state),  cmocka_unit_test(test_package_key),
         cmocka_unit_test(test_repository),
     };
     struct err err;

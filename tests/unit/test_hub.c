@@ -1,227 +1,199 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hub against real sockets: who gets in, who does not, and what happens to keys used twice. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
+#include "hub_world.h"
 
-#include <cmocka.h>
-
-#include "common/cleanup.h"
-#include "common/clock.h"
-#include "common/fs.h"
-#include "common/js.h"
-#include "common/proto.h"
-#include "common/str.h"
-#include "common/zsock.h"
-#include "controller/hub.h"
-
-#define PORT 17400
-#define WAIT_MS 8000
-
-struct world {
-    char dir[32];
-    struct spec spec;
-    struct spec_node node;
-    struct store *store;
-    struct curve_pair keys;
-    struct sign_pair sign;
-    struct curve_pair once;
-    struct hub *hub;
-    struct zctx *clients;
-    struct zsock *open[8]; /* of the clients; a failed test leaves some */
-    bool past;             /* of the last event */
-};
-
-static json_t *give_plan(void *ctx, size_t node)
-{
-    (void)ctx;
-    (void)node;
-    return json_pack("{s:s, s:[]}", "rev", "0123456789abcdef", "resources");
-}
-
-static char *no_roster(void *ctx, uint64_t epoch)
-{
-    (void)ctx;
-    (void)epoch;
-    return NULL;
-}
-
-static void on_event(void *ctx, const struct event *ev, bool past)
-{
-    struct world *w = ctx;
-
-    (void)ev;
-    w->past = past;
-}
-
-static void on_state(void *ctx, size_t node, const json_t *state)
-{
-    (void)ctx;
-    (void)node;
-    (void)state;
-}
-
-static int setup(void **state)
-{
-    static struct world w;
-    struct err err;
-    struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
-    const struct hub_hooks hooks = {&w, give_plan, no_roster, on_event, on_state};
-    const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign};
-
-    memset(&w, 0, sizeof(w));
-    strcpy(w.dir, "/tmp/muster-hub-XXXXXX");
-    assert_non_null(mkdtemp(w.dir));
-    keys_curve_new(&w.keys);
-    keys_sign_new(&w.sign);
-    keys_curve_new(&w.once);
-    strcpy(w.node.name, "fra");
-    w.spec.nodes = &w.node;
-    w.spec.n_nodes = 1;
-    assert_int_equal(store_open(w.dir, true, &w.store, &err), 0);
-    strcpy(n.name, "fra");
-    memcpy(n.enrol_pub, w.once.pub, KEY_SIZE);
-    assert_int_equal(store_node_put(w.store, &n, &err), 0);
-    assert_int_equal(hub_open(&config, &w.spec, w.store, &hooks, &w.hub, &err), 0);
-    w.clients = zctx_new();
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    struct err err;
-
-    hub_close(w->hub);
-    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
-        zsock_free(w->open[i]);
-    zctx_free(w->clients);
-    store_close(w->store);
-    return fs_remove_tree(w->dir, &err);
-}
-
-/* Sends (again and again, as an agent does) and runs the hub until an answer comes; NULL: none
- * within the time, or the handshake was refused. */
 static char *ask(struct world *w, struct zsock *s, const char *text)
 {
-    uint64_t end = clock_mono_ms() + WAIT_MS, next = 0;
-    struct zmsg m;
-    struct err err;
-
-    while (clock_mono_ms() < end && !zsock_was_refused(s)) {
-        if (clock_mono_ms() >= next && zsock_send(s, NULL, text, strlen(text)) == 0)
-            next = clock_mono_ms() + 500;
-        assert_int_equal(hub_run(w->hub, &err), 0);
-        if (zsock_recv(s, &m) == 1)
-            return m.body;
-        clock_pause_ms(5);
-    }
-    return NULL;
-}
-
-static struct zsock *client(struct world *w, const struct curve_pair *own, unsigned port)
-{
-    char endpoint[64];
-    struct err err;
-    struct zsock *s;
-
-    snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", port);
-    s = zsock_client(w->clients, own, w->keys.pub, PROTO_MAIN_MAX, endpoint, &err);
-    assert_non_null(s);
-    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
-        if (!w->open[i])
-            return w->open[i] = s;
-    fail();
-    return NULL;
-}
-
-static void leave(struct world *w, struct zsock *s)
-{
-    for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
-        if (w->open[i] == s)
-            w->open[i] = NULL;
-    zsock_free(s);
-}
-
-static char *enrol_text(const struct curve_pair *own)
-{
-    char hex[KEY_HEX_SIZE];
-
-    keys_hex(own->pub, KEY_SIZE, hex);
-    return proto_text(PROTO_ENROL, json_pack("{s:i, s:s, s:s}", "v", 1, "curve", hex, "seal", hex));
+    return ask_for(w, s, text, "", WAIT_MS);
 }
 
 static void test_enrol_and_hello(void **state)
 {
     struct world *w = *state;
+    struct curve_pair own;
+    _cleanup_free_ char *text = NULL;
+    struct zsock *s;
+
+    keys_curve_new(&own);
+    text = enrol_text(&own);
+
+    s = client(w, &own, PORT + 1); /* the main socket before enrolment */
+    assert_false(answered(w, s, "{\"t\":\"hello\"}", ""));
+    assert_true(zsock_was_refused(s));
+    leave(w, s);
+
+    s = client(w, &w->once, PORT);
+    assert_true(answered(w, s, text, "{\"t\":\"bound\"}"));
+    /* the answer was lost: the same keys again */
+    assert_true(answered(w, s, text, "{\"t\":\"bound\"}"));
+    leave(w, s);
+
+    s = client(w, &own, PORT + 1);
+    assert_true(
+        answered(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"last_seq\":7,\"facts\":{}}",
+                 "{\"seq\":0,\"t\":\"ack\"}")); /* nothing of it has come on this connection */
+    assert_true(answered(w, s, NULL, "\"t\":\"plan\""));
+    assert_true(answered(w, s, NULL, "\"t\":\"look\""));
+    assert_true(event_taken(w, s, REV, 7, "x", "ok"));
+    assert_true(w->past); /* it was there when the agent said hello */
+    assert_true(event_taken(w, s, REV, 8, "x", "ok"));
+    assert_false(w->past);
+
+    /* an agent that has the plan gets it again when something drifted from it */
+    assert_true(answered(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"" REV "\",\"facts\":{}}",
+                         "\"t\":\"look\""));
+    assert_true(
+        answered(w, s, "{\"t\":\"state\",\"state\":{\"drift\":[\"file:f\"]}}", "\"t\":\"plan\""));
+    leave(w, s);
+}
+
+/* A one-time key that was used: refused before anything is parsed, and the node goes on. */
+static void test_used_key_freezes_nothing(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, other;
+    _cleanup_free_ char *other_text = NULL;
+    struct zsock *s = join(w, 0, &own), *thief;
+    struct store_node n;
+    struct err err;
+
+    keys_curve_new(&other);
+    other_text = enrol_text(&other);
+    w->own_events = 0;
+    for (size_t i = 0; i < 3; i++) {
+        thief = client(w, &w->once, PORT);
+        assert_false(answered(w, thief, other_text, ""));
+        assert_true(zsock_was_refused(thief));
+        leave(w, thief);
+    }
+    assert_string_equal(w->last_own, "enrol-refused");
+    assert_int_equal(w->own_events, 1); /* not one for each try */
+    assert_int_equal(store_node_get(w->store, "fra", &n, &err), 1);
+    assert_false(n.conflict);
+    assert_true(event_taken(w, s, REV, 1, "x", "ok"));
+    leave(w, s);
+}
+
+/* Two machines that both came with the key while it was good: the node is frozen, for good. */
+static void test_two_machines_with_one_key(void **state)
+{
+    struct world *w = *state;
     struct curve_pair own, other;
     _cleanup_free_ char *text = NULL;
     _cleanup_free_ char *other_text = NULL;
-    struct zsock *s;
-    char *answer;
+    struct zsock *first = client(w, &w->once, PORT), *second = client(w, &w->once, PORT), *s;
 
     keys_curve_new(&own);
     keys_curve_new(&other);
     text = enrol_text(&own);
     other_text = enrol_text(&other);
+    while (!zsock_handshakes(first) || !zsock_handshakes(second)) {
+        struct err err;
 
-    s = client(w, &own, PORT + 1); /* the main socket before enrolment */
-    answer = ask(w, s, "{\"t\":\"hello\"}");
-    assert_null(answer);
-    assert_true(zsock_was_refused(s));
-    leave(w, s);
-
-    s = client(w, &w->once, PORT);
-    answer = ask(w, s, text);
-    assert_string_equal(answer, "{\"t\":\"bound\"}");
-    free(answer);
-    answer = ask(w, s, text); /* the answer was lost: the same keys again */
-    assert_string_equal(answer, "{\"t\":\"bound\"}");
-    free(answer);
-    leave(w, s);
-
+        assert_true(hub_run(w->hub, &err) >= 0);
+    }
+    assert_true(answered(w, first, text, "bound"));
+    assert_true(answered(w, second, other_text, "refused"));
+    assert_string_equal(w->last_own, "enrol-conflict");
     s = client(w, &own, PORT + 1);
-    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"last_seq\":7,\"facts\":{}}");
-    assert_string_equal(answer, "{\"seq\":0,\"t\":\"ack\"}"); /* nothing of it is stored yet */
-    free(answer);
-    answer = ask(w, s, "{\"t\":\"state\",\"state\":{}}");
-    assert_non_null(strstr(answer, "\"t\":\"plan\""));
-    free(answer);
-    answer = ask(w, s,
-                 "{\"t\":\"event\",\"event\":{\"ts\":1,\"node\":\"other\",\"rev\":\"r\",\"seq\":7,"
-                 "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
-    assert_string_equal(answer, "{\"seq\":7,\"t\":\"ack\"}");
-    free(answer);
-    assert_true(w->past); /* it was there when the agent said hello */
-    answer = ask(w, s,
-                 "{\"t\":\"event\",\"event\":{\"ts\":1,\"node\":\"fra\",\"rev\":\"r\",\"seq\":8,"
-                 "\"id\":\"x\",\"kind\":\"ok\",\"ms\":0,\"msg\":\"\"}}");
-    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
-    free(answer);
-    assert_false(w->past);
-
-    /* an agent that has the plan gets it again when something drifted from it */
-    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"0123456789abcdef\",\"facts\":{}}");
-    assert_string_equal(answer, "{\"seq\":8,\"t\":\"ack\"}");
-    free(answer);
-    answer = ask(w, s, "{\"t\":\"state\",\"state\":{\"drift\":[\"file:f\"]}}");
-    assert_non_null(strstr(answer, "\"t\":\"plan\""));
-    free(answer);
-
-    /* a second machine with the stolen one-time key freezes the node, for good */
-    struct zsock *thief = client(w, &w->once, PORT);
-    answer = ask(w, thief, other_text);
-    assert_non_null(strstr(answer, "\"t\":\"refused\""));
-    free(answer);
-    leave(w, thief);
-    answer = ask(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}");
-    assert_null(answer); /* connected, but no message of it is heard any more */
+    assert_false(answered(w, s, "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}", ""));
     leave(w, s);
+    leave(w, first);
+    leave(w, second);
+}
+
+static void count_rows(void *ctx, const struct event *ev)
+{
+    (void)ev;
+    ++*(unsigned *)ctx;
+}
+
+static unsigned rows(struct world *w)
+{
+    unsigned n = 0;
+    uint64_t after = 0;
+    struct err err;
+
+    assert_int_equal(store_events(w->store, &after, count_rows, &n, &err), 0);
+    return n;
+}
+
+/* An agent speaks for itself only, and cannot break the store. */
+static void test_forged_events(void **state)
+{
+    static const struct {
+        const char *rev;
+        uint64_t seq;
+        const char *id, *kind;
+    } forged[] = {
+        {"controller", 2, "up", "done"},
+        {"controller", 3, "vm:fra", "changed"},
+        {REV, INT64_MAX, "x", "ok"},
+        {REV, 1ULL << 40, "x", "ok"},
+        {REV, 0, "x", "ok"},
+        {REV, 4, "x y", "ok"},
+        {REV, 5,
+         "\xc2\x9b"
+         "2J",
+         "ok"},
+        {"0123456789ABCDEF", 6, "x", "ok"},
+        {"../../etc/passwd", 7, "x", "ok"},
+    };
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *s = join(w, 0, &own);
+    unsigned before;
+
+    assert_true(event_taken(w, s, REV, 1, "x", "aborted"));
+    before = rows(w);
+    w->events = w->own_events = 0;
+    for (size_t i = 0; i < ARRAY_LEN(forged); i++) {
+        _cleanup_free_ char *text =
+            event_message(forged[i].rev, forged[i].seq, forged[i].id, forged[i].kind);
+
+        assert_int_equal(zsock_send(s, NULL, text, strlen(text)), 0);
+    }
+    assert_true(event_taken(w, s, REV, 9, "x", "ok")); /* the honest one after them */
+    assert_int_equal(w->events, 1);
+    assert_int_equal(w->own_events, 1); /* said once */
+    assert_string_equal(w->last_own, "event-refused");
+    assert_int_equal(rows(w), before + 2);
+
+    /* its acknowledgement was lost: it comes again and does not count again */
+    assert_true(event_taken(w, s, REV, 1, "x", "aborted"));
+    assert_int_equal(w->events, 1);
+    assert_int_equal(rows(w), before + 2);
+    leave(w, s);
+}
+
+/* A node is destroyed and made again: the new agent's numbers start from 1, and are its own. */
+static void test_new_incarnation(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *s = join(w, 0, &own);
+    struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60};
+    uint64_t again;
+    struct err err;
+
+    assert_true(event_taken(w, s, REV, 1, "x", "ok"));
+    leave(w, s);
+    assert_int_equal(store_node_delete(w->store, "fra", &err), 0);
+    assert_int_equal(store_incarnation_next(w->store, "fra", &n.incarnation, &err), 0);
+    assert_int_equal(n.incarnation, 2);
+    str_copy(n.name, sizeof(n.name), "fra");
+    memcpy(n.enrol_pub, w->once.pub, KEY_SIZE);
+    assert_int_equal(store_node_put(w->store, &n, &err), 0);
+    hub_forget(w->hub, 0);
+    w->events = 0;
+    s = join(w, 0, &own); /* its hello is answered with 0 */
+    assert_true(event_taken(w, s, REV, 1, "y", "failed"));
+    assert_int_equal(w->events, 1);
+    leave(w, s);
+    /* also when it never said anything */
+    assert_int_equal(store_node_delete(w->store, "fra", &err), 0);
+    assert_int_equal(store_incarnation_next(w->store, "fra", &again, &err), 0);
+    assert_int_equal(again, 3);
 }
 
 static void test_strangers(void **state)
@@ -277,6 +249,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_enrol_and_hello, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_used_key_freezes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_machines_with_one_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forged_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_new_incarnation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
     };

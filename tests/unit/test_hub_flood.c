@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hub and agents that send without end. */
+#define PORT 17420 /* tests may run side by side */
+#include "hub_world.h"
+
+/* States of 30 kB without end, on one connection each. */
+static pid_t flood(const struct world *w, const struct curve_pair *own)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct zctx *z = zctx_new();
+        char pad[30000];
+        char *text;
+        struct err err;
+        struct zsock *s;
+
+        memset(pad, 'x', sizeof(pad) - 1);
+        pad[sizeof(pad) - 1] = '\0';
+        text = proto_text(PROTO_STATE,
+                          json_pack("{s:{s:s, s:s}}", "state", "phase", "ready", "step", pad));
+        s = zsock_client(z, own, w->keys.pub, PROTO_MAIN_MAX, "tcp://127.0.0.1:17421", &err);
+        for (;;)
+            if (!s || zsock_send(s, NULL, text, strlen(text)) < 0)
+                clock_pause_ms(1);
+    }
+    return pid;
+}
+
+#define TRIES 5
+
+static void test_flood(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, flooders[2], newcomer;
+    struct zsock *s = join(w, 0, &own), *once;
+    _cleanup_free_ char *enrol = NULL;
+    bool acked = false, bound = false;
+    pid_t pids[2];
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    struct err err;
+
+    for (size_t i = 0; i < 2; i++) {
+        leave(w, join(w, 1 + i, &flooders[i]));
+        pids[i] = flood(w, &flooders[i]);
+    }
+    w->states = 0;
+    while (w->states < 20 && clock_mono_ms() < end) /* both are at it */
+        assert_true(hub_run(w->hub, &err) >= 0);
+    assert_true(w->states >= 20);
+    keys_curve_new(&newcomer);
+    enrol = enrol_text(&newcomer);
+    once = client(w, &w->once_of[3], PORT);
+    /* Within 1 s and 2 s; more than one try, since the machine may have other work. */
+    for (uint64_t try = 1; try <= TRIES && !acked; try++) {
+        _cleanup_free_ char *event = event_message(REV, try, "x", "ok");
+        _cleanup_free_ char *ack = str_fmt("\"seq\":%llu", (unsigned long long)try);
+        _cleanup_free_ char *got = ask_for(w, s, event, ack, 1000);
+
+        acked = got != NULL;
+    }
+    for (unsigned try = 1; try <= TRIES && !bound; try++) {
+        _cleanup_free_ char *got = ask_for(w, once, enrol, "bound", 2000);
+
+        bound = got != NULL;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    assert_true(acked);
+    assert_true(bound);
+    leave(w, s);
+    leave(w, once);
+}
+
+/* Events without end: only so many are stored at once, and none is acknowledged that was not. */
+static void test_event_flood(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, other;
+    struct zsock *s = join(w, 0, &own), *honest = join(w, 1, &other);
+    uint64_t end = clock_mono_ms() + WAIT_MS, acked = 0, seq = 0;
+    _cleanup_json_ json_t *j = NULL;
+    struct zmsg m;
+    struct err err;
+
+    w->events = 0;
+    while (!str_eq(w->last_own, "event-flood") && clock_mono_ms() < end) {
+        _cleanup_free_ char *text = event_message(REV, seq + 1, "x", "ok");
+
+        seq += zsock_send(s, NULL, text, strlen(text)) == 0;
+        if (seq % 16 == 0)
+            assert_true(hub_run(w->hub, &err) >= 0);
+        while (zsock_recv(s, &m) == 1) {
+            json_decref(j);
+            assert_int_equal(js_parse(m.body, m.len, &j, &err), 0);
+            acked = js_opt_u64(j, "seq", acked);
+            zmsg_free(&m);
+        }
+    }
+    assert_string_equal(w->last_own, "event-flood");
+    assert_true(w->events < 5000);
+    assert_true(acked <= w->events);
+    assert_true(event_taken(w, honest, REV, 1, "x", "ok"));
+    /* the first that was not taken is taken when it comes again */
+    assert_true(event_taken(w, s, REV, w->events, "x", "ok"));
+    leave(w, s);
+    leave(w, honest);
+}
+
+/* More than an agent has to say in one message: its connection ends, the hub goes on. */
+static void test_large_message(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own, other;
+    struct zsock *s = join(w, 0, &own), *honest = join(w, 1, &other);
+    size_t len = PROTO_UP_MAX + 1;
+    _cleanup_free_ char *text = xcalloc(len + 1, 1);
+    unsigned before = zsock_handshakes(s);
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    struct err err;
+
+    memset(text, 'x', len);
+    assert_int_equal(zsock_send(s, NULL, text, len), 0);
+    while (zsock_handshakes(s) == before && clock_mono_ms() < end) /* it dials again */
+        assert_true(hub_run(w->hub, &err) >= 0);
+    assert_true(zsock_handshakes(s) > before);
+    assert_true(event_taken(w, honest, REV, 1, "x", "ok"));
+    leave(w, s);
+    leave(w, honest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_event_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_message, setup, teardown),
+    };
+    struct err err;
+
+    assert_int_equal(keys_init(&err), 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
