@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -155,6 +157,32 @@ static void test_proc(void **state)
     assert_int_equal(err.code, ERR_TIMEOUT);
 }
 
+/* A program that could not be started has not said that all is well. */
+static void test_proc_not_started(void **state)
+{
+    struct proc_result r = {0};
+    struct err err;
+    char path[] = "/tmp/test-proc-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0 && write(fd, "#!/nonexistent\n", 15) == 15);
+    assert_int_equal(proc_run(PROC_ARGV(path), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED); /* it may not be executed */
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    assert_int_equal(proc_run(PROC_ARGV(path), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED); /* nor what it names */
+    proc_result_free(&r);
+    unlink(path);
+    /* Somebody else took how it ended. */
+    signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(proc_run(PROC_ARGV("/bin/true"), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED);
+    signal(SIGCHLD, SIG_DFL);
+    proc_result_free(&r);
+}
+
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
@@ -190,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_json_bounds), cmocka_unit_test(test_event_round_trip),
         cmocka_unit_test(test_proto),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_proc),        cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_proc_not_started),
     };
     struct err err;
 
