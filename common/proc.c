@@ -154,6 +154,8 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
             } else if (o->on_tick) {
                 o->on_tick(o->ctx);
             }
+            if (o->give_up && *o->give_up)
+                kill(-pid, SIGKILL);
             continue;
         }
         for (int i = 0; i < STREAMS; i++) {
@@ -163,6 +165,8 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
                 st[i].fd = -1;
             }
         }
+        if (!exited && o->give_up && *o->give_up)
+            kill(-pid, SIGKILL);
         if (!exited && p[STREAMS].revents)
             exited = waitpid(pid, &status, 0) == pid || errno == ECHILD;
     }

@@ -25,6 +25,7 @@ struct proc_opts {
     bool lines_on_3; /* the child's descriptor 3 is one more stream for on_line; nothing is kept */
     void (*on_tick)(void *ctx); /* every tick_s seconds in which nothing came */
     unsigned tick_s;
+    const bool *give_up; /* set by one of these: it is killed; NULL: never */
     void *ctx;
 };
 
@@ -40,8 +41,8 @@ struct proc_result {
 };
 
 /* Runs argv[0] (an absolute path) and waits. Returns 0 when it exited 0. Otherwise -1 and
- * "<program>: exit status N: <last line it said>". `ret` may be NULL; else it is always set, and the
- * caller calls proc_result_free. */
+ * "<program>: exit status N: <last line it said>". `ret` may be NULL; else it is always set, and
+ * the caller calls proc_result_free. */
 int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
              struct err *err);
 void proc_result_free(struct proc_result *r);

@@ -183,6 +183,24 @@ static void test_proc_not_started(void **state)
     proc_result_free(&r);
 }
 
+static void stop_it(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void test_proc_give_up(void **state)
+{
+    struct proc_result r;
+    struct err err;
+    bool stop = false;
+    const struct proc_opts opts = {.on_tick = stop_it, .tick_s = 1, .give_up = &stop, .ctx = &stop};
+
+    (void)state;
+    assert_int_equal(proc_run(PROC_ARGV("/bin/sleep", "600"), &opts, &r, &err), -1);
+    assert_int_equal(r.status, 128 + SIGKILL);
+    proc_result_free(&r);
+}
+
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
@@ -214,11 +232,16 @@ static void test_fs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wrap),    cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_json_bounds), cmocka_unit_test(test_event_round_trip),
-        cmocka_unit_test(test_proto),       cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_proc),        cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_err_wrap),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_proto),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_fs),
         cmocka_unit_test(test_proc_not_started),
+        cmocka_unit_test(test_proc_give_up),
     };
     struct err err;
 
