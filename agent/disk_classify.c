@@ -162,6 +162,7 @@ look(struct disk_look *ret, enum disk_kind kind, unsigned rule, const char *fmt,
     va_end(ap);
     size_t len = strlen(ret->why);
     snprintf(ret->why + len, sizeof(ret->why) - len, " (R%u)", rule);
+    str_utf8(ret->why); /* a label may be anything */
     return 0;
 }
 

@@ -118,7 +118,8 @@ static json_t *names_of(const char *text)
 
     for (size_t n; *text; text += n + strspn(text + n, ", ")) {
         n = strcspn(text, ", ");
-        json_array_append_new(arr, json_stringn(text, n));
+        _cleanup_free_ char *name = str_fmt("%.*s", (int)n, text);
+        js_push_str(arr, name);
     }
     return arr;
 }
@@ -153,8 +154,8 @@ static json_t *node_status(struct deployment *d, const json_t *place,
         why = row->msg;
     }
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:o, s:I, s:I}", "name", name,
-        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", why, "public_ip",
+        "{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:{s:s, s:I, s:I, s:b}, s:o, s:I, s:I}", "name", name,
+        "zone", js_opt_str(place, "zone", ""), "state", phase, "why", js_string(why), "public_ip",
         js_opt_str(place, "public_ip", ""), "private_ip", js_opt_str(place, "private_ip", ""),
         "url", js_opt_str(place, "url", ""), "db", "state",
         seen->db[0] ? seen->db : js_opt_str(db, "state", ""), "cluster_size",
