@@ -399,6 +399,13 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[3].fd = httpd_fd(h->httpd);
 }
 
+int hub_wait_ms(const struct hub *h, int wait_ms)
+{
+    int http_ms = httpd_timeout_ms(h->httpd);
+
+    return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
+}
+
 /* Enrolments: each is stored before it is answered. Returns how many messages there were. */
 static int drain_enrol(struct hub *h, struct err *err)
 {

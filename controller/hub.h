@@ -43,6 +43,8 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path);
 
 #define HUB_FDS 4
 void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
+/* How long the owner may wait for them, at most `wait_ms`. */
+int hub_wait_ms(const struct hub *h, int wait_ms);
 /* Handles all that waits; to be called after every wake-up and before every wait. */
 int hub_run(struct hub *h, struct err *err);
 

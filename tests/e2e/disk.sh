@@ -262,7 +262,7 @@ if wanted lost-superblock; then
 fi
 if wanted lost-start-btrfs; then # a copy of its superblock is at 64 MiB
   fresh
-  mkfs.btrfs -q -f "$work/disk"
+  mkfs.btrfs -q -f "$work/disk" >"$work/mkfs" 2>&1
   dd if=/dev/zero of="$work/disk" bs=1M count=60 conv=notrunc status=none
   dd if=/dev/zero of="$work/disk" bs=64K seek=1025 count=$((size / 65536 - 1025)) conv=notrunc status=none
   row lost-start-btrfs R5

@@ -6,12 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/str.h"
 #include "controller/http.h"
 #include "controller/httpd.h"
@@ -24,13 +28,17 @@
 struct world {
     struct http *http;
     struct httpd *server;
+    char file[32];
     size_t answers;
     struct strbuf body; /* of the last answer */
 };
 
 static void on_request(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
 {
-    (void)ctx;
+    if (str_eq(rq->path, "/file")) {
+        ret->status = 200;
+        ret->file = ((struct world *)ctx)->file;
+    }
     if (str_eq(rq->path, "/zeros")) {
         ret->status = 200;
         ret->body_len = 5 + ZEROS;
@@ -113,11 +121,54 @@ static void test_many_fds(void **state)
         assert_int_not_equal(fds[i].revents, POLLHUP);
 }
 
+/* A download that was cut goes on where it was, by a client that is not ours. */
+static void test_range(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    static const struct {
+        const char *from, *want;
+    } rows[] = {{"4-", "456789"}, {"0-", "0123456789"}, {"9-", "9"}, {"x-", "0123456789"}};
+
+    if (access("/usr/bin/curl", X_OK) < 0)
+        skip();
+    strcpy(w->file, "/tmp/test-http-XXXXXX");
+    int fd = mkstemp(w->file);
+    assert_true(fd >= 0 && write(fd, "0123456789", 10) == 10);
+    close(fd);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_free_ char *out = str_fmt("%s.out", w->file);
+        _cleanup_free_ char *range = str_fmt("Range: bytes=%s", rows[i].from);
+        _cleanup_free_ char *text = NULL;
+        pid_t pid = fork();
+        int status = 0;
+
+        if (pid == 0) {
+            execl("/usr/bin/curl", "curl", "-sf", "--noproxy", "*", "-H", range, "-o", out,
+                  URL "/file", (char *)NULL);
+            _exit(127);
+        }
+        for (uint64_t end = clock_mono_ms() + WAIT_MS;
+             waitpid(pid, &status, WNOHANG) == 0 && clock_mono_ms() < end;) {
+            struct http_fd in = {.fd = httpd_fd(w->server)};
+            httpd_run(w->server);
+            http_wait(w->http, &in, 1, 10);
+        }
+        assert_int_equal(status, 0);
+        if (fs_read(out, 100, &text, NULL, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_string_equal(text, rows[i].want);
+        unlink(out);
+    }
+    unlink(w->file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_zeros, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_fds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_range, setup, teardown),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
