@@ -115,5 +115,6 @@ int galera_synced(char *ret_state, size_t cap)
     if (sql_open(5, &s, &err) == 0)
         sql_pairs(s, STATUS_QUERY, synced_row, seen, &err);
     str_copy(ret_state, cap, seen[0]);
-    return strcmp(seen[0], "Synced") == 0 && strcmp(seen[1], "Primary") == 0;
+    return (strcmp(seen[0], "Synced") == 0 || strcmp(seen[0], "Donor/Desynced") == 0) &&
+           strcmp(seen[1], "Primary") == 0;
 }
