@@ -49,7 +49,7 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
  * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
  * reference. */
 json_t *galera_look(uint64_t epoch);
-/* The same, but only what the galera step needs: 1 Synced (or giving a copy) in a Primary, 0 not. */
+/* The same, but only what the galera step needs: 1 Synced, or donor, in a Primary; 0 not. */
 int galera_synced(char *ret_state, size_t cap);
 
 #endif
