@@ -17,12 +17,11 @@
 #include "agent/conf.h"
 #include "agent/plan.h"
 #include "agent/svc.h"
+#include "agent/unpack.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
-#include "common/proc.h"
 #include "common/str.h"
 
-#define UNZIP "/usr/bin/unzip"
 #define HOME "/var/lib/muster-app"
 #define WEB_SERVICE "apache2"
 
@@ -82,15 +81,17 @@ bool app_files_refused(const struct app *a, struct verdict *ret)
     return true;
 }
 
-/* Goes down `strip` folders, each the only thing in its parent. */
-static int strip_folders(const struct app *a, char *path, size_t cap, struct err *err)
+/* Goes down `strip` folders, each the only thing in its parent; what macOS adds to a zip beside
+ * them is left behind. */
+int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
 {
-    for (uint64_t i = 0; i < a->strip; i++) {
+    for (uint64_t i = 0; i < strip; i++) {
         char only[NAME_MAX + 1] = "";
         unsigned n = 0;
         _cleanup_closedir_ DIR *d = opendir(path);
         for (struct dirent *e; d && (e = readdir(d));) {
-            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                strcmp(e->d_name, "__MACOSX") == 0)
                 continue;
             str_copy(only, sizeof(only), e->d_name);
             n++;
@@ -103,10 +104,15 @@ static int strip_folders(const struct app *a, char *path, size_t cap, struct err
                 (unsigned long long)i);
         path[len] = '/';
         str_copy(path + len + 1, cap - len - 1, only);
+        struct stat st;
+        if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+            return err_set(err, ERR_FAILED,
+                           "'%s' is no folder; `strip` drops leading folders of the archive", only);
     }
     return 0;
 }
 
+/* What the file is, not what it is called: its name may be that of a download script. */
 int app_files_is_zip(const char *path, bool *ret, struct err *err)
 {
     unsigned char magic[4] = {0};
@@ -115,25 +121,6 @@ int app_files_is_zip(const char *path, bool *ret, struct err *err)
         return err_errno(err, errno, "%s", path);
     *ret = memcmp(magic, "PK\3\4", sizeof(magic)) == 0;
     return 0;
-}
-
-/* What the file is, not what it is called: its name may be that of a download script. */
-static int unpack(const char *archive, const char *dir, struct err *err)
-{
-    struct proc_result out = {0};
-    bool zip = false;
-    if (app_files_is_zip(archive, &zip, err) < 0)
-        return -1;
-    if (!zip)
-        return proc_call(PROC_ARGV("/usr/bin/tar", "-xf", archive, "-C", dir, "--no-same-owner"),
-                         err);
-    if (!fs_exists(UNZIP))
-        return err_set(err, ERR_FAILED, UNZIP " is missing; the plan must install unzip");
-    int r = proc_run(PROC_ARGV(UNZIP, "-q", "-o", archive, "-d", dir), NULL, &out, err);
-    if (out.status == 1) /* warnings only */
-        r = 0;
-    proc_result_free(&out);
-    return r;
 }
 
 /* The link is replaced, never missing; a folder with the welcome page makes room. */
@@ -178,8 +165,14 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
         return -1;
     run_progress(run, "unpack");
     str_copy(top, sizeof(top), fresh);
-    if (unpack(archive, fresh, err) < 0 || strip_folders(a, top, sizeof(top), err) < 0 ||
-        app_data_split(d, top, dist, err) < 0 || fs_sync_filesystem(fresh, err) < 0)
+    if (unpack_archive(archive, fresh, &UNPACK_LIMITS, err) < 0 ||
+        app_files_strip(a->strip, top, sizeof(top), err) < 0 ||
+        unpack_take(top, &UNPACK_LIMITS, err) < 0) {
+        struct err ignored;
+        fs_remove_tree(fresh, &ignored);
+        return -1;
+    }
+    if (app_data_split(d, top, dist, err) < 0 || fs_sync_filesystem(fresh, err) < 0)
         return -1;
     if (rename(top, release) < 0)
         return err_errno(err, errno, "rename %s", top);

@@ -45,10 +45,10 @@ static json_t *row(const struct disk_args *a, const struct disk_place *d,
     } else {
         snprintf(dec.why, sizeof(dec.why), "%s; not the volume's disk (R1)", f.look.why);
     }
-    return json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:s, s:b}", "disk", d->node, "bytes",
-                     (json_int_t)d->size, "used", f.used, "content",
-                     fd < 0 ? "unreadable" : disk_kind_name(f.look.kind), "seen", dec.why, "rule",
-                     (int)dec.rule, "would", would, "volume", ours);
+    return json_pack("{s:s, s:I, s:o, s:s, s:o, s:i, s:s, s:b}", "disk", d->node, "bytes",
+                     (json_int_t)d->size, "used", js_string(f.used), "content",
+                     fd < 0 ? "unreadable" : disk_kind_name(f.look.kind), "seen",
+                     js_string(dec.why), "rule", (int)dec.rule, "would", would, "volume", ours);
 }
 
 static json_t *volume_of(const struct disk_args *a, const struct disk_place *chosen,

@@ -14,6 +14,9 @@
 
 #define KIB 1024ULL
 #define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+#define ENDS (16 * MIB) /* read whole at the start and at the end */
 #define SAMPLE (64 * KIB)
 #define SAMPLES 64
 
@@ -89,7 +92,25 @@ static int ext_backups_zero(const struct span *s, uint64_t base, struct err *err
     return 1;
 }
 
-/* XFS starts each of its allocation groups (4 to 32 of equal size) with a header. */
+/* Where other formats keep copies, or what finds the rest, far from both ends. */
+static int copies_zero(const struct span *s, uint64_t base, struct err *err)
+{
+    static const uint64_t places[] = {
+        64 * MIB, 256 * GIB,                        /* btrfs */
+        GIB,      10 * GIB,  100 * GIB, 1000 * GIB, /* BlueStore */
+        4 * GIB,  16 * GIB,  64 * GIB,  TIB,        /* and 1, 256 GiB:    OCFS2 */
+        3 * GIB,                                    /* NTFS, its table of files */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        int r = zero_at(s, base + places[i], 4 * KIB, err);
+        if (r != 1)
+            return r;
+    }
+    return 1;
+}
+
+/* XFS starts each of its allocation groups (4 to 32 of equal size, but none is larger than 1 TiB)
+ * with a header. */
 static int xfs_groups_zero(const struct span *s, uint64_t base, struct err *err)
 {
     for (uint64_t n = 2; n <= 32; n *= 2)
@@ -99,6 +120,11 @@ static int xfs_groups_zero(const struct span *s, uint64_t base, struct err *err)
             if (r != 1)
                 return r;
         }
+    for (uint64_t at = base + TIB; at < s->size; at += TIB) {
+        int r = zero_at(s, at, 4 * KIB, err);
+        if (r != 1)
+            return r;
+    }
     return 1;
 }
 
@@ -107,15 +133,17 @@ static int span_blank(const struct span *s, struct err *err)
 {
     /* A lost partition table: its first partition began at 1 MiB, or long ago at sector 63. */
     static const uint64_t bases[] = {0, MIB, 63 * 512};
-    int r = zero_at(s, 0, 4 * MIB, err);
+    int r = zero_at(s, 0, ENDS, err);
     if (r == 1)
-        r = zero_at(s, s->size > MIB ? s->size - MIB : 0, MIB, err);
+        r = zero_at(s, s->size > ENDS ? s->size - ENDS : 0, ENDS, err);
     for (uint64_t i = 1; i < SAMPLES && r == 1; i++)
         r = zero_at(s, s->size / SAMPLES * i / 4096 * 4096, SAMPLE, err);
     for (size_t i = 0; i < ARRAY_LEN(bases) && r == 1; i++) {
         if (bases[i] >= s->size)
             continue;
         r = ext_backups_zero(s, bases[i], err);
+        if (r == 1)
+            r = copies_zero(s, bases[i], err);
         if (r == 1)
             r = xfs_groups_zero(s, bases[i], err);
     }
@@ -162,6 +190,7 @@ look(struct disk_look *ret, enum disk_kind kind, unsigned rule, const char *fmt,
     va_end(ap);
     size_t len = strlen(ret->why);
     snprintf(ret->why + len, sizeof(ret->why) - len, " (R%u)", rule);
+    str_utf8(ret->why); /* a label may be anything */
     return 0;
 }
 

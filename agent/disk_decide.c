@@ -24,6 +24,7 @@ decide(struct disk_decision *ret, enum disk_action action, unsigned rule, const 
     ret->action = action;
     ret->rule = rule;
     vsnprintf(ret->why, sizeof(ret->why), fmt, ap);
+    str_utf8(ret->why);
     va_end(ap);
 }
 

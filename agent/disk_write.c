@@ -113,7 +113,7 @@ int disk_check_filesystem(const char *node, const struct disk_want *w, struct er
         return 0;
     int r = proc_run(PROC_ARGV("/usr/sbin/fsck.ext4", "-p", node), NULL, &said, err);
     bool mended = (said.status & ~FSCK_MENDED) == 0;
-    bool damaged = said.status < 128 && (said.status & FSCK_LEFT);
+    bool damaged = said.status < PROC_NOT_STARTED && (said.status & FSCK_LEFT);
     proc_result_free(&said);
     if (r == 0 || mended)
         return 0;

@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/str.h"
 
 static char *small_file(const char *path)
@@ -28,16 +29,14 @@ static char *small_file(const char *path)
 #define ADDRESSES_MAX 8
 #define DISKS_MAX 32
 
-/* Leaves out what is not there or not UTF-8. */
+/* Leaves out what is not there. */
 static void set_text(json_t *obj, const char *key, const char *value)
 {
     char cut[TEXT_MAX];
     if (!value || !*value)
         return;
     str_copy(cut, sizeof(cut), value);
-    json_t *v = json_string(cut);
-    if (v)
-        json_object_set_new(obj, key, v);
+    json_object_set_new(obj, key, js_string(cut));
 }
 
 static void add_os(json_t *facts)

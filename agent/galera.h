@@ -53,8 +53,8 @@ json_t *galera_look(uint64_t epoch);
 enum galera_seen {
     GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */
     GALERA_NOT_PRIMARY,
-    GALERA_NOT_SYNCED, /* in a Primary: it joins, or is a donor */
-    GALERA_SYNCED,
+    GALERA_NOT_SYNCED, /* in a Primary: it joins */
+    GALERA_SYNCED, /* or a donor, which serves on */
 };
 enum galera_seen galera_synced(char *ret_state, size_t cap);
 

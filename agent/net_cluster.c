@@ -197,8 +197,8 @@ static void say(struct net *n, struct net_cluster *k, uint64_t now)
     for (unsigned i = 0; i < k->c.cfg.n; i++)
         if (k->c.waiting & 1U << i)
             json_array_append_new(waiting, json_string(k->c.cfg.names[i]));
-    json_t *j = json_pack("{s:s, s:s, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
-                          "why", k->c.why, "waiting_for", waiting, "epoch",
+    json_t *j = json_pack("{s:s, s:o, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
+                          "why", js_string(k->c.why), "waiting_for", waiting, "epoch",
                           (json_int_t)k->c.rec.epoch, "calm", cluster_calm(&k->c, now));
     char *text = js_text(j);
     if (str_eq(text, k->said)) {

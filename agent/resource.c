@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/str.h"
+
 extern const struct resource_ops res_route, res_disk, res_mount, res_package, res_file, res_service,
     res_datadir, res_galera, res_synced, res_sql, res_php, res_web, res_archive, res_app, res_grow;
 
@@ -26,6 +28,7 @@ static void verdict_set(struct verdict *v, enum verdict_kind kind, const char *f
 {
     v->kind = kind;
     vsnprintf(v->why, sizeof(v->why), fmt, ap);
+    str_utf8(v->why);
 }
 
 int verdict_ok(struct verdict *v)

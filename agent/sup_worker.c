@@ -99,12 +99,18 @@ static int plan_keep(const json_t *plan, struct err *err)
 {
     char program[PATH_MAX];
     struct proc_opts opts = {.timeout_s = 30};
+    struct proc_result said = {0};
     char *text = js_text(plan);
     int r = fs_write_atomic(PATH_PLAN ".new", text, strlen(text), 0600, err);
     keys_wipe(text, strlen(text));
     free(text);
     helper_path(HELPER_WORKER, program, sizeof(program));
-    if (r < 0 || proc_run(PROC_ARGV(program, "verify", PATH_PLAN ".new"), &opts, NULL, err) < 0) {
+    if (r == 0 &&
+        (r = proc_run(PROC_ARGV(program, "verify", PATH_PLAN ".new"), &opts, &said, err)) < 0 &&
+        said.status >= PROC_NOT_STARTED) /* it gave no answer: that is not a "no" */
+        err_wrap(err, "it could not be checked");
+    proc_result_free(&said);
+    if (r < 0) {
         unlink(PATH_PLAN ".new");
         return -1;
     }
@@ -128,7 +134,7 @@ void sup_plan_take(struct supervisor *s, json_t *plan)
     struct head h;
     if (plan_accept(s, plan, &h, &err) < 0) {
         sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", err.msg);
-        sup_event(s, EVENT_ABORTED, "", "the plan was refused: %s", err.msg);
+        sup_event(s, EVENT_ABORTED, "", "the plan was not taken: %s", err.msg);
         return;
     }
     str_copy(s->rev, sizeof(s->rev), h.rev);

@@ -63,6 +63,7 @@ static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct
     struct proc_opts opts = {.timeout_s = 60};
     int r = proc_run(argv, &opts, &out, err);
     size_t k = 0;
+    bool said = false; /* something of the unit k */
     memset(ret, 0, n * sizeof(*ret));
     if (r == 0 && out.out.s)
         for (char *line = out.out.s, *end; k < n && *line; line = end) {
@@ -73,9 +74,12 @@ static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct
                 state_line(&ret[k], line);
             else
                 k++;
+            said = *line != '\0';
             end += more;
         }
     proc_result_free(&out);
+    if (r == 0 && k + said < n)
+        return err_set(err, ERR_FAILED, SYSTEMCTL " show: nothing about %s", argv[4 + k]);
     return r;
 }
 

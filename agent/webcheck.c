@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
 
@@ -45,6 +46,22 @@ static int exchange(const char *request, size_t len, unsigned timeout_s, struct 
     return status;
 }
 
+static const char *body_of(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n");
+    return body ? body + 4 : "";
+}
+
+/* The page's source is not JSON, its answer is, whatever its status. */
+int webcheck_judge(int status, const char *answer)
+{
+    struct err ignored;
+    _cleanup_json_ json_t *j = NULL;
+    const char *body = body_of(answer);
+    bool made = js_parse(body, strlen(body), &j, &ignored) == 0 && json_object_get(j, "node");
+    return !made && (status == 200 || status == 403) ? WEBCHECK_NO_PHP : status;
+}
+
 int webcheck_status(const char *path)
 {
     struct err err;
@@ -52,7 +69,7 @@ int webcheck_status(const char *path)
     _cleanup_free_ char *request =
         str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
     int status = exchange(request, strlen(request), 5, &answer, &err);
-    return status < 0 ? 0 : status;
+    return status < 0 ? 0 : webcheck_judge(status, strbuf_str(&answer));
 }
 
 int webcheck_post(const char *path, const char *body, const char *expect, struct err *err)
@@ -65,6 +82,7 @@ int webcheck_post(const char *path, const char *body, const char *expect, struct
     size_t len = strlen(request);
     int status = exchange(request, len, 300, &answer, err);
     bool said = !expect || strstr(strbuf_str(&answer), expect);
+    bool source = str_starts(body_of(strbuf_str(&answer)), "<?php");
     keys_wipe(request, len);
     free(request);
     if (answer.s)
@@ -74,5 +92,7 @@ int webcheck_post(const char *path, const char *body, const char *expect, struct
         return -1;
     if (status >= 400)
         return err_set(err, ERR_FAILED, "POST %s: status %d", path, status);
+    if (source)
+        return err_set(err, ERR_FAILED, "POST %s: PHP is not active in Apache", path);
     return said ? 0 : err_set(err, ERR_FAILED, "POST %s: the answer has no '%s'", path, expect);
 }

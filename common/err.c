@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Messages are one line on a terminal, whatever a server put into them. */
-static void make_printable(char *s)
+#include "common/str.h"
+
+/* Messages are one line on a terminal and go into JSON, whatever a server put into them and
+ * wherever they were cut. */
+static void make_printable(char *msg)
 {
-    for (; *s; s++)
+    for (char *s = msg; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
             *s = ' ';
+    str_utf8(msg);
 }
 
 int err_set(struct err *err, int code, const char *fmt, ...)

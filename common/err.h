@@ -22,7 +22,7 @@ enum err_code {
 
 struct err {
     int code;
-    char msg[512]; /* one line, no newline at the end */
+    char msg[512]; /* one line of UTF-8, no newline at the end */
 };
 
 /* Each returns -1 so that a failure can be written `return err_set(...)`. */

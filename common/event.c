@@ -23,22 +23,12 @@ const char *event_kind_name(enum event_kind kind)
     return kind < EVENT_KINDS ? kind_names[kind] : "?";
 }
 
-/* Cuts what does not fit at a character's border, so that the text stays UTF-8. */
 static void clean_text(char *s)
 {
-    size_t n = strlen(s);
-
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-            s[i] = ' ';
-    if (n == EVENT_MSG_MAX - 1) {
-        size_t i = n;
-
-        while (i && ((unsigned char)s[i - 1] & 0xc0) == 0x80)
-            i--;
-        if (i && (unsigned char)s[i - 1] >= 0xc0)
-            s[i - 1] = '\0';
-    }
+    for (char *c = s; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+    str_utf8(s);
 }
 
 void event_fill(struct event *ev, enum event_kind kind, const char *id, const char *fmt, ...)
@@ -53,28 +43,13 @@ void event_fill(struct event *ev, enum event_kind kind, const char *id, const ch
     clean_text(ev->msg);
 }
 
-/* Text that is not UTF-8 (a program's output may be anything) is carried as ASCII. */
-static json_t *text_value(const char *s)
-{
-    json_t *j = json_string(s);
-    char copy[EVENT_MSG_MAX];
-
-    if (j)
-        return j;
-    str_copy(copy, sizeof(copy), s);
-    for (char *c = copy; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return json_string(copy);
-}
-
 json_t *event_to_json(const struct event *ev)
 {
     json_t *j =
         json_pack("{s:I, s:o, s:o, s:I, s:o, s:s, s:I, s:o}", "ts", (json_int_t)ev->ts, "node",
-                  text_value(ev->node), "rev", text_value(ev->rev), "seq", (json_int_t)ev->seq,
-                  "id", text_value(ev->id), "kind", event_kind_name(ev->kind), "ms",
-                  (json_int_t)ev->ms, "msg", text_value(ev->msg));
+                  js_string(ev->node), "rev", js_string(ev->rev), "seq", (json_int_t)ev->seq, "id",
+                  js_string(ev->id), "kind", event_kind_name(ev->kind), "ms", (json_int_t)ev->ms,
+                  "msg", js_string(ev->msg));
 
     if (!j)
         abort();

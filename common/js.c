@@ -124,8 +124,23 @@ char *js_text(const json_t *value)
     return s;
 }
 
+json_t *js_string(const char *s)
+{
+    json_t *j = json_string(s);
+    char *copy;
+
+    if (j)
+        return j;
+    copy = str_utf8(xstrdup(s));
+    j = json_string(copy);
+    free(copy);
+    if (!j)
+        abort();
+    return j;
+}
+
 void js_push_str(json_t *arr, const char *s)
 {
-    if (json_array_append_new(arr, json_string(s)) < 0)
+    if (json_array_append_new(arr, js_string(s)) < 0)
         abort();
 }

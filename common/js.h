@@ -30,6 +30,10 @@ bool js_opt_bool(const json_t *obj, const char *key, bool dflt);
 /* Compact text with sorted keys (stable: equal values give equal text). The caller frees. */
 char *js_text(const json_t *value);
 
+/* A string value of any text: what is not UTF-8 in it becomes '?' (jansson's own functions, and its
+ * json_pack with `s`, answer NULL to such text). For what programs, servers or files say. */
+json_t *js_string(const char *s);
+
 /* Appends to *arr a copy of the string. */
 void js_push_str(json_t *arr, const char *s);
 

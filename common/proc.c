@@ -21,7 +21,6 @@
 extern char **environ;
 
 #define OUT_MAX_DEFAULT (1024 * 1024)
-#define EXEC_FAILED 127
 
 struct stream {
     int fd;
@@ -38,25 +37,25 @@ static void child_exec(const char *const argv[], const struct proc_opts *o, pid_
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before that line */
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errfd, 2) < 0)
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     if (third >= 0 && (dup2(third, 3) < 0 || fcntl(3, F_SETFD, 0) < 0))
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     if (o->pass_fd > 2)
         fcntl(o->pass_fd, F_SETFD, 0);
     if (o->cwd && chdir(o->cwd) < 0)
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     if (o->gid && (setgroups(0, NULL) < 0 || setgid(o->gid) < 0))
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     if (o->uid && setuid(o->uid) < 0)
-        _exit(EXEC_FAILED);
+        _exit(PROC_NOT_STARTED);
     execve(argv[0], (char *const *)argv, o->env ? (char *const *)o->env : environ);
     dprintf(2, "%s\n", strerror(errno));
-    _exit(EXEC_FAILED);
+    _exit(PROC_NOT_STARTED);
 }
 
 /* Input goes through an unlinked file: no deadlock between what we write and what it says. */
@@ -136,7 +135,7 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
 {
     uint64_t end = o->timeout_s ? clock_mono_ms() + o->timeout_s * 1000ull : UINT64_MAX;
     bool exited = false;
-    int status = 0;
+    int status = W_EXITCODE(PROC_NOT_STARTED, 0);
 
     while (!exited || st[0].fd >= 0 || st[1].fd >= 0 || st[2].fd >= 0) {
         struct pollfd p[STREAMS + 1] = {{.fd = st[0].fd, .events = POLLIN},
@@ -155,6 +154,8 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
             } else if (o->on_tick) {
                 o->on_tick(o->ctx);
             }
+            if (o->give_up && *o->give_up)
+                kill(-pid, SIGKILL);
             continue;
         }
         for (int i = 0; i < STREAMS; i++) {
@@ -164,6 +165,8 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
                 st[i].fd = -1;
             }
         }
+        if (!exited && o->give_up && *o->give_up)
+            kill(-pid, SIGKILL);
         if (!exited && p[STREAMS].revents)
             exited = waitpid(pid, &status, 0) == pid || errno == ECHILD;
     }
@@ -212,6 +215,8 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     int out[2], errp[2], third[2] = {-1, -1}, rc = 0;
     pid_t pid, self = getpid();
 
+    if (ret)
+        *ret = (struct proc_result){.status = PROC_NOT_STARTED};
     if (argv[0][0] != '/')
         return err_set(err, ERR_FAILED, "%s: not an absolute path", argv[0]);
     if (access(argv[0], X_OK) < 0)

@@ -25,19 +25,24 @@ struct proc_opts {
     bool lines_on_3; /* the child's descriptor 3 is one more stream for on_line; nothing is kept */
     void (*on_tick)(void *ctx); /* every tick_s seconds in which nothing came */
     unsigned tick_s;
+    const bool *give_up; /* set by one of these: it is killed; NULL: never */
     void *ctx;
 };
 
+/* What stands in the place of an exit code when the program could not be started, or how it ended
+ * is not known: it said nothing, neither yes nor no. The dynamic linker says the same. */
+#define PROC_NOT_STARTED 127
+
 struct proc_result {
-    int status; /* exit code, or 128 + signal */
+    int status; /* exit code, PROC_NOT_STARTED, or 128 + signal */
     bool timed_out;
     struct strbuf out;
     struct strbuf errout;
 };
 
 /* Runs argv[0] (an absolute path) and waits. Returns 0 when it exited 0. Otherwise -1 and
- * "<program>: exit status N: <last line it said>". `ret` may be NULL; else the caller calls
- * proc_result_free. */
+ * "<program>: exit status N: <last line it said>". `ret` may be NULL; else it is always set, and
+ * the caller calls proc_result_free. */
 int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
              struct err *err);
 void proc_result_free(struct proc_result *r);

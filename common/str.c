@@ -147,13 +147,55 @@ int str_to_u64(const char *s, uint64_t max, uint64_t *ret)
     return 0;
 }
 
+/* Bytes of the character at `s` as its first byte and those after it say; 0: none begins there.
+ * *ret_cut: the text ends within it. */
+static size_t utf8_len(const unsigned char *s, bool *ret_cut)
+{
+    size_t n = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
+
+    *ret_cut = false;
+    for (size_t i = 1; i < n; i++) {
+        /* Of the second byte: no detours, no surrogates, nothing above U+10FFFF. */
+        unsigned char low = i > 1 ? 0x80 : s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
+        unsigned char high = i > 1 ? 0xbf : s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+
+        if (s[i] < low || s[i] > high) {
+            *ret_cut = s[i] == '\0';
+            return 0;
+        }
+    }
+    return n;
+}
+
+char *str_utf8(char *s)
+{
+    bool cut;
+
+    for (unsigned char *p = (unsigned char *)s; *p;) {
+        size_t n = utf8_len(p, &cut);
+
+        if (n == 0)
+            *p = cut ? '\0' : '?';
+        p += n ? n : !cut;
+    }
+    return s;
+}
+
 bool str_copy(char *dst, size_t cap, const char *src)
 {
     size_t n = strlen(src);
     bool fits = n < cap;
 
-    if (!fits)
+    if (!fits) {
         n = cap - 1;
+        while (n && n > cap - 4 && ((unsigned char)src[n] & 0xc0) == 0x80)
+            n--;
+    }
     memcpy(dst, src, n);
     dst[n] = '\0';
     return fits;

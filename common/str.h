@@ -34,7 +34,11 @@ bool str_ends(const char *s, const char *suffix);
 char *str_chomp(char *s);
 /* Strict decimal, whole string, at most `max`. Returns 0 or -1. */
 int str_to_u64(const char *s, uint64_t max, uint64_t *ret);
-/* Copies at most cap-1 bytes and terminates; false when it did not fit. */
+/* Makes it UTF-8, in place: a character that was cut at the end goes, any other byte that belongs
+ * to none becomes '?'. Returns s. */
+char *str_utf8(char *s);
+/* Copies at most cap-1 bytes and terminates, and cuts at the border of a character; false when it
+ * did not fit. */
 bool str_copy(char *dst, size_t cap, const char *src);
 /* Levenshtein distance, for "did you mean". Both strings below 64 bytes, else SIZE_MAX. */
 size_t str_distance(const char *a, const char *b);

@@ -47,11 +47,12 @@ static int local_status(const char *program, json_t **ret, struct err *err)
 {
     _cleanup_(proc_result_free) struct proc_result r = {0};
     const struct proc_opts opts = {.timeout_s = 30};
+    struct err why = {.msg = "no answer"};
 
-    proc_run(PROC_ARGV(program, "status", "--json"), &opts, &r, err);
+    proc_run(PROC_ARGV(program, "status", "--json"), &opts, &r, &why);
     if (js_parse(strbuf_str(&r.out), r.out.len, ret, err) < 0)
         return err_set(err, ERR_CLOUD, "%s status: %s", program,
-                       r.errout.len ? str_chomp(r.errout.s) : "no answer");
+                       r.errout.len ? str_chomp(r.errout.s) : why.msg);
     return 0;
 }
 

@@ -130,7 +130,8 @@ static json_t *names_of(const char *text)
 
     for (size_t n; *text; text += n + strspn(text + n, ", ")) {
         n = strcspn(text, ", ");
-        json_array_append_new(arr, json_stringn(text, n));
+        _cleanup_free_ char *name = str_fmt("%.*s", (int)n, text);
+        js_push_str(arr, name);
     }
     return arr;
 }
@@ -218,8 +219,8 @@ static json_t *node_status(struct deployment *d, const json_t *place,
     store_node_get(d->store, name, &l.node, &ignored);
     l.now = is_fresh(&l.node) ? l.said : NULL;
     state = state_of(&l, &why);
-    ret = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
-                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why", why,
+    ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
+                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why", js_string(why),
                     "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
                     js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
                     db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,

@@ -10,7 +10,6 @@
 #include "common/str.h"
 
 #define CONNECT_TIMEOUT_S 10
-#define EXTRA_FDS_MAX 16
 
 struct request {
     CURL *easy;
@@ -120,17 +119,18 @@ static void deliver(struct http *h, struct request *r, CURLcode rc)
     void *ctx = r->ctx;
     curl_off_t retry_after = 0;
     char *redirect = NULL;
-    _cleanup_free_ char *body = xstrdup(strbuf_str(&r->body));
+    _cleanup_(strbuf_free) struct strbuf body = r->body; /* may hold any byte, zero too */
     _cleanup_free_ char *location = NULL;
 
+    r->body = (struct strbuf){0};
     if (rc == CURLE_OK) {
         curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &a.status);
         curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after);
         curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &redirect);
         a.location = location = redirect ? xstrdup(redirect) : NULL;
         a.retry_after_s = (long)retry_after;
-        a.body = body;
-        a.len = r->body.len;
+        a.body = strbuf_str(&body);
+        a.len = body.len;
     } else if (r->too_long) {
         err_set(&a.err, ERR_CLOUD, "answer longer than %zu bytes", r->max);
     } else {
@@ -143,16 +143,16 @@ static void deliver(struct http *h, struct request *r, CURLcode rc)
 
 void http_wait(struct http *h, struct http_fd *fds, size_t n, int timeout_ms)
 {
-    struct curl_waitfd extra[EXTRA_FDS_MAX];
+    _cleanup_free_ struct curl_waitfd *extra = xcalloc(n, sizeof(*extra));
     int running, left;
     CURLMsg *m;
 
-    for (size_t i = 0; i < n && i < EXTRA_FDS_MAX; i++)
+    for (size_t i = 0; i < n; i++)
         extra[i] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};
     curl_multi_perform(h->multi, &running);
     if ((size_t)running == h->pending)
         curl_multi_poll(h->multi, extra, (unsigned)n, timeout_ms, NULL);
-    for (size_t i = 0; i < n && i < EXTRA_FDS_MAX; i++)
+    for (size_t i = 0; i < n; i++)
         fds[i].revents = (size_t)running == h->pending && extra[i].revents ? POLLIN : 0;
     curl_multi_perform(h->multi, &running);
     while ((m = curl_multi_info_read(h->multi, &left))) {

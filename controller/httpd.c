@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #define HTTPD_CONNECTIONS_MAX 256
 #define HTTPD_IDLE_S 30
+#define HTTPD_RUN_MS 5 /* of one httpd_run, while more can be sent at once */
 
 struct httpd {
     struct MHD_Daemon *daemon;
@@ -44,7 +46,33 @@ static enum MHD_Result collect_arg(void *ctx, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static struct MHD_Response *response_of(struct httpd_response *r)
+/* "bytes=N-", as a client asks that had the start of the file before; 0: it wants all of it. */
+static uint64_t wanted_from(struct MHD_Connection *c, uint64_t size)
+{
+    const char *range = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Range");
+    char number[24];
+    uint64_t from;
+    if (!range || !str_starts(range, "bytes=") || !str_ends(range, "-") ||
+        !str_copy(number, sizeof(number), range + strlen("bytes=")))
+        return 0;
+    number[strlen(number) - 1] = '\0';
+    return str_to_u64(number, UINT64_MAX, &from) == 0 && from < size ? from : 0;
+}
+
+static struct MHD_Response *file_response(struct MHD_Connection *c, int fd, uint64_t size,
+                                          struct httpd_response *r)
+{
+    uint64_t from = r->status == MHD_HTTP_OK ? wanted_from(c, size) : 0;
+    if (from > 0) {
+        _cleanup_free_ char *part = str_fmt("bytes %llu-%llu/%llu", (unsigned long long)from,
+                                            (unsigned long long)size - 1, (unsigned long long)size);
+        httpd_reply_header(r, "Content-Range", part);
+        r->status = MHD_HTTP_PARTIAL_CONTENT;
+    }
+    return MHD_create_response_from_fd_at_offset64(size - from, fd, from);
+}
+
+static struct MHD_Response *response_of(struct MHD_Connection *c, struct httpd_response *r)
 {
     if (!r->file) {
         if (!r->body)
@@ -57,7 +85,7 @@ static struct MHD_Response *response_of(struct httpd_response *r)
         r->status = MHD_HTTP_NOT_FOUND;
         return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     }
-    struct MHD_Response *resp = MHD_create_response_from_fd64((uint64_t)st.st_size, fd);
+    struct MHD_Response *resp = file_response(c, fd, (uint64_t)st.st_size, r);
     if (resp)
         fd = -1; /* closed with the response */
     return resp;
@@ -91,7 +119,7 @@ static enum MHD_Result send_response(struct MHD_Connection *c, struct httpd_resp
     }
     if (r->status == 0)
         r->status = MHD_HTTP_NOT_FOUND;
-    struct MHD_Response *resp = response_of(r);
+    struct MHD_Response *resp = response_of(c, r);
     for (size_t i = 0; i < HTTPD_HEADERS_MAX; i++) {
         if (r->headers[i].name && resp)
             MHD_add_response_header(resp, r->headers[i].name, r->headers[i].value);
@@ -228,14 +256,17 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
     int fd = -1;
     if (listen_on(address, port, &fd, err) != 0)
         return -1;
+    /* A peer that is gone is an error of its connection, not the end of the program; libmicrohttpd
+     * uses sendfile only when it is told so. */
+    signal(SIGPIPE, SIG_IGN);
     struct httpd *h = xcalloc(1, sizeof(*h));
     *h = (struct httpd){.handler = handler, .ctx = ctx, .body_max = body_max};
-    h->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, on_request, h,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                         NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_IDLE_S,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024, MHD_OPTION_END);
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, on_request, h,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)HTTPD_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!h->daemon) {
         close(fd);
         free(h);
@@ -264,10 +295,17 @@ int httpd_timeout_ms(const struct httpd *h)
     return !bound ? -1 : ms > 60000 ? 60000 : (int)ms;
 }
 
+/* Its descriptors are edge-triggered: it tells by its timeout that it can go on, and sends one part
+ * of each file a turn. */
 void httpd_run(struct httpd *h)
 {
+    uint64_t start = clock_mono_ms();
+    MHD_UNSIGNED_LONG_LONG ms;
     resume(h, false);
-    MHD_run(h->daemon);
+    do
+        MHD_run(h->daemon);
+    while (MHD_get_timeout(h->daemon, &ms) == MHD_YES && ms == 0 &&
+           clock_mono_ms() - start < HTTPD_RUN_MS);
 }
 
 void httpd_close(struct httpd *h)

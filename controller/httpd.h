@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small HTTP server without threads of its own: the owner's loop polls its descriptor and
- * calls httpd_run, which calls the handler for every complete request. */
+/* A small HTTP server without threads of its own: the owner's loop polls its descriptor, not longer
+ * than httpd_timeout_ms says, and calls httpd_run, which calls the handler for every complete
+ * request and sends what the clients take, for some milliseconds. SIGPIPE is ignored from
+ * httpd_open on. */
 #ifndef MUSTER_HTTPD_H
 #define MUSTER_HTTPD_H
 
@@ -33,7 +35,8 @@ enum httpd_end {
 };
 
 /* Zeroed before the handler is called: status 0 means 404. Either `body` (malloc'ed, taken over)
- * or `file` (a path that is opened and sent whole; missing: 404). */
+ * or `file` (a path that is opened and sent whole, or from where the client asks; missing: 404;
+ * what has that name never changes). */
 struct httpd_response {
     int status;
     enum httpd_end end;

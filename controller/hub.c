@@ -314,6 +314,13 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
+int hub_wait_ms(const struct hub *h, int wait_ms)
+{
+    int http_ms = httpd_timeout_ms(h->httpd);
+
+    return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
+}
+
 /* The main socket: some of what waits in one transaction, then the acknowledgements. */
 static int drain_main(struct hub *h, struct err *err)
 {

@@ -93,6 +93,11 @@ void layout_drift(const json_t *state, char *ret, size_t cap)
     strbuf_free(&b);
 }
 
+bool layout_db_serves(const char *state)
+{
+    return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced");
+}
+
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)
 {
     const json_t *db = json_object_get(state, "db");
@@ -102,6 +107,6 @@ bool layout_state_ready(const struct spec *s, const json_t *state, const char *r
         json_array_size(json_object_get(state, "drift")))
         return false;
     return !s->database.present ||
-           (str_eq(js_opt_str(db, "state", ""), "Synced") &&
+           (layout_db_serves(js_opt_str(db, "state", "")) &&
             js_opt_u64(db, "cluster_size", 0) == s->n_nodes && js_opt_bool(db, "epoch_row", false));
 }

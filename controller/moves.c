@@ -28,6 +28,7 @@ static struct move move(enum move_kind kind, const char *call, const char *fmt, 
 
     va_start(ap, fmt);
     vsnprintf(m.why, sizeof(m.why), fmt, ap);
+    str_utf8(m.why); /* names are cut */
     va_end(ap);
     return m;
 }

@@ -164,8 +164,10 @@ static int loop(struct up *u, struct err *err)
             wait_ms = rc;
         if (due >= 0 && due < wait_ms)
             wait_ms = due;
-        if (u->hub)
+        if (u->hub) {
             hub_fds(u->hub, fds);
+            wait_ms = hub_wait_ms(u->hub, wait_ms);
+        }
         http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : wait_ms);
     }
     return 0;

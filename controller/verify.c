@@ -27,12 +27,16 @@ static void on_page(void *ctx, const struct http_answer *a)
 
     if (!p->health) {
         r->site = a->status;
+        if (a->status && str_starts(a->body, "<?php"))
+            str_copy(r->why, sizeof(r->why),
+                     "the site serves its code as text: PHP is not active in Apache");
         if (a->status == 0)
             snprintf(r->why, sizeof(r->why), "the site does not answer: %.200s", a->err.msg);
         return;
     }
     r->health = a->status;
     if (a->status && js_parse(a->body, a->len, &j, &bad) == 0) {
+        r->computed = js_opt_str(j, "node", "")[0] != '\0';
         str_copy(r->db, sizeof(r->db), js_opt_str(j, "db", ""));
         r->cluster_size = (unsigned)js_opt_u64(j, "cluster_size", 0);
         layout_drift(j, r->drift, sizeof(r->drift));
@@ -45,7 +49,11 @@ static void judge(struct verify_result *r, const struct spec *s)
         return;
     if (r->site < 200 || r->site >= 400)
         snprintf(r->why, sizeof(r->why), "the site answers HTTP %ld", r->site);
-    else if (s->database.present && !str_eq(r->db, "Synced"))
+    else if (r->health && !r->computed)
+        snprintf(r->why, sizeof(r->why),
+                 "its health page (HTTP %ld) is not what PHP makes of it; is PHP active in Apache?",
+                 r->health);
+    else if (s->database.present && (!layout_db_serves(r->db) || r->health != 200))
         snprintf(r->why, sizeof(r->why), "its database is %s", r->db[0] ? r->db : "not reachable");
     else if (s->database.present && r->cluster_size != s->n_nodes)
         snprintf(r->why, sizeof(r->why), "its database sees %u of %zu members", r->cluster_size,

@@ -11,9 +11,10 @@
 
 struct verify_result {
     bool has_url;
-    long site;   /* HTTP status of the site, 0: no answer */
-    long health; /* of the health page */
-    char db[32]; /* "Synced", … ; "" unknown */
+    long site;     /* HTTP status of the site, 0: no answer */
+    long health;   /* of the health page */
+    bool computed; /* PHP made that answer: it is no source text */
+    char db[32];   /* "Synced", … ; "" unknown */
     unsigned cluster_size;
     char drift[256]; /* what its agent last saw to differ from the plan: "file:f, web:apache", or ""
                       */

@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/str.h"
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/job.h"
@@ -184,7 +185,7 @@ static json_t *status_json(bool root)
         json_object_set_new(s, "pid", json_integer(pid));
     template_progress(progress, sizeof(progress));
     if ((!template_ready() || template_building()) && *progress)
-        json_object_set_new(s, "template_progress", json_string(progress));
+        json_object_set_new(s, "template_progress", js_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
     if (!root || vdc_open(false, &db, &err) != 0)

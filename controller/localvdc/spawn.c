@@ -46,8 +46,9 @@ static int spawn(const char *const args[], const char *log, int daemon, pid_t *r
         return err_errno(err, errno, "fork");
     if (pid == 0) {
         setsid();
-        if (daemon && fork() != 0)
-            _exit(0);
+        pid_t own = daemon ? fork() : 0;
+        if (own != 0)
+            _exit(own < 0 ? errno : 0);
         become(self, args, log);
     }
     *ret_pid = pid;
@@ -64,7 +65,8 @@ int spawn_daemon(const char *const args[], const char *log, struct err *err)
     pid_t pid = -1;
     if (spawn(args, log, 1, &pid, err) != 0)
         return -1;
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    return 0;
+    return WEXITSTATUS(status) ? err_errno(err, WEXITSTATUS(status), "fork") : 0;
 }

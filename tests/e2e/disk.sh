@@ -260,6 +260,13 @@ if wanted lost-superblock; then
   dd if=/dev/zero of="$work/disk" bs=1M count=4 conv=notrunc status=none
   row lost-superblock R5
 fi
+if wanted lost-start-btrfs; then # a copy of its superblock is at 64 MiB
+  fresh
+  mkfs.btrfs -q -f "$work/disk" >"$work/mkfs" 2>&1
+  dd if=/dev/zero of="$work/disk" bs=1M count=60 conv=notrunc status=none
+  dd if=/dev/zero of="$work/disk" bs=64K seek=1025 count=$((size / 65536 - 1025)) conv=notrunc status=none
+  row lost-start-btrfs R5
+fi
 if wanted random; then
   head -c $size /dev/urandom >"$work/disk"
   row random R5

@@ -60,7 +60,7 @@ trap '"$host" down; gpgconf --homedir "$gnupg" --kill all; rm -rf "$out" "$gnupg
 "$host" up
 cp "$deb" "$root/root/agent.deb"
 until_ok run systemctl is-active dbus
-run sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install /root/agent.deb mariadb-server galera-4 python3-minimal libfaketime >/dev/null' 2>"$out" || fail "set-up"
+run sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -oDpkg::Use-Pty=0 install /root/agent.deb mariadb-server galera-4 apache2 libapache2-mod-php php-cli python3-minimal libfaketime >/dev/null' 2>"$out" || fail "set-up"
 for p in one two half late full; do make_package muster-test-$p 1; done
 make_package muster-test-big 24
 publish
@@ -231,6 +231,38 @@ package muster-test-one
 goes_on
 [ -z "$(run dpkg --audit)" ] || fail "dpkg --audit complains"
 say "interrupted dpkg"
+
+# PHP is disabled in Apache, alone or with the MPM that it needs: its code is not served, the check says
+# why, the next run mends it.
+page() { # path: the answer's body and status line
+  # shellcheck disable=SC2016
+  run php -r '$c = stream_context_create(["http" => ["ignore_errors" => true]]);
+    echo @file_get_contents("http://127.0.0.1" . $argv[1], false, $c), " ", $http_response_header[0] ?? "no answer";' "$1" >"$out"
+}
+plan '{"type":"web","id":"web:a","root":"/var/www/html","modules":["rewrite"],"health":"/health"}'
+goes_on
+# shellcheck disable=SC2016
+echo '<?php $password = "s3cret"; echo 6 * 7;' >"$root/var/www/html/code.php"
+# shellcheck disable=SC2016
+for how in 'a2dismod -q -f "$1"' 'a2dismod -q -f "$1" mpm_prefork && a2enmod -q mpm_event'; do
+  page /code.php
+  grep -q '^42 .* 200' "$out" || fail "PHP does not run"
+  page /health
+  grep -q '"node":"a".* 200' "$out" || fail "the health page is not well"
+  run sh -ec "$how; systemctl restart apache2" sh "$(basename "$(ls "$root"/etc/apache2/mods-available/php*.load)" .load)" >"$out" 2>&1 || fail "PHP cannot be disabled"
+  page /code.php
+  { grep -q ' 403' "$out" && ! grep -q s3cret "$out"; } || fail "code is served as text"
+  page /health
+  ! grep -q ' 200' "$out" || fail "the health page is well without PHP"
+  code=0
+  run muster-agent check /root/plan.json >"$out" 2>&1 || code=$?
+  { [ $code -eq 10 ] && grep -q 'PHP is not active in Apache' "$out"; } || fail "check: exit status $code"
+  goes_on
+done
+page /code.php
+grep -q '^42 .* 200' "$out" || fail "PHP does not run"
+run rm /var/www/html/code.php
+say "PHP disabled"
 
 # Drift is told and not mended; a restart mends it.
 plan '{"type":"file","id":"file:f","path":"/etc/muster-test","content":"as wanted"}'

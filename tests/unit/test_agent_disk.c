@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -233,6 +234,27 @@ static void test_journal(void **state)
     assert_int_equal(disk_journal_done(dir, &w, &err), 0);
 }
 
+/* A check that could not be started has not found the filesystem to be clean. */
+static void test_check_not_started(void **state)
+{
+    (void)state;
+    struct disk_want w;
+    struct err err = {0};
+    struct rlimit was, none;
+    disk_want_fill(&w, VOLUME, "ext4", SIZE);
+    run_tool(PROC_ARGV("/usr/sbin/mkfs.ext4", "-q", "-F", image));
+    if (disk_check_filesystem(image, &w, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = was.rlim_max}; /* no pipe to be had */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = disk_check_filesystem(image, &w, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(r, -1);
+    assert_int_not_equal(err.code, ERR_SAFETY); /* nor to be damaged */
+    assert_non_null(strstr(err.msg, "cannot be checked"));
+}
+
 #define ON_IMAGE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -246,6 +268,7 @@ int main(void)
         ON_IMAGE(test_ours),
         ON_IMAGE(test_other_volume),
         ON_IMAGE(test_truncated),
+        ON_IMAGE(test_check_not_started),
         cmocka_unit_test(test_journal),
     };
     struct err err;

@@ -184,6 +184,46 @@ static void test_ours(void **state)
     expect("grew", (struct disk_facts){.known = true, .table_short = true}, DISK_GROW, 13);
 }
 
+/* Somebody zeroed the start; a copy further in still tells what is on the disk. */
+static void test_copies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        uint64_t at, size; /* MiB */
+    } rows[] = {
+        {"btrfs", 64, 10 * 1024},
+        {"btrfs in a partition", 65, 50 * 1024},
+        {"btrfs", 256 * 1024, 300 * 1024},
+        {"BlueStore", 1024, 10 * 1024},
+        {"BlueStore", 10 * 1024, 20 * 1024},
+        {"BlueStore", 100 * 1024, 200 * 1024},
+        {"BlueStore", 1000 * 1024, 1200 * 1024},
+        {"OCFS2", 4 * 1024, 50 * 1024},
+        {"OCFS2", 16 * 1024, 50 * 1024},
+        {"OCFS2", 64 * 1024, 100 * 1024},
+        {"NTFS", 3 * 1024, 50 * 1024},
+        {"NTFS in a partition", 3 * 1024 + 1, 50 * 1024},
+        {"LUKS2", 4, 10 * 1024},
+        {"LUKS2 in a partition", 5, 10 * 1024},
+        {"XFS of 5 TiB", 2 * 1024 * 1024, 5 * 1024 * 1024},
+        {"ZFS before a partition of 8 MiB", 10 * 1024 - 9, 10 * 1024},
+        {"software RAID 0.9", 10 * 1024 - 1, 10 * 1024},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct disk_facts f = {.size = rows[i].size * MIB};
+        struct err err = {0};
+        image_new(f.size);
+        if (look_at(&f, &err) < 0 || f.look.kind != DISK_BLANK)
+            fail_msg("%s: nothing in it, but not blank: %s%s", rows[i].what, err.msg, f.look.why);
+        poke(rows[i].at * MIB + 64, "copy", 4);
+        if (look_at(&f, &err) < 0 || f.look.kind != DISK_FOREIGN || f.look.rule != 5)
+            fail_msg("%s, a copy at %llu MiB of %llu: %s%s", rows[i].what,
+                     (unsigned long long)rows[i].at, (unsigned long long)rows[i].size, err.msg,
+                     f.look.why);
+    }
+}
+
 static void test_read_error(void **state)
 {
     (void)state;
@@ -297,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_whole_disk), cmocka_unit_test(test_partitioned),
         cmocka_unit_test(test_ours),       cmocka_unit_test(test_read_error),
         cmocka_unit_test(test_grow),       cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_copies),
     };
     struct err err;
     if (keys_init(&err) < 0)

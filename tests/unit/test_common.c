@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -28,6 +30,63 @@ static void test_err_wrap(void **state)
     assert_int_equal(err_wrap(&err, "mount %s", "/x"), -1);
     assert_string_equal(err.msg, "mount /x: wrong fs");
     assert_int_equal(err.code, ERR_CLOUD);
+}
+
+static void test_utf8(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"plain", "plain"},
+        {"Z\xc3\xbcrich \xe2\x82\xac \xf0\x9f\x90\xa7",
+         "Z\xc3\xbcrich \xe2\x82\xac \xf0\x9f\x90\xa7"},
+        {"Z\xfcrich", "Z?rich"}, /* Latin-1 */
+        {"caf\xc3", "caf"},      /* cut */
+        {"10 \xe2\x82", "10 "},
+        {"\xf0\x9f\x90", ""},
+        {"a\xe2\x82 b", "a?? b"}, /* cut, and more after it */
+        {"\xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80",
+         "?? ??? ????"}, /* a detour, a surrogate, too high */
+        {"\x80", "?"},
+    };
+    char small[6];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_free_ char *s = str_utf8(xstrdup(cases[i].text));
+        _cleanup_json_ json_t *j = js_string(cases[i].text);
+
+        assert_string_equal(s, cases[i].want);
+        assert_string_equal(json_string_value(j), cases[i].want);
+    }
+    assert_false(str_copy(small, sizeof(small), "abcd\xc3\xbc"));
+    assert_string_equal(small, "abcd");
+    assert_false(str_copy(small, sizeof(small), "abc\xc3\xbcx"));
+    assert_string_equal(small, "abc\xc3\xbc");
+    assert_true(str_copy(small, sizeof(small), "abc\xc3\xbc"));
+    assert_false(str_copy(small, sizeof(small), "\x80\x80\x80\x80\x80\x80\x80"));
+}
+
+/* Whatever a server said and wherever a message was cut, it goes into JSON. */
+static void test_err_is_utf8(void **state)
+{
+    struct err err;
+    char text[700];
+
+    (void)state;
+    for (size_t at = 0; at < 8; at++) {
+        memset(text, 'x', sizeof(text));
+        for (size_t i = at; i + 2 < sizeof(text); i += 3)
+            memcpy(text + i, "\xe2\x82\xac", 3);
+        text[sizeof(text) - 1] = '\0';
+        err_set(&err, ERR_FAILED, "%s", text);
+        assert_true(strlen(err.msg) > 500);
+        _cleanup_json_ json_t *j = json_string(err.msg);
+        assert_non_null(j);
+        err_wrap(&err, "%.*s", 300 + (int)at, text);
+        _cleanup_json_ json_t *wrapped = json_string(err.msg);
+        assert_non_null(wrapped);
+    }
 }
 
 static void test_numbers(void **state)
@@ -199,6 +258,50 @@ static void test_proc(void **state)
     assert_int_equal(err.code, ERR_TIMEOUT);
 }
 
+/* A program that could not be started has not said that all is well. */
+static void test_proc_not_started(void **state)
+{
+    struct proc_result r = {0};
+    struct err err;
+    char path[] = "/tmp/test-proc-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0 && write(fd, "#!/nonexistent\n", 15) == 15);
+    assert_int_equal(proc_run(PROC_ARGV(path), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED); /* it may not be executed */
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    assert_int_equal(proc_run(PROC_ARGV(path), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED); /* nor what it names */
+    proc_result_free(&r);
+    unlink(path);
+    /* Somebody else took how it ended. */
+    signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(proc_run(PROC_ARGV("/bin/true"), NULL, &r, &err), -1);
+    assert_int_equal(r.status, PROC_NOT_STARTED);
+    signal(SIGCHLD, SIG_DFL);
+    proc_result_free(&r);
+}
+
+static void stop_it(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void test_proc_give_up(void **state)
+{
+    struct proc_result r;
+    struct err err;
+    bool stop = false;
+    const struct proc_opts opts = {.on_tick = stop_it, .tick_s = 1, .give_up = &stop, .ctx = &stop};
+
+    (void)state;
+    assert_int_equal(proc_run(PROC_ARGV("/bin/sleep", "600"), &opts, &r, &err), -1);
+    assert_int_equal(r.status, 128 + SIGKILL);
+    proc_result_free(&r);
+}
+
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
@@ -230,11 +333,19 @@ static void test_fs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wrap),    cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_json_bounds), cmocka_unit_test(test_event_round_trip),
-        cmocka_unit_test(test_text),        cmocka_unit_test(test_proto),
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_err_wrap),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_err_is_utf8),
+        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_proto),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_proc),
         cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_proc_not_started),
+        cmocka_unit_test(test_proc_give_up),
     };
     struct err err;
 

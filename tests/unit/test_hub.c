@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hub against real sockets: who gets in, who does not, and what happens to keys used twice. */
+#include <fcntl.h>
+
+#include "controller/http.h"
 #include "hub_world.h"
 
 static char *ask(struct world *w, struct zsock *s, const char *text)
@@ -245,6 +248,71 @@ static void test_rubbish(void **state)
     leave(w, s);
 }
 
+#define FILE_SIZE (33 * 1024 * 1024)
+#define FETCHERS 2
+#define TURN_BYTES (64 * 1024) /* at least, on average */
+
+/* A node that downloads: a process of its own, so that only the server's side is in our loop. */
+static pid_t fetcher(void)
+{
+    static const char url[] = "http://127.0.0.1:17402/blob/cafe";
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/usr/bin/curl", "curl", "-sf", "--noproxy", "*", "-o", "/dev/null", url,
+              (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+/* Files go out as fast as the nodes take them, in few turns of the owner's loop, which is not held
+ * up by them either. */
+static void test_files(void **state)
+{
+    struct world *w = *state;
+    _cleanup_free_ char *path = str_fmt("%s/file", w->dir);
+    struct http *http = http_new();
+    struct http_fd fds[HUB_FDS];
+    struct err err;
+    pid_t pids[FETCHERS];
+    size_t running = FETCHERS, turns = 0, most = (size_t)FETCHERS * FILE_SIZE / TURN_BYTES;
+    uint64_t longest = 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), status;
+
+    if (access("/usr/bin/curl", X_OK) < 0)
+        skip();
+    assert_true(fd >= 0 && ftruncate(fd, FILE_SIZE) == 0);
+    close(fd);
+    hub_serve_file(w->hub, "cafe", path);
+    for (size_t i = 0; i < FETCHERS; i++)
+        pids[i] = fetcher();
+    while (running && turns <= most) {
+        uint64_t start = clock_mono_ms();
+
+        assert_int_equal(hub_run(w->hub, &err), 0);
+        longest = clock_mono_ms() - start > longest ? clock_mono_ms() - start : longest;
+        hub_fds(w->hub, fds);
+        http_wait(http, fds, HUB_FDS, hub_wait_ms(w->hub, 200));
+        turns++;
+        for (size_t i = 0; i < FETCHERS; i++)
+            if (pids[i] && waitpid(pids[i], &status, WNOHANG) == pids[i]) {
+                assert_int_equal(status, 0);
+                pids[i] = 0;
+                running--;
+            }
+    }
+    for (size_t i = 0; i < FETCHERS; i++)
+        if (pids[i]) {
+            kill(pids[i], SIGKILL);
+            waitpid(pids[i], NULL, 0);
+        }
+    http_free(http);
+    print_message("%zu turns, the longest %llu ms\n", turns, (unsigned long long)longest);
+    assert_int_equal(running, 0);
+    assert_true(turns > 4); /* nor all at once */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_new_incarnation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
     };
     struct err err;
 

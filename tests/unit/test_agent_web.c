@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the step `web` writes, in a real Apache with a real PHP on loopback. */
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/web.h"
+#include "agent/webcheck.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/proc.h"
+#include "common/str.h"
+
+#define APACHE "/usr/sbin/apache2"
+#define MODULES "/usr/lib/apache2/modules"
+#define PHP_MODULE MODULES "/libphp8.2.so"
+#define PORT "17480"
+#define WAIT_MS 10000
+
+static char top[64];
+
+static void put(const char *rest, const char *text)
+{
+    struct err err;
+    _cleanup_free_ char *path = str_fmt("%s/%s", top, rest);
+    _cleanup_free_ char *dir = xstrdup(path);
+    *strrchr(dir, '/') = '\0';
+    if (fs_mkdirs(dir, 0755, &err) < 0 || fs_write_atomic(path, text, strlen(text), 0644, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+/* The text of the site with our port and folder for log files. */
+static void site_add(struct strbuf *conf)
+{
+    _cleanup_free_ char *root = str_fmt("%s/www", top);
+    _cleanup_free_ char *page = str_fmt("%s/health/health.php", top);
+    _cleanup_free_ char *site = web_site_text(root, "/health", page);
+    char *at = strstr(site, ":80>");
+    assert_non_null(at);
+    strbuf_add(conf, site, (size_t)(at - site));
+    strbuf_addf(conf, ":" PORT ">%s", at + strlen(":80>"));
+}
+
+static void server(bool php, bool code, const char *verb)
+{
+    struct err err;
+    struct strbuf conf = {0};
+    _cleanup_free_ char *text = web_code_text();
+    _cleanup_free_ char *path = str_fmt("%s/apache.conf", top);
+    strbuf_addf(&conf,
+                "ServerRoot %s\nServerName test\nListen 127.0.0.1:" PORT "\nPidFile %s/pid\n"
+                "DefaultRuntimeDir %s\nUser www-data\nGroup www-data\nStartServers 1\n"
+                "Define APACHE_LOG_DIR %s\nErrorLog %s/error.log\nTypesConfig /etc/mime.types\n"
+                "LogFormat \"%%h\" combined\n<Directory />\n  Require all denied\n</Directory>\n",
+                top, top, top, top, top);
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const names[] = {"mpm_prefork", "authz_core", "alias", "mime", "dir"};
+        _cleanup_free_ char *line =
+            str_fmt("LoadModule %s_module " MODULES "/mod_%s.so\n", names[i], names[i]);
+        _cleanup_free_ char *rest = xstrdup(strbuf_str(&conf));
+        strbuf_reset(&conf);
+        strbuf_addf(&conf, "%s%s", line, rest);
+    }
+    if (php)
+        strbuf_adds(&conf,
+                    "LoadModule php_module " PHP_MODULE "\n<FilesMatch \".+\\.ph(?:ar|p|tml)$\">\n"
+                    "  SetHandler application/x-httpd-php\n</FilesMatch>\n");
+    if (code)
+        strbuf_adds(&conf, text);
+    site_add(&conf);
+    put("apache.conf", strbuf_str(&conf));
+    strbuf_free(&conf);
+    if (proc_call(PROC_ARGV(APACHE, "-f", path, "-k", verb), &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static void stop(void)
+{
+    struct err err;
+    _cleanup_free_ char *path = str_fmt("%s/apache.conf", top);
+    _cleanup_free_ char *pid = str_fmt("%s/pid", top);
+    if (!fs_exists(pid))
+        return;
+    proc_call(PROC_ARGV(APACHE, "-f", path, "-k", "stop"), &err);
+    for (uint64_t end = clock_mono_ms() + WAIT_MS; fs_exists(pid) && clock_mono_ms() < end;)
+        clock_pause_ms(20);
+}
+
+/* The answer with its headers; the caller frees. */
+static char *get(const char *path)
+{
+    struct err err;
+    struct proc_result r;
+    _cleanup_free_ char *url = str_fmt("http://127.0.0.1:" PORT "%s", path);
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    while (proc_run(PROC_ARGV("/usr/bin/curl", "-si", "--noproxy", "*", "--path-as-is", url), NULL,
+                    &r, &err) < 0) {
+        proc_result_free(&r);
+        if (clock_mono_ms() > end)
+            fail_msg("%s", err.msg);
+        clock_pause_ms(20); /* it starts */
+    }
+    return r.out.s;
+}
+
+static int status_of(const char *answer)
+{
+    int status = 0;
+    assert_int_equal(sscanf(answer, "HTTP/1.%*d %d", &status), 1);
+    return status;
+}
+
+static void answers(const char *path, int status, const char *text)
+{
+    _cleanup_free_ char *a = get(path);
+    if (status_of(a) != status || (text && !strstr(a, text)) || strstr(a, "s3cret"))
+        fail_msg("%s: %s", path, a);
+}
+
+static void health_is(int status)
+{
+    _cleanup_free_ char *a = get("/health");
+    if (webcheck_judge(status_of(a), a) != status)
+        fail_msg("not %d: %s", status, a);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(top, "/tmp/muster-web-XXXXXX");
+    if (!mkdtemp(top) || chmod(top, 0755) < 0)
+        return -1;
+    _cleanup_free_ char *health = web_health_text("fra", false);
+    put("www/index.html", "static");
+    put("www/config.php", "<?php $password = 's3cret'; echo 6 * 7;");
+    put("www/old.PHTML", "<?php $password = 's3cret';");
+    put("www/db.inc", "$password = 'other';");
+    put("www/lib/.htaccess", "Require all granted\n");
+    put("www/lib/a.phar", "<?php $password = 's3cret';");
+    put("health/health.php", health);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct err err;
+    (void)state;
+    stop();
+    return fs_remove_tree(top, &err);
+}
+
+static void test_php_on(void **state)
+{
+    (void)state;
+    server(true, true, "start");
+    answers("/config.php", 200, "42");
+    answers("/", 200, "static");
+    health_is(200);
+}
+
+static void test_php_off(void **state)
+{
+    (void)state;
+    server(false, true, "start");
+    answers("/config.php", 403, NULL);
+    answers("/config.php/more", 403, NULL);
+    answers("/old.PHTML", 403, NULL);
+    answers("/lib/a.phar", 403, NULL);
+    answers("/db.inc", 403, NULL);
+    answers("/", 200, "static");
+    health_is(WEBCHECK_NO_PHP);
+}
+
+/* As a server is that has not read our file: its 200 is not taken for good. */
+static void test_source(void **state)
+{
+    (void)state;
+    server(false, false, "start");
+    _cleanup_free_ char *a = get("/health");
+    assert_int_equal(status_of(a), 200);
+    assert_non_null(strstr(a, "<?php"));
+    health_is(WEBCHECK_NO_PHP);
+}
+
+/* The page of a member of a cluster, with a database that says what a row says. */
+static void test_health(void **state)
+{
+    static const char fake[] =
+        "<?php const MYSQLI_REPORT_OFF = 0; function mysqli_report($x) {}\n"
+        "class result { public $rows; function fetch_row() { return array_shift($this->rows); } }\n"
+        "class mysqli { public $connect_errno = 0; function query($q) { $r = new result; $r->rows "
+        "= [\n"
+        "  ['wsrep_local_state_comment', getenv('STATE')], ['wsrep_cluster_size', '2'],\n"
+        "  ['wsrep_cluster_status', getenv('STATUS')], ['wsrep_ready', getenv('READY')]]; return "
+        "$r; } }\n"
+        "register_shutdown_function(function () { echo http_response_code(); });\n";
+    static const struct {
+        const char *state, *status, *ready, *script; /* what runs beside the database */
+        const char *want;
+    } rows[] = {
+        {"Synced", "Primary", "ON", "", "200"},
+        {"Synced", "non-Primary", "OFF", "", "503"},
+        {"Joined", "Primary", "ON", "", "503"},
+        {"Donor/Desynced", "Primary", "ON", "wsrep_sst_maria", "200"},
+        {"Donor/Desynced", "Primary", "ON", "", "200"}, /* a backup that desynced it */
+        {"Donor/Desynced", "Primary", "ON", "wsrep_sst_rsync", "503"},
+        {"Donor/Desynced", "Primary", "OFF", "wsrep_sst_maria", "503"},
+        {"Donor/Desynced", "Primary", "ON", NULL, "503"}, /* no process is to be seen at all */
+    };
+    (void)state;
+    _cleanup_free_ char *page = web_health_text("fra", true);
+    _cleanup_free_ char *first = str_fmt("auto_prepend_file=%s/fake.php", top);
+    _cleanup_free_ char *path = str_fmt("%s/page.php", top);
+    _cleanup_free_ char *proc = str_fmt("%s/proc/[0-9]*/comm", top);
+    struct strbuf text = {0};
+    char *at = strstr(page, "/proc/[0-9]*/comm");
+    assert_non_null(at);
+    strbuf_add(&text, page, (size_t)(at - page));
+    strbuf_addf(&text, "%s%s", proc, at + strlen("/proc/[0-9]*/comm"));
+    put("fake.php", fake);
+    put("page.php", text.s);
+    strbuf_free(&text);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err;
+        struct proc_result r;
+        _cleanup_free_ char *s = str_fmt("STATE=%s", rows[i].state);
+        _cleanup_free_ char *p = str_fmt("STATUS=%s", rows[i].status);
+        _cleanup_free_ char *y = str_fmt("READY=%s", rows[i].ready);
+        _cleanup_free_ char *folder = str_fmt("%s/proc", top);
+        const char *const env[] = {s, p, y, NULL};
+        const struct proc_opts opts = {.env = env};
+        fs_remove_tree(folder, &err);
+        if (rows[i].script) {
+            put("proc/10/comm", "mariadbd\n");
+            put("proc/11/comm", rows[i].script);
+        }
+        if (proc_run(PROC_ARGV("/usr/bin/php", "-n", "-d", first, path), &opts, &r, &err) < 0)
+            fail_msg("%s", err.msg);
+        if (!str_ends(strbuf_str(&r.out), rows[i].want) || !strstr(strbuf_str(&r.out), "\"db\":"))
+            fail_msg("%s, %s: %s", rows[i].state, rows[i].script, strbuf_str(&r.out));
+        proc_result_free(&r);
+    }
+}
+
+static void test_php_files(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *load = str_fmt("%s/mods-enabled/php8.2.load", top);
+    assert_non_null(strstr(web_php_missing(top), "its module"));
+    put("mods-enabled/php8.2.conf", "");
+    assert_non_null(strstr(web_php_missing(top), "its module"));
+    put("mods-enabled/php8.2.load", "");
+    assert_non_null(strstr(web_php_missing(top), "mpm_prefork"));
+    put("mods-enabled/mpm_prefork.load", "");
+    assert_null(web_php_missing(top));
+    unlink(load);
+    assert_int_equal(symlink("../mods-available/php8.2.load", load), 0); /* that is gone */
+    assert_non_null(web_php_missing(top));
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest files[] = {UNIT(test_php_files)};
+    const struct CMUnitTest pages[] = {UNIT(test_health)};
+    const struct CMUnitTest apache[] = {UNIT(test_php_on), UNIT(test_php_off), UNIT(test_source)};
+    int failed = cmocka_run_group_tests_name("files", files, NULL, NULL);
+    if (access("/usr/bin/php", X_OK) == 0)
+        failed += cmocka_run_group_tests_name("health page", pages, NULL, NULL);
+    else
+        puts("skipped: the health page needs php-cli");
+    if (geteuid() == 0 && access(APACHE, X_OK) == 0 && access(PHP_MODULE, R_OK) == 0)
+        failed += cmocka_run_group_tests_name("apache", apache, NULL, NULL);
+    else
+        puts("skipped: the server needs root, apache2-bin and libapache2-mod-php8.2");
+    return failed;
+}

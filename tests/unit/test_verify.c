@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the controller takes for a good answer of a site and of its health page. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/str.h"
+#include "controller/httpd.h"
+#include "controller/planner.h"
+#include "controller/verify.h"
+
+#define PORT 17421
+#define URL "http://127.0.0.1:17421"
+#define HEALTH(db) "{\"node\":\"fra\",\"db\":\"" db "\",\"cluster_size\":1,\"drift\":[]}"
+
+struct row {
+    const char *site;
+    int status; /* of the health page */
+    const char *health;
+    const char *why; /* a part of it; "" all is well */
+};
+
+static void on_request(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
+{
+    const struct row *r = ctx;
+    bool health = str_eq(rq->path, PLANNER_HEALTH_PATH);
+    httpd_reply(ret, health ? r->status : 200, "text/plain", xstrdup(health ? r->health : r->site));
+}
+
+/* A node's web server, in a process of its own. */
+static pid_t serve(struct row *r)
+{
+    struct err err;
+    struct httpd *h;
+    if (httpd_open("127.0.0.1", PORT, 1024, on_request, r, &h, &err) < 0)
+        fail_msg("%s", err.msg);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (struct http *wait = http_new();;) {
+            struct http_fd fd = {.fd = httpd_fd(h)};
+            httpd_run(h);
+            http_wait(wait, &fd, 1, 100);
+        }
+    }
+    httpd_close(h);
+    return pid;
+}
+
+static void test_verify(void **state)
+{
+    static struct row rows[] = {
+        {"hello", 200, HEALTH("Synced"), ""},
+        {"hello", 200, HEALTH("Donor/Desynced"), ""},
+        {"hello", 503, HEALTH("Donor/Desynced"), "its database is Donor/Desynced"},
+        {"hello", 503, HEALTH("Stopped"), "its database is Stopped"},
+        {"hello", 200, "<?php echo 1;", "not what PHP makes of it"},
+        {"hello", 403, "<html>Forbidden", "(HTTP 403) is not what PHP makes of it"},
+        {"<?php $password = 'x';", 200, HEALTH("Synced"), "serves its code as text"},
+    };
+    struct spec_node node = {.name = "fra"};
+    const struct spec s = {
+        .nodes = &node, .n_nodes = 1, .web.present = true, .database.present = true};
+    const char *const urls[] = {URL};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct verify_result r;
+        struct http *h = http_new();
+        pid_t pid = serve(&rows[i]);
+        bool well = verify_sites(h, &s, urls, 20, &r);
+        http_free(h);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        if (well != (rows[i].why[0] == '\0') || !strstr(r.why, rows[i].why))
+            fail_msg("row %zu: '%s' instead of '%s'", i, r.why, rows[i].why);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verify)};
+    return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
+}
