@@ -1,7 +1,6 @@
 #!/bin/bash
 # Ordinary acts after which the agents cannot ask the database as root: nothing is stopped, both sites
-# answer, an event names what is wrong. Then the founder's machine and disk are destroyed: the survivor
-# keeps its rows, nothing is founded anywhere, and an operator's word ends the waiting.
+# answer, an event names what is wrong. And tables of MyISAM, which would be on one node only.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -56,7 +55,7 @@ ok "MyISAM and Aria became InnoDB on both nodes, with all rows"
 # ---- root gets a password
 sql fra 'ALTER USER root@localhost IDENTIFIED BY "x"' || die "ALTER USER"
 sql par 'SELECT 1' && die "root still works without its password"
-unharmed 90 "root has a password"
+unharmed 75 "root has a password"
 journal_has fra "error 1045" || die "no word of error 1045"
 on fra mariadb -px -e "'ALTER USER root@localhost IDENTIFIED VIA unix_socket'" || die "put root back"
 until_true 30 "root can ask again" journal_has fra "root can ask the database again"
@@ -68,56 +67,16 @@ fill() { # NODE: more sessions than there may be, as root
 fill fra
 fill par
 sites=away # an application has no connection left either
-unharmed 60 "all connections are used"
+unharmed 45 "all connections are used"
 journal_has fra "error 1040" || die "no word of error 1040"
 for n in fra par; do on $n pkill -f "'SELECT SLEEP'" || true; done
 until_true 60 "root works on fra" sql fra 'SET GLOBAL max_connections=151'
 until_true 60 "root works on par" sql par 'SET GLOBAL max_connections=151'
 sites=here
 sql fra 'DROP USER "muster-fra"@"127.0.0.1", "muster-par"@"127.0.0.1"; ALTER USER root@localhost IDENTIFIED BY "x"' || die "DROP USER"
-unharmed 90 "neither root nor the agents' account may look"
+unharmed 75 "neither root nor the agents' account may look"
 journal_has fra "cannot be asked" || die "no word that it is unknown"
 on fra mariadb -px -e "'ALTER USER root@localhost IDENTIFIED VIA unix_socket'" || die "put root back"
 until_true 60 "it is known again" sh -c "'$muster' ssh -f '$file' fra sudo muster-agent status --json 2>/dev/null | jq -e '.db.state == \"Synced\"' >/dev/null"
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
 [ "$(sql fra 'SELECT COUNT(*) FROM mysql.user WHERE user LIKE "muster-%"')" -ge 1 ] || die "the agents' account was not made again"
-
-# ---- the founder's machine and disk are destroyed, behind the controller's back
-founder=fra survivor=par
-[ "$(sql par 'SELECT node FROM muster.epoch WHERE e=1')" = fra ] || { founder=par survivor=fra; }
-sql $survivor 'CREATE TABLE album.rows (i INT AUTO_INCREMENT PRIMARY KEY) SELECT seq AS i FROM seq_1_to_10000' || die "rows"
-id_of() { "$muster" show -f "$file" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
-volume=$(id_of volume:$founder) vm=$(id_of vm:$founder)
-"$vdc" fault vm "$vm" power-off >/dev/null
-cloud destroyVirtualMachine id="$vm" expunge=true >/dev/null
-gone() { [ "$(cloud listVirtualMachines id="$vm" | jq -r '.count // 0')" = 0 ]; }
-until_true 60 "the founder's machine is gone" gone
-cloud detachVolume id="$volume" >/dev/null 2>&1 || true
-cloud deleteVolume id="$volume" >/dev/null || die "deleteVolume"
-"$muster" up -y -f "$file" --progress plain >"$work/up" 2>&1 &
-up=$!
-waits() { why $survivor | grep -F "waits for the data of $founder" >/dev/null; }
-until_true 300 "the survivor says for whom it waits" waits
-founder_waits() { [ "$(coordinator $founder)" = stopped ]; }
-until_true 60 "the new one does not start" founder_waits
-sleep 30 # long enough for a second try of anything
-waits || die "it waits no more: $(why $survivor)"
-for n in fra par; do
-  on $n journalctl -u muster-agent -b --no-pager -o cat | grep -E 'bootstraps epoch [2-9]' && die "$n bootstraps"
-done
-[ "$(on $founder systemctl is-active mariadb)" = active ] && die "an empty database serves"
-ok "nothing was founded: $(why $survivor)"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of nobody && die "accepts the loss of nobody"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $survivor && die "accepts its own loss"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder || die "cluster-recover"
-served=$SECONDS
-wait $up || true # it may have given up meanwhile
-"$muster" up -f "$file" --progress plain >"$work/up" 2>&1 || { tail -n 40 "$work/up"; die "up"; }
-for n in fra par; do
-  until_true 120 "$n is part of the cluster" state_is $n primary
-  [ "$(sql $n 'SET wsrep_sync_wait=1; SELECT COUNT(*) FROM album.rows')" = 10000 ] || die "rows are lost on $n"
-done
-[ "$(sql $survivor 'SELECT CONCAT(node," ",lost) FROM muster.epoch WHERE e=2')" = "$survivor $founder" ] ||
-  die "the loss is not on record: $(sql $survivor 'SELECT * FROM muster.epoch')"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder && die "accepts it twice"
-ok "an operator's word ended the waiting, once; both serve all rows after $((SECONDS - served)) s"

@@ -1,0 +1,52 @@
+#!/bin/bash
+# The founder's machine and disk are destroyed behind the controller's back: the survivor keeps its rows,
+# `up` makes the machine anew, and nothing is founded anywhere, until an operator accepts the loss.
+# shellcheck source=tests/e2e/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+on() { "$muster" ssh -f "$file" "$1" sudo "${@:2}" 2>/dev/null; }
+sql() { on "$1" mariadb -N -e "'$2'"; }
+agent_json() { on "$1" muster-agent status --json; }
+coordinator() { agent_json "$1" | jq -r .coordinator.state; }
+why() { agent_json "$1" | jq -r .coordinator.why; }
+state_is() { [ "$(coordinator "$1")" = "$2" ]; }
+
+"$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
+founder=fra survivor=par
+[ "$(sql par 'SELECT node FROM muster.epoch WHERE e=1')" = fra ] || { founder=par survivor=fra; }
+sql $survivor 'CREATE TABLE album.kept (i INT AUTO_INCREMENT PRIMARY KEY) SELECT seq AS i FROM album.seq_1_to_10000' || die "rows"
+id_of() { "$muster" show -f "$file" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
+volume=$(id_of volume:$founder) vm=$(id_of vm:$founder)
+"$vdc" fault vm "$vm" power-off >/dev/null
+cloud destroyVirtualMachine id="$vm" expunge=true >/dev/null
+gone() { [ "$(cloud listVirtualMachines id="$vm" | jq -r '.count // 0')" = 0 ]; }
+until_true 60 "the founder's machine is gone" gone
+cloud detachVolume id="$volume" >/dev/null 2>&1 || true
+cloud deleteVolume id="$volume" >/dev/null || die "deleteVolume"
+"$muster" up -y -f "$file" --progress plain >"$work/up" 2>&1 &
+up=$!
+waits() { why $survivor | grep -F "waits for the data of $founder" >/dev/null; }
+until_true 300 "the survivor says for whom it waits" waits
+founder_waits() { [ "$(coordinator $founder)" = stopped ]; }
+until_true 60 "the new one does not start" founder_waits
+sleep 30 # long enough for a second try of anything
+waits || die "it waits no more: $(why $survivor)"
+for n in fra par; do
+  on $n journalctl -u muster-agent -b --no-pager -o cat | grep -E 'bootstraps epoch [2-9]' && die "$n bootstraps"
+done
+[ "$(on $founder systemctl is-active mariadb)" = active ] && die "an empty database serves"
+ok "nothing was founded: $(why $survivor)"
+on $survivor muster-agent cluster-recover --i-accept-the-loss-of nobody && die "accepts the loss of nobody"
+on $survivor muster-agent cluster-recover --i-accept-the-loss-of $survivor && die "accepts its own loss"
+on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder || die "cluster-recover"
+served=$SECONDS
+wait $up || true # it may have given up meanwhile
+"$muster" up -f "$file" --progress plain >"$work/up" 2>&1 || { tail -n 40 "$work/up"; die "up"; }
+for n in fra par; do
+  until_true 120 "$n is part of the cluster" state_is $n primary
+  [ "$(sql $n 'SET wsrep_sync_wait=1; SELECT COUNT(*) FROM album.kept')" = 10000 ] || die "rows are lost on $n"
+done
+[ "$(sql $survivor 'SELECT CONCAT(node," ",lost) FROM muster.epoch WHERE e=2')" = "$survivor $founder" ] ||
+  die "the loss is not on record: $(sql $survivor 'SELECT * FROM muster.epoch')"
+on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder && die "accepts it twice"
+ok "an operator's word ended the waiting, once; both serve all rows after $((SECONDS - served)) s"
