@@ -192,6 +192,7 @@ struct cluster_event {
     char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
     bool running, primary, synced; /* DB; position has uuid and seqno */
     bool answers;                  /* DB: SQL is open; false: it starts or stops */
+    bool left;                     /* DB: it answers, and is connected to no group */
     bool unknown;                  /* DB: it runs and could not be asked; `why` */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
     unsigned size;
@@ -237,6 +238,7 @@ struct cluster {
 
     bool db_seen; /* an EV_DB came since the start */
     bool running, primary;
+    bool left;    /* the last look said that its database is connected to no group */
     bool unknown; /* it runs, and the last look got no answer: running and primary are older */
     unsigned size;
     struct cluster_position live; /* of the running database */

@@ -19,6 +19,7 @@
 #define CLUSTER_STALE 20000
 #define CLUSTER_HOPELESS 10000
 #define CLUSTER_REFUSED 10000 /* the rules chose nobody: proposed again after */
+#define CLUSTER_LEFT 10000    /* without a group beside a live Primary: it does not come back */
 #define CLUSTER_NONPRIM_SOON 1000
 #define CLUSTER_NONPRIM_WAIT 60000
 

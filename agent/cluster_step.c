@@ -288,6 +288,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->db_seen = true;
     c->running = ev->running;
     c->primary = ev->running && ev->primary;
+    c->left = ev->left;
     c->size = ev->size;
     /* A history that is new is told at once: who wants to join waits for it. */
     if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
@@ -308,7 +309,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         } else {
             snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
             /* A joiner may take hours; it is never disturbed (I18). */
-            if (!c->rec.joining && ev->answers && ev->now - c->since > CLUSTER_NONPRIM_WAIT)
+            if ((!c->rec.joining || ev->left) && ev->answers && ev->now - c->since > CLUSTER_NONPRIM_WAIT)
                 cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
         }
         break;
@@ -353,6 +354,15 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
             running += state == CLUSTER_NONPRIM || state == CLUSTER_PRIMARY;
     }
     c->waiting = missing;
+    /* The others serve, and this one is connected to nobody: only a new start brings it back. */
+    if (c->left && !c->unknown && cluster_live_primary(c, now)) {
+        if (now - c->since < CLUSTER_LEFT)
+            return;
+        cluster_act(out, ACT_STOP);
+        cluster_enter(c, CLUSTER_NONPRIM, now, "stops its database, which has left the cluster");
+        c->since = now;
+        return;
+    }
     if (missing) {
         snprintf(c->why, sizeof(c->why), "no quorum; waits for members that are not heard");
         return;

@@ -52,6 +52,7 @@ json_t *galera_look(uint64_t epoch);
 /* The same, but only what steps and actions need. */
 enum galera_seen {
     GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */
+    GALERA_LEFT, /* it answers, and is connected to no group: it comes back by a new start only */
     GALERA_NOT_PRIMARY,
     GALERA_NOT_SYNCED, /* in a Primary: it joins */
     GALERA_SYNCED, /* or a donor, which serves on */

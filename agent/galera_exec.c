@@ -27,6 +27,7 @@
 #include "common/str.h"
 
 #define MARIADBD "/usr/sbin/mariadbd"
+#define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
 #define START_SEEN_MS 15000 /* systemd takes up a start within this */
 
 /* Whether a name is there; -1: it could not be seen whether. */
@@ -262,7 +263,7 @@ static int ended(time_t since, struct err *err)
 
 static int wait_synced(struct err *err)
 {
-    uint64_t begun = clock_mono_ms();
+    uint64_t begun = clock_mono_ms(), left = 0;
     time_t since = time(NULL);
     bool seen = false, closed = false;
     for (;;) {
@@ -275,8 +276,13 @@ static int wait_synced(struct err *err)
             galera_permit_close();
             closed = true;
         }
-        if (st.active && galera_synced(state, sizeof(state)) == GALERA_SYNCED)
+        enum galera_seen is = st.active ? galera_synced(state, sizeof(state)) : GALERA_UNKNOWN;
+        if (is == GALERA_SYNCED)
             return 0;
+        /* A copy or an applier failed in it: it answers, and waits for nothing any more. */
+        left = is != GALERA_LEFT ? 0 : left ? left : clock_mono_ms();
+        if (left && clock_mono_ms() - left > LEFT_MS)
+            return svc_do("stop", GALERA_SERVICE, err) < 0 ? -1 : ended(since, err);
         if (seen && !st.active && !st.busy)
             return ended(since, err);
         if (!seen && (st.failed || clock_mono_ms() - begun > START_SEEN_MS))
@@ -384,7 +390,7 @@ int galera_stop(struct err *err)
     enum galera_seen seen = galera_synced(state, sizeof(state));
     if (seen == GALERA_UNKNOWN)
         return err_set(err, ERR_FAILED, "not stopped: the database cannot be asked: %.200s", state);
-    if (seen != GALERA_NOT_PRIMARY)
+    if (seen != GALERA_NOT_PRIMARY && seen != GALERA_LEFT)
         return err_set(err, ERR_FAILED, "not stopped: the database is part of a Primary");
     return svc_do("stop", GALERA_SERVICE, err);
 }

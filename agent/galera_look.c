@@ -176,7 +176,7 @@ enum galera_seen galera_synced(char *ret_state, size_t cap)
     }
     str_copy(ret_state, cap, seen[0]);
     if (strcmp(seen[1], "Primary") != 0)
-        return GALERA_NOT_PRIMARY;
+        return strcmp(seen[1], "Disconnected") == 0 ? GALERA_LEFT : GALERA_NOT_PRIMARY;
     bool serves = strcmp(seen[0], "Synced") == 0 || strcmp(seen[0], "Donor/Desynced") == 0;
     return serves ? GALERA_SYNCED : GALERA_NOT_SYNCED;
 }

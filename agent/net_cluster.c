@@ -315,6 +315,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     str_copy(ev.why, sizeof(ev.why), unknown);
     ev.answers = json_is_true(json_object_get(db, "answers"));
     ev.primary = strcmp(js_opt_str(db, "status", ""), "Primary") == 0;
+    ev.left = ev.answers && strcmp(js_opt_str(db, "status", ""), "Disconnected") == 0;
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
     ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);

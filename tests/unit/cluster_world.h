@@ -32,6 +32,7 @@ struct node {
     int64_t seqno;
     bool clean, aria;
     bool db, primary, unknown;
+    bool left; /* its database has left the group and goes on running */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
     unsigned boots, stops;
     enum cluster_datadir booted_from;
@@ -145,7 +146,7 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         break;
     case ACT_STOP:
         nd->stops++;
-        nd->db = nd->primary = false;
+        nd->db = nd->primary = nd->left = false;
         nd->clean = true;
         ev.type = EV_DONE;
         ev.ok = true;
@@ -174,6 +175,7 @@ static void look(struct world *w, struct node *nd)
     struct cluster_event ev = {.type = EV_DB, .now = w->now, .running = nd->db};
     ev.unknown = nd->db && nd->unknown;
     ev.answers = nd->db && !nd->unknown;
+    ev.left = ev.answers && nd->left;
     ev.primary = ev.synced = ev.answers && nd->primary;
     ev.position = (struct cluster_position){.kind = DATADIR_OK, .uuid = UUID, .seqno = nd->seqno};
     for (unsigned i = 0; ev.primary && i < w->n; i++)

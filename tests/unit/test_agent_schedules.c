@@ -413,6 +413,25 @@ static void test_unknown_stops_nothing(void **state)
     free(w);
 }
 
+/* A database that left the group, while the others serve, is started again; one that cannot be asked
+ * is not, and none is while nobody serves. */
+static void test_left_is_started_again(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *par = get(w, "par");
+    par->primary = false;
+    par->left = par->unknown = true;
+    run(w, 120);
+    assert_int_equal(par->stops, 0);
+    par->unknown = false;
+    run(w, 60);
+    assert_int_equal(par->stops, 1);
+    assert_int_equal(boots(w), 0);
+    assert_all_serve(w);
+    free(w);
+}
+
 /* Without quorum, and then without an answer: it was known then and is not now. */
 static void test_unknown_after_nonprim(void **state)
 {
@@ -515,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_l10_torn_aria),
         cmocka_unit_test(test_unknown_stops_nothing),
         cmocka_unit_test(test_unknown_after_nonprim),
+        cmocka_unit_test(test_left_is_started_again),
         cmocka_unit_test(test_first_version),
         cmocka_unit_test(test_first_version_heartbeat),
     };
