@@ -309,7 +309,8 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         } else {
             snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
             /* A joiner may take hours; it is never disturbed (I18). */
-            if ((!c->rec.joining || ev->left) && ev->answers && ev->now - c->since > CLUSTER_NONPRIM_WAIT)
+            if ((!c->rec.joining || ev->left) && ev->answers &&
+                ev->now - c->since > CLUSTER_NONPRIM_WAIT)
                 cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
         }
         break;

@@ -55,7 +55,7 @@ enum galera_seen {
     GALERA_LEFT, /* it answers, and is connected to no group: it comes back by a new start only */
     GALERA_NOT_PRIMARY,
     GALERA_NOT_SYNCED, /* in a Primary: it joins */
-    GALERA_SYNCED, /* or a donor, which serves on */
+    GALERA_SYNCED,     /* or a donor, which serves on */
 };
 enum galera_seen galera_synced(char *ret_state, size_t cap);
 

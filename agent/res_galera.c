@@ -157,7 +157,8 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
                            "a database runs here and cannot be asked, so it is not stopped: %.200s",
                            state);
         /* Running outside the cluster, from before the gate was there. */
-        if ((seen == GALERA_NOT_PRIMARY || seen == GALERA_LEFT) && svc_do("stop", GALERA_SERVICE, err) < 0)
+        if ((seen == GALERA_NOT_PRIMARY || seen == GALERA_LEFT) &&
+            svc_do("stop", GALERA_SERVICE, err) < 0)
             return -1;
     }
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);

@@ -56,7 +56,8 @@ static const char with_db[] =
     "    return (isset($runs['mariadbd']) || isset($runs['mysqld']))\n"
     "        && !isset($runs['wsrep_sst_rsync']);\n"
     "}\n"
-    "$db = $s['wsrep_local_state_comment'] ?? ($m->connect_errno == 2002 ? 'Stopped' : 'Unknown');\n"
+    "$db = $s['wsrep_local_state_comment'] ?? ($m->connect_errno == 2002 ? 'Stopped' : "
+    "'Unknown');\n"
     "$size = (int)($s['wsrep_cluster_size'] ?? 0);\n"
     "$ok = ($s['wsrep_cluster_status'] ?? '') === 'Primary' && ($s['wsrep_ready'] ?? '') === 'ON'\n"
     "    && ($db === 'Synced' || ($db === 'Donor/Desynced' && donor_writes()));\n";

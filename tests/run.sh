@@ -55,6 +55,7 @@ if [ "$what" != unit ]; then
     args=()
     [ "$what $t" != "--slow tests/e2e/matrix.sh" ] || args=(all)
     [ "$what $t" != "--slow tests/e2e/power.sh" ] || args=(20)
+    [ "$what $t" != "--slow tests/e2e/outage.sh" ] || args=(6 5)
     [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
   done
   for t in routes bad_days; do

@@ -6,7 +6,7 @@ _muster() {
   if [[ $current == -* ]]; then
     words=$("$program" "$verb" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')
   elif [ "$COMP_CWORD" -eq 1 ] || { [ "$verb" = help ] && [ "$COMP_CWORD" -eq 2 ]; }; then
-    words=$("$program" help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p')
+    words=$("$program" help 2>/dev/null | sed -n 's/^  \([a-z-]*\)  *[a-z].*/\1/p')
   elif [ "$verb" = vdc ]; then
     words='start stop status destroy logs link account fault'
   fi

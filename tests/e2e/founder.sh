@@ -19,7 +19,7 @@ id_of() { "$muster" show -f "$file" --json | jq -r ".resources[] | select(.resou
 volume=$(id_of volume:$founder) vm=$(id_of vm:$founder)
 "$vdc" fault vm "$vm" power-off >/dev/null
 cloud destroyVirtualMachine id="$vm" expunge=true >/dev/null
-gone() { [ "$(cloud listVirtualMachines id="$vm" | jq -r '.count // 0')" = 0 ]; }
+gone() { [ -z "$(cloud listVirtualMachines id="$vm" 2>/dev/null | jq -r '.virtualmachine[0].id // ""')" ]; }
 until_true 60 "the founder's machine is gone" gone
 cloud detachVolume id="$volume" >/dev/null 2>&1 || true
 cloud deleteVolume id="$volume" >/dev/null || die "deleteVolume"

@@ -78,7 +78,7 @@ completed() { # word…
 }
 for page in muster.1 muster-agent.8; do
   program=${page%.*}
-  verbs=$("build/dev/bin/$program" help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p')
+  verbs=$("build/dev/bin/$program" help | sed -n 's/^  \([a-z-]*\)  *[a-z].*/\1/p')
   [ -n "$verbs" ] || complain "$program help names no verb"
   same "completion of the verbs of $program" "$verbs" "$(completed "$program" '')"
   all=

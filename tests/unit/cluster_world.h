@@ -32,7 +32,7 @@ struct node {
     int64_t seqno;
     bool clean, aria;
     bool db, primary, unknown;
-    bool left; /* its database has left the group and goes on running */
+    bool left;                   /* its database has left the group and goes on running */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
     unsigned boots, stops;
     enum cluster_datadir booted_from;

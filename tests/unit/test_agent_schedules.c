@@ -413,8 +413,8 @@ static void test_unknown_stops_nothing(void **state)
     free(w);
 }
 
-/* A database that left the group, while the others serve, is started again; one that cannot be asked
- * is not, and none is while nobody serves. */
+/* A database that left the group, while the others serve, is started again; one that cannot be
+ * asked is not, and none is while nobody serves. */
 static void test_left_is_started_again(void **state)
 {
     (void)state;

@@ -333,18 +333,12 @@ static void test_fs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wrap),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_err_is_utf8),
-        cmocka_unit_test(test_json_bounds),
-        cmocka_unit_test(test_event_round_trip),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_proto),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_proc),
-        cmocka_unit_test(test_fs),
-        cmocka_unit_test(test_proc_not_started),
+        cmocka_unit_test(test_err_wrap),     cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_err_is_utf8),
+        cmocka_unit_test(test_json_bounds),  cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_proto),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_fs),           cmocka_unit_test(test_proc_not_started),
         cmocka_unit_test(test_proc_give_up),
     };
     struct err err;
