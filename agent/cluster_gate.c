@@ -12,6 +12,7 @@ static void bump(struct cluster *c)
     c->rec.promised = (struct cluster_ballot){.round = ++c->max_round};
     memcpy(c->rec.promised.node, c->cfg.names[c->cfg.self], sizeof(c->rec.promised.node));
     c->rec.data = true;
+    c->rec.new_disk = false;
     c->rec.last_epoch = c->rec.epoch; /* whatever becomes of it: this history is what it adds to */
     c->known = false;
 }
