@@ -35,10 +35,71 @@ static void test_new_disk_gets_a_record(void **state)
     free(w);
 }
 
+static void decided_for(struct world *w, const char *named)
+{
+    struct cluster_value v = {.epoch = 2, .cluster_id = UUID, .uuid = UUID, .base = 100};
+    str_copy(v.node, sizeof(v.node), named);
+    memcpy(v.incarnation, get(w, named)->record.incarnation, sizeof(v.incarnation));
+    for (unsigned i = 0; i < w->n; i++) {
+        cluster_append(&w->nodes[i].record, &v);
+        w->nodes[i].record.promised = (struct cluster_ballot){0};
+    }
+}
+
+/* par may start, and fra, which has to say that it does not run, is gone for good. */
+static void test_permit_waits_for_the_lost(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+    power_loss_of_all(w);
+    decided_for(w, "par");
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(par->c.state, CLUSTER_BOOT_PERMIT);
+    assert_waits_for(w, "par", "no other member runs");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_int_equal(par->boots, 1);
+    assert_int_equal(par->c.state, CLUSTER_PRIMARY);
+    assert_string_equal(cluster_entry(&par->c.rec, 3)->lost, "fra");
+    free(w);
+}
+
+/* A permit is one of the node that it names, also of records that have no incarnation. */
+static void test_permit_of_another(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    power_loss_of_all(w);
+    for (unsigned i = 0; i < w->n; i++)
+        w->nodes[i].record.incarnation[0] = '\0';
+    decided_for(w, "fra");
+    power_on(w, "fra");
+    run(w, 20);
+    assert_int_equal(fra->c.state, CLUSTER_BOOT_PERMIT);
+    struct cluster_msg m = {.type = MSG_HB, .epoch = 3, .from = 2, .manifest = "m", .n_chain = 1};
+    m.state = CLUSTER_STOPPED;
+    m.ready = true;
+    m.chain_from = 3;
+    m.chain[0] = par->record.chain[par->record.n_chain - 1];
+    m.chain[0].epoch = 3;
+    str_copy(m.chain[0].node, CLUSTER_NAME, "par");
+    for (m.from = 0; m.from < 3; m.from += 2)
+        step(w, fra, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = &m});
+    run(w, 3);
+    assert_int_equal(fra->boots, 0);
+    assert_int_not_equal(fra->record.permit_used, 3);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_disk_gets_a_record),
+        cmocka_unit_test(test_permit_waits_for_the_lost),
+        cmocka_unit_test(test_permit_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
