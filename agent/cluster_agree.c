@@ -302,6 +302,8 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
         return -1;
     const struct cluster_position *at = &reports[best];
     bool blank = at->kind == DATADIR_FRESH || at->kind == DATADIR_EMPTY;
+    if (blank && cluster_data_gone(c, reports, why))
+        return -1;
     *ret = (struct cluster_value){.epoch = c->rec.epoch + 1, .base = blank ? -1 : at->seqno};
     memcpy(ret->node, c->cfg.names[best], sizeof(ret->node));
     memcpy(ret->incarnation, at->incarnation, sizeof(ret->incarnation));

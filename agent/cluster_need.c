@@ -43,6 +43,15 @@ static const char *lone_founder(const struct cluster *c)
     return v && v->node[0] != '#' ? v->node : NULL;
 }
 
+static bool is_holder(const struct cluster *c, unsigned i)
+{
+    const char *founder = lone_founder(c);
+    bool had = founder && strcmp(founder, c->cfg.names[i]) == 0;
+    for (unsigned k = 0; !had && k < c->cfg.n; k++)
+        had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
+    return had;
+}
+
 /* Member `i` had data, by its own record or by that of another, and reports a disk that never had
  * any: its disk was lost or replaced. */
 static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
@@ -52,12 +61,7 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
-    const char *founder = lone_founder(c);
-    bool had = (self ? c->rec.data : c->peers[i].hb.data) ||
-               (founder && strcmp(founder, c->cfg.names[i]) == 0);
-    for (unsigned k = 0; !had && k < c->cfg.n; k++)
-        had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
-    return had;
+    return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i);
 }
 
 /* A member that had the data and is not in the file any more; NULL: none. */
@@ -96,6 +100,27 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
         name, name);
     c->waiting = 0;
     return true;
+}
+
+bool cluster_data_gone(const struct cluster *c, const struct cluster_position *reports,
+                       char why[CLUSTER_WHY_MAX])
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.booted);
+    int founder = v && !v->uuid[0] ? member(c, v->node) : -1;
+    /* It served, and its whole database says that nothing was ever written. */
+    if (c->rec.booted == 0 || (founder >= 0 && reports[founder].kind == DATADIR_EMPTY))
+        return false;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        if ((reports[i].kind != DATADIR_SST_PARTIAL && reports[i].kind != DATADIR_EMPTY) ||
+            cluster_lost(c, i) || !is_holder(c, i))
+            continue;
+        snprintf(why, CLUSTER_WHY_MAX,
+                 "%s had the data and has no whole database any more; give it its data back, or "
+                 "accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+                 c->cfg.names[i], c->cfg.names[i]);
+        return true;
+    }
+    return false;
 }
 
 /* The one that the last decision names has neither used its permit nor declined it (I1). */

@@ -94,12 +94,42 @@ static void test_permit_of_another(void **state)
     free(w);
 }
 
+/* The one that had the data has a rest of it, and the other never had any. */
+static void test_nothing_empty_beside_a_rest(void **state)
+{
+    (void)state;
+    for (int empty = 0; empty < 2; empty++) {
+        struct world *w = two();
+        struct node *fra = get(w, "fra"), *par = get(w, "par");
+        power_off(par);
+        run(w, 5); /* fra alone has the data */
+        replace(w, "par");
+        power_loss_of_all(w);
+        fra->kind = DATADIR_SST_PARTIAL;
+        par->record = par->c.rec;
+        par->record.amnesiac = false;
+        par->record.data = empty; /* its first join died */
+        par->kind = empty ? DATADIR_EMPTY : DATADIR_FRESH;
+        par->has_record = par->on_disk = true;
+        power_on(w, "fra");
+        power_on(w, "par");
+        run(w, 100);
+        assert_waits_for(w, "par", "fra had the data");
+        assert_true(recover(w, "par", "fra"));
+        run(w, 60);
+        assert_int_equal(par->boots, 1);
+        assert_all_serve(w);
+        free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_disk_gets_a_record),
         cmocka_unit_test(test_permit_waits_for_the_lost),
         cmocka_unit_test(test_permit_of_another),
+        cmocka_unit_test(test_nothing_empty_beside_a_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
