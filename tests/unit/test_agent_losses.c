@@ -123,6 +123,37 @@ static void test_nothing_empty_beside_a_rest(void **state)
     }
 }
 
+/* fra was down while par left the file: its list of those who have the data is older than that of
+ * ams, which went on without both. But when ams did not go on, it is as good. */
+static void test_old_list_of_holders(void **state)
+{
+    (void)state;
+    for (int older = 0; older < 2; older++) {
+        struct world *w = three();
+        struct node *ams = get(w, "ams"), *fra = get(w, "fra");
+        run(w, 5);
+        power_off(fra);
+        run(w, 5);
+        power_off(get(w, "par"));
+        not_in_file(w, "par");
+        run(w, 5);
+        assert_int_equal(ams->record.holders.n, 1);
+        assert_int_equal(fra->record.holders.n, 3);
+        ams->seqno = older ? 200 : 100;
+        power_loss_of_all(w);
+        power_on(w, "ams");
+        power_on(w, "fra");
+        run(w, 60);
+        if (older) {
+            assert_int_equal(ams->boots, 1);
+            assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+        } else {
+            assert_waits_for(w, "ams", "not in the file any more");
+        }
+        free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_permit_waits_for_the_lost),
         cmocka_unit_test(test_permit_of_another),
         cmocka_unit_test(test_nothing_empty_beside_a_rest),
+        cmocka_unit_test(test_old_list_of_holders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
