@@ -154,6 +154,51 @@ static void test_old_list_of_holders(void **state)
     }
 }
 
+static unsigned saves(struct world *w, struct node *nd, const struct cluster_msg *m)
+{
+    static struct cluster_out out;
+    unsigned n = 0;
+    w->now += 100;
+    cluster_step(&nd->c, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = m}, &out);
+    for (size_t i = 0; i < out.n; i++)
+        n += out.a[i].type == ACT_SAVE;
+    return n;
+}
+
+/* Two members say different things for long: the third does not write each of them down. */
+static void test_contrary_words_are_not_saved_in_turns(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *ams = get(w, "ams");
+    power_loss_of_all(w);
+    power_on(w, "ams");
+    run(w, 5);
+    unsigned n = 0;
+    for (int i = 0; i < 100; i++) {
+        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
+        m.state = CLUSTER_STOPPED;
+        m.epoch = 1;
+        snprintf(m.hw_uuid, sizeof(m.hw_uuid), "%08d" UUID, i % 2);
+        n += saves(w, ams, &m);
+    }
+    assert_true(n <= 50); /* the one that it keeps still rises */
+    int64_t hw = ams->c.rec.hw;
+    n = 0;
+    for (int i = 0; i < 100; i++) {
+        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2};
+        m.state = CLUSTER_PRIMARY;
+        m.epoch = m.booted = 1;
+        m.holders.n = 1 + i % 2;
+        str_copy(m.holders.name[0], CLUSTER_NAME, "fra");
+        str_copy(m.holders.name[1], CLUSTER_NAME, "par");
+        n += saves(w, ams, &m);
+    }
+    assert_true(n <= 3);
+    assert_int_equal(ams->c.rec.hw, hw);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_permit_of_another),
         cmocka_unit_test(test_nothing_empty_beside_a_rest),
         cmocka_unit_test(test_old_list_of_holders),
+        cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
