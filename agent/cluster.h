@@ -107,6 +107,9 @@ struct cluster_record {   /* durable; A/B slots on two disks (cluster_store.h) *
     bool data;            /* the gate was opened once: never FRESH again */
     bool amnesiac;        /* there was data here and no record: not chosen, boots nothing */
     bool diverged;        /* the data here is in quarantine, until it is moved aside */
+    /* The data disk came without a record to a member that had data; until the gate opens over it.
+     * The record is written to that disk, too, and says nothing of what was on it. */
+    bool new_disk;
     unsigned failures;    /* bootstraps that failed here since the last Primary */
     /* Members that had the data when the Primary was last looked at. A recovery waits for them. */
     bool holders_known; /* false: a record of the first version */

@@ -58,12 +58,14 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
             send(out, i, &m);
 }
 
-/* The highest durable position of the newest history; whether it rose. */
+/* The highest durable position of the newest history; whether it rose. Which history that is may
+ * not be decided yet: the first that was reported stays, or two members tell each other in turns. */
 static bool note_report(struct cluster *c, const char *uuid, int64_t seqno)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    if (!uuid[0] || (v && v->uuid[0] && strcmp(v->uuid, uuid) != 0) ||
-        (strcmp(c->rec.hw_uuid, uuid) == 0 && seqno <= c->rec.hw))
+    bool same = strcmp(c->rec.hw_uuid, uuid) == 0, decided = v && v->uuid[0];
+    if (!uuid[0] || (decided && strcmp(v->uuid, uuid) != 0) || (same && seqno <= c->rec.hw) ||
+        (!same && c->rec.hw_uuid[0] && !decided))
         return false;
     memcpy(c->rec.hw_uuid, uuid, sizeof(c->rec.hw_uuid));
     c->rec.hw = seqno;
@@ -120,6 +122,8 @@ static void learn(struct cluster *c, const struct cluster_value *v)
     c->refusals = 0;
     c->refused[0] = '\0';
     c->prop = (struct cluster_proposal){0};
+    if (!v->uuid[0]) /* a history begins */
+        c->rec.hw_uuid[0] = '\0';
     if (v->lost[0])
         learn_loss(c, v);
 }
@@ -159,7 +163,9 @@ static bool decided_without_me(struct cluster *c, uint64_t now)
     return true;
 }
 
-static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m, uint64_t now,
+/* `before`: the one that came before it from the same member. */
+static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
+                                 const struct cluster_peer *before, uint64_t now,
                                  struct cluster_out *out)
 {
     const struct cluster_value *other = contradicts(c, m);
@@ -179,8 +185,11 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
                           (unsigned long long)c->rec.epoch,
                           cluster_entry(&c->rec, c->rec.epoch)->node);
     }
-    /* Who has the data is known by whoever has it, and remembered by whoever does not. */
-    if (m->state == CLUSTER_PRIMARY && c->state != CLUSTER_PRIMARY && m->holders.n &&
+    /* Who has the data is known by whoever has it, and remembered by whoever does not: the latest
+     * news, since one whose database gives no answer repeats an old list. */
+    bool news = !before->heard || before->at <= c->since || before->hb.state != CLUSTER_PRIMARY ||
+                !cluster_names_same(&before->hb.holders, &m->holders);
+    if (news && m->state == CLUSTER_PRIMARY && c->state != CLUSTER_PRIMARY && m->holders.n &&
         !cluster_names_same(&m->holders, &c->rec.holders)) {
         c->rec.holders = m->holders;
         save = true;
@@ -302,6 +311,8 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
         return -1;
     const struct cluster_position *at = &reports[best];
     bool blank = at->kind == DATADIR_FRESH || at->kind == DATADIR_EMPTY;
+    if (blank && cluster_data_gone(c, reports, why))
+        return -1;
     *ret = (struct cluster_value){.epoch = c->rec.epoch + 1, .base = blank ? -1 : at->seqno};
     memcpy(ret->node, c->cfg.names[best], sizeof(ret->node));
     memcpy(ret->incarnation, at->incarnation, sizeof(ret->incarnation));
@@ -411,6 +422,7 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     if (m->from >= c->cfg.n || m->from == c->cfg.self || c->state == CLUSTER_HALT ||
         strcmp(m->manifest, c->cfg.manifest) != 0)
         return;
+    struct cluster_peer before;
     uint64_t slot = m->type == MSG_HB ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
     if (slot == c->rec.epoch + 1 && m->ballot.round > c->max_round)
         c->max_round = m->ballot.round;
@@ -418,8 +430,9 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
     case MSG_HB:
         if (!cluster_heard(c, m->from, now))
             cluster_heartbeat(c, out); /* who has just come waits for our word */
+        before = c->peers[m->from];
         c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
-        learn_from_heartbeat(c, m, now, out);
+        learn_from_heartbeat(c, m, &before, now, out);
         break;
     case MSG_PREP:
         on_prep(c, m, now, out);

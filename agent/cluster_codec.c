@@ -265,9 +265,9 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
         (json_int_t)r->booted, "last_epoch", (json_int_t)r->last_epoch, "joining",
         (json_int_t)r->joining);
     json_t *rest =
-        json_pack("{s:s, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation", r->incarnation,
-                  "data", r->data, "amnesiac", r->amnesiac, "diverged", r->diverged, "failures",
-                  (int)r->failures, "holders", names_to_json(&r->holders), "lost", r->lost,
+        json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation", r->incarnation,
+                  "data", r->data, "amnesiac", r->amnesiac, "diverged", r->diverged, "new_disk",
+                  r->new_disk, "failures", (int)r->failures, "holders", names_to_json(&r->holders), "lost", r->lost,
                   "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
     json_object_update(j, rest);
     json_decref(rest);
@@ -306,6 +306,7 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     }
     r->amnesiac = js_opt_bool(j, "amnesiac", false);
     r->diverged = js_opt_bool(j, "diverged", false);
+    r->new_disk = js_opt_bool(j, "new_disk", false);
     r->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
     r->holders_known = true;
     if (!str_copy(r->lost, sizeof(r->lost), js_opt_str(j, "lost", "")) ||

@@ -12,6 +12,7 @@ static void bump(struct cluster *c)
     c->rec.promised = (struct cluster_ballot){.round = ++c->max_round};
     memcpy(c->rec.promised.node, c->cfg.names[c->cfg.self], sizeof(c->rec.promised.node));
     c->rec.data = true;
+    c->rec.new_disk = false;
     c->rec.last_epoch = c->rec.epoch; /* whatever becomes of it: this history is what it adds to */
     c->known = false;
 }
@@ -170,12 +171,27 @@ static unsigned not_stopped(const struct cluster *c, const struct cluster_value 
     return set;
 }
 
+/* It waits for one whose loss was accepted after the decision: the next one is made without it. */
+static bool waits_for_lost(const struct cluster *c, unsigned waiting, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (waiting & 1U << i && cluster_lost(c, i) && !cluster_heard(c, i, now))
+            return true;
+    return false;
+}
+
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    if (!cluster_decided_for_me(c)) { /* a later decision was learned meanwhile */
+        cluster_enter(c, CLUSTER_STOPPED, now, "a later epoch is decided");
+        return;
+    }
     const char *why = unfit(c, v);
     unsigned waiting = why ? 0 : not_stopped(c, v, now);
-    if (waiting) {
+    if (waits_for_lost(c, waiting, now))
+        why = "the loss of a member was accepted since";
+    else if (waiting) {
         snprintf(c->why, sizeof(c->why),
                  "it starts epoch %llu; waits to hear that no other member runs",
                  (unsigned long long)v->epoch);

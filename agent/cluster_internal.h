@@ -55,6 +55,9 @@ bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
 bool cluster_blocked(struct cluster *c, uint64_t now);
 /* The same, but only whether somebody's data is missing. */
 bool cluster_copy_missing(struct cluster *c, uint64_t now);
+/* A bootstrap from nothing would leave data behind that a member had and cannot use any more. */
+bool cluster_data_gone(const struct cluster *c, const struct cluster_position *reports,
+                       char why[CLUSTER_WHY_MAX]);
 void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out);
 
 /* cluster_agree.c */

@@ -43,6 +43,15 @@ static const char *lone_founder(const struct cluster *c)
     return v && v->node[0] != '#' ? v->node : NULL;
 }
 
+static bool is_holder(const struct cluster *c, unsigned i)
+{
+    const char *founder = lone_founder(c);
+    bool had = founder && strcmp(founder, c->cfg.names[i]) == 0;
+    for (unsigned k = 0; !had && k < c->cfg.n; k++)
+        had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
+    return had;
+}
+
 /* Member `i` had data, by its own record or by that of another, and reports a disk that never had
  * any: its disk was lost or replaced. */
 static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
@@ -52,21 +61,35 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
-    const char *founder = lone_founder(c);
-    bool had = (self ? c->rec.data : c->peers[i].hb.data) ||
-               (founder && strcmp(founder, c->cfg.names[i]) == 0);
-    for (unsigned k = 0; !had && k < c->cfg.n; k++)
-        had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
-    return had;
+    return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i);
+}
+
+/* The list of member `k` is older than that of another one, which went on without it. */
+static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
+{
+    const struct cluster_position *at = k == c->cfg.self ? &c->position : &c->peers[k].hb.position;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        bool self = i == c->cfg.self;
+        const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
+        bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
+        const struct cluster_names *list = holders_of(c, i);
+        if (i != k && known && p->kind == DATADIR_OK && !p->diverged && at->uuid[0] &&
+            strcmp(p->uuid, at->uuid) == 0 && p->seqno > at->seqno &&
+            p->last_epoch >= at->last_epoch && cluster_names_have(list, c->cfg.names[i]) &&
+            !cluster_names_have(list, c->cfg.names[k]) &&
+            cluster_names_have(holders_of(c, k), c->cfg.names[i]))
+            return true;
+    }
+    return false;
 }
 
 /* A member that had the data and is not in the file any more; NULL: none. */
-static const char *holder_outside(const struct cluster *c)
+static const char *holder_outside(const struct cluster *c, uint64_t now)
 {
     const char *founder = lone_founder(c);
     for (unsigned k = 0; k < c->cfg.n; k++) {
         const struct cluster_names *h = holders_of(c, k);
-        for (unsigned i = 0; i < h->n; i++)
+        for (unsigned i = 0; i < h->n && !list_is_old(c, k, now); i++)
             if (member(c, h->name[i]) < 0 && !cluster_lost_has(c->rec.lost, h->name[i]))
                 return h->name[i];
     }
@@ -86,7 +109,7 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
         c->waiting = 1U << i;
         return true;
     }
-    const char *name = holder_outside(c);
+    const char *name = holder_outside(c, now);
     if (!name)
         return false;
     snprintf(
@@ -96,6 +119,27 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
         name, name);
     c->waiting = 0;
     return true;
+}
+
+bool cluster_data_gone(const struct cluster *c, const struct cluster_position *reports,
+                       char why[CLUSTER_WHY_MAX])
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.booted);
+    int founder = v && !v->uuid[0] ? member(c, v->node) : -1;
+    /* It served, and its whole database says that nothing was ever written. */
+    if (c->rec.booted == 0 || (founder >= 0 && reports[founder].kind == DATADIR_EMPTY))
+        return false;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        if ((reports[i].kind != DATADIR_SST_PARTIAL && reports[i].kind != DATADIR_EMPTY) ||
+            cluster_lost(c, i) || !is_holder(c, i))
+            continue;
+        snprintf(why, CLUSTER_WHY_MAX,
+                 "%s had the data and has no whole database any more; give it its data back, or "
+                 "accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+                 c->cfg.names[i], c->cfg.names[i]);
+        return true;
+    }
+    return false;
 }
 
 /* The one that the last decision names has neither used its permit nor declined it (I1). */
@@ -166,7 +210,7 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
         return "the cluster is served; there is nothing to recover";
     if (c->state == CLUSTER_HALT || c->rec.amnesiac || c->rec.diverged)
         return "this node itself cannot lead: see its state; type it on another one";
-    const char *outside = i < 0 ? holder_outside(c) : NULL;
+    const char *outside = i < 0 ? holder_outside(c, now) : NULL;
     if (i < 0 && !cluster_names_have(&c->rec.holders, name) &&
         (!outside || strcmp(outside, name) != 0))
         return "there is no member of that name, and there was none";

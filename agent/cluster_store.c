@@ -56,6 +56,7 @@ int cluster_store_load(const char *const dirs[2], struct cluster_record *ret,
                        uint64_t *ret_generation, struct err *err)
 {
     int found = 0;
+    bool opened = false; /* the data disk knows that the gate was opened over it */
     *ret_generation = 0;
     for (int i = 0; i < 4; i++) {
         struct cluster_record r;
@@ -65,6 +66,7 @@ int cluster_store_load(const char *const dirs[2], struct cluster_record *ret,
         _cleanup_free_ char *path = slot_path(dirs[i / 2], (uint64_t)i % 2);
         if (slot_load(path, &r, &generation) < 0)
             continue;
+        opened = opened || (i / 2 == 1 && r.data && !r.new_disk);
         if (found && ret->cluster_id[0] && r.cluster_id[0] &&
             strcmp(ret->cluster_id, r.cluster_id) != 0)
             return err_set(err, ERR_SAFETY,
@@ -77,6 +79,8 @@ int cluster_store_load(const char *const dirs[2], struct cluster_record *ret,
         }
         found = 1;
     }
+    if (found && dirs[1] && ret->data && !opened)
+        ret->new_disk = true;
     return found;
 }
 
@@ -88,7 +92,8 @@ int cluster_store_save(const char *const dirs[2], const struct cluster_record *r
     json_decref(j);
     _cleanup_free_ char *text =
         str_fmt("%llu %08x\n%s", (unsigned long long)generation, crc32c(body, strlen(body)), body);
-    for (int i = 0; i < 2; i++) {
+    /* The data disk first: one that knows less than the root disk is another one. */
+    for (int i = 1; i >= 0; i--) {
         if (!dirs[i] || (i == 1 && !fs_exists(dirs[i])))
             continue;
         _cleanup_free_ char *path = slot_path(dirs[i], generation);

@@ -13,7 +13,8 @@
 
 uint32_t crc32c(const void *data, size_t len);
 
-/* 1: found; 0: none in either folder. Folders that do not exist are passed over. */
+/* 1: found; 0: none in either folder. Folders that do not exist are passed over. The second is the
+ * data disk's: when only the first knows of data, the record says that the disk is new. */
 int cluster_store_load(const char *const dirs[2], struct cluster_record *ret,
                        uint64_t *ret_generation, struct err *err);
 /* Writes generation `generation` to both folders. The first must succeed; a second that is not

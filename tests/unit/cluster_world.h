@@ -134,7 +134,8 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
                                                 .seqno = has_data(nd) ? nd->seqno : -1,
                                                 .clean = nd->clean,
                                                 .aria = nd->aria,
-                                                .opened = nd->on_disk && nd->record.data};
+                                                .opened = nd->on_disk && nd->record.data &&
+                                                          !nd->record.new_disk};
         str_copy(ev.position.uuid, sizeof(ev.position.uuid), has_data(nd) ? UUID : "");
         step(w, nd, &ev);
         break;
@@ -217,6 +218,8 @@ static void start(struct world *w, const char *name)
     snprintf(cfg.incarnation, sizeof(cfg.incarnation), "bbbbbbbb-0000-0000-0000-%012u",
              ++w->incarnations);
     nd->up = true;
+    if (!nd->on_disk && nd->record.data)
+        nd->record.new_disk = true; /* as cluster_store_load() */
     cluster_init(&nd->c, &cfg, nd->has_record ? &nd->record : NULL, w->now);
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -304,6 +305,36 @@ static void test_store(void **state)
     assert_int_equal(crc32c("123456789", 9), 0xe3069283);
 }
 
+/* A data disk that was changed gets the root disk's record, and stays known as new. */
+static void test_store_new_disk(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/test-cluster-XXXXXX", disk[] = "/tmp/test-cluster-XXXXXX";
+    struct err err = {0};
+    struct cluster_record r = {.epoch = 1, .data = true}, got;
+    uint64_t generation = 0;
+    assert_non_null(mkdtemp(root));
+    assert_non_null(mkdtemp(disk));
+    const char *dirs[2] = {root, disk};
+    assert_int_equal(cluster_store_save(dirs, &r, 1, &err), 0);
+    assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 1);
+    assert_false(got.new_disk);
+    assert_int_equal(fs_remove_tree(disk, &err), 0);
+    assert_int_equal(mkdir(disk, 0700), 0);
+    for (uint64_t g = 2; g < 5; g++) {
+        assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 1);
+        assert_true(got.new_disk);
+        assert_int_equal(cluster_store_save(dirs, &got, g, &err), 0);
+    }
+    got.new_disk = false; /* the gate opens */
+    assert_int_equal(cluster_store_save(dirs, &got, 5, &err), 0);
+    /* The root disk alone is new. */
+    assert_int_equal(fs_remove_tree(root, &err), 0);
+    assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 1);
+    assert_false(got.new_disk);
+    assert_int_equal(fs_remove_tree(disk, &err), 0);
+}
+
 static void test_codec(void **state)
 {
     (void)state;
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_permit_is_durable_first),
         cmocka_unit_test(test_store),
+        cmocka_unit_test(test_store_new_disk),
         cmocka_unit_test(test_codec),
         cmocka_unit_test(test_grastate),
         cmocka_unit_test(test_row_again),

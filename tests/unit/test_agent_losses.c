@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Schedules of the coordinator in which data was lost, or a loss was accepted. */
+#include "cluster_world.h"
+
+#include "agent/cluster_codec.h"
+#include "common/js.h"
+
+/* Only the data disk is new. The record of the root disk is written to it before it is looked at,
+ * and again afterwards: that does not make it the disk that had the data. */
+static void test_new_disk_gets_a_record(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    power_loss_of_all(w);
+    par->seqno = 105;
+    par->kind = DATADIR_FRESH;
+    par->on_disk = false;
+    str_copy(fra->record.hw_uuid, 37, UUID); /* news for par, which saves them */
+    fra->record.hw = 50;
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 100);
+    assert_true(par->on_disk);
+    assert_waits_for(w, "fra", "par");
+    power_off(par);
+    power_on(w, "par");
+    run(w, 100);
+    assert_waits_for(w, "fra", "par");
+    /* The word of an operator ends it, and the disk has data from then on. */
+    assert_true(recover(w, "fra", "par"));
+    run(w, 60);
+    assert_all_serve(w);
+    assert_false(par->record.new_disk);
+    free(w);
+}
+
+static void decided_for(struct world *w, const char *named)
+{
+    struct cluster_value v = {.epoch = 2, .cluster_id = UUID, .uuid = UUID, .base = 100};
+    str_copy(v.node, sizeof(v.node), named);
+    memcpy(v.incarnation, get(w, named)->record.incarnation, sizeof(v.incarnation));
+    for (unsigned i = 0; i < w->n; i++) {
+        cluster_append(&w->nodes[i].record, &v);
+        w->nodes[i].record.promised = (struct cluster_ballot){0};
+    }
+}
+
+/* par may start, and fra, which has to say that it does not run, is gone for good. */
+static void test_permit_waits_for_the_lost(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+    power_loss_of_all(w);
+    decided_for(w, "par");
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(par->c.state, CLUSTER_BOOT_PERMIT);
+    assert_waits_for(w, "par", "no other member runs");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_int_equal(par->boots, 1);
+    assert_int_equal(par->c.state, CLUSTER_PRIMARY);
+    assert_string_equal(cluster_entry(&par->c.rec, 3)->lost, "fra");
+    free(w);
+}
+
+/* A permit is one of the node that it names, also of records that have no incarnation. */
+static void test_permit_of_another(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    power_loss_of_all(w);
+    for (unsigned i = 0; i < w->n; i++)
+        w->nodes[i].record.incarnation[0] = '\0';
+    decided_for(w, "fra");
+    power_on(w, "fra");
+    run(w, 20);
+    assert_int_equal(fra->c.state, CLUSTER_BOOT_PERMIT);
+    struct cluster_msg m = {.type = MSG_HB, .epoch = 3, .from = 2, .manifest = "m", .n_chain = 1};
+    m.state = CLUSTER_STOPPED;
+    m.ready = true;
+    m.chain_from = 3;
+    m.chain[0] = par->record.chain[par->record.n_chain - 1];
+    m.chain[0].epoch = 3;
+    str_copy(m.chain[0].node, CLUSTER_NAME, "par");
+    for (m.from = 0; m.from < 3; m.from += 2)
+        step(w, fra, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = &m});
+    run(w, 3);
+    assert_int_equal(fra->boots, 0);
+    assert_int_not_equal(fra->record.permit_used, 3);
+    free(w);
+}
+
+/* The one that had the data has a rest of it, and the other never had any. */
+static void test_nothing_empty_beside_a_rest(void **state)
+{
+    (void)state;
+    for (int empty = 0; empty < 2; empty++) {
+        struct world *w = two();
+        struct node *fra = get(w, "fra"), *par = get(w, "par");
+        power_off(par);
+        run(w, 5); /* fra alone has the data */
+        replace(w, "par");
+        power_loss_of_all(w);
+        fra->kind = DATADIR_SST_PARTIAL;
+        par->record = par->c.rec;
+        par->record.amnesiac = false;
+        par->record.data = empty; /* its first join died */
+        par->kind = empty ? DATADIR_EMPTY : DATADIR_FRESH;
+        par->has_record = par->on_disk = true;
+        power_on(w, "fra");
+        power_on(w, "par");
+        run(w, 100);
+        assert_waits_for(w, "par", "fra had the data");
+        assert_true(recover(w, "par", "fra"));
+        run(w, 60);
+        assert_int_equal(par->boots, 1);
+        assert_all_serve(w);
+        free(w);
+    }
+}
+
+/* fra was down while par left the file: its list of those who have the data is older than that of
+ * ams, which went on without both. But when ams did not go on, it is as good. */
+static void test_old_list_of_holders(void **state)
+{
+    (void)state;
+    for (int older = 0; older < 2; older++) {
+        struct world *w = three();
+        struct node *ams = get(w, "ams"), *fra = get(w, "fra");
+        run(w, 5);
+        power_off(fra);
+        run(w, 5);
+        power_off(get(w, "par"));
+        not_in_file(w, "par");
+        run(w, 5);
+        assert_int_equal(ams->record.holders.n, 1);
+        assert_int_equal(fra->record.holders.n, 3);
+        ams->seqno = older ? 200 : 100;
+        power_loss_of_all(w);
+        power_on(w, "ams");
+        power_on(w, "fra");
+        run(w, 60);
+        if (older) {
+            assert_int_equal(ams->boots, 1);
+            assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+        } else {
+            assert_waits_for(w, "ams", "not in the file any more");
+        }
+        free(w);
+    }
+}
+
+static unsigned saves(struct world *w, struct node *nd, const struct cluster_msg *m)
+{
+    static struct cluster_out out;
+    unsigned n = 0;
+    w->now += 100;
+    cluster_step(&nd->c, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = m}, &out);
+    for (size_t i = 0; i < out.n; i++)
+        n += out.a[i].type == ACT_SAVE;
+    return n;
+}
+
+/* Two members say different things for long: the third does not write each of them down. */
+static void test_contrary_words_are_not_saved_in_turns(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *ams = get(w, "ams");
+    power_loss_of_all(w);
+    power_on(w, "ams");
+    run(w, 5);
+    unsigned n = 0;
+    for (int i = 0; i < 100; i++) {
+        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
+        m.state = CLUSTER_STOPPED;
+        m.epoch = 1;
+        snprintf(m.hw_uuid, sizeof(m.hw_uuid), "%08d" UUID, i % 2);
+        n += saves(w, ams, &m);
+    }
+    assert_true(n <= 50); /* the one that it keeps still rises */
+    int64_t hw = ams->c.rec.hw;
+    n = 0;
+    for (int i = 0; i < 100; i++) {
+        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2};
+        m.state = CLUSTER_PRIMARY;
+        m.epoch = m.booted = 1;
+        m.holders.n = 1 + i % 2;
+        str_copy(m.holders.name[0], CLUSTER_NAME, "fra");
+        str_copy(m.holders.name[1], CLUSTER_NAME, "par");
+        n += saves(w, ams, &m);
+    }
+    assert_true(n <= 3);
+    assert_int_equal(ams->c.rec.hw, hw);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_new_disk_gets_a_record),
+        cmocka_unit_test(test_permit_waits_for_the_lost),
+        cmocka_unit_test(test_permit_of_another),
+        cmocka_unit_test(test_nothing_empty_beside_a_rest),
+        cmocka_unit_test(test_old_list_of_holders),
+        cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
