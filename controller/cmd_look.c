@@ -220,8 +220,8 @@ static json_t *node_status(struct deployment *d, const json_t *place,
     l.now = is_fresh(&l.node) ? l.said : NULL;
     state = state_of(&l, &why);
     ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
-                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why", js_string(why),
-                    "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
+                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
+                    js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
                     js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
                     db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,
                     "seen", (json_int_t)l.node.seen, "age_s",
