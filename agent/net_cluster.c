@@ -150,6 +150,7 @@ static void tell_do(struct net *n, struct net_cluster *k, const char *what,
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
         json_object_set_new(j, "uuid", json_string(v->uuid));
         json_object_set_new(j, "base", json_integer((json_int_t)v->base));
+        json_object_set_new(j, "lost", json_string(v->lost));
     }
     net_tell(n, "do", j);
 }
