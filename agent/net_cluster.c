@@ -150,6 +150,7 @@ static void tell_do(struct net *n, struct net_cluster *k, const char *what,
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
         json_object_set_new(j, "uuid", json_string(v->uuid));
         json_object_set_new(j, "base", json_integer((json_int_t)v->base));
+        json_object_set_new(j, "lost", json_string(v->lost));
     }
     net_tell(n, "do", j);
 }
@@ -294,22 +295,11 @@ void net_cluster_roster(struct net *n, const char *text)
     look_again(k);
 }
 
-static void read_members(const json_t *list, struct cluster_names *ret)
-{
-    size_t i;
-    json_t *name;
-    json_array_foreach(list, i, name)
-    {
-        if (ret->n < CLUSTER_MAX && json_is_string(name) &&
-            str_copy(ret->name[ret->n], CLUSTER_NAME, json_string_value(name)))
-            ret->n++;
-    }
-}
-
 static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
 {
     struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
     const char *unknown = js_opt_str(db, "unknown", "");
+    struct err err;
     ev.running = json_is_true(json_object_get(db, "running"));
     ev.unknown = unknown[0] != '\0';
     str_copy(ev.why, sizeof(ev.why), unknown);
@@ -324,7 +314,10 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
     str_copy(ev.position.uuid, sizeof(ev.position.uuid), js_opt_str(db, "uuid", ""));
-    read_members(json_object_get(db, "members"), &ev.members);
+    /* A name that cannot be a member's, since somebody set wsrep_node_name by hand, makes the whole
+     * list one that is not known: the record could not be read back with it. */
+    if (cluster_names_from_json(json_object_get(db, "members"), &ev.members, &err) < 0)
+        ev.members.n = 0;
     step(n, k, &ev);
 }
 
