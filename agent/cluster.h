@@ -110,7 +110,7 @@ struct cluster_record {   /* durable; A/B slots on two disks (cluster_store.h) *
     /* The data disk came without a record to a member that had data; until the gate opens over it.
      * The record is written to that disk, too, and says nothing of what was on it. */
     bool new_disk;
-    unsigned failures;    /* bootstraps that failed here since the last Primary */
+    unsigned failures; /* bootstraps that failed here since the last Primary */
     /* Members that had the data when the Primary was last looked at. A recovery waits for them. */
     bool holders_known; /* false: a record of the first version */
     struct cluster_names holders;

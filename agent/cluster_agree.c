@@ -59,7 +59,8 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
 }
 
 /* The highest durable position of the newest history; whether it rose. Which history that is may
- * not be decided yet: the first that was reported stays, or two members tell each other in turns. */
+ * not be decided yet: the first that was reported stays, or two members tell each other in turns.
+ */
 static bool note_report(struct cluster *c, const char *uuid, int64_t seqno)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);

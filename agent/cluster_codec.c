@@ -265,11 +265,11 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
         value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "booted",
         (json_int_t)r->booted, "last_epoch", (json_int_t)r->last_epoch, "joining",
         (json_int_t)r->joining);
-    json_t *rest =
-        json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation", r->incarnation,
-                  "data", r->data, "amnesiac", r->amnesiac, "diverged", r->diverged, "new_disk",
-                  r->new_disk, "failures", (int)r->failures, "holders", names_to_json(&r->holders), "lost", r->lost,
-                  "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
+    json_t *rest = json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation",
+                             r->incarnation, "data", r->data, "amnesiac", r->amnesiac, "diverged",
+                             r->diverged, "new_disk", r->new_disk, "failures", (int)r->failures,
+                             "holders", names_to_json(&r->holders), "lost", r->lost, "hw_uuid",
+                             r->hw_uuid, "hw", (json_int_t)r->hw);
     json_object_update(j, rest);
     json_decref(rest);
     return j;

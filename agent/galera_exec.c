@@ -161,8 +161,7 @@ static bool opened_here(const struct galera *g)
     struct cluster_record rec;
     uint64_t generation;
     struct err ignored;
-    return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data &&
-           !rec.new_disk;
+    return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data && !rec.new_disk;
 }
 
 static int look_at_disk(const struct galera *g, struct cluster_position *p, struct err *err)
