@@ -65,14 +65,15 @@ static json_t *names_to_json(const struct cluster_names *names)
     return a;
 }
 
-static int names_from_json(const json_t *j, struct cluster_names *ret, struct err *err)
+int cluster_names_from_json(const json_t *j, struct cluster_names *ret, struct err *err)
 {
     size_t i;
     json_t *name;
+    ret->n = 0;
     json_array_foreach(j, i, name)
     {
         json_t *one = json_pack("{s:O}", "name", name);
-        int r = i < CLUSTER_MAX && json_is_string(name)
+        int r = i < CLUSTER_MAX && json_string_length(name) > 0
                     ? name_member(one, "name", ret->name[ret->n++], err)
                     : err_set(err, ERR_USAGE, "a list of members is malformed or too long");
         json_decref(one);
@@ -220,7 +221,7 @@ static int heartbeat_from_json(const json_t *j, struct cluster_msg *m, struct er
     if (bounded(j, "permit_used", EPOCH_MAX, &m->permit_used, err) < 0 ||
         bounded(j, "booted", EPOCH_MAX, &m->booted, err) < 0 ||
         bounded(j, "chain_from", EPOCH_MAX, &m->chain_from, err) < 0 ||
-        names_from_json(json_object_get(j, "holders"), &m->holders, err) < 0 ||
+        cluster_names_from_json(json_object_get(j, "holders"), &m->holders, err) < 0 ||
         uuid_member(j, "hw_uuid", m->hw_uuid, err) < 0)
         return -1;
     return signed_member(j, "hw", &m->hw, err);
@@ -315,7 +316,7 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     if (uuid_member(j, "incarnation", r->incarnation, err) < 0 ||
         bounded(j, "booted", EPOCH_MAX, &r->booted, err) < 0 ||
         bounded(j, "chain_from", EPOCH_MAX, &r->chain_from, err) < 0 ||
-        names_from_json(json_object_get(j, "holders"), &r->holders, err) < 0)
+        cluster_names_from_json(json_object_get(j, "holders"), &r->holders, err) < 0)
         return -1;
     return chain_from_json(chain, r->epoch, &r->chain_from, r->chain, &r->n_chain, err);
 }

@@ -15,5 +15,7 @@ json_t *cluster_record_to_json(const struct cluster_record *r);
 int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct err *err);
 json_t *cluster_position_to_json(const struct cluster_position *p);
 int cluster_position_from_json(const json_t *j, struct cluster_position *ret, struct err *err);
+/* Names of members; refuses what a record could not be read back with. */
+int cluster_names_from_json(const json_t *j, struct cluster_names *ret, struct err *err);
 
 #endif

@@ -34,6 +34,8 @@ struct conversion {
     const char *schema_text, *table_text;
     char *schema, *table, *copy, *away; /* quoted names */
     char *name;                         /* "schema.table", to be shown */
+    bool counted;                       /* `copied` is of the copy, under the lock */
+    uint64_t copied;
 };
 
 static void conversion_fill(struct conversion *c)
@@ -160,6 +162,7 @@ static int convert(struct conversion *c, struct err *err)
         r = run_sql(c, err, "INSERT INTO %s.%s SELECT * FROM %s.%s", c->schema, c->copy, c->schema,
                     c->table);
     struct err ignored;
+    c->counted = r == 0 && count(c, c->copy, &c->copied, &ignored) == 0;
     sql_exec(c->s, "UNLOCK TABLES", &ignored);
     if (r == 0)
         r = run_sql(c, err, "RENAME TABLE %s.%s TO %s.%s, %s.%s TO %s.%s", c->schema, c->table,
@@ -205,9 +208,9 @@ static int has_key(struct conversion *c, bool *ret, struct err *err)
  * are those after as many as were copied: the engine keeps their order. */
 static int finish(struct conversion *c, struct err *err)
 {
-    uint64_t copied = 0, had = 0;
+    uint64_t copied = c->copied, had = 0;
     bool key = false;
-    if (count(c, c->away, &had, err) < 0 || count(c, c->table, &copied, err) < 0 ||
+    if (count(c, c->away, &had, err) < 0 || (!c->counted && count(c, c->table, &copied, err) < 0) ||
         has_key(c, &key, err) < 0)
         return -1;
     if (had > copied && run_sql(c, err, "INSERT %s INTO %s.%s SELECT * FROM %s.%s LIMIT %llu, %lld",

@@ -124,12 +124,15 @@ json_t *galera_look(uint64_t epoch)
     _cleanup_(sql_cleanup) struct sql *s = NULL;
     json_t *db = json_pack("{s:s, s:s, s:i, s:s, s:i}", "state", "Stopped", "status",
                            "Disconnected", "cluster_size", 0, "uuid", "", "seqno", -1);
+    const char *status;
     int opened = sql_open_any(3, &s, &root, &err);
     if (root && root < SQL_CLIENT_ERROR)
         note_login(db, root, &err);
     if (opened == 0 && sql_exec(s, "SET SESSION wsrep_sync_wait = 0", &err) == 0 &&
-        sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0) {
-        bool primary = strcmp(json_string_value(json_object_get(db, "status")), "Primary") == 0;
+        json_object_set_new(db, "status", json_string("")) == 0 &&
+        sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0 &&
+        *(status = js_opt_str(db, "status", ""))) {
+        bool primary = strcmp(status, "Primary") == 0;
         json_object_set_new(db, "running", json_true());
         json_object_set_new(db, "answers", json_true());
         json_object_set_new(db, "pid", json_integer(sql_server(s)));
@@ -139,6 +142,9 @@ json_t *galera_look(uint64_t epoch)
         }
         return db;
     }
+    if (err.msg[0] == '\0')
+        err_set(&err, ERR_FAILED, "it says nothing of its cluster");
+    json_object_set_new(db, "status", json_string("Disconnected"));
     struct err why;
     bool seen = svc_look(GALERA_SERVICE, &st, &why) == 0;
     bool runs = !seen || st.active || st.busy || st.main_pid;
@@ -172,6 +178,10 @@ enum galera_seen galera_synced(char *ret_state, size_t cap)
     if (sql_open_any(5, &s, &root, &err) < 0 ||
         sql_pairs(s, STATUS_QUERY, synced_row, seen, &err) < 0) {
         snprintf(ret_state, cap, "%s", err.msg);
+        return GALERA_UNKNOWN;
+    }
+    if (!seen[1][0]) {
+        snprintf(ret_state, cap, "it says nothing of its cluster");
         return GALERA_UNKNOWN;
     }
     str_copy(ret_state, cap, seen[0]);

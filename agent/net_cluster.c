@@ -16,6 +16,7 @@
 #include "common/str.h"
 
 #define QUEUE_MAX 16
+#define DB_NAME_MAX 32 /* characters of node_name in mysql.wsrep_cluster_members */
 #define REOPEN_MS 1000
 
 struct peer {
@@ -295,22 +296,20 @@ void net_cluster_roster(struct net *n, const char *text)
     look_again(k);
 }
 
-static void read_members(const json_t *list, struct cluster_names *ret)
+/* The database's list of its members cuts names. */
+static void whole_names(const struct cluster_config *cfg, struct cluster_names *names)
 {
-    size_t i;
-    json_t *name;
-    json_array_foreach(list, i, name)
-    {
-        if (ret->n < CLUSTER_MAX && json_is_string(name) &&
-            str_copy(ret->name[ret->n], CLUSTER_NAME, json_string_value(name)))
-            ret->n++;
-    }
+    for (unsigned i = 0; i < names->n; i++)
+        for (unsigned k = 0; strlen(names->name[i]) == DB_NAME_MAX && k < cfg->n; k++)
+            if (strncmp(cfg->names[k], names->name[i], DB_NAME_MAX) == 0)
+                memcpy(names->name[i], cfg->names[k], CLUSTER_NAME);
 }
 
 static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
 {
     struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
     const char *unknown = js_opt_str(db, "unknown", "");
+    struct err err;
     ev.running = json_is_true(json_object_get(db, "running"));
     ev.unknown = unknown[0] != '\0';
     str_copy(ev.why, sizeof(ev.why), unknown);
@@ -326,7 +325,11 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
     str_copy(ev.position.uuid, sizeof(ev.position.uuid), js_opt_str(db, "uuid", ""));
-    read_members(json_object_get(db, "members"), &ev.members);
+    /* A name that cannot be a member's, since somebody set wsrep_node_name by hand, makes the whole
+     * list one that is not known: the record could not be read back with it. */
+    if (cluster_names_from_json(json_object_get(db, "members"), &ev.members, &err) < 0)
+        ev.members.n = 0;
+    whole_names(&k->c.cfg, &ev.members);
     step(n, k, &ev);
 }
 

@@ -58,10 +58,20 @@ static struct node *get(struct world *w, const char *name)
 
 static void step(struct world *w, struct node *nd, struct cluster_event *ev);
 
+/* A promise or an acceptance is on disk before anybody hears of it. */
+static void assert_saved(const struct node *from, const struct cluster_msg *m)
+{
+    if (m->type == MSG_PREP || m->type == MSG_PROM)
+        assert_true(from->record.promised.round >= m->ballot.round);
+    if (m->type == MSG_ACC || m->type == MSG_ACCED)
+        assert_true(from->record.accepted_at.round >= m->ballot.round);
+}
+
 static void send(struct world *w, struct node *from, const struct cluster_action *a)
 {
     const char *to = from->c.cfg.names[a->to];
     struct cluster_msg m = a->msg;
+    assert_saved(from, &m);
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
         if (strcmp(nd->name, to) != 0 || !nd->up || nd->cut || from->cut)
@@ -228,7 +238,7 @@ static void in_file(struct world *w, const char *name)
     str_copy(w->roster[w->n_roster++], CLUSTER_NAME, name);
 }
 
-static void not_in_file(struct world *w, const char *name)
+static inline void not_in_file(struct world *w, const char *name)
 {
     for (unsigned i = 0; i < w->n_roster; i++)
         if (strcmp(w->roster[i], name) == 0)
@@ -249,7 +259,7 @@ static void power_on(struct world *w, const char *name)
 }
 
 /* VM and volume are new under the old name. */
-static void replace(struct world *w, const char *name)
+static inline void replace(struct world *w, const char *name)
 {
     struct node *nd = get(w, name);
     power_off(nd);
@@ -280,12 +290,12 @@ static struct world *serving(unsigned n, const char *const names[])
     return w;
 }
 
-static struct world *two(void)
+static inline struct world *two(void)
 {
     return serving(2, (const char *const[]){"fra", "par"});
 }
 
-static struct world *three(void)
+static inline struct world *three(void)
 {
     return serving(3, (const char *const[]){"ams", "fra", "par"});
 }
@@ -298,7 +308,7 @@ static unsigned boots(const struct world *w)
     return n;
 }
 
-static void assert_waits_for(struct world *w, const char *who, const char *word)
+static inline void assert_waits_for(struct world *w, const char *who, const char *word)
 {
     const struct node *nd = get(w, who);
     assert_int_equal(boots(w), 0);
@@ -309,7 +319,7 @@ static void assert_waits_for(struct world *w, const char *who, const char *word)
         fail_msg("%s says '%s', not '%s'", who, nd->c.why, word);
 }
 
-static void assert_all_serve(struct world *w)
+static inline void assert_all_serve(struct world *w)
 {
     for (unsigned i = 0; i < w->n; i++)
         if (w->nodes[i].c.state != CLUSTER_PRIMARY)
@@ -317,7 +327,7 @@ static void assert_all_serve(struct world *w)
                      w->nodes[i].c.why);
 }
 
-static bool recover(struct world *w, const char *on, const char *lost)
+static inline bool recover(struct world *w, const char *on, const char *lost)
 {
     struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
     str_copy(ev.name, sizeof(ev.name), lost);

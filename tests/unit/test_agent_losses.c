@@ -179,8 +179,8 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
         struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
         m.state = CLUSTER_STOPPED;
         m.epoch = 1;
-        memcpy(m.hw_uuid, UUID, sizeof(m.hw_uuid));
-        m.hw_uuid[0] = i % 2 ? '1' : '2';
+        str_copy(m.hw_uuid, sizeof(m.hw_uuid), UUID);
+        m.hw_uuid[0] = i % 2 ? 'a' : 'b';
         n += saves(w, ams, &m);
     }
     assert_true(n <= 50); /* the one that it keeps still rises */
@@ -200,6 +200,27 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     free(w);
 }
 
+/* What the database lists as members is taken whole, and only when a record can be read with it. */
+static void test_names_of_members(void **state)
+{
+    (void)state;
+    struct cluster_names names;
+    struct err err = {0};
+    static const char *const bad[] = {"[\"\"]", "[\"fra\",\"my node\"]", "[\"fra\",7]"};
+    json_t *j = json_pack("[s,s]", "fra", "par");
+    assert_int_equal(cluster_names_from_json(j, &names, &err), 0);
+    assert_int_equal(names.n, 2);
+    while (json_array_size(j) <= CLUSTER_MAX)
+        json_array_append_new(j, json_string("more"));
+    assert_int_equal(cluster_names_from_json(j, &names, &err), -1);
+    json_decref(j);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(js_parse(bad[i], strlen(bad[i]), &j, &err), 0);
+        assert_int_equal(cluster_names_from_json(j, &names, &err), -1);
+        json_decref(j);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_nothing_empty_beside_a_rest),
         cmocka_unit_test(test_old_list_of_holders),
         cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
+        cmocka_unit_test(test_names_of_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
