@@ -237,7 +237,7 @@ say "interrupted dpkg"
 page() { # path: the answer's body and status line
   # shellcheck disable=SC2016
   run php -r '$c = stream_context_create(["http" => ["ignore_errors" => true]]);
-    echo @file_get_contents("http://127.0.0.1" . $argv[1], false, $c), " ", $http_response_header[0] ?? "no answer";' "$1" >"$out"
+    echo @file_get_contents("http://127.0.0.1" . $argv[1], false, $c), " ", $http_response_header[0] ?? "no answer";' "$1" | tr "\n" " " >"$out"
 }
 plan '{"type":"web","id":"web:a","root":"/var/www/html","modules":["rewrite"],"health":"/health"}'
 goes_on
