@@ -213,9 +213,11 @@ static int finish(struct conversion *c, struct err *err)
     if (count(c, c->away, &had, err) < 0 || (!c->counted && count(c, c->table, &copied, err) < 0) ||
         has_key(c, &key, err) < 0)
         return -1;
-    if (had > copied && run_sql(c, err, "INSERT %s INTO %s.%s SELECT * FROM %s.%s LIMIT %llu, %lld",
-                                key ? "IGNORE" : "", c->schema, c->table, c->schema, c->away,
-                                key ? 0ULL : (unsigned long long)copied, (long long)INT64_MAX) < 0)
+    /* What was copied is not known any more: with a key no row comes twice. */
+    bool rest = had > copied || (key && !c->counted);
+    if (rest && run_sql(c, err, "INSERT %s INTO %s.%s SELECT * FROM %s.%s LIMIT %llu, %lld",
+                        key ? "IGNORE" : "", c->schema, c->table, c->schema, c->away,
+                        key ? 0ULL : (unsigned long long)copied, (long long)INT64_MAX) < 0)
         return -1;
     if (drop_here(c, c->away, err) < 0)
         return -1;

@@ -13,7 +13,6 @@
 
 #define PASS_ENROLMENTS 32             /* in one transaction */
 #define NOTE_EVERY_MS (60 * 60 * 1000) /* of what a peer can make the hub say */
-/* What the hub says of a peer at most once in NOTE_EVERY_MS. */
 
 static struct peer *peer_by_name(struct hub *h, const char *name)
 {

@@ -60,6 +60,13 @@ data_disks() { count listVolumes volume '| select(.type == "DATADISK")'; }
 
 url_of() { "$muster" status -f "$file" --json | jq -r ".nodes[] | select(.name==\"$1\") | .url"; }
 is_ready() { [ "$("$muster" status -f "$file" --json | jq -r .state)" = ready ]; }
+# On a node: a command as root, a statement, what its agent and its coordinator say.
+on() { "$muster" ssh -f "$file" "$1" sudo "${@:2}" 2>/dev/null; }
+sql() { on "$1" mariadb -N -e "'$2'"; }
+agent_json() { on "$1" muster-agent status --json; }
+coordinator() { agent_json "$1" | jq -r .coordinator.state; }
+why() { agent_json "$1" | jq -r .coordinator.why; }
+state_is() { [ "$(coordinator "$1")" = "$2" ]; }
 # When the node's systemd started: containers share the host's boot id.
 booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestampMonotonic 2>/dev/null; }
 

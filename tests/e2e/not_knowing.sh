@@ -4,15 +4,9 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-on() { "$muster" ssh -f "$file" "$1" sudo "${@:2}" 2>/dev/null; }
-sql() { on "$1" mariadb -N -e "'$2'"; }
-agent_json() { on "$1" muster-agent status --json; }
-coordinator() { agent_json "$1" | jq -r .coordinator.state; }
-why() { agent_json "$1" | jq -r .coordinator.why; }
 started() { on "$1" systemctl show -P ActiveEnterTimestampMonotonic mariadb; }
 site() { curl -s -o /dev/null -m 10 -w '%{http_code}' "$(url_of "$1")/"; }
 journal_has() { on "$1" journalctl -u muster-agent --no-pager -o cat | grep -F -- "$2" >/dev/null; }
-state_is() { [ "$(coordinator "$1")" = "$2" ]; }
 
 sites=here
 # Both serve, and have served since before, for this long.
