@@ -25,7 +25,7 @@
 #define APACHE "/usr/sbin/apache2"
 #define MODULES "/usr/lib/apache2/modules"
 #define PHP_MODULE MODULES "/libphp8.2.so"
-#define PORT "17480"
+#define PORT "17510"
 #define WAIT_MS 10000
 
 static char top[64];

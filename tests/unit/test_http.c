@@ -20,7 +20,7 @@
 #include "controller/http.h"
 #include "controller/httpd.h"
 
-#define PORT 17420
+#define PORT 17520
 #define URL "http://127.0.0.1:17420"
 #define WAIT_MS 20000
 #define ZEROS 4096 /* after the first line of the answer with zeros in it */
