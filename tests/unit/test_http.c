@@ -21,7 +21,7 @@
 #include "controller/httpd.h"
 
 #define PORT 17520
-#define URL "http://127.0.0.1:17420"
+#define URL "http://127.0.0.1:17520"
 #define WAIT_MS 20000
 #define ZEROS 4096 /* after the first line of the answer with zeros in it */
 

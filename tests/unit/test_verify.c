@@ -20,7 +20,7 @@
 #include "controller/verify.h"
 
 #define PORT 17530
-#define URL "http://127.0.0.1:17421"
+#define URL "http://127.0.0.1:17530"
 #define HEALTH(db) "{\"node\":\"fra\",\"db\":\"" db "\",\"cluster_size\":1,\"drift\":[]}"
 
 struct row {
