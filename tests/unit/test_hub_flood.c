@@ -3,29 +3,29 @@
 #define PORT 17420 /* tests may run side by side */
 #include "hub_world.h"
 
-/* States of 30 kB without end, on one connection each. */
-static pid_t flood(const struct world *w, const struct curve_pair *own)
+#include "anew.h"
+
+/* States of 30 kB without end, on one connection; a process of its own. */
+static int flood(char **argv)
 {
-    pid_t pid = fork();
+    struct zctx *z = zctx_new();
+    char pad[30000];
+    char *text;
+    uint8_t server[KEY_SIZE];
+    struct curve_pair own;
+    struct err err;
+    struct zsock *s;
 
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct zctx *z = zctx_new();
-        char pad[30000];
-        char *text;
-        struct err err;
-        struct zsock *s;
-
-        memset(pad, 'x', sizeof(pad) - 1);
-        pad[sizeof(pad) - 1] = '\0';
-        text = proto_text(PROTO_STATE,
-                          json_pack("{s:{s:s, s:s}}", "state", "phase", "ready", "step", pad));
-        s = zsock_client(z, own, w->keys.pub, PROTO_MAIN_MAX, "tcp://127.0.0.1:17421", &err);
-        for (;;)
-            if (!s || zsock_send(s, NULL, text, strlen(text)) < 0)
-                clock_pause_ms(1);
-    }
-    return pid;
+    if (anew_keys(argv, server, &own) < 0)
+        return 1;
+    memset(pad, 'x', sizeof(pad) - 1);
+    pad[sizeof(pad) - 1] = '\0';
+    text = proto_text(PROTO_STATE,
+                      json_pack("{s:{s:s, s:s}}", "state", "phase", "ready", "step", pad));
+    s = zsock_client(z, &own, server, PROTO_MAIN_MAX, argv[2], &err);
+    for (;;)
+        if (!s || zsock_send(s, NULL, text, strlen(text)) < 0)
+            clock_pause_ms(1);
 }
 
 #define TRIES 5
@@ -43,7 +43,8 @@ static void test_flood(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         leave(w, join(w, 1 + i, &flooders[i]));
-        pids[i] = flood(w, &flooders[i]);
+        pids[i] = anew("flood", "tcp://127.0.0.1:17421", w->keys.pub, &flooders[i]);
+        assert_true(pids[i] >= 0);
     }
     w->states = 0;
     while (w->states < 20 && clock_mono_ms() < end) /* both are at it */
@@ -132,7 +133,7 @@ static void test_large_message(void **state)
     leave(w, honest);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
@@ -142,5 +143,7 @@ int main(void)
     struct err err;
 
     assert_int_equal(keys_init(&err), 0);
+    if (argc == ANEW_ARGS)
+        return flood(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

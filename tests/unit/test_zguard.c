@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "anew.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -95,30 +96,27 @@ static void serve(struct world *w, unsigned pause_ms)
     clock_pause_ms(pause_ms);
 }
 
-static void *raw_client(void *ctx, const struct world *w)
+static void *raw_client(void *ctx, const char *endpoint, const uint8_t server[KEY_SIZE],
+                        const struct curve_pair *own)
 {
     void *s = zmq_socket(ctx, ZMQ_DEALER);
     int linger = 0;
 
     zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof(linger));
-    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, w->peer_keys.pub, KEY_SIZE);
-    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, w->peer_keys.sec, KEY_SIZE);
-    zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, w->server_keys.pub, KEY_SIZE);
-    if (zmq_connect(s, w->endpoint) < 0)
+    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, own->pub, KEY_SIZE);
+    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, own->sec, KEY_SIZE);
+    zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, server, KEY_SIZE);
+    if (zmq_connect(s, endpoint) < 0)
         _exit(1);
     return s;
 }
 
 /* `attack` in a process of its own. */
-static pid_t start(const struct world *w, void (*attack)(void *socket))
+static pid_t start(const struct world *w, const char *attack)
 {
-    pid_t pid = fork();
+    pid_t pid = anew(attack, w->endpoint, w->server_keys.pub, &w->peer_keys);
 
     assert_true(pid >= 0);
-    if (pid == 0) {
-        attack(raw_client(zmq_ctx_new(), w));
-        _exit(0);
-    }
     return pid;
 }
 
@@ -165,7 +163,7 @@ static void test_message_without_end(void **state)
     struct world *w = *state;
     uint64_t end = clock_mono_ms() + WAIT_MS;
     size_t before = resident_kib(), most = before;
-    pid_t pid = start(w, one_long_message);
+    pid_t pid = start(w, "one_long_message");
 
     while (clock_mono_ms() < end && zsock_cuts(w->server) == 0) {
         serve(w, 200);
@@ -200,7 +198,7 @@ static void test_busy_peer_is_left_alone(void **state)
 {
     struct world *w = *state;
     uint64_t end = clock_mono_ms() + WAIT_MS;
-    pid_t pid = start(w, honest);
+    pid_t pid = start(w, "honest");
 
     while (clock_mono_ms() < end && w->got < HONEST) {
         serve(w, 0);
@@ -227,7 +225,7 @@ static void test_wrong_frames(void **state)
 {
     struct world *w = *state;
     uint64_t end = clock_mono_ms() + WAIT_MS;
-    pid_t pid = start(w, three_frames);
+    pid_t pid = start(w, "three_frames");
 
     while (clock_mono_ms() < end && zsock_cuts(w->server) == 0)
         serve(w, 10);
@@ -246,7 +244,7 @@ static void test_connections_of_one_user(void **state)
     for (size_t i = 0; i < ARRAY_LEN(s); i++) {
         unsigned got = w->got;
 
-        s[i] = raw_client(ctx, w);
+        s[i] = raw_client(ctx, w->endpoint, w->server_keys.pub, &w->peer_keys);
         assert_int_equal(zmq_send(s[i], "x", 1, 0), 1);
         while (clock_mono_ms() < end && w->got == got)
             serve(w, 5);
@@ -291,7 +289,7 @@ static void test_silent_connections(void **state)
     while (clock_mono_ms() < end && zsock_cuts(w->server) < ARRAY_LEN(fds) / 2)
         serve(w, 5);
     assert_true(zsock_cuts(w->server) >= ARRAY_LEN(fds) / 2); /* at most 300 are kept */
-    pid = start(w, honest);
+    pid = start(w, "honest");
     while (clock_mono_ms() < end && w->got < HONEST)
         serve(w, 5);
     stop(pid);
@@ -301,7 +299,27 @@ static void test_silent_connections(void **state)
     setrlimit(RLIMIT_NOFILE, &before);
 }
 
-int main(void)
+static int attack(char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void *socket);
+    } attacks[] = {
+        {"one_long_message", one_long_message},
+        {"honest", honest},
+        {"three_frames", three_frames},
+    };
+
+    uint8_t server[KEY_SIZE];
+    struct curve_pair own;
+
+    for (size_t i = 0; i < ARRAY_LEN(attacks) && anew_keys(argv, server, &own) == 0; i++)
+        if (strcmp(attacks[i].name, argv[1]) == 0)
+            attacks[i].run(raw_client(zmq_ctx_new(), argv[2], server, &own));
+    return 1;
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_message_without_end, setup, teardown),
@@ -313,5 +331,7 @@ int main(void)
     struct err err;
 
     assert_int_equal(keys_init(&err), 0);
+    if (argc == ANEW_ARGS)
+        return attack(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
