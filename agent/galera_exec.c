@@ -41,40 +41,51 @@ static int below(const char *dir, const char *name, bool *ret, struct err *err)
 
 /* --- position ------------------------------------------------------------------------------ */
 
-struct recovery {
-    char uuid[37];
-    int64_t seqno;
-    unsigned lines;
-    bool prepared;   /* transactions whose outcome only an operator may decide */
-    bool aria;       /* the log of the Aria engine is torn */
-    char first[256]; /* first line that the server marked as an error */
+#define SILENT_S 60 /* what comes before InnoDB says nothing for so long: it loops */
+#define TICK_S 10
+
+struct recovering {
+    struct grastate_recovery r;
+    unsigned silent_s;
+    bool stuck;
 };
 
 static void recovery_line(void *ctx, const char *line)
 {
-    struct recovery *r = ctx;
-    const char *error = strstr(line, "[ERROR]");
-    if (grastate_recovered(line, r->uuid, &r->seqno))
-        r->lines++;
-    if (!error)
+    struct recovering *w = ctx;
+    grastate_recovery_line(&w->r, line);
+}
+
+/* With a log of Aria that ends too early the server loops for ever before it comes to InnoDB, which
+ * tells of its progress every 15 s. */
+static void recovery_silent(void *ctx)
+{
+    struct recovering *w = ctx;
+    w->silent_s += TICK_S;
+    if (w->r.innodb || w->silent_s < SILENT_S)
         return;
-    if (!r->first[0])
-        snprintf(r->first, sizeof(r->first), "%s", error);
-    /* "Found N prepared transactions" is also a note, of those that the server commits itself. */
-    if (strstr(error, "prepared transaction") && strstr(error, "Found"))
-        r->prepared = true;
-    if (strstr(error, "Aria") || strstr(error, "aria"))
-        r->aria = true;
+    w->stuck = w->r.aria = true;
 }
 
 /* Real crash recovery, from a pipe of our own (I11). `option` may be NULL. */
-static int recover_with(const char *option, struct recovery *r, struct err *err)
+static int recover_with(const char *option, struct grastate_recovery *r, struct err *err)
 {
-    struct proc_opts opts = {.on_line = recovery_line, .ctx = r};
-    *r = (struct recovery){.seqno = -1};
-    if (proc_run(PROC_ARGV(MARIADBD, "--user=mysql", "--wsrep-recover", "--disable-log-error",
+    struct recovering w = {.r.seqno = -1};
+    const struct proc_opts opts = {.on_line = recovery_line,
+                                   .on_tick = recovery_silent,
+                                   .tick_s = TICK_S,
+                                   .give_up = &w.stuck,
+                                   .ctx = &w};
+    int result =
+        proc_run(PROC_ARGV(MARIADBD, "--user=mysql", "--wsrep-recover", "--disable-log-error",
                            "--skip-networking", "--bind-address=127.0.0.1", option),
-                 &opts, NULL, err) < 0)
+                 &opts, NULL, err);
+    *r = w.r;
+    if (w.stuck)
+        return err_set(err, ERR_FAILED,
+                       "recover the position: the server said nothing for %d s before InnoDB",
+                       SILENT_S);
+    if (result < 0)
         return err_set(err, ERR_FAILED, "recover the position: %s",
                        r->first[0] ? r->first : strdupa(err->msg));
     if (r->prepared)
@@ -90,7 +101,8 @@ static int recover_with(const char *option, struct recovery *r, struct err *err)
 /* Aria has only system tables, and its log may be torn after a loss of power while InnoDB is whole:
  * the position is read with an empty log of Aria in another place, and the real one is left as it
  * is. */
-static int recover_without_aria(const struct galera *g, struct recovery *r, struct err *err)
+static int recover_without_aria(const struct galera *g, struct grastate_recovery *r,
+                                struct err *err)
 {
     _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE "/aria-scratch", g->mount);
     _cleanup_free_ char *option = str_fmt("--aria-log-dir-path=%s", dir);
@@ -105,7 +117,8 @@ static int recover_without_aria(const struct galera *g, struct recovery *r, stru
     return result;
 }
 
-static int recover(const struct galera *g, struct recovery *r, bool *ret_aria, struct err *err)
+static int recover(const struct galera *g, struct grastate_recovery *r, bool *ret_aria,
+                   struct err *err)
 {
     *ret_aria = false;
     if (proc_call(PROC_ARGV("/usr/bin/install", "-m", "755", "-o", "mysql", "-g", "root", "-d",
@@ -124,7 +137,7 @@ static int recover(const struct galera *g, struct recovery *r, bool *ret_aria, s
 static int position_of_data(const struct galera *g, struct cluster_position *p, struct err *err)
 {
     struct grastate st = {0};
-    struct recovery r;
+    struct grastate_recovery r;
     struct err why;
     _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
     _cleanup_free_ char *text = NULL;

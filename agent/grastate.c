@@ -57,3 +57,19 @@ bool grastate_recovered(const char *line, char ret_uuid[37], int64_t *ret_seqno)
     *ret_seqno = strtoll(at + 37, &end, 10);
     return end != at + 37 && (*end == '\0' || *end == ',' || *end == '\n');
 }
+
+void grastate_recovery_line(struct grastate_recovery *r, const char *line)
+{
+    const char *error = strstr(line, "[ERROR]");
+    if (grastate_recovered(line, r->uuid, &r->seqno))
+        r->lines++;
+    r->innodb = r->innodb || strstr(line, "InnoDB: ");
+    if (!error)
+        return;
+    if (!r->first[0])
+        str_copy(r->first, sizeof(r->first), error);
+    if (strstr(error, "prepared transaction") && strstr(error, "Found"))
+        r->prepared = true;
+    if (strstr(error, "Aria") || strstr(error, "aria"))
+        r->aria = true;
+}

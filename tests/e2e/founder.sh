@@ -4,19 +4,11 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
 founder=fra survivor=par
 [ "$(sql par 'SELECT node FROM muster.epoch WHERE e=1')" = fra ] || { founder=par survivor=fra; }
 sql $survivor 'CREATE TABLE album.kept (i INT AUTO_INCREMENT PRIMARY KEY) SELECT seq AS i FROM album.seq_1_to_10000' || die "rows"
-id_of() { "$muster" show -f "$file" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
-volume=$(id_of volume:$founder) vm=$(id_of vm:$founder)
-"$vdc" fault vm "$vm" power-off >/dev/null
-cloud destroyVirtualMachine id="$vm" expunge=true >/dev/null
-gone() { [ -z "$(cloud listVirtualMachines id="$vm" 2>/dev/null | jq -r '.virtualmachine[0].id // ""')" ]; }
-until_true 60 "the founder's machine is gone" gone
-cloud detachVolume id="$volume" >/dev/null 2>&1 || true
-cloud deleteVolume id="$volume" >/dev/null || die "deleteVolume"
+destroy_behind $founder
 "$muster" up -y -f "$file" --progress plain >"$work/up" 2>&1 &
 up=$!
 waits() { why $survivor | grep -F "waits for the data of $founder" >/dev/null; }

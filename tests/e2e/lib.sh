@@ -67,6 +67,20 @@ agent_json() { on "$1" muster-agent status --json; }
 coordinator() { agent_json "$1" | jq -r .coordinator.state; }
 why() { agent_json "$1" | jq -r .coordinator.why; }
 state_is() { [ "$(coordinator "$1")" = "$2" ]; }
+# The cloud's id of a resource of the deployment, such as vm:fra.
+id_of() { "$muster" show -f "${f:-$file}" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
+power_off() { "$vdc" fault vm "$(id_of "vm:$1")" power-off >/dev/null; }
+vm_gone() { [ -z "$(cloud listVirtualMachines id="$1" 2>/dev/null | jq -r '.virtualmachine[0].id // ""')" ]; }
+# A node's machine and data disk are lost, and the controller does not know.
+destroy_behind() { # NODE
+  local volume vm
+  volume=$(id_of "volume:$1") vm=$(id_of "vm:$1")
+  power_off "$1"
+  cloud destroyVirtualMachine id="$vm" expunge=true >/dev/null
+  until_true 60 "the machine of $1 is gone" vm_gone "$vm"
+  cloud detachVolume id="$volume" >/dev/null 2>&1 || true
+  cloud deleteVolume id="$volume" >/dev/null || die "deleteVolume"
+}
 # When the node's systemd started: containers share the host's boot id.
 booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestampMonotonic 2>/dev/null; }
 

@@ -30,7 +30,6 @@ for ((i = 0; i < nodes; i++)); do names+=("n$i"); done
 
 on() { "$muster" ssh -f "$f" "$1" sudo "${@:2}" 2>/dev/null; }
 sql() { on "$1" mariadb -N -e "'$2'"; }
-id_of() { "$muster" show -f "$f" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
 answers() { on "$1" true; }
 primary() { [ "$(on "$1" muster-agent status --json | jq -r '.coordinator.state + .db.state')" = primarySynced ]; }
 any_primary() {

@@ -388,9 +388,50 @@ static void test_grastate(void **state)
     assert_false(grastate_recovered("WSREP: Recovered position: nonsense", uuid, &seqno));
 }
 
+static struct grastate_recovery recovered_from(const char *const lines[])
+{
+    struct grastate_recovery r = {.seqno = -1};
+    for (; *lines; lines++)
+        grastate_recovery_line(&r, *lines);
+    return r;
+}
+
+/* A note about prepared transactions is of those that the server commits or rolls back by itself.
+ */
+static void test_recovery_output(void **state)
+{
+    (void)state;
+    struct grastate_recovery r = recovered_from((const char *const[]){
+        "2026-01-01 10:00:00 0 [Note] InnoDB: Starting crash recovery from checkpoint LSN=46006",
+        "2026-01-01 10:00:00 0 [Note] Starting table crash recovery...",
+        "2026-01-01 10:00:00 0 [Note] Found 3 prepared transaction(s) in InnoDB",
+        "2026-01-01 10:00:00 0 [Note] Crash table recovery finished.",
+        "2026-01-01 10:00:00 0 [Note] WSREP: Recovered position: " U1 ":77,0-1-77", NULL});
+    assert_false(r.prepared);
+    assert_true(r.innodb);
+    assert_false(r.aria);
+    assert_int_equal(r.lines, 1);
+    assert_int_equal(r.seqno, 77);
+    assert_string_equal(r.first, "");
+    r = recovered_from((const char *const[]){
+        "0 [Note] Found 1 prepared transaction(s) in InnoDB",
+        "0 [ERROR] Found 1 prepared transactions! It means that mysqld was not shut down properly",
+        "0 [ERROR] Aborting", NULL});
+    assert_true(r.prepared);
+    assert_int_equal(r.lines, 0);
+    assert_non_null(strstr(r.first, "Found 1 prepared"));
+    r = recovered_from((const char *const[]){
+        "0 [ERROR] mariadbd: Got error 'Size of control file is smaller than expected' when trying "
+        "to use aria control file '/data/mysql/aria_log_control'",
+        "0 [ERROR] Failed to initialize plugins.", NULL});
+    assert_true(r.aria);
+    assert_false(r.innodb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recovery_output),
         cmocka_unit_test(test_choose),
         cmocka_unit_test(test_ancestor),
         cmocka_unit_test(test_ticks),
