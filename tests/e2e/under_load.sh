@@ -63,7 +63,7 @@ on fra journalctl -u mariadb -u muster-agent --no-pager -o cat | grep -c 'prepar
 for n in fra par; do
   on $n sh -c "'cat >/etc/systemd/system/tear.service && systemctl -q enable tear.service'" <<'UNIT' || die "a unit on $n"
 [Unit]
-After=local-fs.target
+RequiresMountsFor=/media/datadisk-mariadb
 Before=muster-agent.service mariadb.service
 [Service]
 Type=oneshot

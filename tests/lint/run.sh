@@ -6,19 +6,8 @@ bad=0
 complain() { printf '%s\n' "$*"; bad=1; }
 sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' 'tests/*.[ch]'; }
 
-# 1. Who includes whom: common knows nobody, agent and controller do not know each other.
-for f in $(git ls-files -- 'common/*.[ch]'); do
-  grep -nE '#include "(agent|controller)/' "$f" && complain "$f: common/ includes only common/"
-done
-for f in $(git ls-files -- 'agent/*.[ch]'); do
-  grep -nE '#include "controller/' "$f" && complain "$f: agent/ does not include controller/"
-done
-for f in $(git ls-files -- 'controller/*.[ch]'); do
-  grep -nE '#include "agent/' "$f" && complain "$f: controller/ does not include agent/"
-done
-for f in $(git ls-files -- 'controller/*.[ch]' ':!controller/localvdc/*'); do
-  grep -nE '#include "controller/localvdc/' "$f" && complain "$f: the controller speaks to the local cloud through HTTP"
-done
+# 1. Who includes whom: the rows muster_folder(…) of CMakeLists.txt.
+tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allows"
 
 # 2. One foreign library, one file.
 only() { # header files…
