@@ -302,6 +302,36 @@ static void test_proc_give_up(void **state)
     proc_result_free(&r);
 }
 
+static void add_length(void *ctx, const char *line)
+{
+    *(size_t *)ctx += strlen(line);
+}
+
+/* What writes all the time meets its deadline all the same, loses no byte of a long line, and a
+ * child that it leaves behind keeps nobody. */
+static void test_proc_endless(void **state)
+{
+    static const char leaves[] = "yes &"; /* ends by SIGPIPE */
+    _cleanup_(proc_result_free) struct proc_result r = {0};
+    struct err err;
+    size_t bytes = 0;
+    bool stop = true;
+    const struct proc_opts brief = {.timeout_s = 1}, stopped = {.give_up = &stop};
+    const struct proc_opts counted = {.on_line = add_length, .ctx = &bytes};
+
+    (void)state;
+    assert_int_equal(proc_run(PROC_ARGV("/usr/bin/yes"), &brief, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_int_equal(proc_run(PROC_ARGV("/usr/bin/yes"), &stopped, NULL, &err), -1);
+    assert_int_equal(
+        proc_run(PROC_ARGV("/usr/bin/head", "-c", "50000", "/dev/zero"), &counted, NULL, &err), 0);
+    assert_int_equal(bytes, 0); /* zeros end a string */
+    assert_int_equal(
+        proc_run(PROC_ARGV("/usr/bin/printf", "%050000d\n", "0"), &counted, NULL, &err), 0);
+    assert_int_equal(bytes, 50000);
+    assert_int_equal(proc_run(PROC_ARGV("/bin/sh", "-c", leaves), NULL, &r, &err), 0);
+}
+
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
@@ -339,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_text),         cmocka_unit_test(test_proto),
         cmocka_unit_test(test_keys),         cmocka_unit_test(test_proc),
         cmocka_unit_test(test_fs),           cmocka_unit_test(test_proc_not_started),
-        cmocka_unit_test(test_proc_give_up),
+        cmocka_unit_test(test_proc_give_up), cmocka_unit_test(test_proc_endless),
     };
     struct err err;
 
