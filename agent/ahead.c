@@ -16,12 +16,12 @@ struct word {
 
 enum { WAS_OK = 1, CHANGED };
 
-static void work(int fd, struct run run,
+static void work(int fd, const struct plan *plan, struct run run,
                  int (*one)(const struct step *st, struct run *run, struct err *err))
 {
     struct err ignored; /* said when the step's turn comes, if it is still so then */
-    for (size_t i = 0; i < run.plan->n_steps; i++) {
-        const struct step *st = &run.plan->steps[i];
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct step *st = &plan->steps[i];
         if (!st->ahead)
             continue;
         run.id = st->id;
@@ -39,16 +39,16 @@ void ahead_start(struct ahead *a, const struct run *run,
 {
     bool any = false;
     int pair[2];
-    for (size_t i = 0; i < run->plan->n_steps; i++)
-        any = any || run->plan->steps[i].ahead;
-    if (a->started || !any || pipe2(pair, O_CLOEXEC) < 0)
+    for (size_t i = 0; !a->started && i < a->plan->n_steps; i++)
+        any = any || a->plan->steps[i].ahead;
+    if (!any || pipe2(pair, O_CLOEXEC) < 0)
         return;
     a->started = true;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() == parent)
-            work(pair[1], *run, one);
+            work(pair[1], a->plan, *run, one);
         _exit(0);
     }
     close(pair[1]);

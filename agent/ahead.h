@@ -10,6 +10,7 @@
 #include "agent/plan.h"
 
 struct ahead {
+    const struct plan *plan;
     bool started;
     pid_t pid;                /* 0: not at work */
     int fd;                   /* what it says: one struct a step that is as wanted */

@@ -15,7 +15,7 @@
 #include "agent/app_data.h"
 #include "agent/archive.h"
 #include "agent/conf.h"
-#include "agent/plan.h"
+#include "agent/fields.h"
 #include "agent/svc.h"
 #include "agent/unpack.h"
 #include "common/cleanup.h"
@@ -25,9 +25,16 @@
 #define HOME "/var/lib/muster-app"
 #define WEB_SERVICE "apache2"
 
-const char *run_node(const struct run *run)
+static const struct field config_fields[] = {
+    FIELD(app_config, path, FIELD_STR),
+    FIELD(app_config, content, FIELD_TEXT),
+    FIELD_OPT(app_config, after_install, FIELD_BOOL),
+};
+
+int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
 {
-    return run->plan->node;
+    *ret = (struct app_config){0};
+    return fields_read(j, config_fields, ARRAY_LEN(config_fields), ret, err);
 }
 
 static char *release_path(const struct app *a)

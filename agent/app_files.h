@@ -3,7 +3,8 @@
 #ifndef MUSTER_AGENT_APP_FILES_H
 #define MUSTER_AGENT_APP_FILES_H
 
-#include "agent/resource.h"
+#include "agent/run.h"
+#include "agent/verdict.h"
 
 #define APP_USER "www-data" /* user and group that the web server runs as */
 
@@ -35,6 +36,5 @@ int app_config_each(const struct app *a, const struct run *run, bool installed, 
                     const char **ret_why, struct err *err);
 /* Removes the files for after the installation: to many an installer they say that it is done. */
 int app_config_forget(const struct app *a, struct err *err);
-const char *run_node(const struct run *run);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/resource.h"
+#include "agent/run.h"
 #include "common/err.h"
 
 /* --- what they say: apt_say.c, pure ---------------------------------------------------------- */

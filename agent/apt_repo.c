@@ -9,6 +9,7 @@
 
 #include "agent/apt.h"
 #include "agent/conf.h"
+#include "agent/fields.h"
 #include "agent/paths.h"
 #include "common/cleanup.h"
 #include "common/fs.h"

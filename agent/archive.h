@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "agent/resource.h"
+#include "agent/run.h"
 
 #define RELEASE_LEN 16 /* characters of a version's name, which are the digest's first */
 

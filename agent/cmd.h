@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs of muster-agent. Each takes its own argv (argv[0] is the verb) and returns the exit
- * code of the program. */
+/* What the verbs of the three programs share. A verb takes its own argv (argv[0] is the verb) and
+ * returns the exit code of the program. */
 #ifndef MUSTER_AGENT_CMD_H
 #define MUSTER_AGENT_CMD_H
 
@@ -10,13 +10,6 @@ struct cmd {
     const char *summary;
     const char *help; /* what --help prints below the usage line */
 };
-
-int cmd_run(int argc, char **argv);
-int cmd_apply(int argc, char **argv);
-int cmd_disk(int argc, char **argv);
-int cmd_job(int argc, char **argv);
-int cmd_recover(int argc, char **argv);
-int cmd_status(int argc, char **argv);
 
 /* "The agent could not ...": prints the error once and returns its code (never 0). */
 struct err;

@@ -15,6 +15,7 @@
 #include "agent/cmd.h"
 #include "agent/engine.h"
 #include "agent/paths.h"
+#include "agent/worker_verbs.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"

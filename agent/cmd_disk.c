@@ -11,6 +11,7 @@
 #include "agent/disk.h"
 #include "agent/paths.h"
 #include "agent/plan.h"
+#include "agent/worker_verbs.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"

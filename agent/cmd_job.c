@@ -13,6 +13,7 @@
 #include "agent/galera.h"
 #include "agent/paths.h"
 #include "agent/webcheck.h"
+#include "agent/worker_verbs.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"

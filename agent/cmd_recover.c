@@ -7,7 +7,7 @@
 
 #include "agent/cmd.h"
 #include "agent/paths.h"
-#include "agent/svc.h"
+#include "agent/sup_verbs.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"

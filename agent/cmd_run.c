@@ -18,9 +18,10 @@
 #include <unistd.h>
 
 #include "agent/cmd.h"
-#include "agent/galera.h"
 #include "agent/lean.h"
 #include "agent/paths.h"
+#include "agent/permit.h"
+#include "agent/sup_verbs.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -146,7 +147,7 @@ static int prepare(struct supervisor *s, struct err *err)
         fs_mkdirs(PATH_CLUSTER, 0700, err) < 0 || outbox_open(PATH_OUTBOX, &s->outbox, err) < 0)
         return -1;
     /* No action of a life before this one may still use its permit. */
-    galera_permit_close();
+    permit_close();
     if (!fs_exists(PATH_BOOTSTRAP)) {
         log_warn("%s is missing: no controller is known; the plan on disk is kept up alone",
                  PATH_BOOTSTRAP);

@@ -5,6 +5,7 @@
 
 #include "agent/cmd.h"
 #include "agent/paths.h"
+#include "agent/sup_verbs.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/resource.h"
+#include "agent/run.h"
 #include "common/err.h"
 
 /* datadir_move.c. Databases of somebody's are in the folder, not only what the package put there.

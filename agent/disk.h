@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/resource.h"
+#include "agent/run.h"
 #include "common/err.h"
 
 #define DISK_PART_NAME "muster-data"

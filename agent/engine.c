@@ -41,13 +41,12 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
 int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct event *ev), void *ctx,
                struct engine_result *ret, struct err *err)
 {
-    struct run run = {.plan = plan,
-                      .emit = emit,
-                      .ctx = ctx,
-                      .started = clock_mono_ms(),
-                      .plan_inode = plan->inode};
+    struct run run = plan_run(plan);
+    run.emit = emit;
+    run.ctx = ctx;
+    run.started = clock_mono_ms();
     struct run whole = run;
-    struct ahead ahead = {0};
+    struct ahead ahead = {.plan = plan};
     int r = 0;
     *ret = (struct engine_result){0};
 
@@ -75,7 +74,10 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
 int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct event *ev),
                  void *ctx, struct engine_result *ret, struct err *err)
 {
-    struct run run = {.plan = plan, .emit = emit, .ctx = ctx};
+    struct run run = plan_run(plan);
+    run.emit = emit;
+    run.ctx = ctx;
+    run.plan_inode = 0; /* a look is not superseded */
     bool refused = false;
     *ret = (struct engine_result){0};
     for (size_t i = 0; i < plan->n_steps; i++) {

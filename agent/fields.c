@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/fields.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/resource.h"
 #include "common/str.h"
 
 static bool name_valid(const char *s)

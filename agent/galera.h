@@ -9,9 +9,6 @@
 #include "common/err.h"
 
 #define GALERA_SERVICE "mariadb"
-/* The galera step is through with its configuration: the coordinator may act. On tmpfs. */
-#define GALERA_READY "/run/muster-agent/galera-ready"
-#define GALERA_ENV "/run/muster-agent/mariadb.env"
 #define DATADIR_FRESH_MARK MOUNT_STATE "/datadir-fresh" /* below the mount */
 #define DATADIR_MOVING_MARK MOUNT_STATE "/datadir-moving"
 #define DATADIR_OURS_MARK MOUNT_STATE "/datadir"
@@ -24,12 +21,6 @@ struct galera {
 
 /* Borrowed from `spec`. */
 int galera_read(const json_t *spec, struct galera *ret, struct err *err);
-
-/* The gate of the database's unit: the permit and the server's options. They are on tmpfs, so that
- * a reboot closes it; and it is closed as soon as the server runs, so that nothing starts it again
- * by them. */
-int galera_permit_open(const char *kind, uint64_t epoch, const char *options, struct err *err);
-void galera_permit_close(void);
 
 /* What the coordinator's actions do (galera_exec.c). They block: run them in a child. */
 int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);

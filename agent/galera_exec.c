@@ -17,6 +17,7 @@
 #include "agent/grastate.h"
 #include "agent/mnt.h"
 #include "agent/paths.h"
+#include "agent/permit.h"
 #include "agent/sql.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"
@@ -203,7 +204,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
     bool fresh, staging, innodb;
     *ret = p;
     /* An action that was killed leaves its permit, and maybe a database. */
-    galera_permit_close();
+    permit_close();
     if (svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active || st.busy)
@@ -286,7 +287,7 @@ static int wait_synced(struct err *err)
             return -1;
         seen = seen || st.active || st.busy;
         if (!closed && (st.active || (st.busy && st.main_pid))) {
-            galera_permit_close();
+            permit_close();
             closed = true;
         }
         enum galera_seen is = st.active ? galera_synced(state, sizeof(state)) : GALERA_UNKNOWN;
@@ -308,12 +309,12 @@ static int start(const char *kind, uint64_t epoch, const char *options, struct e
 {
     struct err ignored;
     svc_do("reset-failed", GALERA_SERVICE, &ignored);
-    if (galera_permit_open(kind, epoch, options, err) < 0)
+    if (permit_open(kind, epoch, options, err) < 0)
         return -1;
     int r = proc_call(PROC_ARGV(SYSTEMCTL, "start", "--no-block", GALERA_SERVICE), err);
     if (r == 0)
         r = wait_synced(err);
-    galera_permit_close();
+    permit_close();
     return r;
 }
 

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/fields.h"
 #include "agent/galera.h"
-#include "agent/resource.h"
 #include "agent/sql.h"
 #include "agent/svc.h"
 #include "common/cleanup.h"

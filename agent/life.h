@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/resource.h"
+#include "agent/run.h"
 #include "common/err.h"
 
 struct life {

@@ -6,6 +6,7 @@
 
 #include "agent/cmd.h"
 #include "agent/helper.h"
+#include "agent/sup_verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"

@@ -13,6 +13,9 @@
 #define PATH_NET PATH_STATE "/net"           /* the net process's own: keys, roster */
 #define PATH_RUN "/run/muster-agent"         /* tmpfs: a reboot closes the start gate */
 #define PATH_PERMIT PATH_RUN "/start-permit"
+/* The galera step is through with its configuration: the coordinator may act. */
+#define GALERA_READY PATH_RUN "/galera-ready"
+#define GALERA_ENV PATH_RUN "/mariadb.env" /* options of the database's next start */
 #define PATH_STATUS PATH_RUN "/status.json"
 #define PATH_LOCK PATH_RUN "/apply.lock"
 #define PATH_COORDINATOR PATH_RUN "/coordinator.json"     /* what the coordinator waits for */
@@ -20,6 +23,9 @@
 #define PATH_RECOVERED PATH_RUN "/cluster-recovered.json" /* and the answer */
 #define PATH_DB_LOGIN PATH_STATE "/database.login"        /* root, 0600: password of the look */
 
+#define PLAN_SIZE_MAX (1024 * 1024) /* bytes of PATH_PLAN */
+
+#define SYSTEMCTL "/usr/bin/systemctl"
 #define AGENT_USER "muster-agent"
 /* On the data disk: the copy of the record that belongs to the data, and the FRESH mark. */
 #define MOUNT_STATE ".muster-agent"

@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/paths.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
-
-#define SECRET_OPEN "${secret:"
 
 static bool rev_valid(const char *rev)
 {
@@ -135,31 +134,11 @@ const json_t *plan_find(const struct plan *p, const char *type)
     return NULL;
 }
 
-int plan_expand(const struct plan *p, const char *text, char **ret, struct err *err)
+struct run plan_run(const struct plan *p)
 {
-    struct strbuf out = {0};
-    const char *at;
-    while ((at = strstr(text, SECRET_OPEN))) {
-        char name[64];
-        const char *from = at + strlen(SECRET_OPEN), *end = strchr(from, '}');
-        if (!end || (size_t)(end - from) >= sizeof(name)) {
-            keys_wipe(out.s, out.len);
-            strbuf_free(&out);
-            return err_set(err, ERR_USAGE, "'%s' without a name and '}'", SECRET_OPEN);
-        }
-        memcpy(name, from, (size_t)(end - from));
-        name[end - from] = '\0';
-        const char *value = json_string_value(json_object_get(p->secrets, name));
-        if (!value) {
-            keys_wipe(out.s, out.len);
-            strbuf_free(&out);
-            return err_set(err, ERR_USAGE, "secret '%s' is not in the plan", name);
-        }
-        strbuf_add(&out, text, (size_t)(at - text));
-        strbuf_adds(&out, value);
-        text = end + 1;
-    }
-    strbuf_adds(&out, text);
-    *ret = out.s ? out.s : xstrdup("");
-    return 0;
+    return (struct run){.node = p->node,
+                        .rev = p->rev,
+                        .secrets = p->secrets,
+                        .resources = json_object_get(p->root, "resources"),
+                        .plan_inode = p->inode};
 }

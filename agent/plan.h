@@ -13,7 +13,6 @@
 
 #define PLAN_VERSION 1
 #define PLAN_STEPS_MAX 256
-#define PLAN_SIZE_MAX (1024 * 1024)
 
 struct step {
     const struct resource_ops *ops;
@@ -43,7 +42,7 @@ void plan_cleanup(struct plan **p);
 /* The spec of the first step of that type, or NULL; borrowed. */
 const json_t *plan_find(const struct plan *p, const char *type);
 
-/* Replaces ${secret:NAME} in `text`. An unknown name is an error that does not quote values. */
-int plan_expand(const struct plan *p, const char *text, char **ret, struct err *err);
+/* A run of it in which nothing is done yet; borrows from `p`. */
+struct run plan_run(const struct plan *p);
 
 #endif

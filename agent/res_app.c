@@ -16,6 +16,7 @@
 
 #include "agent/app_files.h"
 #include "agent/conf.h"
+#include "agent/resource.h"
 #include "agent/sql.h"
 #include "agent/webcheck.h"
 #include "common/cleanup.h"
@@ -42,12 +43,6 @@ static const struct field archive_fields[] = {
     FIELD(app, sha256, FIELD_NAME),
 };
 
-static const struct field config_fields[] = {
-    FIELD(app_config, path, FIELD_STR),
-    FIELD(app_config, content, FIELD_TEXT),
-    FIELD_OPT(app_config, after_install, FIELD_BOOL),
-};
-
 struct install {
     const char *php, *form, *expect; /* expect: what the answer to the form must say */
     const json_t *fields;
@@ -59,12 +54,6 @@ static const struct field install_fields[] = {
     FIELD_OPT(install, fields, FIELD_OBJECT),
     FIELD_OPT(install, expect, FIELD_STR),
 };
-
-int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
-{
-    *ret = (struct app_config){0};
-    return fields_read(j, config_fields, ARRAY_LEN(config_fields), ret, err);
-}
 
 /* A path inside the application: relative, and never out of it. */
 static bool inside(const char *path)
@@ -147,7 +136,7 @@ static int mark_set(const struct app *a, const struct run *run, struct err *err)
     if (sql_open(60, &s, err) < 0)
         return -1;
     _cleanup_free_ char *name = sql_quote(s, a->name);
-    _cleanup_free_ char *node = sql_quote(s, run_node(run));
+    _cleanup_free_ char *node = sql_quote(s, run->node);
     _cleanup_free_ char *insert =
         str_fmt("INSERT IGNORE INTO muster.app VALUES (%s, %s, '%s', UTC_TIMESTAMP())", name, node,
                 a->sha256);

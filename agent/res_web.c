@@ -9,7 +9,6 @@
 
 #include "agent/conf.h"
 #include "agent/paths.h"
-#include "agent/plan.h"
 #include "agent/resource.h"
 #include "agent/svc.h"
 #include "agent/web.h"
@@ -61,7 +60,7 @@ static void files_fill(const struct web *w, const struct run *run, struct files 
 {
     static const char *const paths[FILES] = {SITE, WEB_HEALTH_PAGE, CODE};
     f->text[0] = web_site_text(w->root, w->health, WEB_HEALTH_PAGE);
-    f->text[1] = web_health_text(run->plan->node, plan_find(run->plan, "galera") != NULL);
+    f->text[1] = web_health_text(run->node, run_has(run, "galera"));
     f->text[2] = web_code_text();
     for (size_t i = 0; i < FILES; i++)
         f->conf[i] = (struct conf){.path = paths[i], .content = f->text[i], .mode = 0644};

@@ -14,9 +14,9 @@
 
 #include "agent/cluster_codec.h"
 #include "agent/cluster_store.h"
-#include "agent/galera.h"
 #include "agent/helper.h"
 #include "agent/paths.h"
+#include "agent/permit.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -268,7 +268,7 @@ void sup_job_died(struct supervisor *s, struct job *j, int status)
     }
     if (!answer) {
         if (j == &s->jobs[JOB_ACT])
-            galera_permit_close(); /* it must not outlive who opened it */
+            permit_close(); /* it must not outlive who opened it */
         struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
         _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
         answer = json_pack("{s:s, s:b, s:s, s:o}", "what", j->what, "ok", 0, "why", why, "position",

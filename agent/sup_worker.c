@@ -15,7 +15,6 @@
 
 #include "agent/helper.h"
 #include "agent/paths.h"
-#include "agent/plan.h"
 #include "agent/supervisor.h"
 #include "common/cleanup.h"
 #include "common/clock.h"

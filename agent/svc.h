@@ -7,8 +7,6 @@
 
 #include "common/err.h"
 
-#define SYSTEMCTL "/usr/bin/systemctl"
-
 struct svc_state {
     bool exists;
     bool enabled; /* starts at boot; static and generated units count as enabled */

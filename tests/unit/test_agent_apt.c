@@ -179,8 +179,7 @@ static void test_life_of_a_child(void **state)
 {
     char path[] = "/tmp/muster-life-XXXXXX";
     struct said said = {0};
-    struct plan plan = {0};
-    struct run run = {.plan = &plan, .id = "x", .emit = keep, .ctx = &said};
+    struct run run = {.node = "", .rev = "", .id = "x", .emit = keep, .ctx = &said};
     struct err err;
     int fd = mkstemp(path);
     (void)state;

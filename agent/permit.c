@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/permit.h"
+
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/galera.h"
 #include "agent/paths.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
 
-int galera_permit_open(const char *kind, uint64_t epoch, const char *options, struct err *err)
+int permit_open(const char *kind, uint64_t epoch, const char *options, struct err *err)
 {
     _cleanup_free_ char *permit = str_fmt("%s %llu\n", kind, (unsigned long long)epoch);
     _cleanup_free_ char *env = str_fmt("MUSTER_WSREP=%s\n", options);
@@ -17,7 +18,7 @@ int galera_permit_open(const char *kind, uint64_t epoch, const char *options, st
     return fs_write_atomic(PATH_PERMIT, permit, strlen(permit), 0600, err);
 }
 
-void galera_permit_close(void)
+void permit_close(void)
 {
     unlink(PATH_PERMIT);
     unlink(GALERA_ENV);
