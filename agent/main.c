@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/cmd.h"
-#include "agent/helper.h"
-#include "agent/sup_verbs.h"
+#include "agent/ipc/cmd.h"
+#include "agent/ipc/helper.h"
+#include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"

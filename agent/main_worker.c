@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/cmd.h"
-#include "agent/worker_verbs.h"
+#include "agent/ipc/cmd.h"
+#include "agent/worker/verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/keys.h"

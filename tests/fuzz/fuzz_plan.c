@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "agent/plan.h"
+#include "agent/worker/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

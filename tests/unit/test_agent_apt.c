@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "agent/apt.h"
-#include "agent/life.h"
-#include "agent/plan.h"
+#include "agent/apt/apt.h"
+#include "agent/sys/life.h"
+#include "agent/worker/plan.h"
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/proc.h"

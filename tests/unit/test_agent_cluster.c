@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "agent/cluster_codec.h"
-#include "agent/cluster_store.h"
-#include "agent/grastate.h"
+#include "agent/cluster/codec.h"
+#include "agent/cluster/store.h"
+#include "agent/galera/grastate.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "agent/dpkg.h"
-#include "agent/engine.h"
-#include "agent/plan.h"
+#include "agent/apt/dpkg.h"
+#include "agent/worker/engine.h"
+#include "agent/worker/plan.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 
