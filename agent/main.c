@@ -13,8 +13,7 @@
 
 static int cmd_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    (void)argc, (void)argv;
     puts("muster-agent " MUSTER_VERSION);
     return 0;
 }
