@@ -23,10 +23,10 @@ only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
 only 'curl/curl\.h' controller/http.c
 only 'yaml\.h' controller/yaml.c
 only 'microhttpd\.h' controller/httpd.c
-only 'libmnl/libmnl\.h' agent/rtnl.c
+only 'libmnl/libmnl\.h' agent/route/rtnl.c
 only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c
-only '(mariadb/)?mysql\.h' agent/sql.c
-only 'libmount(/libmount)?\.h' agent/mnt.c
+only '(mariadb/)?mysql\.h' agent/galera/sql.c
+only 'libmount(/libmount)?\.h' agent/sys/mnt.c
 only 'nettle/.*\.h' controller/sign.c
 
 # 3. Files stay readable.

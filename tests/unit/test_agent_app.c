@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "agent/app_data.h"
-#include "agent/app_files.h"
+#include "agent/app/data.h"
+#include "agent/app/files.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
