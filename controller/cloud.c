@@ -9,8 +9,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/sign.h"
 #include "common/str.h"
-#include "controller/sign.h"
 
 #define ANSWER_MAX (32 * 1024 * 1024)
 #define CALL_TIMEOUT_S 60

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #include "common/err.h"
+#include "common/pairs.h"
 #include "controller/http.h"
-#include "controller/pairs.h"
 
 struct cloud;
 

@@ -4,8 +4,8 @@
 #ifndef MUSTER_DIALECT_H
 #define MUSTER_DIALECT_H
 
+#include "common/pairs.h"
 #include "controller/items.h"
-#include "controller/pairs.h"
 
 /* What parameters are made from. */
 struct making {

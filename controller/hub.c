@@ -9,9 +9,9 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/httpd.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/httpd.h"
 #include "controller/hub_internal.h"
 
 #define BODY_MAX 1024

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/sign.h"
 #include "common/str.h"
-#include "controller/sign.h"
 
 #define OPENPGP_END "-----END PGP PUBLIC KEY BLOCK-----"
 #define LINE 64

@@ -7,8 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/sign.h"
 #include "common/str.h"
-#include "controller/sign.h"
 
 #define LIST_TIMEOUT_MS 120000
 

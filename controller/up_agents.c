@@ -10,9 +10,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/sign.h"
 #include "common/str.h"
 #include "controller/layout.h"
-#include "controller/sign.h"
 #include "controller/up_run.h"
 #include "controller/userdata.h"
 

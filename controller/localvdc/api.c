@@ -14,10 +14,10 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/sign.h"
 #include "common/str.h"
 #include "controller/localvdc/calllog.h"
 #include "controller/localvdc/xml.h"
-#include "controller/sign.h"
 
 #define PARAMS_MAX 256
 

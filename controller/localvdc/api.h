@@ -8,12 +8,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "controller/httpd.h"
+#include "common/httpd.h"
+#include "common/pairs.h"
 #include "controller/localvdc/account.h"
 #include "controller/localvdc/fault.h"
 #include "controller/localvdc/vdb.h"
 #include "controller/localvdc/vdc.h"
-#include "controller/pairs.h"
 
 enum api_type {
     API_STRING,

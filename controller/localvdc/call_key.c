@@ -7,10 +7,10 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/keys.h"
+#include "common/sign.h"
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/tool.h"
-#include "controller/sign.h"
 
 /* A new document, not stored; NULL: refused. */
 static json_t *key_new(struct api_rq *rq, const char *name, const char *key)

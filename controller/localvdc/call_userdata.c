@@ -6,9 +6,9 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
+#include "common/sign.h"
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
-#include "controller/sign.h"
 
 #define USERDATA_GET_MAX 4096 /* of base64 text */
 #define USERDATA_MAX 32768

@@ -3,7 +3,7 @@
 #ifndef MUSTER_VDC_CALLLOG_H
 #define MUSTER_VDC_CALLLOG_H
 
-#include "controller/pairs.h"
+#include "common/pairs.h"
 
 /* Appends one line to the file; keys, signatures and user data are left out. `fault`: what a
  * fault did to it, "" for nothing. Failing to write is no failure of the call. */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "controller/httpd.h"
+#include "common/httpd.h"
 #include "controller/localvdc/vdb.h"
 
 /* A row of `muster-vdc fault`; those of the table are all that its help knows. */

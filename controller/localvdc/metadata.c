@@ -9,11 +9,11 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/httpd.h"
+#include "common/sign.h"
 #include "common/str.h"
-#include "controller/httpd.h"
 #include "controller/localvdc/router.h"
 #include "controller/localvdc/vdc.h"
-#include "controller/sign.h"
 
 struct service {
     struct vdb *db;

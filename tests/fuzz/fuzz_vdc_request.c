@@ -7,8 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
+#include "common/sign.h"
 #include "controller/localvdc/api.h"
-#include "controller/sign.h"
 
 #define PARAMS_MAX 100
 

@@ -22,12 +22,12 @@ only 'sodium\.h' common/keys.c
 only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
 only 'curl/curl\.h' controller/http.c
 only 'yaml\.h' controller/yaml.c
-only 'microhttpd\.h' controller/httpd.c
+only 'microhttpd\.h' common/httpd.c
 only 'libmnl/libmnl\.h' agent/rtnl.c
 only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c
 only '(mariadb/)?mysql\.h' agent/sql.c
 only 'libmount(/libmount)?\.h' agent/mnt.c
-only 'nettle/.*\.h' controller/sign.c
+only 'nettle/.*\.h' common/sign.c
 
 # 3. Files stay readable.
 for f in $(git ls-files -- '*.c'); do

@@ -12,9 +12,9 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
+#include "common/sign.h"
 #include "controller/localvdc/api.h"
 #include "controller/localvdc/job.h"
-#include "controller/sign.h"
 
 static const json_t *named(const json_t *array, const char *name)
 {

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "common/httpd.h"
 #include "common/str.h"
-#include "controller/httpd.h"
 #include "controller/planner.h"
 #include "controller/verify.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/httpd.h"
+#include "common/httpd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

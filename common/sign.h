@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/pairs.h"
 #include "common/str.h"
-#include "controller/pairs.h"
 
 #define SIGN_TEXT_SIZE 29 /* base64 of 20 bytes, with the NUL */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/sign.h"
+#include "common/sign.h"
 
 #include <ctype.h>
 #include <nettle/base64.h>

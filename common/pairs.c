@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/pairs.h"
+#include "common/pairs.h"
 
 #include <stdbool.h>
 #include <string.h>

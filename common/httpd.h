@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "controller/pairs.h"
+#include "common/pairs.h"
 
 struct httpd;
 
