@@ -10,12 +10,12 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "common/text.h"
-#include "controller/access.h"
 #include "controller/cli.h"
-#include "controller/layout.h"
-#include "controller/survey.h"
+#include "controller/cloud/access.h"
+#include "controller/cloud/survey.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/verify.h"
 #include "controller/up.h"
-#include "controller/verify.h"
 #include "controller/view.h"
 
 #define POLL_MS 100

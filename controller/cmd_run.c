@@ -9,8 +9,8 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/access.h"
 #include "controller/cli.h"
+#include "controller/cloud/access.h"
 #include "controller/up.h"
 
 static const json_t *place_of(const json_t *layout, const char *name)

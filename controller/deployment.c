@@ -14,7 +14,7 @@
 #include "common/proc.h"
 #include "common/str.h"
 #include "common/text.h"
-#include "controller/openpgp.h"
+#include "controller/spec/openpgp.h"
 
 static char *folder_of(const char *file)
 {

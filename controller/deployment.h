@@ -4,8 +4,8 @@
 #define MUSTER_DEPLOYMENT_H
 
 #include "common/keys.h"
-#include "controller/spec.h"
-#include "controller/store.h"
+#include "controller/spec/spec.h"
+#include "controller/store/store.h"
 
 struct deployment {
     struct spec spec;

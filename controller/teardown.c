@@ -5,7 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/apply.h"
+#include "controller/cloud/apply.h"
 
 struct teardown {
     struct deployment *d;

@@ -3,8 +3,8 @@
 #ifndef MUSTER_TEARDOWN_H
 #define MUSTER_TEARDOWN_H
 
+#include "controller/cloud/survey.h"
 #include "controller/deployment.h"
-#include "controller/survey.h"
 
 /* What would be destroyed, and what stays and why; a line each, appended to the two texts. */
 void teardown_preview(const struct survey *v, const struct spec *s, struct strbuf *gone,

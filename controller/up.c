@@ -14,10 +14,10 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/access.h"
-#include "controller/layout.h"
-#include "controller/up_run.h"
-#include "controller/verify.h"
+#include "controller/cloud/access.h"
+#include "controller/internal.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/verify.h"
 
 #define SILENCE_MS (15 * 60 * 1000) /* nothing at all happened: give up waiting */
 

@@ -4,8 +4,8 @@
 #ifndef MUSTER_UP_H
 #define MUSTER_UP_H
 
+#include "controller/cloud/survey.h"
 #include "controller/deployment.h"
-#include "controller/survey.h"
 #include "controller/ui.h"
 
 struct up_options {

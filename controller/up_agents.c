@@ -12,9 +12,9 @@
 #include "common/js.h"
 #include "common/sign.h"
 #include "common/str.h"
-#include "controller/layout.h"
-#include "controller/up_run.h"
-#include "controller/userdata.h"
+#include "controller/internal.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/userdata.h"
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */

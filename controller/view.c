@@ -7,8 +7,8 @@
 
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/items.h"
-#include "controller/layout.h"
+#include "controller/cloud/items.h"
+#include "controller/nodes/layout.h"
 
 void view_init(struct view *v, const struct spec *s)
 {

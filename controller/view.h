@@ -9,7 +9,7 @@
 
 #include "common/event.h"
 #include "common/str.h"
-#include "controller/spec.h"
+#include "controller/spec/spec.h"
 
 enum row_state { ROW_WAITING, ROW_CLOUD, ROW_BOOTING, ROW_CONVERGING, ROW_READY, ROW_FAILED };
 

@@ -19,9 +19,9 @@ only() { # header files…
 }
 only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
 only 'sodium\.h' common/keys.c
-only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
-only 'curl/curl\.h' controller/http.c
-only 'yaml\.h' controller/yaml.c
+only 'sqlite3\.h' controller/store/store.c controller/localvdc/vdb.c
+only 'curl/curl\.h' controller/cloud/http.c
+only 'yaml\.h' controller/spec/yaml.c
 only 'microhttpd\.h' common/httpd.c
 only 'libmnl/libmnl\.h' agent/rtnl.c
 only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c

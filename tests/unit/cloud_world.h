@@ -16,8 +16,8 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
-#include "controller/cloud.h"
-#include "controller/moves.h"
+#include "controller/cloud/cloud.h"
+#include "controller/cloud/moves.h"
 
 struct world {
     struct spec spec;

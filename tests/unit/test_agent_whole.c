@@ -25,7 +25,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/hub.h"
+#include "controller/nodes/hub.h"
 #include "controller/up.h"
 
 #define PORT 17490

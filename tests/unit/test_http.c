@@ -18,7 +18,7 @@
 #include "common/fs.h"
 #include "common/httpd.h"
 #include "common/str.h"
-#include "controller/http.h"
+#include "controller/cloud/http.h"
 
 #define PORT 17520
 #define URL "http://127.0.0.1:17520"

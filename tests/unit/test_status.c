@@ -18,7 +18,7 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/cli.h"
-#include "controller/store.h"
+#include "controller/store/store.h"
 #include "controller/view.h"
 
 static const char file_text[] =
