@@ -61,7 +61,7 @@ static void print_verb_help(const struct verb *v)
             printf("  %s\n", options[i].text);
 }
 
-static void print_help(FILE *to)
+static void print_help(FILE *to, const struct verb *verbs)
 {
     fputs("muster raises a multi-zone SaaS stack from one file and keeps it standing.\n\n"
           "Usage: muster COMMAND [OPTIONS]\n\nCommands:\n",
@@ -74,7 +74,7 @@ static void print_help(FILE *to)
           to);
 }
 
-static const struct verb *find_verb(const char *name)
+static const struct verb *find_verb(const struct verb *verbs, const char *name)
 {
     for (const struct verb *v = verbs; v->name; v++)
         if (str_eq(v->name, name) || str_eq(v->alias, name))
@@ -82,7 +82,7 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-static int unknown_verb(const char *name, struct err *err)
+static int unknown_verb(const struct verb *verbs, const char *name, struct err *err)
 {
     const char *best = NULL;
     size_t best_distance = 3;
@@ -167,7 +167,7 @@ static int parse(const struct verb *v, int argc, char **argv, struct cli *cli, s
         }
     }
     if (!(v->options & OPT_REST))
-        shorts[0] = ':', memmove(shorts + 1, shorts + 2, strlen(shorts + 2) + 1);
+        memmove(shorts, shorts + 1, strlen(shorts)); /* without the "+" */
     opterr = 0;
     while ((c = getopt_long(argc, argv, shorts, allowed, NULL)) != -1) {
         if (c == 'h') {
@@ -189,24 +189,24 @@ static int parse(const struct verb *v, int argc, char **argv, struct cli *cli, s
     return 0;
 }
 
-int cli_main(int argc, char **argv)
+int cli_main(const struct verb *verbs, int argc, char **argv)
 {
-    struct cli cli = {.file = "muster.yaml", .color = -1};
+    struct cli cli = {.verbs = verbs, .file = "muster.yaml", .color = -1};
     struct err err = {0};
     const struct verb *v;
     int rc;
 
     if (argc < 2) {
-        print_help(stderr);
+        print_help(stderr, verbs);
         return ERR_USAGE;
     }
     if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h")) {
-        print_help(stdout);
+        print_help(stdout, verbs);
         return 0;
     }
-    v = find_verb(str_eq(argv[1], "--version") ? "version" : argv[1]);
+    v = find_verb(verbs, str_eq(argv[1], "--version") ? "version" : argv[1]);
     if (!v)
-        rc = unknown_verb(argv[1], &err);
+        rc = unknown_verb(verbs, argv[1], &err);
     else if ((rc = parse(v, argc - 1, argv + 1, &cli, &err)) == 0 && (rc = keys_init(&err)) == 0)
         rc = v->run(&cli, &err);
     if (rc >= 0) /* 1: help was asked for */
@@ -216,9 +216,18 @@ int cli_main(int argc, char **argv)
     return err.code ? err.code : ERR_FAILED;
 }
 
+int cli_read(const struct cli *cli, struct deployment *ret, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf problems = {0};
+    int rc = deployment_read(cli->file, ret, &problems, err);
+
+    text_print(stderr, "%s", strbuf_str(&problems));
+    return rc;
+}
+
 int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct err *err)
 {
-    if (deployment_read(cli->file, ret, err) < 0)
+    if (cli_read(cli, ret, err) < 0)
         return -1;
     if (deployment_open(ret, lock, err) < 0 || (lock && deployment_lock(ret, err) < 0)) {
         deployment_close(ret);
@@ -237,14 +246,14 @@ void cli_print_json(const json_t *value, bool lines)
 
 int cmd_help(const struct cli *cli, struct err *err)
 {
-    const struct verb *v = cli->n_words ? find_verb(cli->words[0]) : NULL;
+    const struct verb *v = cli->n_words ? find_verb(cli->verbs, cli->words[0]) : NULL;
 
     if (cli->n_words && !v)
-        return unknown_verb(cli->words[0], err);
+        return unknown_verb(cli->verbs, cli->words[0], err);
     if (v)
         print_verb_help(v);
     else
-        print_help(stdout);
+        print_help(stdout, cli->verbs);
     return 0;
 }
 

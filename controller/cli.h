@@ -26,7 +26,10 @@ enum cli_option {
     OPT_REST = 1 << 8, /* all further words belong to the verb */
 };
 
+struct verb;
+
 struct cli {
+    const struct verb *verbs; /* the program's; ended by a NULL name */
     const char *file;
     bool json;
     enum ui_mode mode;
@@ -53,11 +56,12 @@ struct verb {
     int (*run)(const struct cli *cli, struct err *err); /* 0, or -1 with the exit code in err */
 };
 
-extern const struct verb verbs[]; /* ended by a NULL name; main.c */
+/* Runs the command line of a program with these verbs (ended by a NULL name); the exit code. Prints
+ * errors. */
+int cli_main(const struct verb *verbs, int argc, char **argv);
 
-/* Runs the command line; the exit code. Prints errors. */
-int cli_main(int argc, char **argv);
-
+/* Reads the file; prints the problems of its content. */
+int cli_read(const struct cli *cli, struct deployment *ret, struct err *err);
 /* Reads the file and opens the deployment's state; `lock` also makes it and takes the lock. */
 int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct err *err);
 

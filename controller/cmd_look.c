@@ -293,9 +293,9 @@ static void print_drift(const json_t *ids)
 static void print_word(const json_t *n)
 {
     const json_t *old = json_object_get(n, "last_known");
-    char age[VIEW_AGE_MAX];
+    char age[CLOCK_AGE_MAX];
 
-    view_age(js_opt_u64(n, "seen", 0), clock_wall_ms(), age);
+    clock_age(js_opt_u64(n, "seen", 0), clock_wall_ms(), age);
     text_print(stdout, "  agent: %s", age);
     if (json_is_object(old))
         text_print(stdout, " (then %s%s%s)", js_opt_str(old, "state", ""),
@@ -338,7 +338,7 @@ int cmd_status(const struct cli *cli, struct err *err)
     _cleanup_free_ char *recorded = NULL;
     const char *state;
 
-    if (cli_open(cli, false, &d, err) < 0 || up_layout(&d, &layout, err) < 0 ||
+    if (cli_open(cli, false, &d, err) < 0 || deployment_layout(&d, &layout, err) < 0 ||
         store_get(d.store, "state", &recorded, err) < 0)
         return -1;
     /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
@@ -405,10 +405,11 @@ int cmd_show(const struct cli *cli, struct err *err)
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(access_close) struct reach reach = {0};
     _cleanup_(survey_free) struct survey v = {0};
+    _cleanup_(strbuf_free) struct strbuf missing = {0}; /* nothing is created: none */
     const struct survey_options o = {.facts_only = true};
 
     if (cli_open(cli, false, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
-        survey_run(&reach, d.store, &d.spec, &o, &v, err) < 0)
+        survey_run(&reach, d.store, &d.spec, &o, &v, &missing, err) < 0)
         return -1;
     if (cli->json) {
         show_json(&d, &v.items);

@@ -35,7 +35,7 @@ int cmd_ssh(const struct cli *cli, struct err *err)
     char port[8];
     size_t n = 0;
 
-    if (cli_open(cli, false, &d, err) < 0 || up_layout(&d, &layout, err) < 0 ||
+    if (cli_open(cli, false, &d, err) < 0 || deployment_layout(&d, &layout, err) < 0 ||
         deployment_ssh_key(&d, &public, &private, err) < 0)
         return -1;
     place = place_of(layout, cli->words[0]);

@@ -19,7 +19,7 @@ int cmd_validate(const struct cli *cli, struct err *err)
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_free_ char *key = NULL;
 
-    if (deployment_read(cli->file, &d, err) < 0 || deployment_package_key(&d, &key, err) < 0)
+    if (cli_read(cli, &d, err) < 0 || deployment_package_key(&d, &key, err) < 0)
         return -1;
     if (cli->json)
         text_print(
@@ -129,18 +129,21 @@ static void session_close(struct session *s)
 static int session_open(const struct cli *cli, bool lock, bool start_local,
                         struct survey_options *o, struct session *ret, struct err *err)
 {
+    _cleanup_(strbuf_free) struct strbuf missing = {0};
     struct session *s = ret;
+    int rc;
 
-    if (deployment_read(cli->file, &s->d, err) < 0 || deployment_open(&s->d, true, err) < 0 ||
+    if (cli_read(cli, &s->d, err) < 0 || deployment_open(&s->d, true, err) < 0 ||
         (lock && deployment_lock(&s->d, err) < 0))
         return -1;
     if (!o->destroy && deployment_ssh_key(&s->d, &s->public_key, &s->private_key, err) < 0)
         return -1;
     o->public_key = s->public_key;
-    return access_open(&s->d.spec, start_local, &s->reach, err) < 0 ||
-                   survey_run(&s->reach, s->d.store, &s->d.spec, o, &s->v, err) < 0
-               ? -1
-               : 0;
+    if (access_open(&s->d.spec, start_local, &s->reach, err) < 0)
+        return -1;
+    rc = survey_run(&s->reach, s->d.store, &s->d.spec, o, &s->v, &missing, err);
+    text_print(stderr, "%s", strbuf_str(&missing));
+    return rc;
 }
 
 int cmd_plan(const struct cli *cli, struct err *err)
@@ -177,7 +180,7 @@ static void print_urls(struct deployment *d)
     _cleanup_json_ json_t *layout = NULL;
     struct err ignored;
 
-    if (up_layout(d, &layout, &ignored) < 0)
+    if (deployment_layout(d, &layout, &ignored) < 0)
         return;
     for (size_t i = 0; i < json_array_size(layout); i++) {
         const json_t *n = json_array_get(layout, i);
@@ -270,22 +273,68 @@ static void print_up(const struct cli *cli, struct deployment *d, const struct u
         print_urls(d);
 }
 
+/* What is shown meanwhile. */
+struct shown {
+    const struct cli *cli;
+    const struct spec *spec;
+    struct ui *ui; /* NULL until there is something to do */
+};
+
+static void on_begin(void *ctx)
+{
+    struct shown *s = ctx;
+    enum ui_mode mode = s->cli->json ? UI_JSON : s->cli->mode;
+
+    s->ui = ui_new(mode, mode == UI_JSON ? 1 : 2, s->cli->color, s->spec);
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+    struct shown *s = ctx;
+
+    if (s->ui)
+        ui_event(s->ui, ev);
+}
+
+static void on_state(void *ctx, size_t node, const json_t *state)
+{
+    struct shown *s = ctx;
+
+    if (s->ui)
+        ui_state(s->ui, node, state);
+}
+
+static int on_tick(void *ctx)
+{
+    struct shown *s = ctx;
+
+    return s->ui ? ui_tick(s->ui) : -1;
+}
+
 int cmd_up(const struct cli *cli, struct err *err)
 {
     _cleanup_(session_close) struct session s = {.d.lock_fd = -1};
     struct survey_options so = {.adopt = cli->adopt, .replace = cli->replace};
+    struct shown shown = {.cli = cli, .spec = &s.d.spec};
     struct up_options o = {.package = cli->package,
                            .cloud_only = cli->cloud_only,
-                           .mode = cli->json ? UI_JSON : cli->mode,
-                           .color = cli->color};
+                           .progress = {.ctx = &shown,
+                                        .begin = on_begin,
+                                        .event = on_event,
+                                        .state = on_state,
+                                        .tick = on_tick}};
     struct up_result r = {0};
+    int rc;
 
     if (session_open(cli, true, true, &so, &s, err) < 0)
         return -1;
     o.public_key = s.public_key;
     ask_to_adopt(cli, &s.v, &s.d.spec);
-    if (survey_check(&s.v, &s.d.spec, err) < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0 ||
-        up_run(&s.d, &s.reach, &s.v, &o, &r, err) < 0)
+    if (survey_check(&s.v, &s.d.spec, err) < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0)
+        return -1;
+    rc = up_run(&s.d, &s.reach, &s.v, &o, &r, err);
+    ui_free(shown.ui);
+    if (rc < 0)
         return -1;
     if (!cli->json)
         print_up(cli, &s.d, &r);
@@ -310,7 +359,7 @@ int cmd_destroy(const struct cli *cli, struct err *err)
         text_print(stderr, "This stays:\n%s", strbuf_str(&left));
     if (gone.len && !confirmed(cli, "Destroy this?"))
         return err_set(err, ERR_SAFETY, "not confirmed; nothing was destroyed (-y does not ask)");
-    if (teardown_run(&s.d, &s.reach, &s.v, say_line, &r, err) < 0)
+    if (teardown_run(&s.reach, s.d.store, &s.d.spec, &s.v, say_line, &r, err) < 0)
         return -1;
     text_print(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
                cli->node ? cli->node : s.d.spec.deployment, r.destroyed, r.data_disks,

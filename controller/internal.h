@@ -26,7 +26,6 @@ struct up {
     struct survey *survey;
     struct apply *apply;
     struct hub *hub;
-    struct ui *ui;
     struct archive archive;
     char *package;
     char package_sha256[SHA256_HEX_SIZE];
@@ -38,6 +37,9 @@ struct up {
     uint64_t waiting_since; /* monotonic: when the cloud part was done */
     uint64_t last_event;    /* monotonic */
 };
+
+/* Tells who shows the progress. */
+void up_show_event(struct up *u, const struct event *ev);
 
 /* User-data of a node that is about to be created: its one-time key is made and recorded before
  * the cloud is asked for the VM. Hook of apply. */

@@ -8,7 +8,7 @@
 #include "controller/cloud/apply.h"
 
 struct teardown {
-    struct deployment *d;
+    struct store *store;
     struct survey *survey;
     void (*say)(const char *line);
     struct teardown_result result;
@@ -37,7 +37,7 @@ static void forget_node(struct teardown *t, const struct item *it)
     struct err ignored;
 
     if (it->kind == ITEM_VM)
-        store_node_delete(t->d->store, strchr(it->name, ':') + 1, &ignored);
+        store_node_delete(t->store, strchr(it->name, ':') + 1, &ignored);
 }
 
 static void on_event(void *ctx, const struct item *it, enum event_kind kind, const char *msg)
@@ -67,13 +67,13 @@ static int work(struct reach *r, struct apply *a, struct err *err)
     return rc < 0 ? -1 : 0;
 }
 
-int teardown_run(struct deployment *d, struct reach *r, struct survey *v,
+int teardown_run(struct reach *r, struct store *store, const struct spec *s, struct survey *v,
                  void (*say)(const char *line), struct teardown_result *ret, struct err *err)
 {
-    struct teardown t = {.d = d, .survey = v, .say = say};
+    struct teardown t = {.store = store, .survey = v, .say = say};
     const struct apply_hooks hooks = {.ctx = &t, .event = on_event};
     const struct apply_options o = {.removals_only = true};
-    struct apply *a = apply_new(r->cloud, d->store, &d->spec, v, &o, &hooks);
+    struct apply *a = apply_new(r->cloud, store, s, v, &o, &hooks);
     int rc = work(r, a, err);
 
     apply_free(a);

@@ -4,7 +4,6 @@
 #define MUSTER_TEARDOWN_H
 
 #include "controller/cloud/survey.h"
-#include "controller/deployment.h"
 
 /* What would be destroyed, and what stays and why; a line each, appended to the two texts. */
 void teardown_preview(const struct survey *v, const struct spec *s, struct strbuf *gone,
@@ -15,9 +14,9 @@ struct teardown_result {
     unsigned data_disks; /* that are still there */
 };
 
-/* The deployment is open and locked; the survey was made with `destroy`. `say` gets one line per
- * thing. */
-int teardown_run(struct deployment *d, struct reach *r, struct survey *v,
+/* The caller holds the deployment's lock; the survey was made with `destroy`. `say` gets one line
+ * per thing. */
+int teardown_run(struct reach *r, struct store *store, const struct spec *s, struct survey *v,
                  void (*say)(const char *line), struct teardown_result *ret, struct err *err);
 
 #endif

@@ -55,9 +55,6 @@ void view_render(const struct view *v, unsigned columns, bool color, uint64_t no
                  struct strbuf *out);
 /* One line without its end: what is still being waited for, and for how long. */
 void view_still(const struct view *v, uint64_t now, struct strbuf *out);
-/* How long ago `ts` was, for people: "4 s ago", "2 h ago"; "never" for 0. */
-#define VIEW_AGE_MAX 24
-void view_age(uint64_t ts, uint64_t now, char ret[VIEW_AGE_MAX]);
 /* One event as a line without colour (plain progress, `events`). */
 void view_event_line(const struct event *event, struct strbuf *out);
 

@@ -264,22 +264,6 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
     }
 }
 
-void view_age(uint64_t ts, uint64_t now, char ret[VIEW_AGE_MAX])
-{
-    unsigned long long s = now > ts ? (now - ts) / 1000 : 0;
-
-    if (!ts)
-        snprintf(ret, VIEW_AGE_MAX, "never");
-    else if (s < 120)
-        snprintf(ret, VIEW_AGE_MAX, "%llu s ago", s);
-    else if (s < 2 * 60 * 60)
-        snprintf(ret, VIEW_AGE_MAX, "%llu min ago", s / 60);
-    else if (s < 2 * 24 * 60 * 60)
-        snprintf(ret, VIEW_AGE_MAX, "%llu h ago", s / 3600);
-    else
-        snprintf(ret, VIEW_AGE_MAX, "%llu d ago", s / 86400 % 1000000);
-}
-
 void view_event_line(const struct event *event, struct strbuf *out)
 {
     struct event copy = *event, *ev = &copy;

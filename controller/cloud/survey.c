@@ -157,10 +157,10 @@ static int check_options(const struct spec *s, const struct survey_options *o, s
 }
 
 int survey_run(struct reach *r, struct store *store, const struct spec *s,
-               const struct survey_options *o, struct survey *ret, struct err *err)
+               const struct survey_options *o, struct survey *ret, struct strbuf *missing,
+               struct err *err)
 {
     _cleanup_(survey_free) struct survey v = {0};
-    _cleanup_(strbuf_free) struct strbuf missing = {0};
 
     items_build(s, &v.items);
     if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.items, err) < 0 ||
@@ -173,10 +173,8 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
     if (!o->destroy && !o->facts_only && creates_something(&v, s)) {
         if (list_round(r, v.items.dialect, LIST_ZONES, LISTINGS, &v.inv, err) < 0)
             return -1;
-        if (catalogue_check(&v.items, s, &v.inv, &missing) < 0) {
-            fputs(strbuf_str(&missing), stderr);
+        if (catalogue_check(&v.items, s, &v.inv, missing) < 0)
             return err_set(err, ERR_USAGE, "the file names what this cloud does not have");
-        }
     }
     *ret = v;
     v = (struct survey){0};

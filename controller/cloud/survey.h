@@ -23,10 +23,11 @@ struct survey {
     struct inventory inv;
 };
 
-/* Names of the file that the cloud does not have are told on stderr, all of them. The whole takes
- * two rounds of list calls, one when nothing is to be created. */
+/* Names of the file that the cloud does not have are added to `missing`, a line each, all of them.
+ * The whole takes two rounds of list calls, one when nothing is to be created. */
 int survey_run(struct reach *r, struct store *store, const struct spec *s,
-               const struct survey_options *o, struct survey *ret, struct err *err);
+               const struct survey_options *o, struct survey *ret, struct strbuf *missing,
+               struct err *err);
 void survey_free(struct survey *s);
 
 /* Everything that only the operator can decide, in one message; 0: nothing. */
