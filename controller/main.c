@@ -2,7 +2,7 @@
 /* muster: the controller. The table is the program. */
 #include <stdlib.h>
 
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
 
 static const struct verb verbs[] = {
     {"validate", NULL, "", "check the file; say every problem at once", OPT_FILE | OPT_JSON, 0, 0,

@@ -17,9 +17,9 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/view.h"
 #include "controller/store/store.h"
-#include "controller/view.h"
 
 static const char file_text[] =
     "deployment: old\n"

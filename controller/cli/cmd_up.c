@@ -10,8 +10,8 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "common/text.h"
-#include "controller/cli.h"
-#include "controller/teardown.h"
+#include "controller/cli/cli.h"
+#include "controller/cloud/teardown.h"
 #include "controller/up.h"
 
 int cmd_validate(const struct cli *cli, struct err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* disk: the agent's own explanation, asked for over ssh. */
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
 
 int cmd_disk(const struct cli *cli, struct err *err)
 {

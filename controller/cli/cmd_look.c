@@ -10,13 +10,13 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "common/text.h"
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/view.h"
 #include "controller/cloud/access.h"
 #include "controller/cloud/survey.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/verify.h"
 #include "controller/up.h"
-#include "controller/view.h"
 
 #define POLL_MS 100
 #define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Progress on stderr (or stdout for NDJSON): a redrawn picture on a terminal, one line per
  * happening elsewhere, NDJSON on request, or nothing. */
-#ifndef MUSTER_UI_H
-#define MUSTER_UI_H
+#ifndef MUSTER_CONTROLLER_CLI_UI_H
+#define MUSTER_CONTROLLER_CLI_UI_H
 
 #include <stdbool.h>
 
-#include "controller/view.h"
+#include "controller/cli/view.h"
 
 enum ui_mode { UI_AUTO, UI_TTY, UI_PLAIN, UI_JSON, UI_QUIET, UI_MODES };
 /* -1 when the name is none of auto, tty, plain, json, quiet. */

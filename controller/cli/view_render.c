@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The picture: from the model to lines of text. */
-#include "controller/view.h"
+#include "controller/cli/view.h"
 
 #include <stdio.h>
 #include <string.h>

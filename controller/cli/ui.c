@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/ui.h"
+#include "controller/cli/ui.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `watch` and `up` show: a picture of the deployment built from its events alone, so that
  * replaying them from the first gives the same picture. Pure. */
-#ifndef MUSTER_VIEW_H
-#define MUSTER_VIEW_H
+#ifndef MUSTER_CONTROLLER_CLI_VIEW_H
+#define MUSTER_CONTROLLER_CLI_VIEW_H
 
 #include <jansson.h>
 #include <stdbool.h>

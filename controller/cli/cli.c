@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: one table of verbs, from which parsing, help and completion come. */
-#ifndef MUSTER_CLI_H
-#define MUSTER_CLI_H
+#ifndef MUSTER_CONTROLLER_CLI_CLI_H
+#define MUSTER_CONTROLLER_CLI_CLI_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "common/err.h"
+#include "controller/cli/ui.h"
 #include "controller/deployment.h"
-#include "controller/ui.h"
 
 /* Options; each verb names those that it takes. */
 enum cli_option {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/teardown.h"
+#include "controller/cloud/teardown.h"
 
 #include <string.h>
 

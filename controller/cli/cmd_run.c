@@ -9,7 +9,7 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
 #include "controller/cloud/access.h"
 #include "controller/up.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/view.h"
+#include "controller/cli/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>

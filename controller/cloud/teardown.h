@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking a deployment, or one node of it, down. Safe to run again. */
-#ifndef MUSTER_TEARDOWN_H
-#define MUSTER_TEARDOWN_H
+#ifndef MUSTER_CONTROLLER_CLOUD_TEARDOWN_H
+#define MUSTER_CONTROLLER_CLOUD_TEARDOWN_H
 
 #include "controller/cloud/survey.h"
 
