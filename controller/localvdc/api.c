@@ -31,9 +31,9 @@ const char *api_type_name(enum api_type t)
     return type_names[t];
 }
 
-const struct api_call *api_call_find(const char *name)
+const struct api_call *api_call_find(const struct api_table *table, const char *name)
 {
-    for (const struct api_call *c = api_calls; c->name; c++) {
+    for (const struct api_call *c = table->calls; c->name; c++) {
         if (strcmp(c->name, name) == 0)
             return c;
     }
@@ -249,10 +249,11 @@ static int execute(struct api_rq *rq, const char *command, bool dry)
     struct err err = {0};
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
-    rq->call = api_call_find(command);
+    rq->call = api_call_find(rq->table, command);
     if (authorize(rq) != 0)
         return -1;
-    if (!dry && fault_take(rq->db, rq->call->name, rq->account, &rq->fault, &err) != 0)
+    if (!dry &&
+        fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     enum fault_action action = rq->fault.action;
     bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;
@@ -335,8 +336,10 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
     }
     _cleanup_(pairs_free) struct pairs all = {0};
     const struct api_server *server = ctx;
-    struct api_rq rq = {
-        .db = server->db, .params = &all, .post = strcmp(http->method, "POST") == 0};
+    struct api_rq rq = {.db = server->db,
+                        .table = server->table,
+                        .params = &all,
+                        .post = strcmp(http->method, "POST") == 0};
     struct err err = {0};
     for (size_t i = 0; i < http->args.n && i < PARAMS_MAX; i++)
         pairs_add(&all, http->args.v[i].name, http->args.v[i].value);

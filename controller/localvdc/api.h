@@ -47,10 +47,12 @@ enum api_code {
 };
 
 struct api_call;
+struct api_table;
 
 /* One request. `result` is what goes inside "<command>response". */
 struct api_rq {
     struct vdb *db;
+    const struct api_table *table;
     const struct api_call *call;
     const struct pairs *params;
     bool post;
@@ -81,14 +83,27 @@ struct api_call {
     int (*job)(struct api_job *job, struct err *err);
 };
 
-extern const struct api_call api_calls[]; /* ends with a NULL name */
 extern const struct api_param api_list_params[];
 
-const struct api_call *api_call_find(const char *name);
+/* What a cloud can do; each array ends with a NULL name. */
+struct api_table {
+    const struct api_call *calls;
+    const struct api_work {
+        const char *name;
+        int (*job)(struct api_job *job, struct err *err);
+    } * works; /* jobs that no call asks for */
+    const struct api_undo {
+        const char *name; /* of the call */
+        void (*undo)(struct api_job *job);
+    } * undos; /* what is left of an entity when the job that was to make it failed */
+};
+
+const struct api_call *api_call_find(const struct api_table *table, const char *name);
 const char *api_type_name(enum api_type t);
 
 struct api_server {
     struct vdb *db;
+    const struct api_table *table;
     const char *calls; /* file of the calls' record; NULL: none */
     bool vdc_roots;    /* "response" around the VDC's network calls, as the real one has it */
     bool dry;          /* check requests only: no handler is called */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Zones, templates, offerings and what the server says about itself. */
+/* Zones, templates and offerings. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,7 @@
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/template.h"
-
-static const char *const zones[] = {
-    "Frankfurt (ESX)", "Paris (ESX)", "Amsterdam", "Berlin",   "Brussels",  "Geneva", "Hong Kong",
-    "London",          "Los Angeles", "Milan",     "New York", "Singapore", "Slough", "Zurich",
-};
+#include "controller/localvdc/zones.h"
 
 static const struct {
     int memory; /* MiB */
@@ -24,15 +20,6 @@ static const struct {
                 {4096, 2}, {4096, 4}, {8192, 2}, {8192, 4}, {16384, 4}};
 
 static const char *const disks[] = {"EBS", "EBS Protected", "EBS Mirrored"};
-
-static json_t *zone_json(const char *name)
-{
-    char id[37];
-    keys_uuid_derived("mvdc-zone", name, id);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:[]}", "id", id, "name", name, "networktype",
-                     "Advanced", "allocationstate", "Enabled", "dhcpprovider", "VirtualRouter",
-                     "securitygroupsenabled", 0, "localstorageenabled", 1, "tags");
-}
 
 static json_t *service_json(size_t i)
 {
@@ -80,14 +67,6 @@ static json_t *template_json(size_t i, const json_t *zone)
         "domain", VDC_DOMAIN, "tags");
 }
 
-json_t *catalog_zones(void)
-{
-    json_t *all = json_array();
-    for (size_t i = 0; i < ARRAY_LEN(zones); i++)
-        json_array_append_new(all, zone_json(zones[i]));
-    return all;
-}
-
 static json_t *all_services(void)
 {
     json_t *all = json_array();
@@ -105,33 +84,27 @@ static json_t *all_disks(void)
 }
 
 /* Takes the array over. */
-static json_t *pick(json_t *array, const char *id, const char *name)
+static json_t *pick(json_t *array, const char *id)
 {
     _cleanup_json_ json_t *all = array;
     size_t i = 0;
     json_t *one = NULL;
     json_array_foreach(all, i, one)
     {
-        if ((!id || strcasecmp(vdc_str(one, "id"), id) == 0) &&
-            (!name || strcasecmp(vdc_str(one, "name"), name) == 0))
+        if (strcasecmp(vdc_str(one, "id"), id) == 0)
             return json_incref(one);
     }
     return NULL;
 }
 
-json_t *catalog_zone(const char *id, const char *name)
-{
-    return pick(catalog_zones(), id, name);
-}
-
 json_t *catalog_service_offering(const char *id)
 {
-    return pick(all_services(), id, NULL);
+    return pick(all_services(), id);
 }
 
 json_t *catalog_disk_offering(const char *id)
 {
-    return pick(all_disks(), id, NULL);
+    return pick(all_disks(), id);
 }
 
 json_t *catalog_template(const char *id)
@@ -139,12 +112,12 @@ json_t *catalog_template(const char *id)
     json_t *all = json_array();
     for (size_t i = 0; i < ARRAY_LEN(templates); i++)
         json_array_append_new(all, template_json(i, NULL));
-    return pick(all, id, NULL);
+    return pick(all, id);
 }
 
 int call_list_zones(struct api_rq *rq)
 {
-    return api_reply_where(rq, "zone", catalog_zones(), API_FILTERS("name", "networktype"));
+    return api_reply_where(rq, "zone", zones_list(), API_FILTERS("name", "networktype"));
 }
 
 int call_list_service_offerings(struct api_rq *rq)
@@ -169,7 +142,7 @@ int call_list_templates(struct api_rq *rq)
     if (!known)
         return api_fail(rq, API_PARAM, "Invalid value for parameter templatefilter: %s", filter);
     json_t *all = json_array();
-    _cleanup_json_ json_t *every = catalog_zones();
+    _cleanup_json_ json_t *every = zones_list();
     bool unique = api_arg_bool(rq, "showunique", false);
     size_t i = 0;
     json_t *zone = NULL;

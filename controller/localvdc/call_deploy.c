@@ -12,6 +12,7 @@
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/template.h"
+#include "controller/localvdc/zones.h"
 
 #define NAME_MAX_LEN 63
 #define ROOT_GIB 20
@@ -211,7 +212,7 @@ static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, co
 static int find_wanted(struct api_rq *rq, struct wanted *w)
 {
     const char *hypervisor = api_arg(rq, "hypervisor"), *disk = api_arg(rq, "diskofferingid");
-    w->zone = catalog_zone(api_arg(rq, "zoneid"), NULL);
+    w->zone = zones_find(api_arg(rq, "zoneid"), NULL);
     w->template = catalog_template(api_arg(rq, "templateid"));
     w->offering = catalog_service_offering(api_arg(rq, "serviceofferingid"));
     w->disk = disk ? catalog_disk_offering(disk) : NULL;

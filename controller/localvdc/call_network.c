@@ -11,6 +11,7 @@
 #include "controller/localvdc/job.h"
 #include "controller/localvdc/router.h"
 #include "controller/localvdc/rules.h"
+#include "controller/localvdc/zones.h"
 
 #define GROUP_FIRST 1000 /* ids of groups are numbers; small ones look like indices */
 
@@ -53,7 +54,7 @@ json_t *network_new(struct api_rq *rq, const json_t *zone, const char *cidr, con
 static json_t *vdc_network(struct api_rq *rq, const char *subtype)
 {
     const char *zonename = api_arg(rq, "zonename");
-    _cleanup_json_ json_t *zone = catalog_zone(NULL, zonename);
+    _cleanup_json_ json_t *zone = zones_find(NULL, zonename);
     if (!zone) {
         api_fail(rq, API_PARAM, "Unable to find zone %s", zonename);
         return NULL;

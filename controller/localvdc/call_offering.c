@@ -10,6 +10,7 @@
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/router.h"
 #include "controller/localvdc/rules.h"
+#include "controller/localvdc/zones.h"
 
 #define DEFAULT_GATEWAY "10.1.1.1"
 #define DEFAULT_NETMASK "255.255.255.0"
@@ -147,7 +148,7 @@ int call_create_network(struct api_rq *rq)
 {
     char cidr[20];
     const char *gateway = NULL, *text = api_arg(rq, "displaytext");
-    _cleanup_json_ json_t *zone = catalog_zone(api_arg(rq, "zoneid"), NULL);
+    _cleanup_json_ json_t *zone = zones_find(api_arg(rq, "zoneid"), NULL);
     _cleanup_json_ json_t *offering = NULL;
     bool nat = false;
     for (size_t i = 0; i < ARRAY_LEN(offerings) && !offering; i++) {

@@ -33,7 +33,7 @@ static void add_api_params(json_t *out, const struct api_param *p)
 int call_list_apis(struct api_rq *rq)
 {
     json_t *all = json_array();
-    for (const struct api_call *c = api_calls; c->name; c++) {
+    for (const struct api_call *c = rq->table->calls; c->name; c++) {
         if (!c->handler || !api_match(rq, "name", c->name))
             continue;
         json_t *params = json_array();

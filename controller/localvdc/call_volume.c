@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data volumes. A volume's size is what was asked for, its file is sparse. */
 #include <errno.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/disk.h"
 #include "controller/localvdc/tool.h"
+#include "controller/localvdc/zones.h"
 
 #define GIB_MAX 10240
 #define DEVICE_MAX 25 /* /dev/sdz */
@@ -48,7 +48,7 @@ int call_create_volume(struct api_rq *rq)
     struct err err = {0};
     const char *offering_id = api_arg(rq, "diskofferingid"), *zone_id = api_arg(rq, "zoneid");
     _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
-    _cleanup_json_ json_t *zone = zone_id ? catalog_zone(zone_id, NULL) : NULL;
+    _cleanup_json_ json_t *zone = zone_id ? zones_find(zone_id, NULL) : NULL;
     if (api_arg(rq, "snapshotid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
     if (!offering || !zone)
@@ -256,24 +256,6 @@ void undo_create_volume(struct api_job *job)
     volume_path(id, path, sizeof(path));
     unlink(path);
     vdb_del(job->db, "volume", id, &err);
-}
-
-int volume_plug(const char *id, struct err *err)
-{
-    char path[128], dev[32];
-    volume_path(id, path, sizeof(path));
-    if (disk_attach(path, dev, err) != 0)
-        return -1;
-    /* A kernel without partition parsers finds none by itself; partx tells it. No table: it
-     * fails, and there is nothing to tell. */
-    _cleanup_free_ char *pattern =
-        str_fmt("/sys/block/%s/%sp*", dev + strlen("/dev/"), dev + strlen("/dev/"));
-    glob_t g = {0};
-    struct err ignored = {0};
-    if (glob(pattern, 0, NULL, &g) != 0)
-        TOOL("partx", &ignored, "--add", dev);
-    globfree(&g);
-    return 0;
 }
 
 /* The lowest free device number of the guest; 0 is its root disk. Within a transaction. */

@@ -3,6 +3,8 @@
  * that CloudStack has and this cloud has no use for are accepted and ignored. */
 #include "controller/localvdc/calls.h"
 
+#include "controller/localvdc/job.h"
+
 /* clang-format off */
 #define P(...) ((const struct api_param[]){__VA_ARGS__, {0}})
 #define STR(n)   {n, API_STRING, false}
@@ -20,7 +22,7 @@
 #define DATE(n)  {n, API_DATE, false}
 /* clang-format on */
 
-const struct api_call api_calls[] = {
+static const struct api_call calls[] = {
     {"listZones", false, true, false, "Lists zones",
      P(UUID("id"), STR("name"), BOOL("available"), STR("networktype"), MAP("tags")),
      call_list_zones, NULL},
@@ -248,3 +250,20 @@ const struct api_call api_calls[] = {
      NULL},
     {0},
 };
+
+static const struct api_work works[] = {
+    {JOB_PROVISION, job_provision},
+    {JOB_UPDATE, job_update},
+    {JOB_TEMPLATE, job_template},
+    {JOB_RESUME, job_resume},
+    {0},
+};
+
+static const struct api_undo undos[] = {
+    {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
+    {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
+    {"createFirewallRule", undo_create_rule},       {"associateIpAddress", undo_associate_ip},
+    {"createVolume", undo_create_volume},           {0},
+};
+
+const struct api_table calls_table = {.calls = calls, .works = works, .undos = undos};

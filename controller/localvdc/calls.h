@@ -6,15 +6,15 @@
 #include "common/str.h"
 #include "controller/localvdc/api.h"
 
+extern const struct api_table calls_table;
+
 /* call_catalog.c: what there is from the start */
 int call_list_zones(struct api_rq *rq);
 int call_list_templates(struct api_rq *rq);
 int call_list_service_offerings(struct api_rq *rq);
 int call_list_disk_offerings(struct api_rq *rq);
 int job_template(struct api_job *job, struct err *err);
-/* One entry by id or name (either may be NULL), a new reference; NULL: none. */
-json_t *catalog_zones(void); /* all, in an order that stays; a new array */
-json_t *catalog_zone(const char *id, const char *name);
+/* One entry by its id, a new reference; NULL: none. */
 json_t *catalog_service_offering(const char *id);
 json_t *catalog_disk_offering(const char *id);
 json_t *catalog_template(const char *id);
@@ -178,8 +178,6 @@ int job_create_volume(struct api_job *job, struct err *err);
 int job_attach_volume(struct api_job *job, struct err *err);
 int job_detach_volume(struct api_job *job, struct err *err);
 void undo_create_volume(struct api_job *job);
-/* Puts the volume's file on a loop device and tells the kernel its partitions. */
-int volume_plug(const char *id, struct err *err);
 /* It is nobody's. */
 int volume_set_loose(struct vdb *db, const char *id, struct err *err);
 /* Takes all of a guest's volumes off; they stay. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start, stop, status, logs, and the verbs of helper processes. */
 #include "controller/localvdc/cmd.h"
+#include "controller/localvdc/calls.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -251,7 +252,8 @@ int vdc_cmd_logs(int argc, char **argv, struct err *err)
 
 int vdc_cmd_job(int argc, char **argv, struct err *err)
 {
-    return argc == 2 ? job_run(argv[1], err) : err_set(err, ERR_USAGE, "job takes an id");
+    return argc == 2 ? job_run(&calls_table, argv[1], err)
+                     : err_set(err, ERR_USAGE, "job takes an id");
 }
 
 int vdc_cmd_metadata(int argc, char **argv, struct err *err)

@@ -7,7 +7,7 @@
 #include "common/cleanup.h"
 #include "common/str.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/fault.h"
+#include "controller/localvdc/cmd_fault.h"
 #include "controller/localvdc/vdc.h"
 
 int fault_put(struct vdb *db, json_t *doc, struct err *err)

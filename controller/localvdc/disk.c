@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
+#include "controller/localvdc/tool.h"
 #include "controller/localvdc/vdc.h"
 
 #define LETTERS 26
@@ -194,4 +196,22 @@ int disk_events_next(int fd)
         if (block)
             return atoi(block + strlen("/devices/virtual/block/loop"));
     }
+}
+
+int volume_plug(const char *id, struct err *err)
+{
+    char path[128], dev[32];
+    volume_path(id, path, sizeof(path));
+    if (disk_attach(path, dev, err) != 0)
+        return -1;
+    /* A kernel without partition parsers finds none by itself; partx tells it. No table: it
+     * fails, and there is nothing to tell. */
+    _cleanup_free_ char *pattern =
+        str_fmt("/sys/block/%s/%sp*", dev + strlen("/dev/"), dev + strlen("/dev/"));
+    glob_t g = {0};
+    struct err ignored = {0};
+    if (glob(pattern, 0, NULL, &g) != 0)
+        TOOL("partx", &ignored, "--add", dev);
+    globfree(&g);
+    return 0;
 }

@@ -31,6 +31,8 @@ int disk_forsake(const char *path, struct err *err);
 int disk_loop_of(const char *path);
 
 void volume_path(const char *id, char *ret, size_t cap);
+/* Puts the volume's file on a loop device and tells the kernel its partitions. */
+int volume_plug(const char *id, struct err *err);
 /* Makes the nodes in the running guest's /dev equal to what is attached: /dev/sdb…, partitions,
  * by-id links. `init` is the guest's first process as the host sees it. */
 int disk_sync_guest(struct vdb *db, const char *vm_id, pid_t init, struct err *err);

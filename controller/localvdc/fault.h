@@ -8,30 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/httpd.h"
+#include "common/err.h"
 #include "controller/localvdc/vdb.h"
 
-/* A row of `muster-vdc fault`; those of the table are all that its help knows. */
-struct fault_kind {
-    const char *name; /* NULL ends the table */
-    const char *args;
-    const char *help;
-    int (*run)(int argc, char **argv, struct err *err); /* argv[0] is the name */
-};
-
-extern const struct fault_kind fault_kinds[];
-
-int fault_cmd_call(int argc, char **argv, struct err *err);
-/* fault_machine.c */
-int fault_cmd_vm(int argc, char **argv, struct err *err);
-int fault_cmd_volume(int argc, char **argv, struct err *err);
-int fault_cmd_disk(int argc, char **argv, struct err *err);
-int fault_cmd_link(int argc, char **argv, struct err *err);
-
-/* Puts a fault (its reference stays the caller's) under a new number; prints it. */
-int fault_put(struct vdb *db, json_t *doc, struct err *err);
-
-/* --- faults of calls --- */
 enum fault_action {
     FAULT_NONE,
     FAULT_ERROR, /* the API's error body */
@@ -55,12 +34,16 @@ struct fault_hit {
 
 /* Pure. Whether the pattern (a name, "*", or "write": all that only look excepted) means it. */
 bool fault_name_matches(const char *pattern, const char *command);
-/* Pure. Whether the fault concerns the call; its count of matches goes up, and when it acts on
- * this one, its count of firings, too, and *ret is set; else that is left alone. */
-bool fault_count(json_t *fault, const char *command, const char *account, struct fault_hit *ret);
+/* FAULT_NONE: no action has that name. */
+enum fault_action fault_action_of(const char *name);
+/* Pure. Whether the fault concerns the call (`has_job`: an asynchronous one); its count of matches
+ * goes up, and when it acts on this one, its count of firings, too, and *ret is set; else that is
+ * left alone. */
+bool fault_count(json_t *fault, const char *command, const char *account, bool has_job,
+                 struct fault_hit *ret);
 /* The fault that acts on this call, if any; counts are stored. */
-int fault_take(struct vdb *db, const char *command, const char *account, struct fault_hit *ret,
-               struct err *err);
+int fault_take(struct vdb *db, const char *command, const char *account, bool has_job,
+               struct fault_hit *ret, struct err *err);
 
 /* Kills whoever has the other end of a TCP connection of this machine; the number of processes. */
 int fault_kill_peer(const char *address, uint16_t port);

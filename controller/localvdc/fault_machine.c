@@ -8,8 +8,8 @@
 #include "common/str.h"
 #include "controller/localvdc/calls.h"
 #include "controller/localvdc/cmd.h"
+#include "controller/localvdc/cmd_fault.h"
 #include "controller/localvdc/compute.h"
-#include "controller/localvdc/fault.h"
 
 /* The document of that id or name; a new reference, or NULL and an error. */
 static json_t *find(struct vdb *db, const char *kind, const char *title, const char *name,

@@ -12,31 +12,11 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
-#include "controller/localvdc/calls.h"
 #include "controller/localvdc/spawn.h"
 
 #define JOBS_AT_ONCE 8
 #define JOB_TRIES 4
 #define JOB_EXPIRE_S (24 * 3600) /* CloudStack's job.expire.minutes */
-
-static const struct {
-    const char *name;
-    int (*job)(struct api_job *job, struct err *err);
-} internal[] = {{JOB_PROVISION, job_provision},
-                {JOB_UPDATE, job_update},
-                {JOB_TEMPLATE, job_template},
-                {JOB_RESUME, job_resume}};
-
-/* What is left of an entity when the job that was to make it failed. */
-static const struct {
-    const char *cmd;
-    void (*undo)(struct api_job *job);
-} undos[] = {
-    {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
-    {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
-    {"createFirewallRule", undo_create_rule},       {"associateIpAddress", undo_associate_ip},
-    {"createVolume", undo_create_volume},
-};
 
 struct slot {
     pid_t pid; /* 0: not running */
@@ -178,27 +158,28 @@ int jobs_wait_ms(const struct jobs *j)
     return j->next_ms > now ? (int)(j->next_ms - now) : 0;
 }
 
-static int effect(struct api_job *job, const char *cmd, struct err *err)
+static int effect(const struct api_table *table, struct api_job *job, const char *cmd,
+                  struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(internal); i++) {
-        if (str_eq(internal[i].name, cmd))
-            return internal[i].job(job, err);
+    for (const struct api_work *w = table->works; w->name; w++) {
+        if (str_eq(w->name, cmd))
+            return w->job(job, err);
     }
-    const struct api_call *call = api_call_find(cmd);
+    const struct api_call *call = api_call_find(table, cmd);
     if (!call || !call->job)
         return err_set(err, ERR_FAILED, "no job is called %s", cmd);
     return call->job(job, err);
 }
 
-static void undo(struct api_job *job, const char *cmd)
+static void undo(const struct api_table *table, struct api_job *job, const char *cmd)
 {
-    for (size_t i = 0; i < ARRAY_LEN(undos); i++) {
-        if (str_eq(undos[i].cmd, cmd))
-            undos[i].undo(job);
+    for (const struct api_undo *u = table->undos; u->name; u++) {
+        if (str_eq(u->name, cmd))
+            u->undo(job);
     }
 }
 
-int job_run(const char *id, struct err *err)
+int job_run(const struct api_table *table, const char *id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
     if (vdc_open(false, &db, err) != 0)
@@ -215,9 +196,9 @@ int job_run(const char *id, struct err *err)
         return 0;
     struct api_job job = {.db = db, .id = id, .params = json_object_get(row, "_args")};
     const char *cmd = vdc_str(row, "cmd"), *fail = vdc_str(job.params, "_fail");
-    int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(&job, cmd, err);
+    int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(table, &job, cmd, err);
     if (r != 0) {
-        undo(&job, cmd);
+        undo(table, &job, cmd);
         log_warn("job %s %s: %s", cmd, id, err->msg);
         json_decref(job.result);
         job.result = NULL;

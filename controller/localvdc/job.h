@@ -30,6 +30,6 @@ int job_want(struct vdb *db, const char *cmd, const char *key, const char *id, s
 int jobs_expire(struct vdb *db, time_t now, struct err *err);
 
 /* In the job's own process. Returns 0 when the job is finished, well or badly. */
-int job_run(const char *id, struct err *err);
+int job_run(const struct api_table *table, const char *id, struct err *err);
 
 #endif

@@ -26,10 +26,10 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/str.h"
-#include "controller/localvdc/calls.h"
 #include "controller/localvdc/link.h"
 #include "controller/localvdc/netns.h"
 #include "controller/localvdc/rules.h"
+#include "controller/localvdc/zones.h"
 
 #define HEADER sizeof(struct virtio_net_hdr) /* the kernel's, passed on as it came */
 #define PACKET_MAX 65536
@@ -198,7 +198,7 @@ static void load_links(struct relay *r, const json_t *zones)
 
 static void load(struct relay *r)
 {
-    _cleanup_json_ json_t *zones = catalog_zones();
+    _cleanup_json_ json_t *zones = zones_list();
     _cleanup_json_ json_t *networks = vdb_find(r->db, "network", "dcgid", r->group);
     bool wanted[RELAY_ZONES] = {false};
     size_t i = 0;

@@ -18,6 +18,7 @@
 #include "common/str.h"
 #include "controller/localvdc/account.h"
 #include "controller/localvdc/api.h"
+#include "controller/localvdc/calls.h"
 #include "controller/localvdc/cmd.h"
 #include "controller/localvdc/compute.h"
 #include "controller/localvdc/disk.h"
@@ -252,7 +253,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
         return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
-    d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
+    d.api = (struct api_server){.db = d.db, .table = &calls_table, .calls = VDC_CALLS};
     if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
         note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
         return -1;
