@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "common/err.h"
-#include "controller/localvdc/vdb.h"
+#include "controller/localvdc/base/vdb.h"
 
 /* A row of `muster-vdc fault`; those of the table are all that its help knows. */
 struct fault_kind {

@@ -7,10 +7,10 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/localvdc/calls.h"
+#include "controller/localvdc/calls/calls.h"
 #include "controller/localvdc/cmd.h"
 #include "controller/localvdc/cmd_fault.h"
-#include "controller/localvdc/fault.h"
+#include "controller/localvdc/faults/fault.h"
 
 #define DELAY_MAX_MS 600000
 

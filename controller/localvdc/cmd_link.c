@@ -7,11 +7,11 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
+#include "controller/localvdc/base/vdc.h"
+#include "controller/localvdc/base/zones.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/link.h"
-#include "controller/localvdc/relay.h"
-#include "controller/localvdc/vdc.h"
-#include "controller/localvdc/zones.h"
+#include "controller/localvdc/network/link.h"
+#include "controller/localvdc/network/relay.h"
 
 /* What the command line changes; members that were not given leave a direction as it is. */
 struct change {

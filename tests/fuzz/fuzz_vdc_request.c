@@ -8,8 +8,8 @@
 #include "common/cleanup.h"
 #include "common/keys.h"
 #include "common/sign.h"
-#include "controller/localvdc/api.h"
-#include "controller/localvdc/calls.h"
+#include "controller/localvdc/api/api.h"
+#include "controller/localvdc/calls/calls.h"
 
 #define PARAMS_MAX 100
 

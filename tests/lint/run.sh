@@ -19,12 +19,12 @@ only() { # header files…
 }
 only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
 only 'sodium\.h' common/keys.c
-only 'sqlite3\.h' controller/store/store.c controller/localvdc/vdb.c
+only 'sqlite3\.h' controller/store/store.c controller/localvdc/base/vdb.c
 only 'curl/curl\.h' controller/cloud/http.c
 only 'yaml\.h' controller/spec/yaml.c
 only 'microhttpd\.h' common/httpd.c
 only 'libmnl/libmnl\.h' agent/rtnl.c
-only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c
+only 'lxc/lxccontainer\.h' controller/localvdc/machine/lxc.c
 only '(mariadb/)?mysql\.h' agent/sql.c
 only 'libmount(/libmount)?\.h' agent/mnt.c
 only 'nettle/.*\.h' common/sign.c

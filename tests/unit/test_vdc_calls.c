@@ -13,9 +13,9 @@
 #include "common/cleanup.h"
 #include "common/keys.h"
 #include "common/sign.h"
-#include "controller/localvdc/api.h"
-#include "controller/localvdc/calls.h"
-#include "controller/localvdc/job.h"
+#include "controller/localvdc/api/api.h"
+#include "controller/localvdc/api/job.h"
+#include "controller/localvdc/calls/calls.h"
 
 static const json_t *named(const json_t *array, const char *name)
 {
