@@ -9,6 +9,9 @@
 #include "common/clock.h"
 #include "common/keys.h"
 #include "common/str.h"
+#include "controller/cloud/dialect.h"
+#include "controller/cloud/entity.h"
+#include "controller/cloud/recognise.h"
 
 #define MOVES_MAX 16 /* of one item in one run: more means that it goes in circles */
 #define WAIT_MS 400
@@ -311,7 +314,7 @@ static void on_created(void *ctx, const json_t *answer, const struct cloud_failu
         return;
     }
     w->job[0] = '\0';
-    cloud_text(answer, "jobid", w->job, sizeof(w->job));
+    entity_text(answer, "jobid", w->job, sizeof(w->job));
     if (item_take_answer(it, &w->apply->survey->items, answer, &none.err) < 0) {
         call_failed(w, &none);
         return;
@@ -334,7 +337,7 @@ static void on_changed(void *ctx, const json_t *answer, const struct cloud_failu
         return;
     }
     item_of(w)->changed = item_of(w)->changed || !is_tagging(w);
-    cloud_text(answer, "jobid", w->job, sizeof(w->job));
+    entity_text(answer, "jobid", w->job, sizeof(w->job));
     if (w->job[0])
         wait_for_job(w);
     else

@@ -11,6 +11,7 @@
 #include "common/js.h"
 #include "common/sign.h"
 #include "common/str.h"
+#include "controller/cloud/entity.h"
 
 #define ANSWER_MAX (32 * 1024 * 1024)
 #define CALL_TIMEOUT_S 60
@@ -81,20 +82,6 @@ void cloud_free(struct cloud *c)
     free(c);
 }
 
-void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap)
-{
-    const json_t *v = json_object_get(obj, key);
-    char number[32];
-
-    ret[0] = '\0';
-    if (json_is_string(v))
-        str_copy(ret, cap, json_string_value(v));
-    else if (json_is_integer(v)) {
-        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-        str_copy(ret, cap, number);
-    }
-}
-
 /* What the operator can do about it, by CloudStack's code. */
 static const char *advice(int code)
 {
@@ -124,8 +111,8 @@ static int server_error(const char *command, long status, const json_t *payload,
     char code[16] = "", text[400] = "";
     uint64_t number = 0;
 
-    cloud_text(payload, "errorcode", code, sizeof(code));
-    cloud_text(payload, "errortext", text, sizeof(text));
+    entity_text(payload, "errorcode", code, sizeof(code));
+    entity_text(payload, "errortext", text, sizeof(text));
     if (str_to_u64(code, 999, &number) < 0 || number == 0)
         number = (uint64_t)status;
     why->code = (int)number;
@@ -194,7 +181,7 @@ int cloud_parse_answer(const char *command, const struct http_answer *a, json_t 
     if (says_no(payload)) {
         char text[400];
 
-        cloud_text(payload, "displaytext", text, sizeof(text));
+        entity_text(payload, "displaytext", text, sizeof(text));
         return err_set(&why->err, ERR_CLOUD, "%s: the cloud did not do it: %s", command,
                        text[0] ? text : "no text");
     }
@@ -275,12 +262,12 @@ int cloud_parse_job(const json_t *payload, const json_t **ret, struct cloud_fail
 
     *ret = json_is_object(result) ? result : NULL;
     *why = (struct cloud_failure){0};
-    cloud_text(payload, "jobstatus", status, sizeof(status));
+    entity_text(payload, "jobstatus", status, sizeof(status));
     if (str_eq(status, "0"))
         return 0;
     if (str_eq(status, "1") && !(result && says_no(result)))
         return 1;
-    cloud_text(payload, "cmd", command, sizeof(command));
+    entity_text(payload, "cmd", command, sizeof(command));
     return server_error(command[0] ? short_name(command) : "job", 530, result, why);
 }
 

@@ -53,10 +53,6 @@ void cloud_job(struct cloud *c, const char *jobid, cloud_done_fn done, void *ctx
  * thing is due, -1 for none. */
 int cloud_tick(struct cloud *c);
 
-/* Text of an id, a number or a string as the server generations write it; `ret` is "" when
- * absent. */
-void cloud_text(const json_t *obj, const char *key, char *ret, size_t cap);
-
 /* Pure: splits an HTTP answer into its payload, a new reference, or a failure. */
 int cloud_parse_answer(const char *command, const struct http_answer *a, json_t **ret,
                        struct cloud_failure *why);

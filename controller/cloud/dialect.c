@@ -7,110 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/cloud/cloud.h"
-
-static const struct listing_call list_table[LISTINGS] = {
-    [LIST_GROUPS] = {"listDirectConnectGroups", "directconnectgroups", NULL, NULL},
-    [LIST_NETWORKS] = {"listNetworks", "network", NULL, NULL},
-    [LIST_EGRESS] = {"listEgressFirewallRules", "firewallrule", NULL, NULL},
-    [LIST_ADDRESSES] = {"listPublicIpAddresses", "publicipaddress", NULL, NULL},
-    [LIST_KEYPAIRS] = {"listSSHKeyPairs", "sshkeypair", NULL, NULL},
-    [LIST_VOLUMES] = {"listVolumes", "volume", "type", "DATADISK"},
-    [LIST_VMS] = {"listVirtualMachines", "virtualmachine", NULL, NULL},
-    [LIST_FORWARDS] = {"listPortForwardingRules", "portforwardingrule", NULL, NULL},
-    [LIST_FIREWALL] = {"listFirewallRules", "firewallrule", NULL, NULL},
-    [LIST_ZONES] = {"listZones", "zone", NULL, NULL},
-    [LIST_TEMPLATES] = {"listTemplates", "template", "templatefilter", "executable"},
-    [LIST_OFFERINGS] = {"listServiceOfferings", "serviceoffering", NULL, NULL},
-    [LIST_DISK_OFFERINGS] = {"listDiskOfferings", "diskoffering", NULL, NULL},
-    [LIST_NETWORK_OFFERINGS] = {"listNetworkOfferings", "networkoffering", NULL, NULL},
-};
-
-const struct listing_call *listing_call(enum listing l)
-{
-    return &list_table[l];
-}
-
-/* ---- the catalogue ---- */
-
-static const json_t *offered(const struct inventory *inv, enum listing l, const char *name,
-                             const char *zone)
-{
-    const json_t *zone_entity = entity_find(inv->list[LIST_ZONES], "name", zone);
-
-    for (size_t i = 0; i < json_array_size(inv->list[l]); i++) {
-        const json_t *e = json_array_get(inv->list[l], i);
-        char id[64];
-
-        cloud_text(zone_entity, "id", id, sizeof(id));
-        if (entity_is(e, "name", name) &&
-            (l != LIST_TEMPLATES || !json_object_get(e, "zoneid") || entity_is(e, "zoneid", id) ||
-             entity_is(e, "zonename", zone)))
-            return e;
-    }
-    return NULL;
-}
-
-static int catalogue_id(const struct making *m, const struct item *it, enum listing l,
-                        const char *name, char ret[64], struct err *err)
-{
-    const json_t *e = offered(m->inv, l, name, m->spec->zones[it->zone].name);
-
-    cloud_text(e, "id", ret, 64);
-    return ret[0] ? 0
-                  : err_set(err, ERR_CLOUD, "%s: the cloud has no %s '%s'", it->name,
-                            list_table[l].member, name);
-}
-
-static void missing(struct strbuf *lines, const struct inventory *inv, enum listing l,
-                    const char *what, const char *name)
-{
-    unsigned told = 0;
-
-    strbuf_addf(lines, "%s '%s' is not offered; there is:", what, name);
-    for (size_t i = 0; i < json_array_size(inv->list[l]) && told < 12; i++) {
-        char other[SPEC_LABEL_MAX];
-
-        cloud_text(json_array_get(inv->list[l], i), "name", other, sizeof(other));
-        if (entity_find(inv->list[l], "name", other) == json_array_get(inv->list[l], i))
-            strbuf_addf(lines, "%s %s", told++ ? "," : "", other);
-    }
-    strbuf_adds(lines, "\n");
-}
-
-/* What is missing in a zone that is itself missing is not told. */
-static void check_one(const struct spec *s, const struct inventory *inv, size_t zone,
-                      enum listing l, const char *what, const char *name, struct strbuf *lines)
-{
-    const char *zone_name = s->zones[zone].name;
-
-    if (name[0] && !offered(inv, l, name, zone_name) &&
-        (l == LIST_ZONES || entity_find(inv->list[LIST_ZONES], "name", zone_name)))
-        missing(lines, inv, l, what, name);
-}
-
-int catalogue_check(const struct items *items, const struct spec *s, const struct inventory *inv,
-                    struct strbuf *lines)
-{
-    size_t before = lines->len;
-
-    for (size_t z = 0; z < s->n_zones; z++) {
-        check_one(s, inv, z, LIST_ZONES, "zone", s->zones[z].name, lines);
-        if (items->dialect->lists[LIST_NETWORK_OFFERINGS])
-            check_one(s, inv, z, LIST_NETWORK_OFFERINGS, "network offering",
-                      s->zones[z].gateway_offering, lines);
-    }
-    for (size_t n = 0; n < s->n_nodes; n++) {
-        const struct spec_node *node = &s->nodes[n];
-
-        check_one(s, inv, node->zone, LIST_TEMPLATES, "template", node->template, lines);
-        check_one(s, inv, node->zone, LIST_OFFERINGS, "service offering", node->offering, lines);
-        if (node->disk.present)
-            check_one(s, inv, node->zone, LIST_DISK_OFFERINGS, "disk offering", node->disk.offering,
-                      lines);
-    }
-    return lines->len == before ? 0 : -1;
-}
+#include "controller/cloud/catalogue.h"
+#include "controller/cloud/entity.h"
 
 /* ---- parameters of the create calls ---- */
 
@@ -173,12 +71,12 @@ static int stock_network(const struct making *m, const struct item *it, struct p
                        "%s: the cloud has no network '%s' in zone '%s'; the file says that it is "
                        "there already (private.network)",
                        it->name, it->label, zone->name);
-    if (catalogue_id(m, it, LIST_ZONES, zone->name, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, zone->name, id, err) < 0)
         return -1;
     pairs_add(p, "name", it->label);
     pairs_add(p, "displaytext", it->label);
     pairs_add(p, "zoneid", id);
-    if (catalogue_id(m, it, LIST_NETWORK_OFFERINGS,
+    if (catalogue_id(m->inv, m->spec, it, LIST_NETWORK_OFFERINGS,
                      it->kind == ITEM_GATEWAY ? zone->gateway_offering : zone->private_offering, id,
                      err) < 0)
         return -1;
@@ -214,10 +112,10 @@ static int volume(const struct making *m, const struct item *it, struct pairs *p
     char id[64];
 
     pairs_add(p, "name", it->label);
-    if (catalogue_id(m, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
         return -1;
     pairs_add(p, "zoneid", id);
-    if (catalogue_id(m, it, LIST_DISK_OFFERINGS, d->offering, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_DISK_OFFERINGS, d->offering, id, err) < 0)
         return -1;
     pairs_add(p, "diskofferingid", id);
     add_number(p, "size", d->size >> 30);
@@ -231,13 +129,13 @@ static int vm(const struct making *m, const struct item *it, struct pairs *p, st
     _cleanup_free_ char *networks = NULL;
     char id[64];
 
-    if (catalogue_id(m, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
         return -1;
     pairs_add(p, "zoneid", id);
-    if (catalogue_id(m, it, LIST_TEMPLATES, node->template, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_TEMPLATES, node->template, id, err) < 0)
         return -1;
     pairs_add(p, "templateid", id);
-    if (catalogue_id(m, it, LIST_OFFERINGS, node->offering, id, err) < 0)
+    if (catalogue_id(m->inv, m->spec, it, LIST_OFFERINGS, node->offering, id, err) < 0)
         return -1;
     pairs_add(p, "serviceofferingid", id);
     /* the gateway network first: it becomes the default one of the VM */
@@ -346,11 +244,6 @@ static const struct dialect cloudstack = {
 const struct dialect *dialect_of(const struct spec *s)
 {
     return s->stock ? &cloudstack : &vdc;
-}
-
-const struct item_ops *item_ops(const struct items *items, enum item_kind k)
-{
-    return &items->dialect->ops[k];
 }
 
 /* ---- parameters of the other calls ---- */

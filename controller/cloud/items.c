@@ -8,15 +8,8 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/cloud/cloud.h"
 #include "controller/cloud/dialect.h"
-
-void inventory_free(struct inventory *inv)
-{
-    for (size_t i = 0; i < LISTINGS; i++)
-        json_decref(inv->list[i]);
-    *inv = (struct inventory){0};
-}
+#include "controller/cloud/entity.h"
 
 /* "Frankfurt (ESX)" -> "frankfurt-esx". */
 static void slug(const char *s, char *ret, size_t cap)
@@ -157,42 +150,6 @@ void items_build(const struct spec *s, struct items *ret)
     *ret = items;
 }
 
-void items_free(struct items *items)
-{
-    for (size_t i = 0; i < items->n; i++)
-        json_decref(items->v[i].entity);
-    free(items->v);
-    *items = (struct items){0};
-}
-
-struct item *items_find(const struct items *items, enum item_kind kind, size_t index)
-{
-    for (size_t i = 0; i < items->n; i++) {
-        struct item *it = &items->v[i];
-
-        if (it->kind == kind &&
-            (kind == ITEM_KEYPAIR || (it->of_node ? it->node : it->zone) == index))
-            return it;
-    }
-    return NULL;
-}
-
-struct item *items_named(const struct items *items, const char *name)
-{
-    for (size_t i = 0; i < items->n; i++)
-        if (str_eq(items->v[i].name, name))
-            return &items->v[i];
-    return NULL;
-}
-
-const char *item_dep_id(const struct items *items, const struct item *it, enum item_kind kind)
-{
-    for (size_t i = 0; i < it->n_deps; i++)
-        if (items->v[it->deps[i]].kind == kind)
-            return items->v[it->deps[i]].id;
-    return "";
-}
-
 /* ---- what is there and not in the file ---- */
 
 struct item *items_add_gone(struct items *items, const char *name, const char *id)
@@ -215,21 +172,6 @@ struct item *items_add_gone(struct items *items, const char *name, const char *i
     return NULL;
 }
 
-bool item_is_ours(const struct item *it, const struct items *items)
-{
-    if (it->foreign || it->found == FOUND_NOT)
-        return false;
-    if (it->owned || it->found == FOUND_BY_ID || it->found == FOUND_BY_TAG)
-        return true;
-    for (size_t d = 0; it->found == FOUND_BY_PLACE && d < it->n_deps; d++) {
-        const struct item *dep = &items->v[it->deps[d]];
-
-        if (dep->kind == ITEM_GATEWAY || dep->kind == ITEM_ADDRESS || dep->kind == ITEM_VOLUME)
-            return item_is_ours(dep, items);
-    }
-    return it->found == FOUND_BY_NAME && it->adopt;
-}
-
 static bool is_known(const struct items *items, enum item_kind kind, const char *id)
 {
     for (size_t i = 0; i < items->n; i++)
@@ -244,7 +186,7 @@ static bool is_ours(const struct items *items, const json_t *e, enum item_kind k
     enum item_kind of = kind == ITEM_EGRESS ? ITEM_GATEWAY : ITEM_ADDRESS;
     char id[64];
 
-    cloud_text(e, kind == ITEM_EGRESS ? "networkid" : "ipaddressid", id, sizeof(id));
+    entity_text(e, kind == ITEM_EGRESS ? "networkid" : "ipaddressid", id, sizeof(id));
     if ((kind != ITEM_EGRESS && kind != ITEM_FORWARD && kind != ITEM_OPENING) || !id[0])
         return false;
     for (size_t i = 0; i < items->n; i++)
@@ -260,12 +202,12 @@ static void add_found(struct items *items, enum item_kind kind, const json_t *e)
     const json_t *tags = json_object_get(e, "tags");
     struct item *it;
 
-    cloud_text(e, "id", id, sizeof(id));
+    entity_text(e, "id", id, sizeof(id));
     if (!id[0] || is_known(items, kind, id))
         return;
     for (size_t i = 0; i < json_array_size(tags); i++)
         if (entity_is(json_array_get(tags, i), "key", TAG_RESOURCE))
-            cloud_text(json_array_get(tags, i), "value", tag, sizeof(tag));
+            entity_text(json_array_get(tags, i), "value", tag, sizeof(tag));
     if (tag[0] && entity_has_tag(e, TAG_DEPLOYMENT, items->deployment) && !items_named(items, tag))
         name = xstrdup(tag);
     else if (is_ours(items, e, kind))

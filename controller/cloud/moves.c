@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/str.h"
-#include "controller/cloud/cloud.h"
+#include "controller/cloud/entity.h"
 
 static const char *const names[MOVE_KINDS] = {
     [MOVE_NONE] = "none",     [MOVE_WAIT] = "none",       [MOVE_CREATE] = "create",
@@ -47,7 +47,7 @@ static struct move none(void)
 
 static const char *text_of(const struct item *it, const char *key, char ret[128])
 {
-    cloud_text(it->entity, key, ret, 128);
+    entity_text(it->entity, key, ret, 128);
     return ret;
 }
 
@@ -59,13 +59,15 @@ static bool differs(const char *there, const char *wanted)
 
 /* ---- networks ---- */
 
-static struct move network_move(const struct item *it, const struct spec *s)
+static struct move network_move(const struct item *it, const struct items *items,
+                                const struct spec *s)
 {
     const struct spec_zone *zone = &s->zones[it->zone];
     const char *wanted = it->kind == ITEM_GATEWAY ? zone->gateway.text : zone->private.text;
     const json_t *provisioned = json_object_get(it->entity, "isprovisioned");
     char there[128];
 
+    (void)items;
     if (differs(text_of(it, "cidr", there), wanted))
         return move(MOVE_REFUSE, NULL,
                     "it has the addresses %s, the file says %s; a network cannot be renumbered "
@@ -89,10 +91,12 @@ static struct move egress_move(const struct item *it, const struct items *items,
     return none();
 }
 
-static struct move forward_move(const struct item *it, const struct items *items)
+static struct move forward_move(const struct item *it, const struct items *items,
+                                const struct spec *s)
 {
     char vm[128], port[128], wanted[8];
 
+    (void)s;
     snprintf(wanted, sizeof(wanted), "%u", it->port.private_port);
     if (differs(text_of(it, "virtualmachineid", vm), item_dep_id(items, it, ITEM_VM)))
         return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "leads to another VM");
@@ -104,12 +108,14 @@ static struct move forward_move(const struct item *it, const struct items *items
 
 /* ---- disks ---- */
 
-static struct move volume_move(const struct item *it, const struct spec *s)
+static struct move volume_move(const struct item *it, const struct items *items,
+                               const struct spec *s)
 {
     const struct spec_disk *d = &s->nodes[it->node].disk;
     char there[128];
     uint64_t bytes = 0;
 
+    (void)items;
     text_of(it, "size", there);
     if (there[0] && str_to_u64(there, UINT64_MAX, &bytes) == 0 && bytes > d->size)
         return move(MOVE_REFUSE, NULL,
@@ -128,10 +134,12 @@ static struct move volume_move(const struct item *it, const struct spec *s)
     return none();
 }
 
-static struct move attach_move(const struct item *it, const struct items *items)
+static struct move attach_move(const struct item *it, const struct items *items,
+                               const struct spec *s)
 {
     char vm[128], name[128];
 
+    (void)s;
     if (!differs(text_of(it, "virtualmachineid", vm), item_dep_id(items, it, ITEM_VM)))
         return none();
     text_of(it, "vmname", name);
@@ -198,10 +206,12 @@ static struct move vm_move(const struct item *it, const struct items *items, con
 
 /* ---- key pairs ---- */
 
-static struct move keypair_move(const struct item *it, const struct items *items)
+static struct move keypair_move(const struct item *it, const struct items *items,
+                                const struct spec *s)
 {
     char there[128];
 
+    (void)s;
     if (it->created || !differs(text_of(it, "fingerprint", there), it->fingerprint) ||
         strlen(there) != strlen(it->fingerprint)) /* of another kind: nothing is known */
         return none();
@@ -214,6 +224,14 @@ static struct move keypair_move(const struct item *it, const struct items *items
 }
 
 /* ---- all ---- */
+
+/* What makes an item that is there differ from the file, by its kind; NULL: nothing can. */
+static struct move (*const of_kind[ITEM_KINDS])(const struct item *it, const struct items *items,
+                                                const struct spec *s) = {
+    [ITEM_GATEWAY] = network_move, [ITEM_PRIVATE] = network_move, [ITEM_EGRESS] = egress_move,
+    [ITEM_KEYPAIR] = keypair_move, [ITEM_VOLUME] = volume_move,   [ITEM_VM] = vm_move,
+    [ITEM_FORWARD] = forward_move, [ITEM_ATTACH] = attach_move,
+};
 
 static bool lacks_tags(const struct item *it, const struct items *items)
 {
@@ -234,20 +252,8 @@ static struct move wanted_move(const struct item *it, const struct items *items,
             move(MOVE_REFUSE, NULL,
                  "there is one of that name that this deployment did not make; --adopt takes "
                  "it over, another deployment name avoids it"));
-    if (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE)
-        m = network_move(it, s);
-    else if (it->kind == ITEM_EGRESS)
-        m = egress_move(it, items, s);
-    else if (it->kind == ITEM_FORWARD)
-        m = forward_move(it, items);
-    else if (it->kind == ITEM_VOLUME)
-        m = volume_move(it, s);
-    else if (it->kind == ITEM_ATTACH)
-        m = attach_move(it, items);
-    else if (it->kind == ITEM_VM)
-        m = vm_move(it, items, s);
-    else if (it->kind == ITEM_KEYPAIR)
-        m = keypair_move(it, items);
+    if (of_kind[it->kind])
+        m = of_kind[it->kind](it, items, s);
     if (m.kind == MOVE_NONE && lacks_tags(it, items))
         return move(MOVE_CHANGE, "createTags", "it does not carry our tags");
     return m;

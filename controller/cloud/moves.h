@@ -4,7 +4,7 @@
 #ifndef MUSTER_CONTROLLER_CLOUD_MOVES_H
 #define MUSTER_CONTROLLER_CLOUD_MOVES_H
 
-#include "controller/cloud/dialect.h"
+#include "controller/cloud/resource.h"
 
 enum move_kind {
     MOVE_NONE, /* it is as it should be */

@@ -1,45 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Items against what the cloud lists. */
+#include "controller/cloud/recognise.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "common/str.h"
-#include "controller/cloud/cloud.h"
-#include "controller/cloud/dialect.h"
-
-bool entity_is(const json_t *e, const char *key, const char *want)
-{
-    char got[256];
-
-    cloud_text(e, key, got, sizeof(got));
-    return str_eq(got, want);
-}
-
-const json_t *entity_find(const json_t *list, const char *key, const char *value)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (entity_is(json_array_get(list, i), key, value))
-            return json_array_get(list, i);
-    return NULL;
-}
-
-bool entity_has_tag(const json_t *e, const char *key, const char *value)
-{
-    const json_t *tags = json_object_get(e, "tags");
-
-    for (size_t i = 0; i < json_array_size(tags); i++)
-        if (entity_is(json_array_get(tags, i), "key", key) &&
-            entity_is(json_array_get(tags, i), "value", value))
-            return true;
-    return false;
-}
+#include "controller/cloud/entity.h"
 
 static bool in_zone(const json_t *e, const struct spec *s, const struct inventory *inv, size_t z)
 {
     const json_t *zone = entity_find(inv->list[LIST_ZONES], "name", s->zones[z].name);
     char id[64];
 
-    cloud_text(zone, "id", id, sizeof(id));
+    entity_text(zone, "id", id, sizeof(id));
     return entity_is(e, "zonename", s->zones[z].name) || (id[0] && entity_is(e, "zoneid", id));
 }
 
@@ -53,7 +26,7 @@ static long number_of(const json_t *e, const char *key)
     char text[32];
     uint64_t n;
 
-    cloud_text(e, key, text, sizeof(text));
+    entity_text(e, key, text, sizeof(text));
     return str_to_u64(text, 65535, &n) == 0 ? (long)n : -1;
 }
 
@@ -92,7 +65,7 @@ static bool place_matches(const json_t *e, const struct item *it, const struct i
     case ITEM_ATTACH: {
         char vm[64];
 
-        cloud_text(e, "virtualmachineid", vm, sizeof(vm));
+        entity_text(e, "virtualmachineid", vm, sizeof(vm));
         return *volume && entity_is(e, "id", volume) && vm[0];
     }
     default:
@@ -153,9 +126,9 @@ static void take_entity(struct item *it, const json_t *e)
 
     it->entity = json_incref((json_t *)e);
     json_decref(old);
-    cloud_text(e, it->kind == ITEM_KEYPAIR ? "name" : "id", it->id, sizeof(it->id));
+    entity_text(e, it->kind == ITEM_KEYPAIR ? "name" : "id", it->id, sizeof(it->id));
     if (!is_in_file(it))
-        cloud_text(e, json_object_get(e, "name") ? "name" : "id", it->label, sizeof(it->label));
+        entity_text(e, json_object_get(e, "name") ? "name" : "id", it->label, sizeof(it->label));
 }
 
 int item_recognise(struct item *it, const struct items *items, const struct spec *s,
@@ -212,7 +185,7 @@ int item_take_answer(struct item *it, const struct items *items, const json_t *a
     if (it->kind == ITEM_ATTACH || it->kind == ITEM_KEYPAIR) /* neither has an id of its own */
         str_copy(it->id, sizeof(it->id), it->label);
     else
-        cloud_text(e, "id", it->id, sizeof(it->id));
+        entity_text(e, "id", it->id, sizeof(it->id));
     if (!it->id[0])
         return err_set(err, ERR_CLOUD, "%s: the cloud's answer to %s has no id", it->name,
                        item_ops(items, it->kind)->create);

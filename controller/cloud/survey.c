@@ -9,6 +9,9 @@
 #include "common/clock.h"
 #include "common/sign.h"
 #include "common/str.h"
+#include "controller/cloud/catalogue.h"
+#include "controller/cloud/items.h"
+#include "controller/cloud/recognise.h"
 
 #define LIST_TIMEOUT_MS 120000
 

@@ -6,7 +6,7 @@
 
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cloud/cloud.h"
+#include "controller/cloud/entity.h"
 
 static const json_t *nic_of(const json_t *vm, const char *network)
 {
@@ -14,7 +14,7 @@ static const json_t *nic_of(const json_t *vm, const char *network)
     char id[64];
 
     for (size_t i = 0; i < json_array_size(nics); i++) {
-        cloud_text(json_array_get(nics, i), "networkid", id, sizeof(id));
+        entity_text(json_array_get(nics, i), "networkid", id, sizeof(id));
         if (str_eq(id, network))
             return json_array_get(nics, i);
     }
@@ -33,7 +33,7 @@ static void public_ip(const struct spec *s, const struct items *items, size_t no
 {
     const struct item *address = items_find(items, ITEM_ADDRESS, s->nodes[node].zone);
 
-    cloud_text(address ? address->entity : NULL, "ipaddress", ret, 16);
+    entity_text(address ? address->entity : NULL, "ipaddress", ret, 16);
 }
 
 void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret)
@@ -47,8 +47,8 @@ void layout_facts(const struct spec *s, const struct items *items, struct node_f
         char ip[16];
 
         memset(&ret[n], 0, sizeof(ret[n]));
-        cloud_text(nic, "ipaddress", ret[n].private_address, sizeof(ret[n].private_address));
-        cloud_text(nic, "macaddress", ret[n].private_mac, sizeof(ret[n].private_mac));
+        entity_text(nic, "ipaddress", ret[n].private_address, sizeof(ret[n].private_address));
+        entity_text(nic, "macaddress", ret[n].private_mac, sizeof(ret[n].private_mac));
         if (volume)
             str_copy(ret[n].volume, sizeof(ret[n].volume), volume->id);
         public_ip(s, items, n, ip);

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "controller/cloud/items.h"
+#include "controller/cloud/resource.h"
 #include "controller/nodes/planner.h"
 
 /* All items are done. Fills one record per node. */

@@ -25,6 +25,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/cloud/items.h"
 #include "controller/nodes/hub.h"
 #include "controller/up.h"
 
