@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
 #include "common/text.h"
+
+#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 static const struct {
     unsigned bit; /* 0: every verb takes it */
@@ -234,6 +237,13 @@ int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct er
         return -1;
     }
     return 0;
+}
+
+bool cli_is_fresh(const struct store_node *n)
+{
+    uint64_t now = clock_wall_ms();
+
+    return n->seen && (now < n->seen || now - n->seen <= FRESH_MS);
 }
 
 void cli_print_json(const json_t *value, bool lines)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch, events, status, show: the commands that only look. */
-#include <signal.h>
+/* status: each node and site as it is now, and what its agent said last. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,115 +12,8 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/view.h"
 #include "controller/cloud/access.h"
-#include "controller/cloud/survey.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/verify.h"
-#include "controller/up.h"
-
-#define POLL_MS 100
-#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int sig)
-{
-    (void)sig;
-    stop = 1;
-}
-
-/* ---- watch ---- */
-
-struct watching {
-    struct ui *ui;
-    bool ended;
-};
-
-static void on_event(void *ctx, const struct event *ev)
-{
-    struct watching *w = ctx;
-
-    if (str_eq(ev->id, "up") && str_eq(ev->rev, "controller"))
-        w->ended = ev->kind != EVENT_START;
-    ui_event(w->ui, ev);
-}
-
-/* Whether what the node said last may be taken for what is. */
-static bool is_fresh(const struct store_node *n)
-{
-    uint64_t now = clock_wall_ms();
-
-    return n->seen && (now < n->seen || now - n->seen <= FRESH_MS);
-}
-
-static void states(struct deployment *d, struct ui *ui)
-{
-    for (size_t i = 0; i < d->spec.n_nodes; i++) {
-        _cleanup_json_ json_t *state = NULL;
-        _cleanup_json_ json_t *facts = NULL;
-        struct err ignored;
-
-        struct store_node node = {0};
-
-        if (store_node_report(d->store, d->spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
-            store_node_get(d->store, d->spec.nodes[i].name, &node, &ignored) >= 0 && state)
-            ui_state(ui, i, is_fresh(&node) ? state : NULL);
-    }
-}
-
-int cmd_watch(const struct cli *cli, struct err *err)
-{
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    struct watching w = {0};
-    uint64_t after = 0;
-    int rc = 0;
-
-    if (cli_open(cli, false, &d, err) < 0)
-        return -1;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
-    w.ui = ui_new(cli->json ? UI_JSON : cli->mode, 1, cli->color, &d.spec);
-    while (rc == 0 && !stop) {
-        int wait_ms;
-
-        rc = store_events(d.store, &after, on_event, &w, err);
-        states(&d, w.ui);
-        if (w.ended)
-            break;
-        wait_ms = ui_tick(w.ui);
-        clock_pause_ms((unsigned)(wait_ms < 0 || wait_ms > POLL_MS ? POLL_MS : wait_ms));
-    }
-    ui_free(w.ui);
-    return rc;
-}
-
-/* ---- events ---- */
-
-static void print_event(void *ctx, const struct event *ev)
-{
-    const struct cli *cli = ctx;
-    _cleanup_(strbuf_free) struct strbuf line = {0};
-
-    if (cli->json) {
-        _cleanup_json_ json_t *j = event_to_json(ev);
-
-        cli_print_json(j, false);
-        return;
-    }
-    view_event_line(ev, &line);
-    fputs(strbuf_str(&line), stdout);
-}
-
-int cmd_events(const struct cli *cli, struct err *err)
-{
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    uint64_t after = 0;
-
-    if (cli_open(cli, false, &d, err) < 0)
-        return -1;
-    return store_events(d.store, &after, print_event, (void *)cli, err);
-}
-
-/* ---- status ---- */
 
 /* The names of "a, b" one by one. */
 static json_t *names_of(const char *text)
@@ -217,7 +109,7 @@ static json_t *node_status(struct deployment *d, const json_t *place,
 
     store_node_report(d->store, name, &l.said, &facts, &ignored);
     store_node_get(d->store, name, &l.node, &ignored);
-    l.now = is_fresh(&l.node) ? l.said : NULL;
+    l.now = cli_is_fresh(&l.node) ? l.said : NULL;
     state = state_of(&l, &why);
     ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
                     name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
@@ -352,79 +244,6 @@ int cmd_status(const struct cli *cli, struct err *err)
         cli_print_json(out, true);
     } else {
         print_status(d.spec.deployment, state, nodes);
-    }
-    return 0;
-}
-
-/* ---- show ---- */
-
-static void show_node(const struct spec *s, size_t n, bool ports, const char *last)
-{
-    text_print(stdout, "   %s %s", last, s->nodes[n].name);
-    if (ports && s->nodes[n].n_ports) {
-        text_print(stdout, "  (ports:");
-        for (size_t p = 0; p < s->nodes[n].n_ports; p++)
-            text_print(stdout, " [%u]->[%u]", s->nodes[n].ports[p].public_port,
-                       s->nodes[n].ports[p].private_port);
-        text_print(stdout, ")");
-    }
-    puts("");
-}
-
-static void show_network(const struct spec *s, const struct item *net, size_t zone, bool gateway,
-                         const char *ip)
-{
-    const struct spec_zone *z = &s->zones[zone];
-    size_t of_zone = 0;
-
-    text_print(stdout, "― %s (Zone: %s, CIDR: %s%s%s)%s\n", net->label, z->name,
-               gateway ? z->gateway.text : z->private.text, *ip ? ", IP: " : "", ip,
-               net->id[0] ? "" : "  not there");
-    for (size_t n = 0; n < s->n_nodes; n++)
-        of_zone += s->nodes[n].zone == zone;
-    for (size_t n = 0; n < s->n_nodes; n++)
-        if (s->nodes[n].zone == zone)
-            show_node(s, n, gateway, --of_zone ? "├" : "└");
-}
-
-static void show_json(const struct deployment *d, const struct items *items)
-{
-    _cleanup_json_ json_t *arr = json_array();
-    _cleanup_json_ json_t *out = NULL;
-
-    for (size_t i = 0; i < items->n; i++)
-        json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,
-                                             "name", items->v[i].label, "id", items->v[i].id));
-    out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
-                    arr);
-    cli_print_json(out, true);
-}
-
-int cmd_show(const struct cli *cli, struct err *err)
-{
-    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_(access_close) struct reach reach = {0};
-    _cleanup_(survey_free) struct survey v = {0};
-    _cleanup_(strbuf_free) struct strbuf missing = {0}; /* nothing is created: none */
-    const struct survey_options o = {.facts_only = true};
-
-    if (cli_open(cli, false, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
-        survey_run(&reach, d.store, &d.spec, &o, &v, &missing, err) < 0)
-        return -1;
-    if (cli->json) {
-        show_json(&d, &v.items);
-        return 0;
-    }
-    for (size_t z = 0; z < d.spec.n_zones; z++) {
-        const struct item *address = items_find(&v.items, ITEM_ADDRESS, z);
-        const struct item *private = items_find(&v.items, ITEM_PRIVATE, z);
-
-        show_network(&d.spec, items_find(&v.items, ITEM_GATEWAY, z), z, true,
-                     js_opt_str(address->entity, "ipaddress", ""));
-        if (private)
-            show_network(&d.spec, private, z, false, "");
-        if (z + 1 < d.spec.n_zones)
-            puts("");
     }
     return 0;
 }

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ssh, vdc: the commands that become another program. */
+/* ssh: becomes the ssh client, with the deployment's key and the node's known host key. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/cli/cli.h"
-#include "controller/cloud/access.h"
-#include "controller/up.h"
 
 static const json_t *place_of(const json_t *layout, const char *name)
 {
@@ -68,27 +65,6 @@ int cmd_ssh(const struct cli *cli, struct err *err)
         argv[n++] = cli->words[i];
     execv(argv[0], (char *const *)argv);
     err_errno(err, errno, "%s (install openssh-client)", argv[0]);
-    free(argv);
-    return -1;
-}
-
-int cmd_vdc(const struct cli *cli, struct err *err)
-{
-    _cleanup_free_ char *program = access_program("muster-vdc");
-    const char **argv = xcalloc((size_t)cli->n_words + 3, sizeof(*argv));
-    int n = 0;
-
-    if (!program) {
-        free(argv);
-        return err_set(err, ERR_FAILED, "muster-vdc is neither beside muster nor in /usr/sbin");
-    }
-    argv[n++] = program;
-    for (int i = 0; i < cli->n_words; i++)
-        argv[n++] = cli->words[i];
-    if (n == 1)
-        argv[n++] = "help";
-    execv(program, (char *const *)argv);
-    err_errno(err, errno, "%s", program);
     free(argv);
     return -1;
 }
