@@ -53,6 +53,12 @@ int db_exec(struct db *db, const char *sql, struct err *err)
     return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db->sql, sql, err);
 }
 
+void db_rollback(struct db *db)
+{
+    if (!sqlite3_get_autocommit(db->sql))
+        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+}
+
 struct db_query *db_query(struct db *db, struct err *err, const char *sql, const char *types, ...)
 {
     struct db_query *q;

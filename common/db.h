@@ -19,6 +19,9 @@ void db_close(struct db *db);
 /* Statements without parameters and rows. */
 int db_exec(struct db *db, const char *sql, struct err *err);
 
+/* Ends a transaction that is open without keeping what it changed; none open: nothing. */
+void db_rollback(struct db *db);
+
 /* A statement with its parameters, one letter of `types` for each: 's' text (copied), 'i' an
  * int64_t (write DB_INT(x)). NULL on failure; db_step and db_run take that, so only they need be
  * checked. */

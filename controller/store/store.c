@@ -96,7 +96,15 @@ int store_begin(struct store *s, struct err *err)
 
 int store_commit(struct store *s, struct err *err)
 {
-    return db_exec(s->db, "COMMIT", err);
+    if (db_exec(s->db, "COMMIT", err) == 0)
+        return 0;
+    store_rollback(s);
+    return -1;
+}
+
+void store_rollback(struct store *s)
+{
+    db_rollback(s->db);
 }
 
 int store_get(struct store *s, const char *key, char **ret, struct err *err)

@@ -61,10 +61,7 @@ int vdb_commit(struct vdb *db, struct err *err)
 
 void vdb_rollback(struct vdb *db)
 {
-    struct err ignored;
-
-    if (db->in_transaction)
-        db_exec(db->sql, "ROLLBACK", &ignored);
+    db_rollback(db->sql);
     db->in_transaction = false;
 }
 
