@@ -9,5 +9,8 @@ uint64_t clock_mono_ms(void); /* since boot */
 uint64_t clock_wall_ms(void); /* since 1970 */
 /* Sleeps without looking at anything; only for the pause between two looks at a condition. */
 void clock_pause_ms(unsigned ms);
+/* How long ago `ts` was, for people: "4 s ago", "2 h ago"; "never" for 0. Both in ms. */
+#define CLOCK_AGE_MAX 24
+void clock_age(uint64_t ts, uint64_t now, char ret[CLOCK_AGE_MAX]);
 
 #endif

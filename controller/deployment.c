@@ -11,10 +11,10 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/proc.h"
 #include "common/str.h"
-#include "common/text.h"
-#include "controller/openpgp.h"
+#include "controller/spec/openpgp.h"
 
 static char *folder_of(const char *file)
 {
@@ -33,10 +33,11 @@ static char *state_folder(const char *deployment)
     return str_fmt("%s/.local/state/muster/%s", home && *home ? home : "/root", deployment);
 }
 
-int deployment_read(const char *file, struct deployment *ret, struct err *err)
+int deployment_read(const char *file, struct deployment *ret, struct strbuf *problems,
+                    struct err *err)
 {
     _cleanup_free_ char *text = NULL;
-    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    _cleanup_(spec_problems_free) struct spec_problems found = {0};
     struct deployment d = {.lock_fd = -1};
     struct yaml_doc doc;
     size_t len;
@@ -52,12 +53,12 @@ int deployment_read(const char *file, struct deployment *ret, struct err *err)
     }
     if (yaml_doc_parse(file, text, len, &doc, err) < 0)
         return -1;
-    rc = spec_parse(file, &doc, &d.spec, &problems);
+    rc = spec_parse(file, &doc, &d.spec, &found);
     yaml_doc_free(&doc);
     if (rc < 0) {
-        text_print(stderr, "%s", strbuf_str(&problems.text));
-        return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, problems.count,
-                       problems.count == 1 ? "" : "s");
+        strbuf_adds(problems, strbuf_str(&found.text));
+        return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, found.count,
+                       found.count == 1 ? "" : "s");
     }
     d.file = xstrdup(file);
     d.base = folder_of(file);
@@ -266,4 +267,14 @@ void archive_free(struct archive *a)
 {
     free(a->path);
     *a = (struct archive){0};
+}
+
+int deployment_layout(const struct deployment *d, json_t **ret, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+
+    *ret = NULL;
+    if (store_get(d->store, "layout", &text, err) < 0)
+        return -1;
+    return text ? js_parse(text, strlen(text), ret, err) : 0;
 }

@@ -4,8 +4,8 @@
 #define MUSTER_DEPLOYMENT_H
 
 #include "common/keys.h"
-#include "controller/spec.h"
-#include "controller/store.h"
+#include "controller/spec/spec.h"
+#include "controller/store/store.h"
 
 struct deployment {
     struct spec spec;
@@ -18,9 +18,10 @@ struct deployment {
     struct sign_pair sign;
 };
 
-/* Reads and checks the file. On a problem of its content prints every one to stderr and answers
- * ERR_USAGE with a one-line sum. */
-int deployment_read(const char *file, struct deployment *ret, struct err *err);
+/* Reads and checks the file. Every problem of its content is a line that is added to `problems`;
+ * the error (ERR_USAGE) is their one-line sum. */
+int deployment_read(const char *file, struct deployment *ret, struct strbuf *problems,
+                    struct err *err);
 /* Opens the state; `create` makes it. Without `create` a deployment that was never raised is an
  * error that says so. */
 int deployment_open(struct deployment *d, bool create, struct err *err);
@@ -43,6 +44,10 @@ char *deployment_known_hosts(const struct deployment *d, const char *node);
 /* The armored key of the packages' repository; NULL when the file names no repository. The caller
  * frees. */
 int deployment_package_key(const struct deployment *d, char **ret, struct err *err);
+
+/* What the store knows of the nodes' places: array of {name, zone, public_ip, private_ip, url,
+ * ssh_port, vm}, NULL before the cloud part was done once. New reference. */
+int deployment_layout(const struct deployment *d, json_t **ret, struct err *err);
 
 /* The application's archive as a file (a folder is packed). `path` stays NULL for one with a URL.
  */

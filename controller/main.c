@@ -2,9 +2,9 @@
 /* muster: the controller. The table is the program. */
 #include <stdlib.h>
 
-#include "controller/cli.h"
+#include "controller/cli/cli.h"
 
-const struct verb verbs[] = {
+static const struct verb verbs[] = {
     {"validate", NULL, "", "check the file; say every problem at once", OPT_FILE | OPT_JSON, 0, 0,
      cmd_validate},
     {"plan", NULL, "", "show what up would create, change, replace or destroy, and why",
@@ -35,5 +35,5 @@ const struct verb verbs[] = {
 
 int main(int argc, char **argv)
 {
-    return cli_main(argc, argv);
+    return cli_main(verbs, argc, argv);
 }

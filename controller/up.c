@@ -14,10 +14,10 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/access.h"
-#include "controller/layout.h"
-#include "controller/up_run.h"
-#include "controller/verify.h"
+#include "controller/cloud/access.h"
+#include "controller/internal.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/verify.h"
 
 #define SILENCE_MS (15 * 60 * 1000) /* nothing at all happened: give up waiting */
 
@@ -31,7 +31,6 @@ static void on_signal(int sig)
 
 static void up_free(struct up *u)
 {
-    ui_free(u->ui);
     hub_close(u->hub);
     apply_free(u->apply);
     archive_free(&u->archive);
@@ -55,8 +54,7 @@ static int say(struct up *u, const char *node, enum event_kind kind, const char 
     u->last_event = clock_mono_ms();
     if (store_event_add(u->d->store, &ev, 0, err) < 0)
         return -1;
-    if (u->ui)
-        ui_event(u->ui, &ev);
+    up_show_event(u, &ev);
     return 0;
 }
 
@@ -135,6 +133,7 @@ static int verify(struct up *u, unsigned tries, struct err *err)
 
 static int loop(struct up *u, struct err *err)
 {
+    const struct up_progress *progress = &u->options->progress;
     bool ready = false;
 
     while (!ready) {
@@ -159,7 +158,7 @@ static int loop(struct up *u, struct err *err)
                            "nothing has happened for %d minutes; 'muster "
                            "events' shows what was last",
                            SILENCE_MS / 60000);
-        rc = ui_tick(u->ui);
+        rc = progress->tick ? progress->tick(progress->ctx) : -1;
         if (rc >= 0 && rc < wait_ms)
             wait_ms = rc;
         if (due >= 0 && due < wait_ms)
@@ -256,7 +255,8 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     sum_up(&u, ret);
     if (u.cloud_done && o->cloud_only)
         return 0;
-    u.ui = ui_new(o->mode, o->mode == UI_JSON ? 1 : 2, o->color, &d->spec);
+    if (o->progress.begin)
+        o->progress.begin(o->progress.ctx);
     if ((!o->cloud_only && up_open_hub(&u, err) < 0) || begin(&u, err) < 0)
         return -1;
     rc = loop(&u, err);
@@ -269,14 +269,4 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
         return o->cloud_only ? 0 : store_set(d->store, "state", "ready", err);
     store_set(d->store, "state", err->code == ERR_INTERRUPTED ? "raising" : "failed", &ignored);
     return -1;
-}
-
-int up_layout(struct deployment *d, json_t **ret, struct err *err)
-{
-    _cleanup_free_ char *text = NULL;
-
-    *ret = NULL;
-    if (store_get(d->store, "layout", &text, err) < 0)
-        return -1;
-    return text ? js_parse(text, strlen(text), ret, err) : 0;
 }

@@ -4,16 +4,23 @@
 #ifndef MUSTER_UP_H
 #define MUSTER_UP_H
 
+#include "controller/cloud/survey.h"
 #include "controller/deployment.h"
-#include "controller/survey.h"
-#include "controller/ui.h"
+
+/* Who shows how it goes; each may be NULL. */
+struct up_progress {
+    void *ctx;
+    void (*begin)(void *ctx); /* there is something to do; before all others */
+    void (*event)(void *ctx, const struct event *ev);
+    void (*state)(void *ctx, size_t node, const json_t *state);
+    int (*tick)(void *ctx); /* ms until it wants to be called again, -1 for never */
+};
 
 struct up_options {
     const char *public_key; /* that VMs let in */
     bool cloud_only;        /* end when the cloud part is done */
     const char *package;    /* the agent's .deb; NULL: where it is installed */
-    enum ui_mode mode;
-    int color;
+    struct up_progress progress;
 };
 
 /* What `up` ended with, for the last line. */
@@ -25,9 +32,5 @@ struct up_result {
 /* The deployment is open and locked; `v` is what a survey found, its items are worked on. */
 int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
            struct up_result *ret, struct err *err);
-
-/* What the store knows of the nodes' places: array of {name, zone, public_ip, private_ip, url,
- * ssh_port, vm}, NULL before the cloud part was done once. */
-int up_layout(struct deployment *d, json_t **ret, struct err *err);
 
 #endif

@@ -10,15 +10,21 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/sign.h"
 #include "common/str.h"
-#include "controller/layout.h"
-#include "controller/sign.h"
-#include "controller/up_run.h"
-#include "controller/userdata.h"
+#include "controller/internal.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/userdata.h"
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
 #define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting anew */
+
+void up_show_event(struct up *u, const struct event *ev)
+{
+    if (u->options->progress.event)
+        u->options->progress.event(u->options->progress.ctx, ev);
+}
 
 int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
 {
@@ -142,7 +148,7 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
     size_t i = node_index(&u->d->spec, ev->node);
 
     u->last_event = clock_mono_ms();
-    ui_event(u->ui, ev);
+    up_show_event(u, ev);
     if (i == u->d->spec.n_nodes || str_eq(ev->rev, "controller"))
         return;
     u->runs[i].heard = u->last_event;
@@ -178,7 +184,8 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
         u->runs[node].idle = u->runs[node].heard;
     u->runs[node].ready =
         plan && looked && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
-    ui_state(u->ui, node, state);
+    if (u->options->progress.state)
+        u->options->progress.state(u->options->progress.ctx, node, state);
 }
 
 static bool vm_touched(const struct up *u, size_t node)
@@ -218,13 +225,13 @@ static int check_silence(struct up *u, struct err *err)
     for (size_t i = 0; i < u->d->spec.n_nodes; i++) {
         const char *name = u->d->spec.nodes[i].name;
         struct store_node n = {0};
-        char age[VIEW_AGE_MAX];
+        char age[CLOCK_AGE_MAX];
 
         if (!is_silent(u, i, now))
             continue;
         if (store_node_get(u->d->store, name, &n, err) < 0)
             return -1;
-        view_age(n.seen, clock_wall_ms(), age);
+        clock_age(n.seen, clock_wall_ms(), age);
         strbuf_addf(&names, "%s%s (last word: %s)", names.len ? ", " : "", name, age);
     }
     for (size_t i = 0; !names.len && i < u->d->spec.n_nodes; i++)

@@ -28,6 +28,7 @@
 #include "common/str.h"
 
 #define MARIADBD "/usr/sbin/mariadbd"
+#define PATH_MYSQLD "/run/mysqld" /* of Debian's package */
 #define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
 #define START_SEEN_MS 15000 /* systemd takes up a start within this */
 
@@ -100,30 +101,25 @@ static int recover_with(const char *option, struct grastate_recovery *r, struct 
 }
 
 /* Aria has only system tables, and its log may be torn after a loss of power while InnoDB is whole:
- * the position is read with an empty log of Aria in another place, and the real one is left as it
- * is. */
-static int recover_without_aria(const struct galera *g, struct grastate_recovery *r,
-                                struct err *err)
+ * the position is read with an empty log of Aria in another place, where mysql may write, and the
+ * real one is left as it is. */
+static int recover_without_aria(struct grastate_recovery *r, struct err *err)
 {
-    _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE "/aria-scratch", g->mount);
-    _cleanup_free_ char *option = str_fmt("--aria-log-dir-path=%s", dir);
+    static const char dir[] = PATH_MYSQLD "/aria-scratch";
     struct err ignored;
-    uid_t uid;
-    if (fs_remove_tree(dir, err) < 0 || conf_uid("mysql", &uid, err) < 0)
+    if (fs_remove_tree(dir, err) < 0 ||
+        proc_call(PROC_ARGV("/usr/bin/install", "-m", "700", "-o", "mysql", "-d", dir), err) < 0)
         return -1;
-    if (proc_call(PROC_ARGV("/usr/bin/install", "-m", "700", "-o", "mysql", "-d", dir), err) < 0)
-        return -1;
-    int result = recover_with(option, r, err);
+    int result = recover_with("--aria-log-dir-path=" PATH_MYSQLD "/aria-scratch", r, err);
     fs_remove_tree(dir, &ignored);
     return result;
 }
 
-static int recover(const struct galera *g, struct grastate_recovery *r, bool *ret_aria,
-                   struct err *err)
+static int recover(struct grastate_recovery *r, bool *ret_aria, struct err *err)
 {
     *ret_aria = false;
     if (proc_call(PROC_ARGV("/usr/bin/install", "-m", "755", "-o", "mysql", "-g", "root", "-d",
-                            "/run/mysqld"),
+                            PATH_MYSQLD),
                   err) < 0)
         return -1;
     if (recover_with(NULL, r, err) == 0)
@@ -132,7 +128,7 @@ static int recover(const struct galera *g, struct grastate_recovery *r, bool *re
         return -1;
     log_warn("%s", err->msg);
     *ret_aria = true;
-    return recover_without_aria(g, r, err);
+    return recover_without_aria(r, err);
 }
 
 static int position_of_data(const struct galera *g, struct cluster_position *p, struct err *err)
@@ -153,7 +149,7 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
         memcpy(p->uuid, st.uuid, sizeof(p->uuid));
         return 0;
     }
-    if (recover(g, &r, &p->aria, err) < 0) {
+    if (recover(&r, &p->aria, err) < 0) {
         p->kind = DATADIR_UNREADABLE;
         return -1;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start, stop, status, logs, and the verbs of helper processes. */
 #include "controller/localvdc/cmd.h"
+#include "controller/localvdc/calls/calls.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,13 +17,13 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/localvdc/compute.h"
-#include "controller/localvdc/job.h"
-#include "controller/localvdc/router.h"
-#include "controller/localvdc/spawn.h"
-#include "controller/localvdc/template.h"
-#include "controller/localvdc/tool.h"
-#include "controller/localvdc/vdc.h"
+#include "controller/localvdc/api/job.h"
+#include "controller/localvdc/base/spawn.h"
+#include "controller/localvdc/base/tool.h"
+#include "controller/localvdc/base/vdc.h"
+#include "controller/localvdc/machine/compute.h"
+#include "controller/localvdc/machine/template.h"
+#include "controller/localvdc/network/router.h"
 
 #define START_WAIT_MS 30000
 #define LATENCY_MAX_MS 3600000
@@ -251,7 +252,8 @@ int vdc_cmd_logs(int argc, char **argv, struct err *err)
 
 int vdc_cmd_job(int argc, char **argv, struct err *err)
 {
-    return argc == 2 ? job_run(argv[1], err) : err_set(err, ERR_USAGE, "job takes an id");
+    return argc == 2 ? job_run(&calls_table, argv[1], err)
+                     : err_set(err, ERR_USAGE, "job takes an id");
 }
 
 int vdc_cmd_metadata(int argc, char **argv, struct err *err)

@@ -5,9 +5,9 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/localvdc/account.h"
+#include "controller/localvdc/api/account.h"
+#include "controller/localvdc/base/vdc.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/vdc.h"
 
 static int print_json(json_t *what)
 {

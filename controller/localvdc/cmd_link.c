@@ -7,10 +7,11 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/localvdc/calls.h"
+#include "controller/localvdc/base/vdc.h"
+#include "controller/localvdc/base/zones.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/link.h"
-#include "controller/localvdc/relay.h"
+#include "controller/localvdc/network/link.h"
+#include "controller/localvdc/network/relay.h"
 
 /* What the command line changes; members that were not given leave a direction as it is. */
 struct change {
@@ -81,7 +82,7 @@ static json_t *direction_json(struct vdb *db, const json_t *from, const json_t *
 static json_t *links_json(struct vdb *db)
 {
     static struct relay_counts counts;
-    _cleanup_json_ json_t *zones = catalog_zones(), *networks = vdb_list(db, "network");
+    _cleanup_json_ json_t *zones = zones_list(), *networks = vdb_list(db, "network");
     json_t *links = json_array();
     relay_read_counts(db, &counts);
     for (size_t i = 0; i < json_array_size(zones); i++) {
@@ -154,7 +155,7 @@ static int show(struct vdb *db, bool json, struct err *err)
 
 static int change(struct vdb *db, const struct change *c, char **names, struct err *err)
 {
-    _cleanup_json_ json_t *zones = catalog_zones();
+    _cleanup_json_ json_t *zones = zones_list();
     const json_t *a = link_zone(zones, names[0], err);
     const json_t *b = a ? link_zone(zones, names[1], err) : NULL;
     if (!b)

@@ -17,15 +17,15 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
+#include "controller/localvdc/base/tool.h"
+#include "controller/localvdc/base/vdc.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/compute.h"
-#include "controller/localvdc/disk.h"
-#include "controller/localvdc/host.h"
-#include "controller/localvdc/netns.h"
-#include "controller/localvdc/rootfs.h"
-#include "controller/localvdc/router.h"
-#include "controller/localvdc/tool.h"
-#include "controller/localvdc/vdc.h"
+#include "controller/localvdc/machine/compute.h"
+#include "controller/localvdc/machine/disk.h"
+#include "controller/localvdc/machine/rootfs.h"
+#include "controller/localvdc/network/host.h"
+#include "controller/localvdc/network/netns.h"
+#include "controller/localvdc/network/router.h"
 
 static void note(int failed, const struct err *now, struct err *first)
 {

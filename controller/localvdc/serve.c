@@ -13,21 +13,22 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/httpd.h"
 #include "common/log.h"
 #include "common/str.h"
-#include "controller/httpd.h"
-#include "controller/localvdc/account.h"
-#include "controller/localvdc/api.h"
+#include "controller/localvdc/api/account.h"
+#include "controller/localvdc/api/api.h"
+#include "controller/localvdc/api/job.h"
+#include "controller/localvdc/base/tool.h"
+#include "controller/localvdc/calls/calls.h"
 #include "controller/localvdc/cmd.h"
-#include "controller/localvdc/compute.h"
-#include "controller/localvdc/disk.h"
-#include "controller/localvdc/host.h"
-#include "controller/localvdc/job.h"
-#include "controller/localvdc/netns.h"
-#include "controller/localvdc/router.h"
-#include "controller/localvdc/sources.h"
-#include "controller/localvdc/template.h"
-#include "controller/localvdc/tool.h"
+#include "controller/localvdc/machine/compute.h"
+#include "controller/localvdc/machine/disk.h"
+#include "controller/localvdc/machine/template.h"
+#include "controller/localvdc/network/host.h"
+#include "controller/localvdc/network/netns.h"
+#include "controller/localvdc/network/router.h"
+#include "controller/localvdc/network/sources.h"
 
 #define BODY_MAX (2 * 1024 * 1024) /* user data may be 1 MiB of base64, and is URL-encoded */
 #define WATCH_MS 5000              /* between two looks at the routers */
@@ -252,7 +253,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
         return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
-    d.api = (struct api_server){.db = d.db, .calls = VDC_CALLS};
+    d.api = (struct api_server){.db = d.db, .table = &calls_table, .calls = VDC_CALLS};
     if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
         note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
         return -1;

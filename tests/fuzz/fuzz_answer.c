@@ -3,9 +3,11 @@
  * call. */
 #include <string.h>
 
-#include "controller/cloud.h"
-#include "controller/layout.h"
-#include "controller/moves.h"
+#include "controller/cloud/cloud.h"
+#include "controller/cloud/items.h"
+#include "controller/cloud/moves.h"
+#include "controller/cloud/recognise.h"
+#include "controller/nodes/layout.h"
 
 static struct spec_zone zone = {.name = "z", .has_private = true, .group = "g", .egress_all = true};
 static struct spec_port port = {80, 80};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a deployment file: problems or a spec, never a crash; a good spec can be planned. */
 #include "common/keys.h"
-#include "controller/items.h"
-#include "controller/spec.h"
+#include "controller/cloud/items.h"
+#include "controller/spec/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

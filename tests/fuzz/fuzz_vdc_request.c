@@ -7,8 +7,9 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
-#include "controller/localvdc/api.h"
-#include "controller/sign.h"
+#include "common/sign.h"
+#include "controller/localvdc/api/api.h"
+#include "controller/localvdc/calls/calls.h"
 
 #define PARAMS_MAX 100
 
@@ -18,7 +19,7 @@ static void serve(const char *body, size_t len, bool dry)
 {
     const struct httpd_request rq = {
         .method = "POST", .path = VDC_PATH, .client = "", .body = body, .body_len = len};
-    struct api_server server = {.db = db, .dry = dry};
+    struct api_server server = {.db = db, .table = &calls_table, .dry = dry};
     struct httpd_response r = {0};
     api_serve(&server, &rq, &r);
     if (r.body[0] == '<') {
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     pairs_add(&p, "apiKey", "K");
     const char *command = pairs_get(&p, "command");
-    const struct api_call *call = command ? api_call_find(command) : NULL;
+    const struct api_call *call = command ? api_call_find(&calls_table, command) : NULL;
     _cleanup_free_ char *body = sign_params(p.v, p.n, "S");
     serve(body, strlen(body), !call || !call->list);
     return 0;

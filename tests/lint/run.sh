@@ -19,15 +19,15 @@ only() { # header files…
 }
 only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
 only 'sodium\.h' common/keys.c
-only 'sqlite3\.h' controller/store.c controller/localvdc/vdb.c
-only 'curl/curl\.h' controller/http.c
-only 'yaml\.h' controller/yaml.c
-only 'microhttpd\.h' controller/httpd.c
+only 'sqlite3\.h' controller/store/store.c controller/localvdc/base/vdb.c
+only 'curl/curl\.h' controller/cloud/http.c
+only 'yaml\.h' controller/spec/yaml.c
+only 'microhttpd\.h' common/httpd.c
 only 'libmnl/libmnl\.h' agent/route/rtnl.c
-only 'lxc/lxccontainer\.h' controller/localvdc/compute_lxc.c
+only 'lxc/lxccontainer\.h' controller/localvdc/machine/lxc.c
 only '(mariadb/)?mysql\.h' agent/galera/sql.c
 only 'libmount(/libmount)?\.h' agent/sys/mnt.c
-only 'nettle/.*\.h' controller/sign.c
+only 'nettle/.*\.h' common/sign.c
 
 # A part of the supervisor touches its own state only.
 for f in agent/supervisor/*.c; do

@@ -16,8 +16,12 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
-#include "controller/cloud.h"
-#include "controller/moves.h"
+#include "controller/cloud/cloud.h"
+#include "controller/cloud/dialect.h"
+#include "controller/cloud/entity.h"
+#include "controller/cloud/items.h"
+#include "controller/cloud/moves.h"
+#include "controller/cloud/recognise.h"
 
 struct world {
     struct spec spec;

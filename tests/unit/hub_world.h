@@ -24,7 +24,7 @@
 #include "common/proto.h"
 #include "common/str.h"
 #include "common/zsock.h"
-#include "controller/hub.h"
+#include "controller/nodes/hub.h"
 
 #ifndef PORT
 #define PORT 17400

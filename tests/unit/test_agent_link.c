@@ -19,7 +19,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/hub.h"
+#include "controller/nodes/hub.h"
 
 #define PORT 17480
 #define WAIT_MS 20000

@@ -25,7 +25,8 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/hub.h"
+#include "controller/cloud/items.h"
+#include "controller/nodes/hub.h"
 #include "controller/up.h"
 
 #define PORT 17490
@@ -287,7 +288,7 @@ static void test_up_run(void **state)
 {
     struct world *w = *state;
     _cleanup_free_ char *package = str_fmt("%s/muster.db", w->dir); /* any file will do */
-    const struct up_options options = {.package = package, .mode = UI_PLAIN};
+    const struct up_options options = {.package = package};
     struct cloud_access access = {.endpoint = "http://127.0.0.1:9/client/api"};
     struct deployment d = {.file = w->file, .store = w->store, .keys = w->keys, .sign = w->sign};
     struct reach reach = {.http = http_new(), .host = "127.0.0.1"};

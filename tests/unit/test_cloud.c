@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules about cloud resources: what is recognised and what is done next. */
 #include "cloud_world.h"
+#include "controller/cloud/dialect.h"
+#include "controller/cloud/entity.h"
+#include "controller/cloud/items.h"
+#include "controller/cloud/recognise.h"
 
 static json_t *entity(struct world *w, const char *name)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every request that the controller can send against CloudStack's own description. */
 #include "cloud_world.h"
+#include "controller/cloud/entity.h"
 
 /* The VDC's own calls, and resizeVolume, which the file of calls does not have. */
 static const struct {

@@ -16,13 +16,13 @@
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
-#include "controller/cloud.h"
-#include "controller/items.h"
-#include "controller/layout.h"
-#include "controller/openpgp.h"
-#include "controller/planner.h"
-#include "controller/userdata.h"
-#include "controller/view.h"
+#include "controller/cli/view.h"
+#include "controller/cloud/cloud.h"
+#include "controller/cloud/items.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/planner.h"
+#include "controller/nodes/userdata.h"
+#include "controller/spec/openpgp.h"
 
 static void golden(const char *name, const char *got)
 {

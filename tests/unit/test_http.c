@@ -16,9 +16,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/httpd.h"
 #include "common/str.h"
-#include "controller/http.h"
-#include "controller/httpd.h"
+#include "controller/cloud/http.h"
 
 #define PORT 17520
 #define URL "http://127.0.0.1:17520"

@@ -2,7 +2,7 @@
 /* The hub against real sockets: who gets in, who does not, and what happens to keys used twice. */
 #include <fcntl.h>
 
-#include "controller/http.h"
+#include "controller/cloud/http.h"
 #include "hub_world.h"
 
 static char *ask(struct world *w, struct zsock *s, const char *text)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "controller/sign.h"
+#include "common/sign.h"
 
 static void encodes_as_the_server_does(void **state)
 {

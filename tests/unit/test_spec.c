@@ -14,7 +14,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
-#include "controller/spec.h"
+#include "controller/spec/spec.h"
 
 /* What the operator reads for that file; "" when it is good. The caller frees. */
 static char *problems_of(const char *path, const char *name)

@@ -17,9 +17,9 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cli.h"
-#include "controller/store.h"
-#include "controller/view.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/view.h"
+#include "controller/store/store.h"
 
 static const char file_text[] =
     "deployment: old\n"
@@ -45,9 +45,6 @@ static const char layout[] =
 static const char ready[] =
     "{\"phase\":\"ready\",\"rev\":\"0123456789abcdef\",\"db\":{\"state\":\"Synced\","
     "\"cluster_size\":2,\"epoch\":1,\"epoch_row\":true},\"drift\":[\"file:f\"]}";
-
-/* The table of the program itself is in its main.c. */
-const struct verb verbs[] = {{0}};
 
 struct world {
     char dir[32];
@@ -184,16 +181,16 @@ static void test_age(void **state)
     } cases[] = {{0, "0 s ago"},        {119, "119 s ago"},     {120, "2 min ago"},
                  {7199, "119 min ago"}, {7200, "2 h ago"},      {172799, "47 h ago"},
                  {172800, "2 d ago"},   {31536000, "365 d ago"}};
-    char age[VIEW_AGE_MAX];
+    char age[CLOCK_AGE_MAX];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        view_age(1, 1 + cases[i].s * 1000, age);
+        clock_age(1, 1 + cases[i].s * 1000, age);
         assert_string_equal(age, cases[i].text);
     }
-    view_age(0, 1000, age);
+    clock_age(0, 1000, age);
     assert_string_equal(age, "never");
-    view_age(5000, 1000, age); /* its clock was ahead */
+    clock_age(5000, 1000, age); /* its clock was ahead */
     assert_string_equal(age, "0 s ago");
 }
 

@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
-#include "controller/up_run.h"
+#include "controller/internal.h"
 
 #define PATIENCE_MS 60000
 

@@ -12,9 +12,10 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
-#include "controller/localvdc/api.h"
-#include "controller/localvdc/job.h"
-#include "controller/sign.h"
+#include "common/sign.h"
+#include "controller/localvdc/api/api.h"
+#include "controller/localvdc/api/job.h"
+#include "controller/localvdc/calls/calls.h"
 
 static const json_t *named(const json_t *array, const char *name)
 {
@@ -78,10 +79,10 @@ static void calls_are_cloudstacks(void **state)
         json_load_file(TEST_DIR "/data/cloudstack-api-4.18.json", 0, NULL);
     assert_non_null(file);
     const json_t *api = json_object_get(file, "api");
-    for (const struct api_call *c = api_calls; c->name; c++) {
+    for (const struct api_call *c = calls_table.calls; c->name; c++) {
         if (c->handler && c->async != (c->job != NULL))
             fail_msg("%s: a job belongs to an asynchronous call", c->name);
-        assert_ptr_equal(api_call_find(c->name), c);
+        assert_ptr_equal(api_call_find(&calls_table, c->name), c);
         const json_t *real = named(api, c->name);
         if ((c->alone || beyond(c->name)) && !real)
             continue;
@@ -98,7 +99,7 @@ static void calls_are_cloudstacks(void **state)
     json_t *one = NULL;
     json_array_foreach(api, i, one)
     {
-        if (!api_call_find(vdc_str(one, "name")))
+        if (!api_call_find(&calls_table, vdc_str(one, "name")))
             fail_msg("%s has no row; one without a handler answers 432", vdc_str(one, "name"));
     }
 }
@@ -150,7 +151,7 @@ static json_t *call_as(struct fixture *f, const char *query, const char *key, co
     struct httpd_request rq = {
         .method = "POST", .path = VDC_PATH, .client = "", .body = body, .body_len = strlen(body)};
     struct httpd_response r = {0};
-    struct api_server server = {.db = f->db};
+    struct api_server server = {.db = f->db, .table = &calls_table};
     api_serve(&server, &rq, &r);
     *ret_status = r.status;
     _cleanup_json_ json_t *whole = json_loads(r.body, 0, NULL);
@@ -218,7 +219,7 @@ static void roots_of_the_vdc(void **state)
                  {"listDirectConnectGroups", "response"},
                  {"listZones", "listzonesresponse"},
                  {"noSuchCall", "errorresponse"}};
-    struct api_server server = {.db = f->db, .vdc_roots = true};
+    struct api_server server = {.db = f->db, .table = &calls_table, .vdc_roots = true};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct httpd_response r = {0};
         _cleanup_(pairs_free) struct pairs p = {0};
@@ -404,12 +405,12 @@ static void faults_count_calls(void **state)
     _cleanup_json_ json_t *fault = json_pack(
         "{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s,s:s}", "id", "7", "kind", "call", "name", "write", "nth",
         2, "times", 2, "action", "error", "code", 533, "when", "after", "account", "a");
-    assert_false(fault_count(fault, "listZones", "a", &hit));
-    assert_false(fault_count(fault, "createVolume", "b", &hit));
+    assert_false(fault_count(fault, "listZones", "a", false, &hit));
+    assert_false(fault_count(fault, "createVolume", "b", true, &hit));
     static const bool fires[] = {false, true, true, false, false};
     for (size_t i = 0; i < ARRAY_LEN(fires); i++) {
         hit = (struct fault_hit){0};
-        assert_true(fault_count(fault, "createVolume", "a", &hit));
+        assert_true(fault_count(fault, "createVolume", "a", true, &hit));
         assert_int_equal(hit.action, fires[i] ? FAULT_ERROR : FAULT_NONE);
         if (fires[i]) {
             assert_int_equal(hit.code, 533);
@@ -420,8 +421,8 @@ static void faults_count_calls(void **state)
     assert_int_equal(json_integer_value(json_object_get(fault, "matched")), 5);
     assert_int_equal(json_integer_value(json_object_get(fault, "fired")), 2);
     json_object_set_new(fault, "action", json_string("fail-job"));
-    assert_false(fault_count(fault, "deleteVolume", "a", &hit));
-    assert_true(fault_count(fault, "createVolume", "a", &hit));
+    assert_false(fault_count(fault, "deleteVolume", "a", false, &hit));
+    assert_true(fault_count(fault, "createVolume", "a", true, &hit));
 }
 
 static void faults_before_and_after(void **state)

@@ -9,8 +9,8 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/localvdc/link.h"
-#include "controller/localvdc/vdc.h"
+#include "controller/localvdc/base/vdc.h"
+#include "controller/localvdc/network/link.h"
 
 #define MS 1000000ULL
 

@@ -9,7 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/str.h"
-#include "controller/localvdc/qemu_args.h"
+#include "controller/localvdc/machine/qemu_args.h"
 
 #define VM "01234567-89ab-4cde-8f01-23456789abcd"
 #define VOLUME "fedcba98-7654-4321-8fed-cba987654321"

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "controller/localvdc/qmp.h"
-#include "controller/localvdc/vdc.h"
+#include "controller/localvdc/base/vdc.h"
+#include "controller/localvdc/machine/qmp.h"
 
 /* Listens, and says the lines one after another: the first at once, each other after a command. */
 static pid_t play(const char *path, const char *const lines[])

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "controller/localvdc/rules.h"
+#include "controller/localvdc/network/rules.h"
 
 static json_t *network(void)
 {

@@ -9,7 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/js.h"
-#include "controller/localvdc/sources.h"
+#include "controller/localvdc/network/sources.h"
 
 static void check(const char *text, bool deb822, const char *expected)
 {

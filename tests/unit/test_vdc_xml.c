@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "controller/localvdc/xml.h"
+#include "controller/localvdc/api/xml.h"
 
 #define HEAD "<?xml version=\"1.0\" encoding=\"UTF-8\"?><r cloud-stack-version=\"4.18.0.0\">"
 

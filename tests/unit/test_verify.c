@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "common/httpd.h"
 #include "common/str.h"
-#include "controller/httpd.h"
-#include "controller/planner.h"
-#include "controller/verify.h"
+#include "controller/nodes/planner.h"
+#include "controller/nodes/verify.h"
 
 #define PORT 17530
 #define URL "http://127.0.0.1:17530"

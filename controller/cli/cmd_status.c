@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status: each node and site as it is now, and what its agent said last. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/js.h"
+#include "common/str.h"
+#include "common/text.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/view.h"
+#include "controller/cloud/access.h"
+#include "controller/nodes/layout.h"
+#include "controller/nodes/verify.h"
+
+/* The names of "a, b" one by one. */
+static json_t *names_of(const char *text)
+{
+    json_t *arr = json_array();
+
+    for (size_t n; *text; text += n + strspn(text + n, ", ")) {
+        n = strcspn(text, ", ");
+        _cleanup_free_ char *name = str_fmt("%.*s", (int)n, text);
+        js_push_str(arr, name);
+    }
+    return arr;
+}
+
+/* One node: what was seen of it now, and what it said. */
+struct look {
+    const struct verify_result *seen; /* by its site, now */
+    const struct view_row *row;       /* by its events */
+    struct store_node node;
+    json_t *said;      /* its last state, or NULL */
+    const json_t *now; /* the same when it is fresh, else NULL */
+};
+
+static const char *state_of(const struct look *l, const char **ret_why)
+{
+    const char *phase = js_opt_str(l->now, "phase", "unknown");
+
+    *ret_why = l->seen->why;
+    if (l->now && l->row->state == ROW_FAILED && !str_eq(phase, "ready")) {
+        *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
+        return "failed";
+    }
+    if (!l->seen->has_url || (l->now && !str_eq(phase, "ready") && l->seen->site))
+        return phase;
+    if (!l->seen->why[0])
+        return "ready";
+    return l->seen->site == 0 ? "unreachable" : "degraded";
+}
+
+/* The number when it is known now, else null. */
+static json_t *number(bool known, uint64_t n)
+{
+    return known ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *db_of(const struct spec *s, const struct look *l)
+{
+    const json_t *db = json_object_get(l->now, "db");
+    const char *unknown = s->database.present ? "unknown" : "";
+    bool live = l->seen->db[0] != '\0';
+
+    return json_pack(
+        "{s:s, s:o, s:o, s:o}", "state", live ? l->seen->db : js_opt_str(db, "state", unknown),
+        "cluster_size",
+        number(live || db, live ? l->seen->cluster_size : js_opt_u64(db, "cluster_size", 0)),
+        "epoch", number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
+        db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null());
+}
+
+static json_t *drift_of(const struct look *l)
+{
+    char drift[256];
+
+    if (l->seen->health)
+        return names_of(l->seen->drift);
+    layout_drift(l->now, drift, sizeof(drift));
+    return l->now ? names_of(drift) : json_null();
+}
+
+/* What an old word said; null when there is none, or it is not old. */
+static json_t *last_known(const struct look *l)
+{
+    char drift[256];
+
+    if (!l->said || l->now)
+        return json_null();
+    layout_drift(l->said, drift, sizeof(drift));
+    return json_pack("{s:s, s:s, s:o}", "state", js_opt_str(l->said, "phase", "unknown"), "db",
+                     js_opt_str(json_object_get(l->said, "db"), "state", ""), "drift",
+                     names_of(drift));
+}
+
+static json_t *node_status(struct deployment *d, const json_t *place,
+                           const struct verify_result *seen, const struct view_row *row)
+{
+    const char *name = js_opt_str(place, "name", "");
+    struct look l = {.seen = seen, .row = row};
+    _cleanup_json_ json_t *facts = NULL;
+    uint64_t now = clock_wall_ms();
+    const char *state, *why;
+    struct err ignored;
+    json_t *ret;
+
+    store_node_report(d->store, name, &l.said, &facts, &ignored);
+    store_node_get(d->store, name, &l.node, &ignored);
+    l.now = cli_is_fresh(&l.node) ? l.said : NULL;
+    state = state_of(&l, &why);
+    ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
+                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
+                    js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
+                    js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
+                    db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,
+                    "seen", (json_int_t)l.node.seen, "age_s",
+                    number(l.node.seen, now > l.node.seen ? (now - l.node.seen) / 1000 : 0),
+                    "last_known", last_known(&l));
+    json_decref(l.said);
+    return ret;
+}
+
+static void on_past_event(void *ctx, const struct event *ev)
+{
+    view_event(ctx, ev);
+}
+
+/* Asks every site from here, now, and joins it with what the agents said last. */
+static json_t *all_status(struct deployment *d, const json_t *layout)
+{
+    const struct spec *s = &d->spec;
+    struct verify_result *seen = xcalloc(s->n_nodes, sizeof(*seen));
+    const char **urls = xcalloc(s->n_nodes, sizeof(*urls));
+    struct http *h = http_new();
+    json_t *arr = json_array();
+    struct view view;
+    struct err ignored;
+    uint64_t after = 0;
+
+    for (size_t i = 0; i < s->n_nodes; i++)
+        urls[i] = js_opt_str(json_array_get(layout, i), "url", "");
+    verify_sites(h, s, urls, 5, seen);
+    view_init(&view, s);
+    store_events(d->store, &after, on_past_event, &view, &ignored);
+    for (size_t i = 0; i < s->n_nodes && i < json_array_size(layout); i++)
+        json_array_append_new(arr,
+                              node_status(d, json_array_get(layout, i), &seen[i], &view.rows[i]));
+    view_free(&view);
+    http_free(h);
+    free(urls);
+    free(seen);
+    return arr;
+}
+
+static const char *sum_state(const char *recorded, const json_t *nodes)
+{
+    bool all = json_array_size(nodes) > 0, unknown = false, bad = false;
+
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        const char *state = js_opt_str(json_array_get(nodes, i), "state", "");
+
+        all = all && str_eq(state, "ready");
+        unknown = unknown || str_eq(state, "unknown");
+        bad = bad || !(str_eq(state, "ready") || str_eq(state, "unknown"));
+    }
+    if (all)
+        return "ready";
+    return !str_eq(recorded, "ready") ? recorded : unknown && !bad ? "unknown" : "degraded";
+}
+
+static void print_drift(const json_t *ids)
+{
+    if (!json_array_size(ids))
+        return;
+    text_print(stdout, "  %-8s differs from its plan:", "");
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        text_print(stdout, " %s", json_string_value(json_array_get(ids, i)));
+    puts("; 'muster up' mends it");
+}
+
+/* The age of what the agent said, and, of an old word, what it was. */
+static void print_word(const json_t *n)
+{
+    const json_t *old = json_object_get(n, "last_known");
+    char age[CLOCK_AGE_MAX];
+
+    clock_age(js_opt_u64(n, "seen", 0), clock_wall_ms(), age);
+    text_print(stdout, "  agent: %s", age);
+    if (json_is_object(old))
+        text_print(stdout, " (then %s%s%s)", js_opt_str(old, "state", ""),
+                   *js_opt_str(old, "db", "") ? ", " : "", js_opt_str(old, "db", ""));
+}
+
+static void print_node(const json_t *n, size_t of)
+{
+    const json_t *db = json_object_get(n, "db");
+    const json_t *size = json_object_get(db, "cluster_size");
+    const char *why = js_opt_str(n, "why", "");
+    char count[24] = "?";
+
+    if (json_is_integer(size))
+        snprintf(count, sizeof(count), "%llu", (unsigned long long)json_integer_value(size));
+    text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %s of %zu  %s", js_opt_str(n, "name", ""),
+               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
+               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""), count, of,
+               js_opt_str(n, "url", ""));
+    print_word(n);
+    text_print(stdout, "%s%s\n", *why ? "  " : "", why);
+    print_drift(json_object_get(n, "drift"));
+}
+
+static void print_status(const char *deployment, const char *state, const json_t *nodes)
+{
+    text_print(stdout, "%s: %s\n", deployment, state);
+    for (size_t i = 0; i < json_array_size(nodes); i++)
+        print_node(json_array_get(nodes, i), json_array_size(nodes));
+}
+
+int cmd_status(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_json_ json_t *nodes = NULL;
+    _cleanup_json_ json_t *out = NULL;
+    struct cloud_access access;
+    char host[64];
+    _cleanup_free_ char *recorded = NULL;
+    const char *state;
+
+    if (cli_open(cli, false, &d, err) < 0 || deployment_layout(&d, &layout, err) < 0 ||
+        store_get(d.store, "state", &recorded, err) < 0)
+        return -1;
+    /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
+    if (d.spec.cloud == CLOUD_LOCAL && access_find(&d.spec, false, &access, host, err) < 0)
+        return -1;
+    nodes = all_status(&d, layout);
+    state = sum_state(recorded ? recorded : "raising", nodes);
+    if (cli->json) {
+        out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
+                        "state", state, "nodes", nodes);
+        cli_print_json(out, true);
+    } else {
+        print_status(d.spec.deployment, state, nodes);
+    }
+    return 0;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* up: raises the deployment. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/js.h"
+#include "common/str.h"
+#include "common/text.h"
+#include "controller/cli/session.h"
+#include "controller/up.h"
+
+static void print_urls(struct deployment *d)
+{
+    _cleanup_json_ json_t *layout = NULL;
+    struct err ignored;
+
+    if (deployment_layout(d, &layout, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < json_array_size(layout); i++) {
+        const json_t *n = json_array_get(layout, i);
+        const char *url = json_string_value(json_object_get(n, "url"));
+
+        if (url && *url)
+            text_print(stdout, "%-8s %s\n", json_string_value(json_object_get(n, "name")), url);
+    }
+}
+
+/* Things of our name that we did not make: taken over when the operator says so. */
+static void ask_to_adopt(const struct cli *cli, struct survey *v, const struct spec *s)
+{
+    bool asked = false, yes = false;
+
+    if (!isatty(0) || cli->yes)
+        return;
+    for (size_t i = 0; i < v->items.n; i++) {
+        struct item *it = &v->items.v[i];
+
+        if (it->found != FOUND_BY_NAME || item_move(it, &v->items, s).kind != MOVE_REFUSE)
+            continue;
+        text_print(stderr, "  %-16s %s (%s) has our name and is not ours\n",
+                   item_ops(&v->items, it->kind)->what, it->label, it->id);
+        asked = true;
+    }
+    yes = asked && cli_confirmed(cli, "Take these over?");
+    for (size_t i = 0; i < v->items.n; i++)
+        v->items.v[i].adopt = v->items.v[i].adopt || yes;
+}
+
+/* VMs that go are told before; data disks never go here. */
+static int confirm_losses(const struct cli *cli, const struct survey *v, const struct spec *s,
+                          struct err *err)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < v->items.n; i++) {
+        const struct item *it = &v->items.v[i];
+        struct move m = item_move(it, &v->items, s);
+
+        if (it->kind != ITEM_VM || it->want == WANT_THERE || m.kind != MOVE_DESTROY)
+            continue;
+        text_print(stderr, "  - VM %s: %s\n", it->label, m.why);
+        any = true;
+    }
+    if (!any || cli_confirmed(cli, "Destroy these VMs?"))
+        return 0;
+    return err_set(err, ERR_SAFETY,
+                   "VMs that the file does not have any more would be destroyed; nothing was done "
+                   "(-y does not ask; their data disks stay)");
+}
+
+static void print_up(const struct cli *cli, struct deployment *d, const struct up_result *r)
+{
+    const char *name = d->spec.deployment;
+
+    if (cli->cloud_only)
+        text_print(stderr, "%s: the cloud's part is there: ", name);
+    else
+        text_print(stderr, "%s is ready: ", name);
+    if (!r->created && !r->mended && !r->removed && !r->changed)
+        fputs("nothing to create, 0 changed\n", stderr);
+    else {
+        text_print(stderr, "%u cloud resources created, ", r->created);
+        if (r->mended)
+            text_print(stderr, "%u changed, ", r->mended);
+        if (r->removed)
+            text_print(stderr, "%u removed, ", r->removed);
+        text_print(stderr, "%u steps changed\n", r->changed);
+    }
+    if (!cli->cloud_only)
+        print_urls(d);
+}
+
+/* What is shown meanwhile. */
+struct shown {
+    const struct cli *cli;
+    const struct spec *spec;
+    struct ui *ui; /* NULL until there is something to do */
+};
+
+static void on_begin(void *ctx)
+{
+    struct shown *s = ctx;
+    enum ui_mode mode = s->cli->json ? UI_JSON : s->cli->mode;
+
+    s->ui = ui_new(mode, mode == UI_JSON ? 1 : 2, s->cli->color, s->spec);
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+    struct shown *s = ctx;
+
+    if (s->ui)
+        ui_event(s->ui, ev);
+}
+
+static void on_state(void *ctx, size_t node, const json_t *state)
+{
+    struct shown *s = ctx;
+
+    if (s->ui)
+        ui_state(s->ui, node, state);
+}
+
+static int on_tick(void *ctx)
+{
+    struct shown *s = ctx;
+
+    return s->ui ? ui_tick(s->ui) : -1;
+}
+
+int cmd_up(const struct cli *cli, struct err *err)
+{
+    _cleanup_(cli_session_close) struct cli_session s = {.d.lock_fd = -1};
+    struct survey_options so = {.adopt = cli->adopt, .replace = cli->replace};
+    struct shown shown = {.cli = cli, .spec = &s.d.spec};
+    struct up_options o = {.package = cli->package,
+                           .cloud_only = cli->cloud_only,
+                           .progress = {.ctx = &shown,
+                                        .begin = on_begin,
+                                        .event = on_event,
+                                        .state = on_state,
+                                        .tick = on_tick}};
+    struct up_result r = {0};
+    int rc;
+
+    if (cli_session_open(cli, true, true, &so, &s, err) < 0)
+        return -1;
+    o.public_key = s.public_key;
+    ask_to_adopt(cli, &s.v, &s.d.spec);
+    if (survey_check(&s.v, &s.d.spec, err) < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0)
+        return -1;
+    rc = up_run(&s.d, &s.reach, &s.v, &o, &r, err);
+    ui_free(shown.ui);
+    if (rc < 0)
+        return -1;
+    if (!cli->json)
+        print_up(cli, &s.d, &r);
+    return 0;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/cloud/dialect.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/str.h"
+#include "controller/cloud/catalogue.h"
+#include "controller/cloud/entity.h"
+
+/* ---- parameters of the create calls ---- */
+
+static void add_number(struct pairs *p, const char *name, unsigned long long value)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%llu", value);
+    pairs_add(p, name, text);
+}
+
+static void add_dep(struct pairs *p, const char *name, const struct making *m,
+                    const struct item *it, enum item_kind kind)
+{
+    pairs_add(p, name, item_dep_id(m->items, it, kind));
+}
+
+static int named(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    pairs_add(p, "name", it->label);
+    if (it->kind == ITEM_KEYPAIR)
+        pairs_add(p, "publickey", m->public_key);
+    return 0;
+}
+
+static const struct cidr *cidr_of(const struct making *m, const struct item *it)
+{
+    const struct spec_zone *zone = &m->spec->zones[it->zone];
+
+    return it->kind == ITEM_GATEWAY ? &zone->gateway : &zone->private;
+}
+
+static int vdc_network(const struct making *m, const struct item *it, struct pairs *p,
+                       struct err *err)
+{
+    char gateway[16];
+
+    (void)err;
+    cidr_host(cidr_of(m, it), 1, gateway);
+    pairs_add(p, "displaytext", it->label);
+    pairs_add(p, "zonename", m->spec->zones[it->zone].name);
+    pairs_add(p, "cidr", cidr_of(m, it)->text);
+    pairs_add(p, "gateway", gateway);
+    if (it->kind == ITEM_PRIVATE)
+        add_dep(p, "dcgid", m, it, ITEM_GROUP);
+    return 0;
+}
+
+static int stock_network(const struct making *m, const struct item *it, struct pairs *p,
+                         struct err *err)
+{
+    const struct spec_zone *zone = &m->spec->zones[it->zone];
+    const struct cidr *cidr = cidr_of(m, it);
+    const struct cidr all = {.base = cidr->len ? 0xffffffffu << (32 - cidr->len) : 0};
+    char id[64], text[16];
+
+    if (it->kind == ITEM_PRIVATE && !zone->vpc[0])
+        return err_set(err, ERR_CLOUD,
+                       "%s: the cloud has no network '%s' in zone '%s'; the file says that it is "
+                       "there already (private.network)",
+                       it->name, it->label, zone->name);
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, zone->name, id, err) < 0)
+        return -1;
+    pairs_add(p, "name", it->label);
+    pairs_add(p, "displaytext", it->label);
+    pairs_add(p, "zoneid", id);
+    if (catalogue_id(m->inv, m->spec, it, LIST_NETWORK_OFFERINGS,
+                     it->kind == ITEM_GATEWAY ? zone->gateway_offering : zone->private_offering, id,
+                     err) < 0)
+        return -1;
+    pairs_add(p, "networkofferingid", id);
+    cidr_host(cidr, 1, text);
+    pairs_add(p, "gateway", text);
+    cidr_host(&all, 0, text);
+    pairs_add(p, "netmask", text);
+    if (it->kind == ITEM_PRIVATE)
+        pairs_add(p, "vpcid", zone->vpc);
+    return 0;
+}
+
+static int address(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    add_dep(p, "networkid", m, it, ITEM_GATEWAY);
+    return 0;
+}
+
+static int egress(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    add_dep(p, "networkid", m, it, ITEM_GATEWAY);
+    pairs_add(p, "protocol", "all");
+    pairs_add(p, "cidrlist", m->spec->zones[it->zone].gateway.text);
+    return 0;
+}
+
+static int volume(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    const struct spec_disk *d = &m->spec->nodes[it->node].disk;
+    char id[64];
+
+    pairs_add(p, "name", it->label);
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
+        return -1;
+    pairs_add(p, "zoneid", id);
+    if (catalogue_id(m->inv, m->spec, it, LIST_DISK_OFFERINGS, d->offering, id, err) < 0)
+        return -1;
+    pairs_add(p, "diskofferingid", id);
+    add_number(p, "size", d->size >> 30);
+    return 0;
+}
+
+static int vm(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    const struct spec_node *node = &m->spec->nodes[it->node];
+    const char *private = item_dep_id(m->items, it, ITEM_PRIVATE);
+    _cleanup_free_ char *networks = NULL;
+    char id[64];
+
+    if (catalogue_id(m->inv, m->spec, it, LIST_ZONES, m->spec->zones[it->zone].name, id, err) < 0)
+        return -1;
+    pairs_add(p, "zoneid", id);
+    if (catalogue_id(m->inv, m->spec, it, LIST_TEMPLATES, node->template, id, err) < 0)
+        return -1;
+    pairs_add(p, "templateid", id);
+    if (catalogue_id(m->inv, m->spec, it, LIST_OFFERINGS, node->offering, id, err) < 0)
+        return -1;
+    pairs_add(p, "serviceofferingid", id);
+    /* the gateway network first: it becomes the default one of the VM */
+    networks =
+        str_fmt("%s%s%s", item_dep_id(m->items, it, ITEM_GATEWAY), *private ? "," : "", private);
+    pairs_add(p, "networkids", networks);
+    pairs_add(p, "name", it->label);
+    pairs_add(p, "displayname", it->label);
+    add_dep(p, "keypair", m, it, ITEM_KEYPAIR);
+    if (m->spec->hypervisor[0])
+        pairs_add(p, "hypervisor", m->spec->hypervisor);
+    pairs_add(p, "userdata", m->user_data);
+    return 0;
+}
+
+static int forward(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
+    add_dep(p, "virtualmachineid", m, it, ITEM_VM);
+    pairs_add(p, "protocol", "tcp");
+    add_number(p, "publicport", it->port.public_port);
+    add_number(p, "privateport", it->port.private_port);
+    pairs_add(p, "openfirewall", "true");
+    return 0;
+}
+
+static int opening(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
+    pairs_add(p, "protocol", "tcp");
+    add_number(p, "startport", it->port.public_port);
+    add_number(p, "endport", it->port.public_port);
+    pairs_add(p, "cidrlist", "0.0.0.0/0");
+    return 0;
+}
+
+static int attach(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+{
+    (void)err;
+    add_dep(p, "id", m, it, ITEM_VOLUME);
+    add_dep(p, "virtualmachineid", m, it, ITEM_VM);
+    return 0;
+}
+
+/* ---- the tables ---- */
+
+/* What both clouds call the same. */
+/* clang-format off */
+#define COMMON_OPS                                                                                 \
+    [ITEM_EGRESS] = {"egress", "egress rule", LIST_EGRESS, "createEgressFirewallRule", egress,     \
+                     "deleteEgressFirewallRule", 1, "FirewallRule", false, false},                 \
+    [ITEM_KEYPAIR] = {"keypair", "SSH key pair", LIST_KEYPAIRS, "registerSSHKeyPair", named,       \
+                      "deleteSSHKeyPair", 5, NULL, true, false},                                   \
+    [ITEM_VOLUME] = {"volume", "data disk", LIST_VOLUMES, "createVolume", volume,                  \
+                     "deleteVolume", 1, "Volume", false, false},                                   \
+    [ITEM_VM] = {"vm", "VM", LIST_VMS, "deployVirtualMachine", vm,                                 \
+                 "destroyVirtualMachine", 0, "UserVm", false, false},                              \
+    [ITEM_FORWARD] = {"forward", "port forward", LIST_FORWARDS, "createPortForwardingRule",        \
+                      forward, "deletePortForwardingRule", 1, "PortForwardingRule", false, false}, \
+    [ITEM_OPENING] = {"opening", "firewall rule", LIST_FIREWALL, "createFirewallRule", opening,    \
+                      "deleteFirewallRule", 2, "FirewallRule", false, false},                      \
+    [ITEM_ATTACH] = {"attach", "disk attachment", LIST_VOLUMES, "attachVolume", attach,            \
+                     NULL, 0, NULL, false, false}
+
+#define COMMON_LISTS                                                                               \
+    [LIST_NETWORKS] = true, [LIST_EGRESS] = true, [LIST_ADDRESSES] = true,                         \
+    [LIST_KEYPAIRS] = true, [LIST_VOLUMES] = true, [LIST_VMS] = true, [LIST_FORWARDS] = true,      \
+    [LIST_FIREWALL] = true, [LIST_ZONES] = true, [LIST_TEMPLATES] = true,                          \
+    [LIST_OFFERINGS] = true, [LIST_DISK_OFFERINGS] = true
+
+static const struct dialect vdc = {
+    .name = "vdc",
+    .region = true,
+    .ops = {
+        COMMON_OPS,
+        [ITEM_GROUP] = {"group", "Direct Connect Group", LIST_GROUPS, "createDirectConnectGroup",
+                        named, NULL, 0, NULL, true, true},
+        [ITEM_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createLocalNetwork",
+                          vdc_network, "deleteNetwork", 4, "Network", false, false},
+        [ITEM_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createPrivateDirectConnect",
+                          vdc_network, "deleteNetwork", 4, "Network", false, true},
+        [ITEM_ADDRESS] = {"address", "public address", LIST_ADDRESSES, NULL,
+                          NULL, NULL, 0, "PublicIpAddress", false, false},
+    },
+    .lists = {COMMON_LISTS, [LIST_GROUPS] = true},
+};
+
+static const struct dialect cloudstack = {
+    .name = "cloudstack",
+    .ops = {
+        COMMON_OPS,
+        [ITEM_GROUP] = {"group", "group", LIST_GROUPS, NULL, NULL, NULL, 0, NULL, true, true},
+        [ITEM_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createNetwork",
+                          stock_network, "deleteNetwork", 4, "Network", false, false},
+        [ITEM_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createNetwork",
+                          stock_network, "deleteNetwork", 4, "Network", false, false},
+        [ITEM_ADDRESS] = {"address", "public address", LIST_ADDRESSES, "associateIpAddress",
+                          address, "disassociateIpAddress", 3, "PublicIpAddress", false, false},
+    },
+    .lists = {COMMON_LISTS, [LIST_NETWORK_OFFERINGS] = true},
+};
+/* clang-format on */
+
+const struct dialect *dialect_of(const struct spec *s)
+{
+    return s->stock ? &cloudstack : &vdc;
+}
+
+/* ---- parameters of the other calls ---- */
+
+void params_destroy(const struct item *it, bool expunge, struct pairs *ret)
+{
+    pairs_add(ret, it->kind == ITEM_KEYPAIR ? "name" : "id", it->id);
+    if (expunge && it->kind == ITEM_VM && !entity_is(it->entity, "state", "Destroyed"))
+        pairs_add(ret, "expunge", "true");
+}
+
+void params_tags(const struct items *items, const struct item *it, struct pairs *ret)
+{
+    pairs_add(ret, "resourceids", it->id);
+    pairs_add(ret, "resourcetype", item_ops(items, it->kind)->tag);
+    pairs_add(ret, "tags[0].key", TAG_DEPLOYMENT);
+    pairs_add(ret, "tags[0].value", items->deployment);
+    pairs_add(ret, "tags[1].key", TAG_RESOURCE);
+    pairs_add(ret, "tags[1].value", it->name);
+}
+
+void params_grow(const struct making *m, const struct item *it, struct pairs *ret)
+{
+    pairs_add(ret, "id", it->id);
+    add_number(ret, "size", m->spec->nodes[it->node].disk.size >> 30);
+}

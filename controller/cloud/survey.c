@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/cloud/survey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/sign.h"
+#include "common/str.h"
+#include "controller/cloud/catalogue.h"
+#include "controller/cloud/items.h"
+#include "controller/cloud/recognise.h"
+
+#define LIST_TIMEOUT_MS 120000
+
+/* ---- listing ---- */
+
+struct list_slot {
+    struct listing_round *round;
+    enum listing which;
+};
+
+struct listing_round {
+    struct inventory *inv;
+    struct list_slot slots[LISTINGS];
+    size_t pending;
+    struct err err;
+};
+
+static void on_listed(void *ctx, const json_t *answer, const struct cloud_failure *why)
+{
+    struct list_slot *slot = ctx;
+    struct listing_round *r = slot->round;
+
+    r->pending--;
+    if (!answer) {
+        if (!r->err.code)
+            r->err = why->err;
+        return;
+    }
+    json_decref(r->inv->list[slot->which]);
+    r->inv->list[slot->which] = json_incref((json_t *)answer);
+}
+
+/* Lists side by side what the dialect has of [from, to). */
+static int list_round(struct reach *reach, const struct dialect *d, enum listing from,
+                      enum listing to, struct inventory *inv, struct err *err)
+{
+    uint64_t end = clock_mono_ms() + LIST_TIMEOUT_MS;
+    struct listing_round r = {.inv = inv};
+
+    for (enum listing l = from; l < to; l++) {
+        const struct listing_call *lc = listing_call(l);
+        _cleanup_(pairs_free) struct pairs p = {0};
+
+        if (!d->lists[l])
+            continue;
+        if (lc->param)
+            pairs_add(&p, lc->param, lc->value);
+        r.slots[l] = (struct list_slot){.round = &r, .which = l};
+        r.pending++;
+        cloud_list(reach->cloud, lc->command, lc->member, &p, on_listed, &r.slots[l]);
+    }
+    while (r.pending) {
+        int due = cloud_tick(reach->cloud);
+
+        if (clock_mono_ms() > end) /* the caller drops the cloud, and with it what is under way */
+            return err_set(err, ERR_TIMEOUT, "the cloud did not answer in %d s",
+                           LIST_TIMEOUT_MS / 1000);
+        http_wait(reach->http, NULL, 0, due < 0 || due > 1000 ? 1000 : due);
+    }
+    if (r.err.code) {
+        *err = r.err;
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- what is wanted ---- */
+
+static bool is_of_node(const struct item *it, const struct spec *s, const char *node)
+{
+    const char *key = strchr(it->name, ':') + 1;
+    size_t n = strlen(node);
+
+    if (it->of_node && it->node != ITEM_NO_INDEX)
+        return str_eq(s->nodes[it->node].name, node);
+    return (it->kind == ITEM_VM || it->kind == ITEM_VOLUME || it->kind == ITEM_ATTACH ||
+            it->kind == ITEM_FORWARD || it->kind == ITEM_OPENING) &&
+           strncmp(key, node, n) == 0 && (key[n] == '\0' || key[n] == '/');
+}
+
+static void set_want(struct item *it, const struct spec *s, const struct survey_options *o)
+{
+    if (!o->destroy)
+        return;
+    if (o->node && !is_of_node(it, s, o->node)) {
+        it->foreign = it->foreign || it->want != WANT_THERE; /* not this time */
+        return;
+    }
+    it->want = it->kind == ITEM_VOLUME && !o->with_data ? WANT_LEFT : WANT_GONE;
+}
+
+static void on_row(void *ctx, const struct store_resource *row)
+{
+    struct items *items = ctx;
+    struct item *it = items_named(items, row->name);
+
+    if (!it && !(it = items_add_gone(items, row->name, row->id)))
+        return;
+    it->owned = true;
+    it->untaggable = it->tagged = str_eq(row->state, "untagged");
+    it->settled = it->untaggable || str_eq(row->state, "done");
+    str_copy(it->job, sizeof(it->job), it->settled ? "" : row->job);
+    str_copy(it->id, sizeof(it->id), row->id);
+}
+
+static int recognise(struct survey *v, const struct spec *s, const struct survey_options *o,
+                     struct err *err)
+{
+    for (size_t i = 0; i < v->items.n; i++) {
+        struct item *it = &v->items.v[i];
+        char known[64];
+
+        str_copy(known, sizeof(known), it->id);
+        set_want(it, s, o);
+        it->adopt = o->adopt;
+        if (it->kind == ITEM_KEYPAIR && it->want == WANT_THERE && o->public_key)
+            ssh_fingerprint(o->public_key, it->fingerprint);
+        if (item_recognise(it, &v->items, s, &v->inv, known, err) < 0)
+            return -1;
+        if (o->replace && it->kind == ITEM_VM && is_of_node(it, s, o->replace))
+            str_copy(it->replace, sizeof(it->replace), it->id);
+    }
+    return 0;
+}
+
+static bool creates_something(const struct survey *v, const struct spec *s)
+{
+    for (size_t i = 0; i < v->items.n; i++) {
+        enum move_kind k = item_move(&v->items.v[i], &v->items, s).kind;
+
+        if (k == MOVE_CREATE || k == MOVE_REPLACE)
+            return true;
+    }
+    return false;
+}
+
+static int check_options(const struct spec *s, const struct survey_options *o, struct err *err)
+{
+    bool known = !o->replace;
+
+    for (size_t n = 0; n < s->n_nodes; n++)
+        known = known || str_eq(s->nodes[n].name, o->replace);
+    return known ? 0
+                 : err_set(err, ERR_USAGE, "--replace %s: the file has no node of that name",
+                           o->replace);
+}
+
+int survey_run(struct reach *r, struct store *store, const struct spec *s,
+               const struct survey_options *o, struct survey *ret, struct strbuf *missing,
+               struct err *err)
+{
+    _cleanup_(survey_free) struct survey v = {0};
+
+    items_build(s, &v.items);
+    if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.items, err) < 0 ||
+        list_round(r, v.items.dialect, 0, LIST_ZONES, &v.inv, err) < 0 ||
+        recognise(&v, s, o, err) < 0)
+        return -1;
+    items_add_found(&v.items, &v.inv);
+    for (size_t i = 0; i < v.items.n; i++)
+        set_want(&v.items.v[i], s, o);
+    if (!o->destroy && !o->facts_only && creates_something(&v, s)) {
+        if (list_round(r, v.items.dialect, LIST_ZONES, LISTINGS, &v.inv, err) < 0)
+            return -1;
+        if (catalogue_check(&v.items, s, &v.inv, missing) < 0)
+            return err_set(err, ERR_USAGE, "the file names what this cloud does not have");
+    }
+    *ret = v;
+    v = (struct survey){0};
+    return 0;
+}
+
+void survey_free(struct survey *s)
+{
+    items_free(&s->items);
+    inventory_free(&s->inv);
+}
+
+int survey_check(const struct survey *v, const struct spec *spec, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf all = {0};
+
+    for (size_t i = 0; i < v->items.n; i++) {
+        const struct item *it = &v->items.v[i];
+        struct move m = item_move(it, &v->items, spec);
+
+        if (m.kind == MOVE_REFUSE)
+            strbuf_addf(&all, "%s%s '%s': %s", all.len ? "; " : "",
+                        item_ops(&v->items, it->kind)->what, it->label, m.why);
+    }
+    return all.len ? err_set(err, ERR_SAFETY, "%s", strbuf_str(&all)) : 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run of `up`; shared by up.c (the story) and up_agents.c (its side towards the nodes). */
+#ifndef MUSTER_CONTROLLER_INTERNAL_H
+#define MUSTER_CONTROLLER_INTERNAL_H
+
+#include "controller/cloud/apply.h"
+#include "controller/nodes/hub.h"
+#include "controller/nodes/planner.h"
+#include "controller/up.h"
+
+struct node_run {
+    unsigned aborted;
+    unsigned changed;
+    bool ready;     /* by what it said after it has looked for this run */
+    bool enrolled;  /* when the cloud part was done: it is expected to answer soon */
+    uint64_t heard; /* monotonic; 0: not in this run */
+    uint64_t idle;  /* monotonic: since when it is at rest and has not looked; 0: not so */
+    char failure[EVENT_MSG_MAX];
+    int final; /* exit code when trying again cannot help, else 0 */
+};
+
+struct up {
+    struct deployment *d;
+    const struct up_options *options;
+    struct reach *reach;
+    struct survey *survey;
+    struct apply *apply;
+    struct hub *hub;
+    struct archive archive;
+    char *package;
+    char package_sha256[SHA256_HEX_SIZE];
+    char *archive_url;
+    char *package_key;
+    struct node_facts *facts;
+    struct node_run *runs;
+    bool cloud_done;
+    uint64_t waiting_since; /* monotonic: when the cloud part was done */
+    uint64_t last_event;    /* monotonic */
+};
+
+/* Tells who shows the progress. */
+void up_show_event(struct up *u, const struct event *ev);
+
+/* User-data of a node that is about to be created: its one-time key is made and recorded before
+ * the cloud is asked for the VM. Hook of apply. */
+int up_user_data(void *ctx, size_t node, char **ret, struct err *err);
+/* The node's plan with its secrets; NULL while the cloud part is not done. New reference. */
+json_t *up_plan(void *ctx, size_t node);
+/* The nodes that are expected to answer: enrolled, and their VM was not touched by this run. */
+int up_expect_nodes(struct up *u, struct err *err);
+int up_open_hub(struct up *u, struct err *err);
+/* Fails when a node's plan was refused or failed too often, or a node that had enrolled before does
+ * not answer; else says whether all are ready. */
+int up_check_nodes(struct up *u, bool *ret_ready, struct err *err);
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/nodes/hub.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/httpd.h"
+#include "common/js.h"
+#include "common/str.h"
+#include "controller/nodes/internal.h"
+
+#define BODY_MAX 1024
+
+/* What one pass takes at most before it commits and answers. */
+#define PASS_MESSAGES 256
+#define PASS_MS 20
+#define EVENTS_BURST 4000 /* of one agent; its outbox holds 1000, the first run makes some 100 */
+#define EVENTS_PER_S 5
+#define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
+#define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
+
+/* ---- the main socket ---- */
+
+static void send_roster(struct hub *h, struct peer *p)
+{
+    uint8_t sig[SIGN_SIZE];
+    char hex[SIGN_HEX_SIZE];
+
+    if (!h->roster || p->roster_sent == h->roster_epoch)
+        return;
+    keys_sign(h->sign, h->roster, strlen(h->roster), sig);
+    keys_hex(sig, SIGN_SIZE, hex);
+    hub_answer(h->main, &p->at, PROTO_ROSTER,
+               json_pack("{s:s, s:s}", "roster", h->roster, "sig", hex));
+    p->roster_sent = h->roster_epoch;
+}
+
+/* Makes the roster anew; its epoch rises only when it differs. */
+static int refresh_roster(struct hub *h, struct err *err)
+{
+    _cleanup_free_ char *same = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
+    char epoch[24];
+
+    if (!same || (h->roster && str_eq(same, h->roster)))
+        return 0;
+    free(h->roster);
+    h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch + 1);
+    h->roster_epoch++;
+    snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)h->roster_epoch);
+    if (store_set(h->store, "roster", h->roster, err) < 0)
+        return -1;
+    return store_set(h->store, "roster_epoch", epoch, err);
+}
+
+static int offer_plan(struct hub *h, size_t i, struct err *err)
+{
+    struct peer *p = &h->peers[i];
+    _cleanup_json_ json_t *plan = h->hooks.plan(h->hooks.ctx, i);
+    const char *rev = js_opt_str(plan, "rev", "");
+
+    if (!plan || str_eq(rev, p->offered))
+        return 0;
+    str_copy(p->offered, sizeof(p->offered), rev);
+    if (!str_eq(rev, p->has_rev))
+        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+    if (str_eq(rev, p->node.sent_rev))
+        return 0;
+    str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
+    return store_node_put(h->store, &p->node, err);
+}
+
+static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const json_t *j,
+                    struct err *err)
+{
+    const json_t *facts = json_object_get(j, "facts");
+    _cleanup_free_ char *text = js_text(json_is_object(facts) ? facts : json_null());
+
+    p->hello = true;
+    p->at = *m;
+    p->at.body = NULL;
+    p->roster_sent = 0;
+    p->offered[0] = '\0';
+    p->drift_told = false;
+    p->looking = false;
+    p->held = 0;
+    str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
+    if (!p->has_past) /* what happens while a connection is down happens now */
+        p->past = js_opt_u64(j, "last_seq", 0);
+    p->has_past = true;
+    if (json_is_object(facts) && store_node_set_facts(h->store, p->node.name, text, err) < 0)
+        return -1;
+    p->answer_hello = true;
+    return 0;
+}
+
+/* What makes an event that an agent sent unfit to be stored; NULL: nothing. */
+static const char *event_flaw(const struct peer *p, const struct event *ev)
+{
+    /* "controller" marks the controller's own. */
+    if (ev->rev[0] && (strlen(ev->rev) != EVENT_REV_MAX - 1 ||
+                       ev->rev[strspn(ev->rev, "0123456789abcdef")] != '\0'))
+        return "its revision is not one of a plan";
+    if (ev->seq == 0 || ev->seq > p->last_seq + SEQ_JUMP_MAX)
+        return "its number is far from the last one";
+    return NULL;
+}
+
+/* Whether an event may be stored now. One that may not is not acknowledged, nor are those after it:
+ * the agent keeps them and sends them again. */
+static bool has_credit(struct peer *p, uint64_t seq)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (!p->credit_at)
+        p->credit = EVENTS_BURST;
+    else
+        p->credit += (double)(now - p->credit_at) * EVENTS_PER_S / 1000;
+    p->credit_at = now;
+    if (p->credit > EVENTS_BURST)
+        p->credit = EVENTS_BURST;
+    if (p->held && seq > p->held && now - p->held_at < HELD_MS)
+        return false;
+    if (p->credit < 1) {
+        p->held = seq;
+        p->held_at = now;
+        return false;
+    }
+    p->held = 0;
+    p->credit--;
+    return true;
+}
+
+static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
+{
+    struct event ev;
+    struct err bad;
+    const char *flaw;
+    int rc;
+
+    flaw =
+        event_from_json(json_object_get(j, "event"), &ev, &bad) < 0 ? bad.msg : event_flaw(p, &ev);
+    if (flaw) {
+        _cleanup_free_ char *why = str_fmt("an event of its agent is refused: %.200s", flaw);
+
+        return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
+    }
+    if (!has_credit(p, ev.seq))
+        return hub_note_rarely(h, &p->said[RARE_FLOOD], p->node.name, "event-flood",
+                               "its agent sends more events than any work makes: they are taken "
+                               "slowly",
+                               err);
+    str_copy(ev.node, sizeof(ev.node), p->node.name); /* whatever it says, it is this node */
+    rc = store_event_add(h->store, &ev, p->node.incarnation, err);
+    if (rc < 0)
+        return -1;
+    p->to_ack = ev.seq > p->to_ack ? ev.seq : p->to_ack;
+    p->last_seq = ev.seq > p->last_seq ? ev.seq : p->last_seq;
+    if (rc == 1) /* else its acknowledgement was lost: it counted when it came first */
+        h->hooks.event(h->hooks.ctx, &ev, ev.seq <= p->past);
+    return 0;
+}
+
+static int on_state(struct hub *h, struct peer *p, const json_t *state, struct err *err)
+{
+    _cleanup_free_ char *text = js_text(state);
+
+    if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
+        return -1;
+    h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
+    if (json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
+        p->drift_told = true;
+        p->offered[0] = p->has_rev[0] = '\0';
+    }
+    return 0;
+}
+
+static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
+{
+    _cleanup_json_ json_t *j = NULL;
+    struct peer *p = hub_main_peer(h, m->user);
+    json_t *state;
+    enum proto_type t;
+    struct err bad;
+
+    if (!p || proto_parse(m->body, m->len, &t, &j, &bad) < 0)
+        return 0;
+    p->node.seen = clock_wall_ms();
+    switch (t) {
+    case PROTO_HELLO:
+        return on_hello(h, p, m, j, err);
+    case PROTO_EVENT:
+        return on_event(h, p, j, err);
+    case PROTO_STATE: /* only the newest of a pass counts */
+        state = json_object_get(j, "state");
+        if (json_is_object(state)) {
+            json_decref(p->state);
+            p->state = json_incref(state);
+        }
+        return 0;
+    default:
+        return 0; /* not for a controller */
+    }
+}
+
+/* ---- the HTTP port ---- */
+
+static void on_http(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
+{
+    struct hub *h = ctx;
+
+    if (!str_eq(rq->method, "GET") && !str_eq(rq->method, "HEAD"))
+        return;
+    for (size_t i = 0; i < h->n_blobs; i++)
+        if (str_starts(rq->path, "/blob/") && str_eq(rq->path + 6, h->blobs[i].sha256)) {
+            ret->status = 200;
+            ret->file = h->blobs[i].path;
+        }
+}
+
+void hub_serve_file(struct hub *h, const char *sha256, const char *path)
+{
+    struct blob *b = &h->blobs[h->n_blobs];
+
+    if (h->n_blobs == HUB_BLOBS_MAX)
+        abort();
+    h->n_blobs++;
+    str_copy(b->sha256, sizeof(b->sha256), sha256);
+    b->path = xstrdup(path);
+}
+
+/* ---- opening, running ---- */
+
+static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
+{
+    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", c->listen, c->port);
+    _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
+
+    h->ctx = zctx_new();
+    h->zap = zap_new(h->ctx, hub_allow, h, err);
+    if (!h->zap)
+        return -1;
+    h->enrol = zsock_server(h->ctx, PROTO_DOMAIN_ENROL, c->keys, PROTO_ENROL_MAX, enrol, err);
+    if (!h->enrol)
+        return -1;
+    h->main = zsock_server(h->ctx, PROTO_DOMAIN_MAIN, c->keys, PROTO_UP_MAX, main_at, err);
+    if (!h->main)
+        return -1;
+    return httpd_open(str_eq(c->listen, "*") ? "0.0.0.0" : c->listen, (uint16_t)(c->port + 2),
+                      BODY_MAX, on_http, h, &h->httpd, err);
+}
+
+int hub_open(const struct hub_config *config, const struct spec *s, struct store *st,
+             const struct hub_hooks *hooks, struct hub **ret, struct err *err)
+{
+    struct hub *h = xcalloc(1, sizeof(*h));
+    _cleanup_free_ char *epoch = NULL;
+    int rc = 0;
+
+    h->spec = s;
+    h->store = st;
+    h->hooks = *hooks;
+    h->sign = config->sign;
+    h->look_id = clock_wall_ms();
+    h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
+    for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
+        rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
+    if (rc == 0 && (rc = store_get(st, "roster", &h->roster, err)) == 0)
+        rc = store_get(st, "roster_epoch", &epoch, err);
+    if (rc == 0 && epoch)
+        str_to_u64(epoch, UINT64_MAX, &h->roster_epoch);
+    if (rc == 0 && (rc = bind_all(h, config, err)) < 0)
+        err_wrap(err,
+                 "the agents' ports %u to %u are needed (another muster, or 'controller: {port: "
+                 "…}' chooses others)",
+                 config->port, config->port + 2u);
+    if (rc < 0) {
+        hub_close(h);
+        return -1;
+    }
+    *ret = h;
+    return 0;
+}
+
+void hub_close(struct hub *h)
+{
+    if (!h)
+        return;
+    httpd_close(h->httpd);
+    zsock_free(h->main);
+    zsock_free(h->enrol);
+    zap_free(h->zap);
+    zctx_free(h->ctx);
+    for (size_t i = 0; i < h->n_blobs; i++)
+        free(h->blobs[i].path);
+    for (size_t i = 0; i < h->spec->n_nodes; i++)
+        json_decref(h->peers[i].state);
+    free(h->roster);
+    free(h->peers);
+    free(h);
+}
+
+void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
+{
+    fds[0].fd = zap_fd(h->zap);
+    fds[1].fd = zsock_fd(h->enrol);
+    fds[2].fd = zsock_fd(h->main);
+    fds[3].fd = httpd_fd(h->httpd);
+    fds[4].fd = zsock_monitor_fd(h->enrol);
+    fds[5].fd = zsock_monitor_fd(h->main);
+}
+
+int hub_wait_ms(const struct hub *h, int wait_ms)
+{
+    int http_ms = httpd_timeout_ms(h->httpd);
+
+    return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
+}
+
+/* The main socket: some of what waits in one transaction, then the acknowledgements. */
+static int drain_main(struct hub *h, struct err *err)
+{
+    uint64_t end = clock_mono_ms() + PASS_MS;
+    struct zmsg m;
+    int n = 0, rc = 0;
+
+    for (; rc == 0 && n < PASS_MESSAGES && clock_mono_ms() < end && zsock_recv(h->main, &m) == 1;
+         n++) {
+        rc = n == 0 ? store_begin(h->store, err) : 0;
+        if (rc == 0)
+            rc = main_message(h, &m, err);
+        zmsg_free(&m);
+    }
+    zsock_look(h->main);
+    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+        _cleanup_json_ json_t *state = p->state;
+
+        p->state = NULL;
+        if (state)
+            rc = on_state(h, p, state, err);
+    }
+    if (n && rc == 0)
+        rc = store_commit(h->store, err);
+    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+
+        /* A hello is answered with 0: nothing that it says it has sent is known to be stored until
+         * it has come on this connection. */
+        if (p->answer_hello || (p->to_ack && p->hello))
+            hub_answer(h->main, &p->at, PROTO_ACK,
+                       json_pack("{s:I}", "seq", (json_int_t)p->to_ack));
+        p->to_ack = 0;
+        p->answer_hello = false;
+    }
+    return rc < 0 ? -1 : n;
+}
+
+/* Plans, rosters and the question how it is, to those that are connected. */
+static int tell_all(struct hub *h, struct err *err)
+{
+    if (refresh_roster(h, err) < 0)
+        return -1;
+    for (size_t i = 0; i < h->spec->n_nodes; i++) {
+        struct peer *p = &h->peers[i];
+
+        if (!p->hello)
+            continue;
+        send_roster(h, p);
+        if (offer_plan(h, i, err) < 0)
+            return -1;
+        if (p->offered[0] && !p->looking)
+            hub_answer(h->main, &p->at, PROTO_LOOK,
+                       json_pack("{s:I}", "id", (json_int_t)h->look_id));
+        p->looking = p->offered[0] != '\0';
+    }
+    return 0;
+}
+
+int hub_run(struct hub *h, struct err *err)
+{
+    int enrolled, heard;
+
+    /* nodes that the owner made in the meantime */
+    for (size_t i = 0; i < h->spec->n_nodes; i++)
+        if (!h->peers[i].node.name[0] &&
+            hub_reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
+            return -1;
+    zap_serve(h->zap);
+    if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
+        hub_note_refusals(h, err) < 0 || tell_all(h, err) < 0)
+        return -1;
+    httpd_run(h->httpd);
+    /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds
+     * nothing is followed by waiting. */
+    return enrolled || heard || zsock_pending(h->enrol) || zsock_pending(h->main);
+}
+
+uint64_t hub_look_id(const struct hub *h)
+{
+    return h->look_id;
+}
+
+void hub_forget(struct hub *h, size_t node)
+{
+    json_decref(h->peers[node].state);
+    h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The controller's end of the agents' connections: enrolment and main socket behind the ZAP
+ * handler, and the HTTP port from which VMs fetch the agent's package and the application. What
+ * agents say goes to the store; what they are to do comes from the owner's hooks. */
+#ifndef MUSTER_CONTROLLER_NODES_HUB_H
+#define MUSTER_CONTROLLER_NODES_HUB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/keys.h"
+#include "controller/cloud/http.h"
+#include "controller/spec/spec.h"
+#include "controller/store/store.h"
+
+struct hub;
+
+struct hub_hooks {
+    void *ctx;
+    /* The node's complete plan (new reference), or NULL when it cannot be made yet. */
+    json_t *(*plan)(void *ctx, size_t node);
+    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees. */
+    char *(*roster)(void *ctx, uint64_t epoch);
+    /* An event that was not known before. `past`: it happened before the node connected. */
+    void (*event)(void *ctx, const struct event *ev, bool past);
+    /* The newest state of the node. */
+    void (*state)(void *ctx, size_t node, const json_t *state);
+};
+
+struct hub_config {
+    const char *listen; /* address to bind, "*" for all (HTTP: 0.0.0.0) */
+    uint16_t port;      /* enrolment; main is the next, HTTP the one after */
+    const struct curve_pair *keys;
+    const struct sign_pair *sign;
+};
+
+/* Fails with what to do when a port is taken. */
+int hub_open(const struct hub_config *config, const struct spec *s, struct store *st,
+             const struct hub_hooks *hooks, struct hub **ret, struct err *err);
+void hub_close(struct hub *h);
+
+/* A file that may be fetched as /blob/<sha256>. */
+void hub_serve_file(struct hub *h, const char *sha256, const char *path);
+
+#define HUB_FDS 6
+void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
+/* How long the owner may wait for them, at most `wait_ms`. */
+int hub_wait_ms(const struct hub *h, int wait_ms);
+/* Handles what waits, but only so much that nobody who sends without end keeps the caller from its
+ * other work. 1: call again without waiting; 0: all is handled, wait; -1: error. To be called after
+ * every wake-up. */
+int hub_run(struct hub *h, struct err *err);
+/* The id of the look at its plan that this hub asks of every node that connects: the node's state
+ * has it as `looked` when the look, and what was to be mended after it, is done. */
+uint64_t hub_look_id(const struct hub *h);
+
+/* The owner has made a new VM of that name: its old connection and keys are void. */
+void hub_forget(struct hub *h, size_t node);
+
+#endif

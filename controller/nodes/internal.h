@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the hub*.c files only. */
+#ifndef MUSTER_CONTROLLER_NODES_INTERNAL_H
+#define MUSTER_CONTROLLER_NODES_INTERNAL_H
+
+#include "common/proto.h"
+#include "common/zap.h"
+#include "controller/nodes/hub.h"
+
+#define HUB_BLOBS_MAX 8
+
+/* What the hub says of a peer at most once in NOTE_EVERY_MS. */
+enum rare { RARE_ENROL, RARE_EVENT, RARE_FLOOD, RARES };
+
+/* One node as this run sees it. */
+struct peer {
+    struct store_node node;
+    struct zmsg at; /* where to send; rid_len 0: not connected */
+    bool hello;
+    bool answer_hello;
+    char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
+    bool drift_told;             /* it was sent the plan again to mend what drifted */
+    char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
+    bool looking;                /* it was asked on this connection to look */
+    json_t *state;               /* newest of this pass, or NULL */
+    uint64_t to_ack;             /* answered once it is committed */
+    uint64_t last_seq;           /* highest that was taken from this incarnation */
+    double credit;               /* events that may be stored now */
+    uint64_t credit_at;          /* monotonic: when that was so; 0: never */
+    uint64_t held;               /* lowest number that was left for later; 0: none */
+    uint64_t held_at;
+    bool has_past;
+    uint64_t past;        /* events up to this one happened before the agent connected */
+    bool used_key;        /* its one-time key was offered and refused, not yet said */
+    uint64_t said[RARES]; /* monotonic; 0: never */
+    uint64_t roster_sent; /* epoch */
+};
+
+struct blob {
+    char sha256[SHA256_HEX_SIZE];
+    char *path;
+};
+
+struct hub {
+    const struct spec *spec;
+    struct store *store;
+    struct hub_hooks hooks;
+    const struct sign_pair *sign;
+    struct zctx *ctx;
+    struct zap *zap;
+    struct zsock *enrol;
+    struct zsock *main;
+    struct httpd *httpd;
+    struct peer *peers;
+    struct blob blobs[HUB_BLOBS_MAX];
+    size_t n_blobs;
+    char *roster; /* current text */
+    uint64_t roster_epoch;
+    uint64_t look_id;
+    unsigned cuts; /* of connections, as last said */
+    uint64_t cuts_said;
+};
+
+/* enrol.c: who may speak, and what the hub says of those who may not. */
+bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
+               char ret_user[ZSOCK_USER_MAX]);
+/* The node that speaks under this User-Id of the main socket, or NULL. */
+struct peer *hub_main_peer(struct hub *h, const char *user);
+int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err);
+/* Takes some of the enrolments that wait; returns how many messages there were. */
+int hub_drain_enrol(struct hub *h, struct err *err);
+/* An event of the controller, at most once in an hour: a peer cannot fill the store with it. */
+int hub_note_rarely(struct hub *h, uint64_t *said, const char *node, const char *id,
+                    const char *msg, struct err *err);
+int hub_note_refusals(struct hub *h, struct err *err);
+void hub_answer(struct zsock *s, const struct zmsg *to, enum proto_type t, json_t *members);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/nodes/layout.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/js.h"
+#include "common/str.h"
+#include "controller/cloud/entity.h"
+
+static const json_t *nic_of(const json_t *vm, const char *network)
+{
+    const json_t *nics = json_object_get(vm, "nic");
+    char id[64];
+
+    for (size_t i = 0; i < json_array_size(nics); i++) {
+        entity_text(json_array_get(nics, i), "networkid", id, sizeof(id));
+        if (str_eq(id, network))
+            return json_array_get(nics, i);
+    }
+    return NULL;
+}
+
+static uint16_t public_port(const struct spec_node *n, uint16_t private_port)
+{
+    for (size_t p = 0; p < n->n_ports; p++)
+        if (n->ports[p].private_port == private_port)
+            return n->ports[p].public_port;
+    return 0;
+}
+
+static void public_ip(const struct spec *s, const struct items *items, size_t node, char ret[16])
+{
+    const struct item *address = items_find(items, ITEM_ADDRESS, s->nodes[node].zone);
+
+    entity_text(address ? address->entity : NULL, "ipaddress", ret, 16);
+}
+
+void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret)
+{
+    for (size_t n = 0; n < s->n_nodes; n++) {
+        const struct item *vm = items_find(items, ITEM_VM, n);
+        const struct item *network = items_find(items, ITEM_PRIVATE, s->nodes[n].zone);
+        const struct item *volume = items_find(items, ITEM_VOLUME, n);
+        const json_t *nic = network ? nic_of(vm->entity, network->id) : NULL;
+        uint16_t web = public_port(&s->nodes[n], 80);
+        char ip[16];
+
+        memset(&ret[n], 0, sizeof(ret[n]));
+        entity_text(nic, "ipaddress", ret[n].private_address, sizeof(ret[n].private_address));
+        entity_text(nic, "macaddress", ret[n].private_mac, sizeof(ret[n].private_mac));
+        if (volume)
+            str_copy(ret[n].volume, sizeof(ret[n].volume), volume->id);
+        public_ip(s, items, n, ip);
+        if (web == 80)
+            snprintf(ret[n].url, sizeof(ret[n].url), "http://%s", ip);
+        else if (web)
+            snprintf(ret[n].url, sizeof(ret[n].url), "http://%s:%u", ip, web);
+    }
+}
+
+json_t *layout_json(const struct spec *s, const struct items *items, const struct node_facts *facts)
+{
+    json_t *arr = json_array();
+
+    for (size_t n = 0; n < s->n_nodes; n++) {
+        char ip[16];
+
+        public_ip(s, items, n, ip);
+        json_array_append_new(
+            arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "name", s->nodes[n].name, "zone",
+                           s->zones[s->nodes[n].zone].name, "vm", items_find(items, ITEM_VM, n)->id,
+                           "public_ip", ip, "private_ip", facts[n].private_address, "url",
+                           facts[n].url, "ssh_port", public_port(&s->nodes[n], 22)));
+    }
+    return arr;
+}
+
+void layout_drift(const json_t *state, char *ret, size_t cap)
+{
+    const json_t *ids = json_object_get(state, "drift");
+    struct strbuf b = {0};
+
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *id = json_string_value(json_array_get(ids, i));
+
+        if (id &&
+            strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_./") ==
+                strlen(id))
+            strbuf_addf(&b, "%s%s", b.len ? ", " : "", id);
+    }
+    str_copy(ret, cap, strbuf_str(&b));
+    strbuf_free(&b);
+}
+
+bool layout_db_serves(const char *state)
+{
+    return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced");
+}
+
+bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)
+{
+    const json_t *db = json_object_get(state, "db");
+
+    if (!str_eq(js_opt_str(state, "phase", ""), "ready") ||
+        !str_eq(js_opt_str(state, "rev", ""), rev) ||
+        json_array_size(json_object_get(state, "drift")))
+        return false;
+    return !s->database.present ||
+           (layout_db_serves(js_opt_str(db, "state", "")) &&
+            js_opt_u64(db, "cluster_size", 0) == s->n_nodes && js_opt_bool(db, "epoch_row", false));
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cloud gave to each node, drawn from the listed entities; and when a node counts as
+ * ready. Pure. */
+#ifndef MUSTER_CONTROLLER_NODES_LAYOUT_H
+#define MUSTER_CONTROLLER_NODES_LAYOUT_H
+
+#include <jansson.h>
+
+#include "controller/cloud/resource.h"
+#include "controller/nodes/planner.h"
+
+/* All items are done. Fills one record per node. */
+void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret);
+/* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
+json_t *layout_json(const struct spec *s, const struct items *items,
+                    const struct node_facts *facts);
+/* The steps that a node's state, or its health page, says differ from the plan: "file:f, web:x". */
+void layout_drift(const json_t *state, char *ret, size_t cap);
+/* Whether a database in that state takes part: Synced, or giving its data to another member. */
+bool layout_db_serves(const char *state);
+/* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev`, nothing
+ * drifted from it, and it is a synced member of the whole cluster. */
+bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev);
+
+#endif

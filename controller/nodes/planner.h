@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiles the file and what the cloud gave into one complete plan per node (docs/protocol.md,
+ * section 3), and the roster of the database cluster. Pure. */
+#ifndef MUSTER_CONTROLLER_NODES_PLANNER_H
+#define MUSTER_CONTROLLER_NODES_PLANNER_H
+
+#include <jansson.h>
+
+#include "common/err.h"
+#include "controller/spec/spec.h"
+
+/* What the cloud gave to one node. */
+struct node_facts {
+    char private_address[16]; /* "" without a private network */
+    char private_mac[18];
+    char volume[64]; /* UUID of the data disk, "" without one */
+    char url[128];   /* of the site from outside, "" without a port forward to 80 */
+};
+
+struct planner_input {
+    const struct spec *spec;
+    const struct node_facts *facts; /* one per node of the spec */
+    const char *archive_url;        /* of the application */
+    const char *archive_sha256;
+    bool archive_zip;        /* it is a .zip, or may be one */
+    const char *package_key; /* of the packages' repository, armored */
+};
+
+#define PLANNER_HEALTH_PATH "/muster-health"
+
+/* *ret has no secrets yet: planner_secret_names tells which it needs, and they go into
+ * "secrets". The revision covers everything but their values. */
+int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err);
+/* Array of the names used as ${secret:NAME} in the plan. */
+json_t *planner_secret_names(const json_t *plan);
+
+/* The text that is signed: members in the file's order with their keys (hex). NULL while a node
+ * has no key yet. The caller frees. */
+char *planner_roster(const struct planner_input *in, const char *const keys[], uint64_t epoch);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading single values of the deployment file; every wrong one becomes a problem with its place
+ * and reading goes on. Used by spec.c only. */
+#ifndef MUSTER_CONTROLLER_SPEC_INTERNAL_H
+#define MUSTER_CONTROLLER_SPEC_INTERNAL_H
+
+#include "controller/spec/spec.h"
+
+struct reading {
+    const char *name;
+    const struct yaml_doc *doc;
+    struct spec_problems *problems;
+};
+
+void problem(struct reading *r, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void problem_at(struct reading *r, const char *path, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Whether `v` is an object; members outside `keys` are problems. */
+bool read_known(struct reading *r, const char *path, const json_t *v, const char *const keys[]);
+
+/* A text member. `dflt` NULL: required. */
+void read_text(struct reading *r, const char *path, const json_t *v, const char *key,
+               const char *dflt, char *dst, size_t cap);
+/* As read_text, for names: lower-case letters, digits and '-', starting with a letter. */
+void read_name(struct reading *r, const char *path, const json_t *v, const char *key,
+               const char *dflt, char *dst, size_t cap);
+/* As read_text, for absolute paths without "..". */
+void read_path(struct reading *r, const char *path, const json_t *v, const char *key,
+               const char *dflt, char *dst, size_t cap);
+uint64_t read_number(struct reading *r, const char *path, const json_t *v, const char *key,
+                     uint64_t dflt, uint64_t min, uint64_t max);
+/* "200G" or "1T" (powers of 1024, as disks are sold by CloudStack); bytes. Required. */
+uint64_t read_size(struct reading *r, const char *path, const json_t *v, const char *key);
+void read_cidr(struct reading *r, const char *path, const json_t *v, const char *key,
+               struct cidr *ret);
+/* A required list with 1 to max members; an empty borrowed array when wrong. */
+const json_t *read_list(struct reading *r, const json_t *root, const char *key, size_t max);
+/* New references, NULL when absent. */
+json_t *read_names(struct reading *r, const char *path, const json_t *v, const char *key);
+json_t *read_relative_paths(struct reading *r, const char *path, const json_t *v, const char *key);
+json_t *read_config_files(struct reading *r, const char *path, const json_t *v);
+json_t *read_install_steps(struct reading *r, const char *path, const json_t *v);
+
+/* packages.c */
+void read_packages(struct reading *r, struct spec *s, const json_t *root);
+
+/* check.c: what the sections demand of each other. */
+void spec_check(struct reading *r, const struct spec *s);
+
+#endif

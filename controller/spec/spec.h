@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The deployment file as a plain struct: what the operator wants, checked as a whole. Pure.
+ * docs/file.md describes every key. Texts are bounded; the arrays belong to the spec. */
+#ifndef MUSTER_CONTROLLER_SPEC_SPEC_H
+#define MUSTER_CONTROLLER_SPEC_SPEC_H
+
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/str.h"
+#include "controller/spec/yaml.h"
+
+#define SPEC_NAME_MAX 33  /* names that become host names and files, with the NUL */
+#define SPEC_LABEL_MAX 81 /* names at the cloud */
+#define SPEC_PATH_MAX 256
+
+#define PACKAGES_PATIENCE_S 600
+#define PACKAGES_PATIENCE_MAX_S (24 * 3600)
+
+enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
+
+struct cidr {
+    uint32_t base; /* host byte order, host bits zero */
+    unsigned len;
+    char text[20];
+};
+
+struct spec_zone {
+    char name[SPEC_LABEL_MAX];
+    struct cidr gateway;
+    char gateway_offering[SPEC_LABEL_MAX]; /* stock CloudStack: network offering */
+    bool egress_all;
+    struct cidr private;
+    bool has_private;
+    char group[SPEC_LABEL_MAX]; /* VDC: Direct Connect Group */
+    /* stock CloudStack: one of a network that is there, and a tier of a VPC */
+    char network[SPEC_LABEL_MAX];
+    char vpc[37];
+    char private_offering[SPEC_LABEL_MAX];
+};
+
+struct spec_port {
+    uint16_t public_port;
+    uint16_t private_port;
+};
+
+struct spec_disk {
+    bool present;
+    uint64_t size; /* bytes, whole GiB */
+    char offering[SPEC_LABEL_MAX];
+    char wipe[37]; /* UUID of the volume that may be wiped, or "" */
+};
+
+struct spec_node {
+    char name[SPEC_NAME_MAX];
+    size_t zone;
+    char template[SPEC_LABEL_MAX];
+    char offering[SPEC_LABEL_MAX];
+    struct spec_disk disk;
+    struct spec_port *ports;
+    size_t n_ports;
+};
+
+struct spec_app {
+    bool present;
+    char name[SPEC_NAME_MAX];
+    char url[1024];           /* one of url and path */
+    char path[SPEC_PATH_MAX]; /* archive or folder, as written in the file */
+    char sha256[65];          /* required with url */
+    char database[SPEC_NAME_MAX];
+    char root[SPEC_PATH_MAX];
+    unsigned strip;
+    json_t *writable; /* arrays as the plan takes them, variables not yet replaced */
+    json_t *config;
+    json_t *install;
+};
+
+struct spec {
+    char deployment[SPEC_NAME_MAX];
+    enum cloud_kind cloud;
+    bool stock;          /* speaks stock CloudStack, not the VDC's dialect */
+    char hypervisor[16]; /* local cloud: as deployVirtualMachine calls it, "" for its own choice */
+    char profile[SPEC_NAME_MAX];
+    char region[16];             /* VDC: "" leaves the choice to the server */
+    char controller_address[64]; /* as the VMs reach this machine; "": the local cloud knows */
+    uint16_t controller_port;    /* the first of three */
+    char keypair[SPEC_LABEL_MAX];
+    char public_key[SPEC_PATH_MAX]; /* "": muster makes a pair of its own */
+    char user[SPEC_NAME_MAX];       /* that the template lets in */
+    struct spec_zone *zones;
+    size_t n_zones;
+    struct spec_node *nodes;
+    size_t n_nodes;
+    struct {
+        bool repository;
+        char url[1024];
+        char suite[SPEC_LABEL_MAX];
+        json_t *components;
+        char *key;                    /* armored; NULL: it is in a file */
+        char key_path[SPEC_PATH_MAX]; /* as written in the file */
+        unsigned patience;            /* seconds */
+    } packages;
+    struct {
+        bool present;
+        char cluster[SPEC_NAME_MAX];
+        char mount[SPEC_PATH_MAX];
+        char filesystem[8];
+    } database;
+    struct {
+        bool present;
+        json_t *php;      /* array of module names */
+        json_t *settings; /* php.ini values */
+        char root[SPEC_PATH_MAX];
+    } web;
+    struct spec_app app;
+};
+
+/* Every problem of the file at once, one line each: "file:line:column: path: what". */
+struct spec_problems {
+    struct strbuf text;
+    unsigned count;
+};
+
+/* 0, or -1 with at least one problem. `name` is the file's name for the messages. */
+int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
+               struct spec_problems *problems);
+void spec_free(struct spec *s);
+void spec_problems_free(struct spec_problems *p);
+
+/* "a.b.c.d/len" with zero host bits. */
+int cidr_parse(const char *text, struct cidr *ret);
+/* The address `n` after the base, as text into ret[16]. */
+void cidr_host(const struct cidr *c, uint32_t n, char ret[16]);
+bool cidr_overlap(const struct cidr *a, const struct cidr *b);
+
+#endif
