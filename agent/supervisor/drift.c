@@ -128,9 +128,15 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     return true;
 }
 
+static void start(struct supervisor *s)
+{
+    s->drift.job.bound = true;
+}
+
 static void stop(struct supervisor *s)
 {
     json_decref(s->drift.list);
 }
 
-const struct sup_part sup_drift = {.died = died, .tick = tick, .due = due, .stop = stop};
+const struct sup_part sup_drift = {
+    .start = start, .died = died, .tick = tick, .due = due, .stop = stop};

@@ -38,6 +38,7 @@ extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_d
 
 /* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
+    bool bound; /* it changes nothing, and ends with the supervisor */
     pid_t pid;  /* 0: none */
     int answer; /* a file in memory, read when the child has ended */
     char what[16];

@@ -24,9 +24,7 @@ int sup_job_start(struct job *j, const char *what, json_t *request)
     size_t len = strlen(text);
     if (in < 0 || out < 0 || write(in, text, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0)
         return -1;
-    pid_t pid = fork();
-    if (pid == 0)
-        helper_exec(PROC_ARGV(HELPER_WORKER, "job", what), in, out);
+    pid_t pid = helper_start(PROC_ARGV(HELPER_WORKER, "job", what), in, out, j->bound);
     if (pid < 0)
         return -1;
     j->pid = pid;

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,13 +52,7 @@ static void launch(struct supervisor *s)
         s->net.next = clock_mono_ms() + 1000;
         return;
     }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(0);
-        helper_exec(PROC_ARGV(HELPER_NET), pair[1], -1);
-    }
+    pid_t pid = helper_start(PROC_ARGV(HELPER_NET), pair[1], -1, true);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);

@@ -120,6 +120,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
 
 static void start(struct supervisor *s)
 {
+    s->watch.job.bound = true;
     s->watch.db_fd = -1;
 }
 

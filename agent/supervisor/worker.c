@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -170,12 +169,8 @@ static void launch(struct supervisor *s)
         s->worker.next = clock_mono_ms() + RETRY_MIN_MS;
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        helper_exec(PROC_ARGV(HELPER_WORKER, "apply", "--plan-fd", "3", "--event-fd", "4"), plan_fd,
-                    pipefd[1]);
-    }
+    pid_t pid = helper_start(PROC_ARGV(HELPER_WORKER, "apply", "--plan-fd", "3", "--event-fd", "4"),
+                             plan_fd, pipefd[1], true);
     close(pipefd[1]);
     if (pid < 0) {
         close(pipefd[0]);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `muster-agent-worker job WHAT`: one look at the database and the web server, or for drift, or one
  * action of the coordinator. The request is a JSON text on descriptor 3, the answer a line on 4. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/cluster/codec.h"
@@ -101,9 +99,7 @@ int cmd_job(int argc, char **argv)
         return cmd_usage("help", "job: needs a kind");
     bool looks = strcmp(argv[1], "look") == 0, drifts = strcmp(argv[1], "drift") == 0;
     bool engines = strcmp(argv[1], "engines") == 0;
-    if (looks || drifts)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    else
+    if (!looks && !drifts)
         log_open("muster-agent[db]");
     if (fs_read("/proc/self/fd/3", REQUEST_MAX, &text, &len, &err) < 0 ||
         js_parse(text, len, &request, &err) < 0)
