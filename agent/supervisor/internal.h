@@ -70,6 +70,10 @@ struct sup_worker_state {
     char phase[16];
     char step[EVENT_ID_MAX];
     char result[EVENT_MSG_MAX]; /* "N changed, M ok" of the last run */
+    struct job check;           /* would a worker take the plan that came? */
+    uint64_t check_until;
+    json_t *came;   /* that plan, or NULL */
+    json_t *latest; /* one that came meanwhile: it is checked next; or NULL */
 };
 
 struct sup_cluster_state {
@@ -132,12 +136,14 @@ struct supervisor {
 bool sup_net_runs(const struct supervisor *s);
 void sup_net_tell(struct supervisor *s, const char *m, json_t *members); /* takes members */
 void sup_net_events(struct supervisor *s);                               /* what the outbox has */
+void sup_net_info(struct supervisor *s);  /* revision of the plan, last event */
 void sup_net_again(struct supervisor *s); /* kills it: it begins from what is on disk */
 
 /* worker.c */
 const json_t *sup_plan_step(const json_t *plan, const char *type); /* borrowed, or NULL */
 const char *sup_plan_rev(const struct supervisor *s);              /* "": there is none */
-void sup_plan_take(struct supervisor *s, const json_t *plan);      /* a new one */
+/* A new one: it is checked in a job, and the answer is an event. */
+void sup_plan_take(struct supervisor *s, const json_t *plan);
 bool sup_worker_runs(const struct supervisor *s);
 bool sup_worker_idle(const struct supervisor *s);  /* nor is a run still to come */
 bool sup_worker_ready(const struct supervisor *s); /* idle, and the last run ended well */

@@ -10,15 +10,14 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
 
 #define ANSWER_MAX 65536
 
-int sup_job_start(struct job *j, const char *what, json_t *request)
+static int start(struct job *j, const char *what, const char *text)
 {
-    _cleanup_free_ char *text = js_text(request);
-    json_decref(request);
     _cleanup_close_ int in = memfd_create("request", MFD_CLOEXEC);
     _cleanup_close_ int out = memfd_create("answer", MFD_CLOEXEC);
     size_t len = strlen(text);
@@ -32,6 +31,16 @@ int sup_job_start(struct job *j, const char *what, json_t *request)
     j->answer = out;
     out = -1;
     return 0;
+}
+
+int sup_job_start(struct job *j, const char *what, json_t *request)
+{
+    char *text = js_text(request);
+    json_decref(request);
+    int r = start(j, what, text);
+    keys_wipe(text, strlen(text)); /* a plan has secrets */
+    free(text);
+    return r;
 }
 
 json_t *sup_job_end(struct job *j)

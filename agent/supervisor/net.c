@@ -37,7 +37,7 @@ void sup_net_tell(struct supervisor *s, const char *m, json_t *members)
         json_decref(members);
 }
 
-static void tell_info(struct supervisor *s)
+void sup_net_info(struct supervisor *s)
 {
     sup_net_tell(s, "info",
                  json_pack("{s:s, s:I}", "rev", sup_plan_rev(s), "last_seq",
@@ -62,7 +62,7 @@ static void launch(struct supervisor *s)
     s->net.pid = pid;
     s->net.online = false;
     chan_open(&s->net.chan, pair[0]);
-    tell_info(s);
+    sup_net_info(s);
     sup_state_again(s);
     sup_cluster_tell(s);
 }
@@ -122,7 +122,6 @@ static void on_message(struct supervisor *s, json_t *msg)
         sup_drift_ask(s, js_opt_u64(msg, "id", 0));
     } else if (strcmp(m, "plan") == 0) {
         sup_plan_take(s, json_object_get(msg, "plan"));
-        tell_info(s);
     } else {
         sup_cluster_message(s, m, msg);
     }

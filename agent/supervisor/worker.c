@@ -2,14 +2,12 @@
 /* The supervisor's plan, and its worker that converges it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +25,7 @@
 
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
+#define CHECK_TIMEOUT_MS 30000
 
 static void keep_event(struct supervisor *s, struct event *ev)
 {
@@ -109,54 +108,82 @@ static void start(struct supervisor *s)
     sup_watch_plan(s, plan);
 }
 
-/* A plan takes the old one's place when the worker understands all of it. */
-static int plan_keep(const json_t *plan, struct err *err)
+/* --- a new plan ---------------------------------------------------------------------------- */
+
+static void refuse(struct supervisor *s, const char *why)
 {
-    char program[PATH_MAX];
-    struct proc_opts opts = {.timeout_s = 30};
-    struct proc_result said = {0};
-    char *text = js_text(plan);
-    int r = fs_write_atomic(PATH_PLAN ".new", text, strlen(text), 0600, err);
-    keys_wipe(text, strlen(text));
-    free(text);
-    helper_path(HELPER_WORKER, program, sizeof(program));
-    if (r == 0 &&
-        (r = proc_run(PROC_ARGV(program, "verify", PATH_PLAN ".new"), &opts, &said, err)) < 0 &&
-        said.status >= PROC_NOT_STARTED) /* it gave no answer: that is not a "no" */
-        err_wrap(err, "it could not be checked");
-    proc_result_free(&said);
-    if (r < 0) {
-        unlink(PATH_PLAN ".new");
-        return -1;
-    }
-    if (rename(PATH_PLAN ".new", PATH_PLAN) < 0)
-        return err_errno(err, errno, "rename %s", PATH_PLAN);
-    return fs_sync_parent(PATH_PLAN, err);
+    sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", why);
+    sup_event(s, EVENT_ABORTED, "", "the plan was not taken: %s", why);
+    sup_net_info(s);
 }
 
-static int plan_accept(struct supervisor *s, const json_t *plan, struct head *ret, struct err *err)
+/* A worker understands all of it: it takes the old one's place. */
+static void accept_plan(struct supervisor *s, const json_t *plan)
 {
-    if (head_read(plan, ret, err) < 0)
-        return -1;
-    if (strcmp(ret->node, s->worker.node) != 0 || strcmp(ret->deployment, s->boot.deployment) != 0)
-        return err_set(err, ERR_USAGE, "it is for %.32s of %.32s", ret->node, ret->deployment);
-    return plan_keep(plan, err);
+    struct err err = {0};
+    char *text = js_text(plan);
+    int r = fs_write_atomic(PATH_PLAN, text, strlen(text), 0600, &err);
+    keys_wipe(text, strlen(text));
+    free(text);
+    if (r < 0) {
+        refuse(s, err.msg);
+        return;
+    }
+    str_copy(s->worker.rev, sizeof(s->worker.rev), js_opt_str(plan, "rev", ""));
+    sup_cluster_plan(s, plan);
+    sup_watch_plan(s, plan);
+    sup_worker_again(s);
+    sup_net_info(s);
+}
+
+static void check(struct supervisor *s, const json_t *plan)
+{
+    s->worker.came = json_incref((json_t *)plan);
+    s->worker.check.bound = true;
+    s->worker.check_until = clock_mono_ms() + CHECK_TIMEOUT_MS;
+    if (sup_job_start(&s->worker.check, "plan", json_pack("{s:O}", "plan", plan)) == 0)
+        return;
+    json_decref(s->worker.came);
+    s->worker.came = NULL;
+    refuse(s, "it could not be checked: no worker could be started");
+}
+
+/* No answer is not a "no": the plan may be good, and the controller sends it again. */
+static void checked(struct supervisor *s)
+{
+    _cleanup_json_ json_t *answer = sup_job_end(&s->worker.check);
+    _cleanup_json_ json_t *plan = s->worker.came;
+    _cleanup_json_ json_t *latest = s->worker.latest;
+    s->worker.came = s->worker.latest = NULL;
+    if (!answer)
+        refuse(s, "it could not be checked: the worker gave no answer");
+    else if (!json_is_true(json_object_get(answer, "ok")))
+        refuse(s, js_opt_str(answer, "why", ""));
+    else
+        accept_plan(s, plan);
+    if (latest)
+        check(s, latest);
 }
 
 void sup_plan_take(struct supervisor *s, const json_t *plan)
 {
     struct err err = {0};
     struct head h;
-    if (plan_accept(s, plan, &h, &err) < 0) {
-        sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", err.msg);
-        sup_event(s, EVENT_ABORTED, "", "the plan was not taken: %s", err.msg);
-        return;
+    int r = head_read(plan, &h, &err);
+    if (r == 0 &&
+        (strcmp(h.node, s->worker.node) != 0 || strcmp(h.deployment, s->boot.deployment) != 0))
+        r = err_set(&err, ERR_USAGE, "it is for %.32s of %.32s", h.node, h.deployment);
+    if (r < 0) {
+        refuse(s, err.msg);
+    } else if (s->worker.check.pid) {
+        json_decref(s->worker.latest);
+        s->worker.latest = json_incref((json_t *)plan);
+    } else {
+        check(s, plan);
     }
-    str_copy(s->worker.rev, sizeof(s->worker.rev), h.rev);
-    sup_cluster_plan(s, plan);
-    sup_watch_plan(s, plan);
-    sup_worker_again(s);
 }
+
+/* --- a run --------------------------------------------------------------------------------- */
 
 static void launch(struct supervisor *s)
 {
@@ -227,6 +254,10 @@ static void readable(struct supervisor *s, short revents)
 
 static bool died(struct supervisor *s, pid_t pid, int status)
 {
+    if (pid == s->worker.check.pid) {
+        checked(s);
+        return true;
+    }
     if (pid != s->worker.pid)
         return false;
     if (s->worker.chan.fd >= 0)
@@ -260,6 +291,8 @@ static int fd(const struct supervisor *s, short *ret_events)
 
 static void tick(struct supervisor *s, uint64_t now)
 {
+    if (s->worker.check.pid && now >= s->worker.check_until)
+        kill(s->worker.check.pid, SIGKILL);
     if (s->worker.wanted && !s->worker.pid && now >= s->worker.next)
         launch(s);
 }
@@ -267,7 +300,8 @@ static void tick(struct supervisor *s, uint64_t now)
 static uint64_t due(const struct supervisor *s, uint64_t now)
 {
     (void)now;
-    return s->worker.wanted && !s->worker.pid ? s->worker.next : UINT64_MAX;
+    uint64_t run = s->worker.wanted && !s->worker.pid ? s->worker.next : UINT64_MAX;
+    return s->worker.check.pid && s->worker.check_until < run ? s->worker.check_until : run;
 }
 
 /* systemd would kill it anyway; jobs may finish. */
@@ -275,6 +309,8 @@ static void stop(struct supervisor *s)
 {
     if (s->worker.pid)
         kill(s->worker.pid, SIGTERM);
+    json_decref(s->worker.came);
+    json_decref(s->worker.latest);
 }
 
 const struct sup_part sup_worker = {start, fd, readable, died, tick, due, stop};

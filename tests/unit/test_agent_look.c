@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the supervisor does when the controller asks it to look at its plan. The jobs' answers are
- * given by the test. */
+/* What the supervisor does when the controller asks it to look at its plan (the jobs' answers are
+ * given by the test), and when a plan comes that a worker has to judge. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -201,6 +201,69 @@ static void test_older_look(void **state)
     assert_true(s->drift.done == 7);
 }
 
+/* A plan that no worker takes. */
+static json_t *bad_plan(const char *type)
+{
+    _cleanup_free_ char *id = str_fmt("%s:x", type);
+    return json_pack("{s:i, s:s, s:s, s:s, s:[{s:s, s:s}]}", "version", 1, "deployment", "d",
+                     "node", "n", "rev", "0123456789abcdef", "resources", "type", type, "id", id);
+}
+
+static void take(struct supervisor *s, const char *type)
+{
+    json_t *plan = bad_plan(type);
+    str_copy(s->worker.node, sizeof(s->worker.node), "n");
+    strcpy(s->boot.deployment, "d");
+    sup_plan_take(s, plan);
+    json_decref(plan);
+}
+
+static void check_ends(struct supervisor *s)
+{
+    int status = 0;
+    pid_t pid = s->worker.check.pid;
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(sup_worker.died(s, pid, status));
+}
+
+/* The supervisor does not wait for the worker that judges; of plans that come meanwhile the latest
+ * is judged next. */
+static void test_plan_is_judged_by_a_job(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    take(s, "one");
+    assert_int_equal(outbox_count(s->outbox), 0);
+    take(s, "two");
+    take(s, "three");
+    check_ends(s);
+    assert_int_equal(outbox_count(s->outbox), 2); /* refused, aborted */
+    assert_non_null(strstr(outbox_next(s->outbox), "type 'one' is not known"));
+    check_ends(s);
+    assert_int_equal(outbox_count(s->outbox), 4);
+    outbox_next(s->outbox);
+    assert_non_null(strstr(outbox_next(s->outbox), "type 'three' is not known"));
+    assert_int_equal(s->worker.check.pid, 0);
+    assert_null(s->worker.came);
+    assert_string_equal(sup_plan_rev(s), "");
+}
+
+/* A worker that hangs: its end is due, and is no verdict. */
+static void test_plan_without_a_verdict(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    take(s, "one");
+    kill(s->worker.check.pid, SIGSTOP);
+    uint64_t due = sup_worker.due(s, clock_mono_ms());
+    assert_true(due > clock_mono_ms() && due != UINT64_MAX);
+    sup_worker.tick(s, due);
+    check_ends(s);
+    assert_non_null(strstr(outbox_next(s->outbox), "could not be checked"));
+    assert_false(s->worker.wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +272,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_mended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_look_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_during_a_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plan_is_judged_by_a_job, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plan_without_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_look, setup, teardown),
     };
