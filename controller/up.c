@@ -232,9 +232,13 @@ static int begin(struct up *u, struct err *err)
     if (store_get(st, "state", &recorded, err) < 0)
         return -1;
     looks = u->cloud_done && str_eq(recorded, "ready");
-    if (store_begin(st, err) < 0 || (!looks && store_set(st, "state", "raising", err) < 0) ||
-        say(u, "", EVENT_START, "up", looks ? "asks every node" : "raising", err) < 0)
+    if (store_begin(st, err) < 0)
         return -1;
+    if ((!looks && store_set(st, "state", "raising", err) < 0) ||
+        say(u, "", EVENT_START, "up", looks ? "asks every node" : "raising", err) < 0) {
+        store_rollback(st);
+        return -1;
+    }
     for (size_t i = 0; i < items->n; i++)
         if (items->v[i].state == ITEM_DONE && items->v[i].want == WANT_THERE)
             on_item(u, &items->v[i], EVENT_OK, "is there");

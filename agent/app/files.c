@@ -105,17 +105,6 @@ int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
     return 0;
 }
 
-/* What the file is, not what it is called: its name may be that of a download script. */
-int app_files_is_zip(const char *path, bool *ret, struct err *err)
-{
-    unsigned char magic[4] = {0};
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, magic, sizeof(magic)) < 0)
-        return err_errno(err, errno, "%s", path);
-    *ret = memcmp(magic, "PK\3\4", sizeof(magic)) == 0;
-    return 0;
-}
-
 /* The link is replaced, never missing; a folder with the welcome page makes room. */
 static int swap(const struct app *a, const char *release, struct err *err)
 {

@@ -25,5 +25,5 @@ bool app_files_current(const struct app *a);
 int app_files_put(const struct app *a, struct run *run, struct err *err);
 /* Goes down from the folder `path` to what the archive's `strip` leading folders hold. */
 int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err);
-int app_files_is_zip(const char *path, bool *ret, struct err *err);
+
 #endif

@@ -237,7 +237,7 @@ int unpack_archive(const char *archive, const char *dir, const struct unpack_lim
     _cleanup_close_ int fd = open(archive, O_RDONLY | O_CLOEXEC);
     /* Not by its name: the folder that it is in is root's alone. */
     _cleanup_free_ char *file = str_fmt("/proc/self/fd/%d", fd);
-    if (app_files_is_zip(archive, &zip, err) < 0)
+    if (fs_is_zip(archive, &zip, err) < 0)
         return -1;
     if (fd < 0 || fchmod(fd, 0644) < 0)
         return err_errno(err, errno, "open %s", archive);

@@ -6,6 +6,7 @@
 
 #include "common/js.h"
 #include "common/str.h"
+#include "common/uuid.h"
 
 #define ROUND_MAX ((uint64_t)1 << 40)
 #define FAILURES_MAX 1000
@@ -35,15 +36,14 @@ static int signed_member(const json_t *j, const char *key, int64_t *ret, struct 
 }
 
 /* "" or a UUID. */
-static int uuid_member(const json_t *j, const char *key, char ret[37], struct err *err)
+static int uuid_member(const json_t *j, const char *key, char ret[UUID_SIZE], struct err *err)
 {
     const char *s;
     if (js_str(j, key, &s, err) < 0)
         return -1;
-    size_t len = strlen(s);
-    if ((len != 0 && len != 36) || strspn(s, "0123456789abcdef-") != len)
+    if (s[0] && !uuid_valid(s))
         return err_set(err, ERR_USAGE, "member '%s' must be a UUID", key);
-    memcpy(ret, s, len + 1);
+    str_copy(ret, UUID_SIZE, s);
     return 0;
 }
 

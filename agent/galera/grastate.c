@@ -8,15 +8,6 @@
 #include "common/cleanup.h"
 #include "common/str.h"
 
-static bool uuid_read(const char *s, size_t len, char ret[37])
-{
-    if (len != 36 || strspn(s, "0123456789abcdef-") < 36)
-        return false;
-    memcpy(ret, s, 36);
-    ret[36] = '\0';
-    return true;
-}
-
 int grastate_parse(const char *text, struct grastate *ret, struct err *err)
 {
     struct grastate g = {.seqno = -2};
@@ -27,7 +18,7 @@ int grastate_parse(const char *text, struct grastate *ret, struct err *err)
         char value[64];
         long long n;
         if (sscanf(line, "uuid: %63s", value) == 1) {
-            if (!uuid_read(value, strlen(value), g.uuid))
+            if (!uuid_valid(value) || !uuid_read(value, g.uuid))
                 return err_set(err, ERR_FAILED, "grastate.dat: uuid is malformed");
         } else if (sscanf(line, "seqno: %lld", &n) == 1) {
             g.seqno = n;
@@ -42,7 +33,7 @@ int grastate_parse(const char *text, struct grastate *ret, struct err *err)
     return 0;
 }
 
-bool grastate_recovered(const char *line, char ret_uuid[37], int64_t *ret_seqno)
+bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret_seqno)
 {
     static const char mark[] = "WSREP: Recovered position:";
     const char *at = strstr(line, mark);
@@ -52,10 +43,10 @@ bool grastate_recovered(const char *line, char ret_uuid[37], int64_t *ret_seqno)
     at += sizeof(mark) - 1;
     while (*at == ' ')
         at++;
-    if (strlen(at) < 38 || at[36] != ':' || !uuid_read(at, 36, ret_uuid))
+    if (!uuid_read(at, ret_uuid) || at[UUID_SIZE - 1] != ':')
         return false;
-    *ret_seqno = strtoll(at + 37, &end, 10);
-    return end != at + 37 && (*end == '\0' || *end == ',' || *end == '\n');
+    *ret_seqno = strtoll(at + UUID_SIZE, &end, 10);
+    return end != at + UUID_SIZE && (*end == '\0' || *end == ',' || *end == '\n');
 }
 
 void grastate_recovery_line(struct grastate_recovery *r, const char *line)

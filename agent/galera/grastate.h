@@ -8,22 +8,21 @@
 #include <stdint.h>
 
 #include "common/err.h"
-
-#define UUID_ZERO "00000000-0000-0000-0000-000000000000"
+#include "common/uuid.h"
 
 struct grastate {
-    char uuid[37];
+    char uuid[UUID_SIZE];
     int64_t seqno;
     bool safe;
 };
 
 int grastate_parse(const char *text, struct grastate *ret, struct err *err);
 /* The line "WSREP: Recovered position: <uuid>:<seqno>[,...]" of --wsrep-recover. */
-bool grastate_recovered(const char *line, char ret_uuid[37], int64_t *ret_seqno);
+bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret_seqno);
 
 /* What the output of one --wsrep-recover says, line by line; starts zeroed with seqno -1. */
 struct grastate_recovery {
-    char uuid[37];
+    char uuid[UUID_SIZE];
     int64_t seqno;
     unsigned lines;  /* that give a position; there must be exactly one */
     bool innodb;     /* that engine has begun */

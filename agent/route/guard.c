@@ -9,6 +9,7 @@
 #include "agent/ipc/paths.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/ipv4.h"
 #include "common/js.h"
 #include "common/str.h"
 
@@ -63,7 +64,7 @@ void guard_add_peers(struct guard *g, const char *text, uint16_t ssh, uint16_t c
 
 const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway)
 {
-    uint32_t mask = len ? ~0U << (32 - len) : 0, host = ntohl(gateway), own = ntohl(addr);
+    uint32_t mask = ipv4_mask(len), host = ntohl(gateway), own = ntohl(addr);
     if (!gateway)
         return "is no address of a gateway";
     if (host == own)
@@ -77,7 +78,7 @@ const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway)
 
 bool guard_takes_over(const struct rtnl_route *want, const struct rtnl_route *now, uint32_t addr)
 {
-    uint32_t mask = want->len ? htonl(~0U << (32 - want->len)) : 0;
+    uint32_t mask = htonl(ipv4_mask(want->len));
     return (addr & mask) == (want->to & mask) && want->len >= now->len &&
            (want->ifindex != now->ifindex || want->via != now->via);
 }

@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -66,7 +67,7 @@ static int members_check(const struct app *a, struct err *err)
 {
     size_t i;
     json_t *item;
-    if (strlen(a->sha256) != 64 || strspn(a->sha256, "0123456789abcdef") != 64)
+    if (!keys_sha256_valid(a->sha256))
         return err_set(err, ERR_USAGE, "member 'archive': sha256 must be 64 lower-case hex digits");
     json_array_foreach(a->writable, i, item)
     {

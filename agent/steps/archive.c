@@ -8,6 +8,7 @@
 #include "agent/steps/resource.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/keys.h"
 
 struct archive {
     const char *url, *sha256, *root;
@@ -24,8 +25,7 @@ static int archive_parse(const json_t *spec, void **ret, struct err *err)
     void *obj = NULL;
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct archive), &obj, err) < 0)
         return -1;
-    const char *sha256 = ((struct archive *)obj)->sha256;
-    if (strlen(sha256) == 64 && strspn(sha256, "0123456789abcdef") == 64) {
+    if (keys_sha256_valid(((struct archive *)obj)->sha256)) {
         *ret = obj;
         return 0;
     }

@@ -17,6 +17,7 @@
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 
 struct route {
@@ -31,19 +32,23 @@ static const struct field fields[] = {
     FIELD(route, to, FIELD_STRS),
 };
 
+/* In network byte order, as the kernel has it. */
 static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, struct err *err)
 {
-    char buf[32];
-    uint64_t len;
-    struct in_addr a;
-    char *slash = str_copy(buf, sizeof(buf), text) ? strchr(buf, '/') : NULL;
-    if (slash)
-        *slash = '\0';
-    if (!slash || inet_pton(AF_INET, buf, &a) != 1 || str_to_u64(slash + 1, 32, &len) < 0)
-        return err_set(err, ERR_USAGE, "'%.40s' must be an IPv4 network a.b.c.d/len", text);
-    *ret_addr = a.s_addr;
-    *ret_len = (unsigned)len;
+    uint32_t address;
+    if (ipv4_interface_parse(text, &address, ret_len) < 0)
+        return err_set(err, ERR_USAGE, "'%.40s' must be an IPv4 network a.b.c.d/len",
+                       text ? text : "");
+    *ret_addr = htonl(address);
     return 0;
+}
+
+/* `via` is an address, by the table of fields. */
+static uint32_t gateway_of(const struct route *r)
+{
+    uint32_t via = 0;
+    ipv4_parse(r->via, &via);
+    return htonl(via);
 }
 
 #define NETWORKD "systemd-networkd"
@@ -224,10 +229,7 @@ static int nic_open(const struct route *r, struct nic *n, struct err *err)
 static int route_wanted(const struct route *r, const struct nic *n, size_t i,
                         struct rtnl_route *ret, struct err *err)
 {
-    struct in_addr via;
-    *ret = (struct rtnl_route){.ifindex = n->index};
-    inet_pton(AF_INET, r->via, &via);
-    ret->via = via.s_addr;
+    *ret = (struct rtnl_route){.ifindex = n->index, .via = gateway_of(r)};
     return cidr_read(json_string_value(json_array_get(r->to, i)), &ret->to, &ret->len, err);
 }
 
@@ -236,12 +238,12 @@ static int refuse_takeover(const struct guard *g, struct rtnl *nl, const struct 
                            const char *text, struct verdict *ret, struct err *err)
 {
     const struct guarded *who = NULL;
-    char address[INET_ADDRSTRLEN];
+    char address[IPV4_SIZE];
     if (guard_check(g, nl, want, &who, err) < 0)
         return -1;
     if (!who)
         return 0;
-    inet_ntop(AF_INET, &(struct in_addr){who->addr}, address, sizeof(address));
+    ipv4_text(ntohl(who->addr), address);
     return verdict_refused(ret,
                            "the network %s holds %s, the address of %s, which is reached another "
                            "way now; this machine could be cut off. Choose other networks in the "
@@ -253,9 +255,7 @@ static int route_refuse(const struct route *r, const struct nic *n, struct rtnl 
                         struct verdict *ret, struct err *err)
 {
     struct guard g = {0};
-    struct in_addr via;
-    inet_pton(AF_INET, r->via, &via);
-    const char *why = guard_gateway(n->addr, n->len, via.s_addr);
+    const char *why = guard_gateway(n->addr, n->len, gateway_of(r));
     if (why)
         return verdict_refused(ret, "the gateway %s %s (%s)", r->via, why, r->address);
     guard_collect(&g, nl);

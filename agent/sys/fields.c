@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/sys/fields.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ipv4.h"
 #include "common/str.h"
+#include "common/uuid.h"
 
 static bool name_valid(const char *s)
 {
@@ -26,36 +27,17 @@ static bool path_valid(const char *s)
     return len < 3 || strcmp(s + len - 3, "/..") != 0;
 }
 
-static bool uuid_valid(const char *s)
-{
-    if (strlen(s) != 36)
-        return false;
-    for (int i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s[i] != '-' : !strchr("0123456789abcdef", s[i]))
-            return false;
-    }
-    return true;
-}
-
 static bool cidr_valid(const char *s)
 {
-    char buf[INET_ADDRSTRLEN + 4];
-    struct in_addr a;
-    uint64_t len;
-    if (!str_copy(buf, sizeof(buf), s))
-        return false;
-    char *slash = strchr(buf, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    return inet_pton(AF_INET, buf, &a) == 1 && str_to_u64(slash + 1, 32, &len) == 0;
+    uint32_t address;
+    unsigned len;
+    return ipv4_interface_parse(s, &address, &len) == 0;
 }
 
 static bool address_valid(const char *s)
 {
-    struct in_addr a;
-    return inet_pton(AF_INET, s, &a) == 1;
+    uint32_t address;
+    return ipv4_parse(s, &address) == 0;
 }
 
 static bool strs_valid(const json_t *v, bool names)

@@ -132,6 +132,7 @@ static int on_tick(void *ctx)
 int cmd_up(const struct cli *cli, struct err *err)
 {
     _cleanup_(cli_session_close) struct cli_session s = {.d.lock_fd = -1};
+    _cleanup_(strbuf_free) struct strbuf refused = {0};
     struct survey_options so = {.adopt = cli->adopt, .replace = cli->replace};
     struct shown shown = {.cli = cli, .spec = &s.d.spec};
     struct up_options o = {.package = cli->package,
@@ -148,7 +149,9 @@ int cmd_up(const struct cli *cli, struct err *err)
         return -1;
     o.public_key = s.public_key;
     ask_to_adopt(cli, &s.v, &s.d.spec);
-    if (survey_check(&s.v, &s.d.spec, err) < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0)
+    rc = survey_check(&s.v, &s.d.spec, &refused, err);
+    text_print(stderr, "%s", strbuf_str(&refused));
+    if (rc < 0 || confirm_losses(cli, &s.v, &s.d.spec, err) < 0)
         return -1;
     rc = up_run(&s.d, &s.reach, &s.v, &o, &r, err);
     ui_free(shown.ui);

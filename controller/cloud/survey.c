@@ -190,17 +190,22 @@ void survey_free(struct survey *s)
     inventory_free(&s->inv);
 }
 
-int survey_check(const struct survey *v, const struct spec *spec, struct err *err)
+int survey_check(const struct survey *v, const struct spec *spec, struct strbuf *lines,
+                 struct err *err)
 {
-    _cleanup_(strbuf_free) struct strbuf all = {0};
+    unsigned n = 0;
 
     for (size_t i = 0; i < v->items.n; i++) {
         const struct item *it = &v->items.v[i];
         struct move m = item_move(it, &v->items, spec);
 
-        if (m.kind == MOVE_REFUSE)
-            strbuf_addf(&all, "%s%s '%s': %s", all.len ? "; " : "",
-                        item_ops(&v->items, it->kind)->what, it->label, m.why);
+        if (m.kind != MOVE_REFUSE)
+            continue;
+        strbuf_addf(lines, "%s '%s': %s\n", item_ops(&v->items, it->kind)->what, it->label, m.why);
+        n++;
     }
-    return all.len ? err_set(err, ERR_SAFETY, "%s", strbuf_str(&all)) : 0;
+    if (!n)
+        return 0;
+    return err_set(err, ERR_SAFETY, "%u resource%s only you can decide about; nothing was done", n,
+                   n == 1 ? "" : "s");
 }

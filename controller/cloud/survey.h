@@ -30,7 +30,9 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
                struct err *err);
 void survey_free(struct survey *s);
 
-/* Everything that only the operator can decide, in one message; 0: nothing. */
-int survey_check(const struct survey *s, const struct spec *spec, struct err *err);
+/* Everything that only the operator can decide is added to `lines`, a line each; the error
+ * (ERR_SAFETY) is their sum. 0: nothing. */
+int survey_check(const struct survey *s, const struct spec *spec, struct strbuf *lines,
+                 struct err *err);
 
 #endif

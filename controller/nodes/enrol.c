@@ -213,6 +213,8 @@ int hub_drain_enrol(struct hub *h, struct err *err)
     }
     if (n && rc == 0)
         rc = store_commit(h->store, err);
+    if (rc < 0)
+        store_rollback(h->store);
     for (size_t i = 0; rc == 0 && i < n_answers; i++)
         hub_answer(h->enrol, &answers[i].to, answers[i].bound ? PROTO_BOUND : PROTO_REFUSED,
                    answers[i].bound ? NULL

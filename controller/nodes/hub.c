@@ -321,6 +321,14 @@ int hub_wait_ms(const struct hub *h, int wait_ms)
     return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
 }
 
+/* A pass of which something failed: nothing of it is stored, so nothing of it is acknowledged. */
+static void give_up(struct hub *h)
+{
+    store_rollback(h->store);
+    for (size_t i = 0; i < h->spec->n_nodes; i++)
+        h->peers[i].to_ack = 0;
+}
+
 /* The main socket: some of what waits in one transaction, then the acknowledgements. */
 static int drain_main(struct hub *h, struct err *err)
 {
@@ -346,6 +354,8 @@ static int drain_main(struct hub *h, struct err *err)
     }
     if (n && rc == 0)
         rc = store_commit(h->store, err);
+    if (rc < 0)
+        give_up(h);
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 

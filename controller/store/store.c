@@ -2,14 +2,12 @@
 #include "controller/store/store.h"
 
 #include <errno.h>
-#include <sqlite3.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
+#include "common/db.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
@@ -31,92 +29,20 @@ static const char schema[] =
     " UNIQUE (node, incarnation, rev, seq));";
 
 struct store {
-    sqlite3 *db;
+    struct db *db;
     uint8_t seal_key[KEY_SIZE];
     uint64_t next_seq;
 };
 
-static int db_error(struct store *s, const char *what, struct err *err)
-{
-    return err_set(err, ERR_FAILED, "state database: %s: %s", what, sqlite3_errmsg(s->db));
-}
-
-static int db_exec(struct store *s, const char *sql, struct err *err)
-{
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(s, sql, err);
-}
-
-static void finish(sqlite3_stmt **st)
-{
-    sqlite3_finalize(*st);
-}
-
-#define _cleanup_stmt_ _cleanup_(finish)
-
-/* Prepares and binds: 's' text, 'i' int64. */
-static sqlite3_stmt *query(struct store *s, struct err *err, const char *sql, const char *types,
-                           ...)
-{
-    sqlite3_stmt *st = NULL;
-    va_list ap;
-
-    if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK) {
-        db_error(s, sql, err);
-        return NULL;
-    }
-    va_start(ap, types);
-    for (int i = 1; types[i - 1]; i++) {
-        if (types[i - 1] == 's')
-            sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
-        else
-            sqlite3_bind_int64(st, i, va_arg(ap, sqlite3_int64));
-    }
-    va_end(ap);
-    return st;
-}
-
-#define INT(x) ((sqlite3_int64)(x))
-
-static int run(struct store *s, sqlite3_stmt *st, const char *what, struct err *err)
-{
-    if (!st)
-        return -1;
-    return sqlite3_step(st) == SQLITE_DONE ? 0 : db_error(s, what, err);
-}
-
-static const char *col(sqlite3_stmt *st, int i)
-{
-    const char *t = (const char *)sqlite3_column_text(st, i);
-
-    return t ? t : "";
-}
-
-/* 1 row, 0 none, -1 error. */
-static int step_row(struct store *s, sqlite3_stmt *st, const char *what, struct err *err)
-{
-    int rc;
-
-    if (!st)
-        return -1;
-    rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW)
-        return 1;
-    return rc == SQLITE_DONE ? 0 : db_error(s, what, err);
-}
-
 static int open_db(struct store *s, const char *path, bool create, struct err *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-
-    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
-        return db_error(s, path, err);
-    sqlite3_busy_timeout(s->db, 10000);
-    if (create && chmod(path, 0600) < 0)
-        return err_errno(err, errno, "%s", path);
-    if (db_exec(s, "PRAGMA journal_mode=WAL", err) < 0 ||
-        db_exec(s, "PRAGMA synchronous=FULL", err) < 0)
+    if (db_open(path, create, 10000, &s->db, err) < 0)
         return -1;
-    return create ? db_exec(s, schema, err) : 0;
+    if (!create)
+        return 0;
+    if (chmod(path, 0600) < 0)
+        return err_errno(err, errno, "%s", path);
+    return db_exec(s->db, schema, err);
 }
 
 static int check_version(struct store *s, bool create, struct err *err)
@@ -158,54 +84,63 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
-    sqlite3_close(s->db);
+    db_close(s->db);
     keys_wipe(s->seal_key, sizeof(s->seal_key));
     free(s);
 }
 
 int store_begin(struct store *s, struct err *err)
 {
-    return db_exec(s, "BEGIN IMMEDIATE", err);
+    return db_exec(s->db, "BEGIN IMMEDIATE", err);
 }
 
 int store_commit(struct store *s, struct err *err)
 {
-    return db_exec(s, "COMMIT", err);
+    if (db_exec(s->db, "COMMIT", err) == 0)
+        return 0;
+    store_rollback(s);
+    return -1;
+}
+
+void store_rollback(struct store *s)
+{
+    db_rollback(s->db);
 }
 
 int store_get(struct store *s, const char *key, char **ret, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = query(s, err, "SELECT value FROM meta WHERE key=?", "s", key);
-    int rc = step_row(s, st, key, err);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "SELECT value FROM meta WHERE key=?", "s", key);
+    int rc = db_step(st, key, err);
 
     if (rc < 0)
         return -1;
-    *ret = rc ? xstrdup(col(st, 0)) : NULL;
+    *ret = rc ? xstrdup(db_text(st, 0)) : NULL;
     return 0;
 }
 
 int store_set(struct store *s, const char *key, const char *value, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err,
-              "INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value",
-              "ss", key, value);
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value", "ss",
+        key, value);
 
-    return run(s, st, key, err);
+    return db_run(st, key, err);
 }
 
 int store_secret(struct store *s, const char *name, size_t chars, char ret[65], struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "SELECT sealed FROM secret WHERE name=?", "s", name);
-    _cleanup_stmt_ sqlite3_stmt *ins = NULL;
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "SELECT sealed FROM secret WHERE name=?", "s", name);
+    _cleanup_query_ struct db_query *ins = NULL;
     char sealed[KEYS_SEALED_HEX_SIZE(64)];
-    int rc = step_row(s, st, name, err);
+    int rc = db_step(st, name, err);
 
     if (rc < 0)
         return -1;
     if (rc) {
-        if (keys_unseal(s->seal_key, col(st, 0), ret, 65) < 0)
+        if (keys_unseal(s->seal_key, db_text(st, 0), ret, 65) < 0)
             return err_set(err, ERR_FAILED,
                            "secret '%s' cannot be unsealed: store.key is not the one that it was "
                            "sealed with; restore that file",
@@ -214,23 +149,23 @@ int store_secret(struct store *s, const char *name, size_t chars, char ret[65], 
     }
     keys_token(ret, chars);
     keys_seal(s->seal_key, ret, sealed, sizeof(sealed));
-    ins = query(s, err, "INSERT INTO secret VALUES (?,?)", "ss", name, sealed);
-    return run(s, ins, name, err);
+    ins = db_query(s->db, err, "INSERT INTO secret VALUES (?,?)", "ss", name, sealed);
+    return db_run(ins, name, err);
 }
 
 int store_resources(struct store *s, store_resource_fn fn, void *ctx, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "SELECT name, id, job, state FROM resource ORDER BY name", "");
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "SELECT name, id, job, state FROM resource ORDER BY name", "");
     int rc;
 
-    while ((rc = step_row(s, st, "resources", err)) == 1) {
+    while ((rc = db_step(st, "resources", err)) == 1) {
         struct store_resource r = {0};
 
-        str_copy(r.name, sizeof(r.name), col(st, 0));
-        str_copy(r.id, sizeof(r.id), col(st, 1));
-        str_copy(r.job, sizeof(r.job), col(st, 2));
-        str_copy(r.state, sizeof(r.state), col(st, 3));
+        str_copy(r.name, sizeof(r.name), db_text(st, 0));
+        str_copy(r.id, sizeof(r.id), db_text(st, 1));
+        str_copy(r.job, sizeof(r.job), db_text(st, 2));
+        str_copy(r.state, sizeof(r.state), db_text(st, 3));
         fn(ctx, &r);
     }
     return rc;
@@ -238,84 +173,87 @@ int store_resources(struct store *s, store_resource_fn fn, void *ctx, struct err
 
 int store_resource_put(struct store *s, const struct store_resource *r, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "INSERT OR REPLACE INTO resource VALUES (?,?,?,?)", "ssss", r->name, r->id,
-              r->job, r->state);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "INSERT OR REPLACE INTO resource VALUES (?,?,?,?)", "ssss", r->name,
+                 r->id, r->job, r->state);
 
-    return run(s, st, r->name, err);
+    return db_run(st, r->name, err);
 }
 
 int store_resource_delete(struct store *s, const char *name, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = query(s, err, "DELETE FROM resource WHERE name=?", "s", name);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "DELETE FROM resource WHERE name=?", "s", name);
 
-    return run(s, st, name, err);
+    return db_run(st, name, err);
 }
 
 int store_node_get(struct store *s, const char *name, struct store_node *ret, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err,
-              "SELECT enrol_pub, enrol_expires, bound, conflict, curve_pub, seal_pub,"
-              " incarnation, sent_rev, seen FROM node WHERE name=?",
-              "s", name);
-    int rc = step_row(s, st, name, err);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "SELECT enrol_pub, enrol_expires, bound, conflict, curve_pub, seal_pub,"
+                 " incarnation, sent_rev, seen FROM node WHERE name=?",
+                 "s", name);
+    int rc = db_step(st, name, err);
 
     if (rc <= 0)
         return rc;
     *ret = (struct store_node){0};
     str_copy(ret->name, sizeof(ret->name), name);
-    if (keys_unhex(col(st, 0), ret->enrol_pub, KEY_SIZE) < 0)
+    if (keys_unhex(db_text(st, 0), ret->enrol_pub, KEY_SIZE) < 0)
         return err_set(err, ERR_FAILED, "state database: node %s: malformed key", name);
-    ret->enrol_expires = (uint64_t)sqlite3_column_int64(st, 1);
-    ret->bound = sqlite3_column_int(st, 2);
-    ret->conflict = sqlite3_column_int(st, 3);
-    str_copy(ret->curve_pub, sizeof(ret->curve_pub), col(st, 4));
-    str_copy(ret->seal_pub, sizeof(ret->seal_pub), col(st, 5));
-    ret->incarnation = (uint64_t)sqlite3_column_int64(st, 6);
-    str_copy(ret->sent_rev, sizeof(ret->sent_rev), col(st, 7));
-    ret->seen = (uint64_t)sqlite3_column_int64(st, 8);
+    ret->enrol_expires = (uint64_t)db_int(st, 1);
+    ret->bound = db_int(st, 2);
+    ret->conflict = db_int(st, 3);
+    str_copy(ret->curve_pub, sizeof(ret->curve_pub), db_text(st, 4));
+    str_copy(ret->seal_pub, sizeof(ret->seal_pub), db_text(st, 5));
+    ret->incarnation = (uint64_t)db_int(st, 6);
+    str_copy(ret->sent_rev, sizeof(ret->sent_rev), db_text(st, 7));
+    ret->seen = (uint64_t)db_int(st, 8);
     return 1;
 }
 
 int store_node_put(struct store *s, const struct store_node *n, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = NULL;
+    _cleanup_query_ struct db_query *st = NULL;
     char hex[KEY_HEX_SIZE];
 
     keys_hex(n->enrol_pub, KEY_SIZE, hex);
-    st = query(s, err,
-               "INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?,?,NULL,NULL) ON CONFLICT (name) DO "
-               "UPDATE SET enrol_pub=excluded.enrol_pub, enrol_expires=excluded.enrol_expires,"
-               " bound=excluded.bound, conflict=excluded.conflict, curve_pub=excluded.curve_pub,"
-               " seal_pub=excluded.seal_pub, incarnation=excluded.incarnation,"
-               " sent_rev=excluded.sent_rev, seen=excluded.seen",
-               "ssiiissisi", n->name, hex, INT(n->enrol_expires), INT(n->bound), INT(n->conflict),
-               n->curve_pub, n->seal_pub, INT(n->incarnation), n->sent_rev, INT(n->seen));
-    return run(s, st, n->name, err);
+    st = db_query(s->db, err,
+                  "INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?,?,NULL,NULL) ON CONFLICT (name) DO "
+                  "UPDATE SET enrol_pub=excluded.enrol_pub, enrol_expires=excluded.enrol_expires,"
+                  " bound=excluded.bound, conflict=excluded.conflict, curve_pub=excluded.curve_pub,"
+                  " seal_pub=excluded.seal_pub, incarnation=excluded.incarnation,"
+                  " sent_rev=excluded.sent_rev, seen=excluded.seen",
+                  "ssiiissisi", n->name, hex, DB_INT(n->enrol_expires), DB_INT(n->bound),
+                  DB_INT(n->conflict), n->curve_pub, n->seal_pub, DB_INT(n->incarnation),
+                  n->sent_rev, DB_INT(n->seen));
+    return db_run(st, n->name, err);
 }
 
 int store_node_delete(struct store *s, const char *name, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = query(s, err, "DELETE FROM node WHERE name=?", "s", name);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "DELETE FROM node WHERE name=?", "s", name);
 
-    return run(s, st, name, err);
+    return db_run(st, name, err);
 }
 
 int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, struct err *err)
 {
     _cleanup_free_ char *key = str_fmt("incarnation:%s", name);
     _cleanup_free_ char *text = NULL;
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err,
-              "SELECT max(coalesce((SELECT value+0 FROM meta WHERE key=?),0),"
-              " coalesce((SELECT incarnation FROM node WHERE name=?),0),"
-              " coalesce((SELECT max(incarnation) FROM event WHERE node=?),0))",
-              "sss", key, name, name);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "SELECT max(coalesce((SELECT value+0 FROM meta WHERE key=?),0),"
+                 " coalesce((SELECT incarnation FROM node WHERE name=?),0),"
+                 " coalesce((SELECT max(incarnation) FROM event WHERE node=?),0))",
+                 "sss", key, name, name);
 
-    if (step_row(s, st, key, err) != 1)
+    if (db_step(st, key, err) != 1)
         return -1;
-    *ret = (uint64_t)sqlite3_column_int64(st, 0) + 1;
+    *ret = (uint64_t)db_int(st, 0) + 1;
     text = str_fmt("%llu", (unsigned long long)*ret);
     return store_set(s, key, text, err);
 }
@@ -323,78 +261,79 @@ int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, str
 int store_node_bind(struct store *s, const char *name, const char *curve_hex, const char *seal_hex,
                     uint64_t now, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *swap =
-        query(s, err,
-              "UPDATE node SET bound=1, curve_pub=?, seal_pub=? WHERE name=? AND conflict=0 AND"
-              " ((bound=0 AND enrol_expires>?) OR (curve_pub=? AND seal_pub=?))",
-              "sssiss", curve_hex, seal_hex, name, INT(now), curve_hex, seal_hex);
-    _cleanup_stmt_ sqlite3_stmt *freeze = NULL;
+    _cleanup_query_ struct db_query *swap =
+        db_query(s->db, err,
+                 "UPDATE node SET bound=1, curve_pub=?, seal_pub=? WHERE name=? AND conflict=0 AND"
+                 " ((bound=0 AND enrol_expires>?) OR (curve_pub=? AND seal_pub=?))",
+                 "sssiss", curve_hex, seal_hex, name, DB_INT(now), curve_hex, seal_hex);
+    _cleanup_query_ struct db_query *freeze = NULL;
 
-    if (run(s, swap, name, err) < 0)
+    if (db_run(swap, name, err) < 0)
         return -1;
-    if (sqlite3_changes(s->db) == 1)
+    if (db_changes(s->db) == 1)
         return 1;
-    freeze =
-        query(s, err, "UPDATE node SET conflict=1 WHERE name=? AND bound=1 AND enrol_expires>?",
-              "si", name, INT(now));
-    return run(s, freeze, name, err);
+    freeze = db_query(s->db, err,
+                      "UPDATE node SET conflict=1 WHERE name=? AND bound=1 AND enrol_expires>?",
+                      "si", name, DB_INT(now));
+    return db_run(freeze, name, err);
 }
 
 int store_node_set_state(struct store *s, const char *name, const char *state, uint64_t seen,
                          struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = query(s, err, "UPDATE node SET state=?, seen=? WHERE name=?",
-                                            "sis", state, INT(seen), name);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "UPDATE node SET state=?, seen=? WHERE name=?", "sis", state,
+                 DB_INT(seen), name);
 
-    return run(s, st, name, err);
+    return db_run(st, name, err);
 }
 
 int store_node_set_facts(struct store *s, const char *name, const char *facts, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "UPDATE node SET facts=? WHERE name=?", "ss", facts, name);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "UPDATE node SET facts=? WHERE name=?", "ss", facts, name);
 
-    return run(s, st, name, err);
+    return db_run(st, name, err);
 }
 
 int store_node_report(struct store *s, const char *name, json_t **ret_state, json_t **ret_facts,
                       struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err, "SELECT state, facts FROM node WHERE name=?", "s", name);
-    int rc = step_row(s, st, name, err);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "SELECT state, facts FROM node WHERE name=?", "s", name);
+    int rc = db_step(st, name, err);
     struct err ignored;
 
     *ret_state = *ret_facts = NULL;
     if (rc <= 0)
         return rc;
-    if (*col(st, 0))
-        js_parse(col(st, 0), strlen(col(st, 0)), ret_state, &ignored);
-    if (*col(st, 1))
-        js_parse(col(st, 1), strlen(col(st, 1)), ret_facts, &ignored);
+    if (*db_text(st, 0))
+        js_parse(db_text(st, 0), strlen(db_text(st, 0)), ret_state, &ignored);
+    if (*db_text(st, 1))
+        js_parse(db_text(st, 1), strlen(db_text(st, 1)), ret_facts, &ignored);
     return 0;
 }
 
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, err,
-              "INSERT OR IGNORE INTO event (ts, node, incarnation, rev, seq, id, kind, ms, msg)"
-              " VALUES (?,?,?,?,?,?,?,?,?)",
-              "isisissis", INT(ev->ts), ev->node, INT(incarnation), ev->rev, INT(ev->seq), ev->id,
-              event_kind_name(ev->kind), INT(ev->ms), ev->msg);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "INSERT OR IGNORE INTO event (ts, node, incarnation, rev, seq, id, kind, ms, msg)"
+                 " VALUES (?,?,?,?,?,?,?,?,?)",
+                 "isisissis", DB_INT(ev->ts), ev->node, DB_INT(incarnation), ev->rev,
+                 DB_INT(ev->seq), ev->id, event_kind_name(ev->kind), DB_INT(ev->ms), ev->msg);
 
-    return run(s, st, "event", err) < 0 ? -1 : sqlite3_changes(s->db);
+    return db_run(st, "event", err) < 0 ? -1 : db_changes(s->db);
 }
 
 uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation)
 {
     struct err ignored;
-    _cleanup_stmt_ sqlite3_stmt *st =
-        query(s, &ignored, "SELECT max(seq) FROM event WHERE node=? AND incarnation=?", "si", node,
-              INT(incarnation));
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, &ignored, "SELECT max(seq) FROM event WHERE node=? AND incarnation=?", "si",
+                 node, DB_INT(incarnation));
 
-    return step_row(s, st, "event", &ignored) == 1 ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+    return db_step(st, "event", &ignored) == 1 ? (uint64_t)db_int(st, 0) : 0;
 }
 
 uint64_t store_event_next_seq(struct store *s)
@@ -402,38 +341,39 @@ uint64_t store_event_next_seq(struct store *s)
     struct err ignored;
 
     if (!s->next_seq) {
-        _cleanup_stmt_ sqlite3_stmt *st =
-            query(s, &ignored,
-                  "SELECT coalesce(max(seq),0) FROM event WHERE rev='controller' AND"
-                  " incarnation=0",
-                  "");
+        _cleanup_query_ struct db_query *st =
+            db_query(s->db, &ignored,
+                     "SELECT coalesce(max(seq),0) FROM event WHERE rev='controller' AND"
+                     " incarnation=0",
+                     "");
 
-        if (step_row(s, st, "event", &ignored) == 1)
-            s->next_seq = (uint64_t)sqlite3_column_int64(st, 0);
+        if (db_step(st, "event", &ignored) == 1)
+            s->next_seq = (uint64_t)db_int(st, 0);
     }
     return ++s->next_seq;
 }
 
 int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st = query(
-        s, err, "SELECT n, ts, node, rev, seq, id, kind, ms, msg FROM event WHERE n>? ORDER BY n",
-        "i", INT(*after));
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg FROM event WHERE n>? ORDER BY n",
+                 "i", DB_INT(*after));
     int rc;
 
-    while ((rc = step_row(s, st, "events", err)) == 1) {
-        struct event ev = {.ts = (uint64_t)sqlite3_column_int64(st, 1),
-                           .seq = (uint64_t)sqlite3_column_int64(st, 4),
-                           .ms = (uint64_t)sqlite3_column_int64(st, 7)};
+    while ((rc = db_step(st, "events", err)) == 1) {
+        struct event ev = {.ts = (uint64_t)db_int(st, 1),
+                           .seq = (uint64_t)db_int(st, 4),
+                           .ms = (uint64_t)db_int(st, 7)};
 
-        str_copy(ev.node, sizeof(ev.node), col(st, 2));
-        str_copy(ev.rev, sizeof(ev.rev), col(st, 3));
-        str_copy(ev.id, sizeof(ev.id), col(st, 5));
+        str_copy(ev.node, sizeof(ev.node), db_text(st, 2));
+        str_copy(ev.rev, sizeof(ev.rev), db_text(st, 3));
+        str_copy(ev.id, sizeof(ev.id), db_text(st, 5));
         for (ev.kind = 0; ev.kind < EVENT_NOTE; ev.kind++)
-            if (str_eq(event_kind_name(ev.kind), col(st, 6)))
+            if (str_eq(event_kind_name(ev.kind), db_text(st, 6)))
                 break;
-        str_copy(ev.msg, sizeof(ev.msg), col(st, 8));
-        *after = (uint64_t)sqlite3_column_int64(st, 0);
+        str_copy(ev.msg, sizeof(ev.msg), db_text(st, 8));
+        *after = (uint64_t)db_int(st, 0);
         fn(ctx, &ev);
     }
     return rc;

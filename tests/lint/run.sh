@@ -19,7 +19,7 @@ only() { # header files…
 }
 only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
 only 'sodium\.h' common/keys.c
-only 'sqlite3\.h' controller/store/store.c controller/localvdc/base/vdb.c
+only 'sqlite3\.h' common/db.c
 only 'curl/curl\.h' controller/cloud/http.c
 only 'yaml\.h' controller/spec/yaml.c
 only 'microhttpd\.h' common/httpd.c

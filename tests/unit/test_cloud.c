@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules about cloud resources: what is recognised and what is done next. */
 #include "cloud_world.h"
-#include "controller/cloud/dialect.h"
-#include "controller/cloud/entity.h"
-#include "controller/cloud/items.h"
-#include "controller/cloud/recognise.h"
+#include "controller/cloud/survey.h"
 
 static json_t *entity(struct world *w, const char *name)
 {
@@ -173,6 +170,43 @@ static void consent_is_asked_for(void **state)
     volume->adopt = false;
     volume->want = WANT_GONE;
     assert_int_equal(item_move(volume, &w.items, &w.spec).kind, MOVE_LEAVE);
+}
+
+/* However many there are: an error's text has room for three or four. */
+static void all_refusals_are_told(void **state)
+{
+    _cleanup_(strbuf_free) struct strbuf lines = {0};
+    struct survey v = {0};
+    struct world w;
+    struct err err = {0};
+    size_t n = 0;
+
+    (void)state;
+    make_world(&w, clouds[0], false);
+    recognise(&w);
+    v.items = w.items;
+    assert_int_equal(survey_check(&v, &w.spec, &lines, &err), 0);
+    assert_int_equal(lines.len, 0);
+    for (size_t i = 0; i < w.items.n; i++) {
+        const struct item *it = &w.items.v[i];
+
+        if (it->kind == ITEM_VM)
+            json_object_set_new(it->entity, "templatename", json_string("Debian 11"));
+        else if (it->kind == ITEM_VOLUME)
+            json_object_set_new(it->entity, "size", json_integer(INT64_MAX));
+        else if (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE)
+            json_object_set_new(it->entity, "cidr", json_string("192.0.2.0/24"));
+        else
+            continue;
+        n++;
+    }
+    assert_int_equal(survey_check(&v, &w.spec, &lines, &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_true(lines.len > sizeof(err.msg));
+    for (const char *line = strbuf_str(&lines); *line; line = strchr(line, '\n') + 1)
+        n--;
+    assert_int_equal(n, 0);
+    world_free(&w);
 }
 
 static void what_the_file_does_not_have_goes(void **state)
@@ -364,6 +398,7 @@ int main(void)
         cmocka_unit_test(what_differs_is_judged),
         cmocka_unit_test(a_detached_disk_is_attached_again),
         cmocka_unit_test(consent_is_asked_for),
+        cmocka_unit_test(all_refusals_are_told),
         cmocka_unit_test(what_the_file_does_not_have_goes),
         cmocka_unit_test(a_name_alone_says_nothing),
         cmocka_unit_test(twins_are_told),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hub against real sockets: who gets in, who does not, and what happens to keys used twice. */
 #include <fcntl.h>
+#include <inttypes.h>
 
+#include "common/db.h"
 #include "controller/cloud/http.h"
 #include "hub_world.h"
 
@@ -313,6 +315,58 @@ static void test_files(void **state)
     assert_true(turns > 4); /* nor all at once */
 }
 
+/* A pass that fails leaves no transaction behind: what is recorded after it stays, and an event of
+ * it is not acknowledged by a later one. */
+static void test_failed_pass(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *s = join(w, 0, &own);
+    _cleanup_free_ char *path = str_fmt("%s/muster.db", w->dir);
+    _cleanup_free_ char *seen = NULL;
+    static const char hello[] = "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}";
+    uint64_t stored, acknowledged = 1;
+    struct store *other;
+    struct db *db;
+    struct err err;
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    int rc = 0;
+
+    assert_true(event_taken(w, s, REV, 1, "x", "ok"));
+    assert_int_equal(db_open(path, false, 1000, &db, &err), 0);
+    assert_int_equal(db_exec(db,
+                             "CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.id = 'y'"
+                             " BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
+                             &err),
+                     0);
+    for (uint64_t seq = 2; seq <= 40; seq++) { /* several of them in the pass that fails */
+        _cleanup_free_ char *text = event_message(REV, seq, seq == 40 ? "y" : "x", "ok");
+
+        assert_int_equal(zsock_send(s, NULL, text, strlen(text)), 0);
+    }
+    while (rc >= 0 && clock_mono_ms() < end)
+        rc = hub_run(w->hub, &err);
+    assert_int_equal(rc, -1);
+    assert_int_equal(store_set(w->store, "state", "failed", &err), 0);
+    assert_int_equal(store_open(w->dir, false, &other, &err), 0);
+    assert_int_equal(store_get(other, "state", &seen, &err), 0);
+    store_close(other);
+    assert_non_null(seen);
+    assert_string_equal(seen, "failed");
+
+    db_close(db);
+    stored = store_event_last(w->store, "fra", 1);
+    assert_int_equal(zsock_send(s, NULL, hello, sizeof(hello) - 1), 0);
+    while (acknowledged) { /* 0 answers the hello */
+        _cleanup_free_ char *answer = ask_for(w, s, NULL, "\"ack\"", WAIT_MS);
+
+        assert_non_null(answer);
+        assert_int_equal(sscanf(answer, "{\"seq\":%" SCNu64, &acknowledged), 1);
+        assert_true(acknowledged <= stored);
+    }
+    leave(w, s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),
     };
     struct err err;
 

@@ -1,71 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/localvdc/base/vdb.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/db.h"
 #include "common/str.h"
 
 struct vdb {
-    sqlite3 *sql;
+    struct db *sql;
     bool in_transaction;
 };
 
 static const char schema[] =
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     "CREATE TABLE IF NOT EXISTS object(seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
     " id TEXT NOT NULL, doc TEXT NOT NULL, UNIQUE(kind, id));"
     "CREATE INDEX IF NOT EXISTS object_name ON object(kind, json_extract(doc, '$.name'));"
     "CREATE INDEX IF NOT EXISTS object_open ON object(kind, json_extract(doc, '$._open'));"
     "CREATE TABLE IF NOT EXISTS counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL);";
 
-static int fail(struct vdb *db, struct err *err, const char *what)
-{
-    return err_set(err, ERR_FAILED, "state: %s: %s", what, sqlite3_errmsg(db->sql));
-}
-
-static void stmt_free(sqlite3_stmt **st)
-{
-    sqlite3_finalize(*st);
-}
-
-#define _cleanup_stmt_ _cleanup_(stmt_free)
-
-static sqlite3_stmt *prepare(struct vdb *db, const char *sql, const char *const *texts, size_t n)
-{
-    sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        sqlite3_bind_text(st, (int)i + 1, texts[i], -1, SQLITE_TRANSIENT);
-    return st;
-}
-
-#define PREPARE(db, sql, ...)                                                                      \
-    prepare((db), (sql), (const char *const[]){__VA_ARGS__},                                       \
-            sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
-
-static int run(struct vdb *db, sqlite3_stmt *st, struct err *err, const char *what)
-{
-    if (!st || sqlite3_step(st) != SQLITE_DONE)
-        return fail(db, err, what);
-    return 0;
-}
+#define BUSY_MS 30000
 
 int vdb_open(const char *path, bool make, struct vdb **ret, struct err *err)
 {
     struct vdb *db = xcalloc(1, sizeof(*db));
-    int flags = SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path, &db->sql, flags, NULL) != SQLITE_OK) {
-        err_set(err, ERR_FAILED, "open %s: %s", path, sqlite3_errmsg(db->sql));
-        vdb_close(&db);
-        return -1;
-    }
-    sqlite3_busy_timeout(db->sql, 30000);
-    if (sqlite3_exec(db->sql, schema, NULL, NULL, NULL) != SQLITE_OK) {
-        fail(db, err, path);
+
+    if (db_open(path, make, BUSY_MS, &db->sql, err) < 0 || db_exec(db->sql, schema, err) < 0) {
         vdb_close(&db);
         return -1;
     }
@@ -76,22 +37,21 @@ int vdb_open(const char *path, bool make, struct vdb **ret, struct err *err)
 void vdb_close(struct vdb **db)
 {
     if (*db)
-        sqlite3_close(TAKE((*db)->sql));
+        db_close(TAKE((*db)->sql));
     free(TAKE(*db));
 }
 
 int vdb_begin(struct vdb *db, struct err *err)
 {
-    if (sqlite3_exec(db->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return fail(db, err, "begin");
+    if (db_exec(db->sql, "BEGIN IMMEDIATE", err) < 0)
+        return -1;
     db->in_transaction = true;
     return 0;
 }
 
 int vdb_commit(struct vdb *db, struct err *err)
 {
-    if (sqlite3_exec(db->sql, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-        fail(db, err, "commit");
+    if (db_exec(db->sql, "COMMIT", err) < 0) {
         vdb_rollback(db);
         return -1;
     }
@@ -101,20 +61,19 @@ int vdb_commit(struct vdb *db, struct err *err)
 
 void vdb_rollback(struct vdb *db)
 {
-    if (db->in_transaction)
-        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    db_rollback(db->sql);
     db->in_transaction = false;
 }
 
 int vdb_put(struct vdb *db, const char *kind, const char *id, const json_t *doc, struct err *err)
 {
     _cleanup_free_ char *text = json_dumps(doc, JSON_COMPACT);
-    _cleanup_stmt_ sqlite3_stmt *st =
-        PREPARE(db,
-                "INSERT INTO object(kind, id, doc) VALUES(?1, ?2, ?3)"
-                " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
-                kind, id, text);
-    return run(db, st, err, "put");
+    _cleanup_query_ struct db_query *st =
+        db_query(db->sql, err,
+                 "INSERT INTO object(kind, id, doc) VALUES(?1, ?2, ?3)"
+                 " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
+                 "sss", kind, id, text);
+    return db_run(st, "put", err);
 }
 
 static int patch_within(struct vdb *db, const char *kind, const char *id, json_t *members,
@@ -151,39 +110,41 @@ int vdb_patch(struct vdb *db, const char *kind, const char *id, json_t *members,
 
 int vdb_del(struct vdb *db, const char *kind, const char *id, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        PREPARE(db, "DELETE FROM object WHERE kind = ?1 AND id = ?2", kind, id);
-    return run(db, st, err, "delete");
+    _cleanup_query_ struct db_query *st =
+        db_query(db->sql, err, "DELETE FROM object WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+    return db_run(st, "delete", err);
 }
 
 int vdb_del_below(struct vdb *db, const char *kind, const char *key, const char *value,
                   struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("$.%s", key);
-    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(
-        db, "DELETE FROM object WHERE kind = ?1 AND json_extract(doc, ?2) < ?3", kind, path, value);
-    return run(db, st, err, "delete");
+    _cleanup_query_ struct db_query *st =
+        db_query(db->sql, err, "DELETE FROM object WHERE kind = ?1 AND json_extract(doc, ?2) < ?3",
+                 "sss", kind, path, value);
+    return db_run(st, "delete", err);
 }
 
-static json_t *column_json(sqlite3_stmt *st)
+static json_t *column_json(struct db_query *st)
 {
-    const char *text = (const char *)sqlite3_column_text(st, 0);
-    return text ? json_loads(text, 0, NULL) : NULL;
+    return json_loads(db_text(st, 0), 0, NULL);
 }
 
 json_t *vdb_get(struct vdb *db, const char *kind, const char *id)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        PREPARE(db, "SELECT doc FROM object WHERE kind = ?1 AND id = ?2", kind, id);
-    if (!st || sqlite3_step(st) != SQLITE_ROW)
+    struct err ignored;
+    _cleanup_query_ struct db_query *st = db_query(
+        db->sql, &ignored, "SELECT doc FROM object WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+    if (db_step(st, kind, &ignored) != 1)
         return NULL;
     return column_json(st);
 }
 
-static json_t *collect(sqlite3_stmt *st)
+static json_t *collect(struct db_query *st)
 {
     json_t *all = json_array();
-    while (st && sqlite3_step(st) == SQLITE_ROW) {
+    struct err ignored;
+    while (db_step(st, "list", &ignored) == 1) {
         json_t *doc = column_json(st);
         if (doc)
             json_array_append_new(all, doc);
@@ -193,47 +154,49 @@ static json_t *collect(sqlite3_stmt *st)
 
 json_t *vdb_list(struct vdb *db, const char *kind)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        PREPARE(db, "SELECT doc FROM object WHERE kind = ?1 ORDER BY seq", kind);
+    struct err ignored;
+    _cleanup_query_ struct db_query *st = db_query(
+        db->sql, &ignored, "SELECT doc FROM object WHERE kind = ?1 ORDER BY seq", "s", kind);
     return collect(st);
 }
 
 json_t *vdb_find(struct vdb *db, const char *kind, const char *key, const char *value)
 {
+    struct err ignored;
     /* Spelled out, so that it is the expression of an index. */
     _cleanup_free_ char *sql = str_fmt("SELECT doc FROM object WHERE kind = ?1 AND"
                                        " json_extract(doc, '$.%s') = ?2 ORDER BY seq",
                                        key);
-    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(db, sql, kind, value);
+    _cleanup_query_ struct db_query *st = db_query(db->sql, &ignored, sql, "ss", kind, value);
     return collect(st);
 }
 
 json_t *vdb_members(struct vdb *db, const char *kind, const char *array, const char *key,
                     const char *value, const char *want)
 {
+    struct err ignored;
     _cleanup_free_ char *sql =
         str_fmt("SELECT json_extract(m.value, '$.%s') FROM object, json_each(doc, '$.%s') AS m"
                 " WHERE kind = ?1 AND json_extract(m.value, '$.%s') = ?2",
                 want, array, key);
-    _cleanup_stmt_ sqlite3_stmt *st = PREPARE(db, sql, kind, value);
+    _cleanup_query_ struct db_query *st = db_query(db->sql, &ignored, sql, "ss", kind, value);
     json_t *all = json_array();
-    while (st && sqlite3_step(st) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(st, 0);
-        if (text)
-            json_array_append_new(all, json_string(text));
+    while (db_step(st, kind, &ignored) == 1) {
+        if (!db_is_null(st, 0))
+            json_array_append_new(all, json_string(db_text(st, 0)));
     }
     return all;
 }
 
 int vdb_next(struct vdb *db, const char *counter, long long *ret, struct err *err)
 {
-    _cleanup_stmt_ sqlite3_stmt *st =
-        PREPARE(db,
-                "INSERT INTO counter(name, value) VALUES(?1, 1)"
-                " ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
-                counter);
-    if (!st || sqlite3_step(st) != SQLITE_ROW)
-        return fail(db, err, "counter");
-    *ret = sqlite3_column_int64(st, 0);
+    _cleanup_query_ struct db_query *st =
+        db_query(db->sql, err,
+                 "INSERT INTO counter(name, value) VALUES(?1, 1)"
+                 " ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
+                 "s", counter);
+    if (db_step(st, "counter", err) != 1)
+        return -1;
+    *ret = db_int(st, 0);
     return 0;
 }
