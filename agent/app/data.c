@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/sys/beneath.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -280,13 +281,16 @@ static int merge_folder(const struct merge *m, struct err *err)
     return 0;
 }
 
-static int make_folder(const struct app_data *d, const char *path, struct err *err)
+/* One folder may lie in another, which is the site's to change: what is there stays. */
+static int make_folder(const struct app_data *d, const char *folder, struct err *err)
 {
+    _cleanup_free_ char *path = str_fmt("%s/%s", d->home, folder);
     if (kind_of(path))
         return 0;
-    if (fs_mkdirs(path, 0755, err) < 0)
+    if (fs_mkdirs(d->home, 0755, err) < 0)
         return -1;
-    return lchown(path, d->uid, d->gid) < 0 ? err_errno(err, errno, "chown %s", path) : 0;
+    _cleanup_close_ int fd = beneath_open(d->home, folder, true, d->uid, d->gid, err);
+    return fd < 0 ? -1 : 0;
 }
 
 static int merge_one(const struct app_data *d, const char *folder, const char *dist,
@@ -295,7 +299,7 @@ static int merge_one(const struct app_data *d, const char *folder, const char *d
     _cleanup_free_ char *from = str_fmt("%s/%s", dist, folder);
     _cleanup_free_ char *before = str_fmt("%s/%s", old ? old : "", folder);
     _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
-    if (make_folder(d, target, err) < 0)
+    if (make_folder(d, folder, err) < 0)
         return -1;
     if (kind_of(from) != S_IFDIR)
         return 0;
@@ -320,8 +324,7 @@ int app_data_merge(const struct app_data *d, const char *dist, const char *old, 
     }
     json_array_foreach(d->folders, i, item)
     {
-        _cleanup_free_ char *path = str_fmt("%s/%s", d->home, json_string_value(item));
-        if (make_folder(d, path, err) < 0)
+        if (make_folder(d, json_string_value(item), err) < 0)
             return -1;
     }
     return 0;

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include "agent/app/data.h"
 #include "agent/app/unpack.h"
 #include "agent/sys/conf.h"
-#include "agent/sys/fields.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -25,19 +23,7 @@
 #define HOME "/var/lib/muster-app"
 #define WEB_SERVICE "apache2"
 
-static const struct field config_fields[] = {
-    FIELD(app_config, path, FIELD_STR),
-    FIELD(app_config, content, FIELD_TEXT),
-    FIELD_OPT(app_config, after_install, FIELD_BOOL),
-};
-
-int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
-{
-    *ret = (struct app_config){0};
-    return fields_read(j, config_fields, ARRAY_LEN(config_fields), ret, err);
-}
-
-static char *release_path(const struct app *a)
+char *app_release(const struct app *a)
 {
     return archive_release(a->root, a->sha256);
 }
@@ -52,16 +38,16 @@ static char *current_release(const struct app *a)
     return xstrdup(str_starts(target, ours) ? target : "");
 }
 
-static char *home_path(const struct app *a)
+char *app_home(const struct app *a)
 {
     return str_fmt(HOME "/%s", a->name);
 }
 
 bool app_files_current(const struct app *a)
 {
-    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *current = current_release(a);
-    _cleanup_free_ char *home = home_path(a);
+    _cleanup_free_ char *home = app_home(a);
     const struct app_data d = {.home = home, .folders = a->writable};
     return strcmp(current, release) == 0 && fs_exists(release) && app_data_linked(&d, release);
 }
@@ -180,8 +166,8 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
 int app_files_put(const struct app *a, struct run *run, struct err *err)
 {
     struct verdict refused;
-    _cleanup_free_ char *home = home_path(a);
-    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *home = app_home(a);
+    _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *dist = str_fmt("%s.dist", release);
     _cleanup_free_ char *before = current_release(a);
     _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
@@ -204,70 +190,4 @@ int app_files_put(const struct app *a, struct run *run, struct err *err)
         svc_notify_serve(WEB_SERVICE, err) < 0)
         return -1;
     return keep_two(a, release, before, err);
-}
-
-/* A folder that the web server owns may lead anywhere: root writes only where it should. */
-static int config_inside(const struct app *a, const char *path, struct err *err)
-{
-    _cleanup_free_ char *copy = xstrdup(path);
-    _cleanup_free_ char *release = release_path(a);
-    _cleanup_free_ char *home = home_path(a);
-    if (fs_mkdirs(dirname(copy), 0755, err) < 0)
-        return -1;
-    _cleanup_free_ char *real = realpath(copy, NULL);
-    const char *const tops[] = {release, home};
-    for (size_t i = 0; real && i < ARRAY_LEN(tops); i++) {
-        _cleanup_free_ char *top = realpath(tops[i], NULL);
-        size_t len = top ? strlen(top) : 0;
-        if (len && strncmp(real, top, len) == 0 && (real[len] == '/' || real[len] == '\0'))
-            return 0;
-    }
-    return err_set(err, ERR_SAFETY, "%s leads out of the application", path);
-}
-
-int app_config_forget(const struct app *a, struct err *err)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(a->config, i, item)
-    {
-        struct app_config c;
-        if (app_config_read(item, &c, err) < 0)
-            return -1;
-        _cleanup_free_ char *path = str_fmt("%s/%s", a->root, c.path);
-        if (c.after_install && unlink(path) < 0 && errno != ENOENT)
-            return err_errno(err, errno, "remove %s", path);
-    }
-    return 0;
-}
-
-int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,
-                    const char **ret_why, struct err *err)
-{
-    size_t i;
-    json_t *item;
-    gid_t gid;
-    if (json_array_size(a->config) == 0)
-        return 0;
-    if (conf_gid(APP_USER, &gid, err) < 0)
-        return -1;
-    json_array_foreach(a->config, i, item)
-    {
-        struct app_config c;
-        if (app_config_read(item, &c, err) < 0)
-            return -1;
-        if (c.after_install && !installed)
-            continue;
-        _cleanup_free_ char *path = str_fmt("%s/%s", a->root, c.path);
-        _cleanup_secret_ char *text = NULL;
-        if (run_expand(run, c.content, &text, err) < 0)
-            return err_wrap(err, "%s", path);
-        /* It may hold a password: the web server reads it, nobody else. */
-        struct conf conf = {.path = path, .content = text, .mode = 0640, .gid = gid};
-        if (!*ret_why && conf_differs(&conf))
-            *ret_why = c.path;
-        if (write && (config_inside(a, path, err) < 0 || conf_write(&conf, NULL, err) < 0))
-            return -1;
-    }
-    return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of an application: getting, unpacking, swapping, configuring. */
+/* The files of an application: getting, unpacking, swapping. */
 #ifndef MUSTER_AGENT_APP_FILES_H
 #define MUSTER_AGENT_APP_FILES_H
 
@@ -16,12 +16,8 @@ struct app {
     const char *url, *sha256; /* of `archive` */
 };
 
-struct app_config {
-    const char *path, *content;
-    bool after_install;
-};
-
-int app_config_read(const json_t *j, struct app_config *ret, struct err *err);
+char *app_release(const struct app *a); /* where its version is; the caller frees */
+char *app_home(const struct app *a);    /* where the folders are that the site writes to */
 /* Something of somebody else's is in the application's place: *ret says so. */
 bool app_files_refused(const struct app *a, struct verdict *ret);
 /* The archive of the plan is the one in place. */
@@ -29,11 +25,5 @@ bool app_files_current(const struct app *a);
 int app_files_put(const struct app *a, struct run *run, struct err *err);
 /* Goes down from the folder `path` to what the archive's `strip` leading folders hold. */
 int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err);
-/* Looks at the configuration files (*ret_why: the first that differs), or writes them; with
- * `installed` those for after the installation, too. */
-int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,
-                    const char **ret_why, struct err *err);
-/* Removes the files for after the installation: to many an installer they say that it is done. */
-int app_config_forget(const struct app *a, struct err *err);
 
 #endif

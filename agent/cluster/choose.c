@@ -8,7 +8,6 @@ const char *cluster_state_name(enum cluster_state s)
 {
     static const char *const names[CLUSTER_STATES] = {
         [CLUSTER_UNCONF] = "unconfigured",
-        [CLUSTER_PREP] = "preparing",
         [CLUSTER_STOPPED] = "stopped",
         [CLUSTER_RECOVERING_POS] = "reading-position",
         [CLUSTER_FROZEN] = "frozen",
@@ -19,7 +18,6 @@ const char *cluster_state_name(enum cluster_state s)
         [CLUSTER_JOIN_WAIT] = "join-wait",
         [CLUSTER_JOINING] = "joining",
         [CLUSTER_NONPRIM] = "non-primary",
-        [CLUSTER_LEAVING] = "leaving",
         [CLUSTER_QUARANTINE] = "quarantine",
         [CLUSTER_FAULT] = "fault",
         [CLUSTER_AMNESIAC] = "amnesiac",

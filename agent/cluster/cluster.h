@@ -19,24 +19,23 @@
 #define CLUSTER_WHY_MAX 384
 
 enum cluster_state {
-    CLUSTER_UNCONF,         /* S0: no roster or no galera step yet */
-    CLUSTER_PREP,           /* S1: the steps before the database still run */
-    CLUSTER_STOPPED,        /* S2: gate closed, database down */
-    CLUSTER_RECOVERING_POS, /* S3: reading this node's position */
-    CLUSTER_FROZEN,         /* S4: promised; the gate stays closed for lower ballots */
-    CLUSTER_PROPOSING,      /* S5 */
-    CLUSTER_BOOT_PERMIT,    /* S6: a decision names this node */
-    CLUSTER_BOOTSTRAPPING,  /* S7 */
-    CLUSTER_PRIMARY,        /* S8 */
-    CLUSTER_JOIN_WAIT,      /* S9 */
-    CLUSTER_JOINING,        /* S10 */
-    CLUSTER_NONPRIM,        /* S11: runs without quorum */
-    CLUSTER_LEAVING,        /* S12: not entered yet */
-    CLUSTER_QUARANTINE,     /* S13: its history is not the cluster's */
-    CLUSTER_FAULT,          /* S14 */
-    CLUSTER_AMNESIAC,       /* S15: lost its record; no vote */
-    CLUSTER_HALT,           /* S16: an invariant does not hold */
-    CLUSTER_STATES
+    CLUSTER_UNCONF,         /* the database was not looked at yet, or starts */
+    CLUSTER_STOPPED,        /* gate closed, database down */
+    CLUSTER_RECOVERING_POS, /* reading this node's position */
+    CLUSTER_FROZEN,         /* promised; the gate stays closed for lower ballots */
+    CLUSTER_PROPOSING,
+    CLUSTER_BOOT_PERMIT, /* a decision names this node */
+    CLUSTER_BOOTSTRAPPING,
+    CLUSTER_PRIMARY,
+    CLUSTER_JOIN_WAIT,
+    CLUSTER_JOINING,
+    CLUSTER_NONPRIM,    /* runs without quorum */
+    CLUSTER_QUARANTINE, /* its history is not the cluster's */
+    CLUSTER_FAULT,
+    CLUSTER_AMNESIAC, /* lost its record: votes, is not chosen */
+    CLUSTER_HALT,     /* an invariant does not hold */
+    CLUSTER_STATES,
+    CLUSTER_ANY = CLUSTER_STATES, /* in the table of edges */
 };
 
 enum cluster_datadir {
@@ -234,6 +233,7 @@ struct cluster {
     struct cluster_config cfg;
     struct cluster_record rec;
     enum cluster_state state;
+    uint64_t passed; /* bit set of edges since the start */
     char why[CLUSTER_WHY_MAX];
     unsigned waiting; /* bit set of members */
     bool accepted;    /* what EV_RECOVER asked for */
@@ -272,6 +272,16 @@ uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
 
 /* Serves with all members, and each of them says so, too: nothing is about to change. */
 bool cluster_calm(const struct cluster *c, uint64_t now);
+
+/* edges.c: every change of the state that there is. */
+#define CLUSTER_EDGES_MAX 64
+struct cluster_edge {
+    enum cluster_state from, to;
+    const char *why;
+};
+extern const struct cluster_edge cluster_edges[]; /* the last one has no `why` */
+/* Its number; -1: there is none. */
+int cluster_edge(enum cluster_state from, enum cluster_state to);
 
 /* choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
  * and why when the rules leave it to the operator. Members in `lost` are not looked at. */

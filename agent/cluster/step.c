@@ -1,27 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The coordinator's state machine. Only the transitions that ship are drawn; states of
- * cluster.h that are not here (LEAVING) have no way in yet.
- *
- *            EV_DB: runs                           EV_DB: non-primary
- *  start ---------------------------> PRIMARY <------------------------> NONPRIM
- *    | EV_DB: down                      ^  | EV_DB: down                   | all reachable,
- *    v                                  |  v                               v none Primary
- *  STOPPED <--> RECOVERING_POS          |  STOPPED                  ACT_STOP, STOPPED
- *    |  unreadable: FAULT (looks again) |
- *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
- *    |
- *    |-- a live Primary is heard --> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
- *    |                                  |                                  `--fails--> STOPPED
- *    |                                  `--not an ancestor--> QUARANTINE
- *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
- *    |-- all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
- *    |
- *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
- *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
- *        decided: names another --> STOPPED, until it is heard as Primary
- *
- *  any of those without a database | EV_DB: it runs, its start outlived its action --> start
- */
+/* The coordinator's state machine; edges.c has its states and what leads from one to another. */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +14,13 @@ void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, co
     va_start(ap, fmt);
     vsnprintf(c->why, sizeof(c->why), fmt, ap);
     va_end(ap);
-    if (c->state != state)
+    if (c->state != state) {
+        int edge = cluster_edge(c->state, state);
+        assert(edge >= 0);
+        if (edge >= 0)
+            c->passed |= 1ULL << edge;
         c->since = now;
+    }
     c->state = state;
     c->waiting = 0;
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define INSTALLED "/usr/libexec"
@@ -25,7 +26,7 @@ void helper_path(const char *name, char *ret, size_t cap)
     snprintf(ret, cap, INSTALLED "/%s", name);
 }
 
-void helper_exec(const char *const argv[], int a, int b)
+static void __attribute__((noreturn)) helper_exec(const char *const argv[], int a, int b)
 {
     char path[PATH_MAX];
     sigset_t none;
@@ -42,4 +43,16 @@ void helper_exec(const char *const argv[], int a, int b)
     helper_path(argv[0], path, sizeof(path));
     execv(path, (char *const *)argv);
     _exit(127);
+}
+
+pid_t helper_start(const char *const argv[], int a, int b, bool bound)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    if (bound)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (bound && getppid() != parent) /* it ended before that line */
+        _exit(126);
+    helper_exec(argv, a, b);
 }

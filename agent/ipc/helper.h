@@ -4,14 +4,17 @@
 #ifndef MUSTER_AGENT_IPC_HELPER_H
 #define MUSTER_AGENT_IPC_HELPER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define HELPER_NET "muster-agent-net"
 #define HELPER_WORKER "muster-agent-worker"
 
 void helper_path(const char *name, char *ret, size_t cap);
-/* In a fresh child: signals as a program expects them, `a` as descriptor 3 and `b` as 4 (-1:
- * none), stdin empty, then the program. Does not return. */
-void helper_exec(const char *const argv[], int a, int b) __attribute__((noreturn));
+/* Starts argv[0], one of these, in a child: signals as a program expects them, `a` as descriptor 3
+ * and `b` as 4 (-1: none), stdin empty. `bound`: it is killed when this process ends, also when
+ * that was before it began. -1 and errno: there is no child. */
+pid_t helper_start(const char *const argv[], int a, int b, bool bound);
 
 #endif

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/app/files.h"
+#include "agent/app/config.h"
 #include "agent/galera/sql.h"
 #include "agent/steps/resource.h"
 #include "agent/sys/conf.h"

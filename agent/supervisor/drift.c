@@ -28,26 +28,23 @@ static bool has(const json_t *list, const char *id)
  * that one finds something still, the controller is told. */
 static void answer_look(struct supervisor *s, bool known)
 {
-    if (s->look_job == s->look_done)
+    if (s->drift.of_job == s->drift.done)
         return;
-    if (known && (!s->drift || s->look_mended == s->look_job)) {
-        s->look_done = s->look_job;
+    if (known && (!s->drift.list || s->drift.mended == s->drift.of_job)) {
+        s->drift.done = s->drift.of_job;
         return;
     }
-    if (s->look_mended == s->look_job)
+    if (s->drift.mended == s->drift.of_job)
         return; /* the look fails: not known, tried again */
-    s->look_mended = s->look_job;
-    s->wanted = true;
-    s->worker_next = 0;
-    s->worker_failures = 0;
-    sup_worker_start(s);
+    s->drift.mended = s->drift.of_job;
+    sup_worker_again(s);
 }
 
 void sup_drift_answer(struct supervisor *s, const json_t *answer)
 {
     json_t *now = json_object_get(answer, "drift"), *d;
     size_t i;
-    if (s->worker_pid || s->wanted)
+    if (!sup_worker_idle(s))
         return; /* a run is at work: it mends, and says so itself */
     if (!json_is_array(now)) {
         answer_look(s, false);
@@ -55,47 +52,91 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     }
     json_array_foreach(now, i, d)
     {
-        if (!has(s->drift, js_opt_str(d, "id", "")))
+        if (!has(s->drift.list, js_opt_str(d, "id", "")))
             sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "drifted: %.300s",
                       js_opt_str(d, "why", ""));
     }
-    json_array_foreach(s->drift, i, d)
+    json_array_foreach(s->drift.list, i, d)
     {
         if (!has(now, js_opt_str(d, "id", "")))
             sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "as wanted again");
     }
-    json_decref(s->drift);
-    s->drift = json_array_size(now) ? json_incref(now) : NULL;
+    json_decref(s->drift.list);
+    s->drift.list = json_array_size(now) ? json_incref(now) : NULL;
     answer_look(s, true);
 }
 
 void sup_drift_ask(struct supervisor *s, uint64_t id)
 {
-    if (id == 0 || id == s->look_asked)
+    if (id == 0 || id == s->drift.asked)
         return; /* the controller's connection was lost in between */
-    s->look_asked = id;
-    s->look_at = 0;
-    s->look_next = s->web_next = 0; /* what the state says of both is to be new, too */
-    if (s->wanted)
-        s->worker_next = 0; /* a run that failed waits: now is better */
+    s->drift.asked = id;
+    s->drift.at = 0;
+    sup_watch_all(s);    /* what the state says of both is to be new, too */
+    sup_worker_hurry(s); /* a run that failed waits: now is better */
 }
 
 void sup_drift_forget(struct supervisor *s)
 {
-    json_decref(s->drift);
-    s->drift = NULL;
-    s->drift_next = clock_mono_ms() + DRIFT_EVERY_MS;
-    s->look_at = 0;
+    json_decref(s->drift.list);
+    s->drift.list = NULL;
+    s->drift.next = clock_mono_ms() + DRIFT_EVERY_MS;
+    s->drift.at = 0;
 }
 
-void sup_drift_tick(struct supervisor *s, uint64_t now)
+void sup_drift_now(struct supervisor *s)
 {
-    bool asked = s->look_asked != s->look_done;
-    if (strcmp(s->phase, "ready") != 0 || s->worker_pid || s->wanted || s->jobs[JOB_DRIFT].pid ||
-        (now < s->drift_next && !(asked && now >= s->look_at)))
-        return;
-    s->drift_next = now + DRIFT_EVERY_MS;
-    s->look_at = now + LOOK_AGAIN_MS;
-    s->look_job = s->look_asked;
-    sup_job_start(&s->jobs[JOB_DRIFT], "drift", json_object());
+    s->drift.next = 0;
 }
+
+const json_t *sup_drift_list(const struct supervisor *s)
+{
+    return s->drift.list;
+}
+
+uint64_t sup_drift_looked(const struct supervisor *s)
+{
+    return s->drift.done;
+}
+
+static uint64_t due(const struct supervisor *s, uint64_t now)
+{
+    (void)now;
+    if (!sup_worker_ready(s) || s->drift.job.pid)
+        return UINT64_MAX;
+    return s->drift.asked != s->drift.done && s->drift.at < s->drift.next ? s->drift.at
+                                                                          : s->drift.next;
+}
+
+static void tick(struct supervisor *s, uint64_t now)
+{
+    if (now < due(s, now))
+        return;
+    s->drift.next = now + DRIFT_EVERY_MS;
+    s->drift.at = now + LOOK_AGAIN_MS;
+    s->drift.of_job = s->drift.asked;
+    sup_job_start(&s->drift.job, "drift", json_object());
+}
+
+static bool died(struct supervisor *s, pid_t pid, int status)
+{
+    (void)status;
+    if (pid != s->drift.job.pid)
+        return false;
+    _cleanup_json_ json_t *answer = sup_job_end(&s->drift.job);
+    sup_drift_answer(s, answer);
+    return true;
+}
+
+static void start(struct supervisor *s)
+{
+    s->drift.job.bound = true;
+}
+
+static void stop(struct supervisor *s)
+{
+    json_decref(s->drift.list);
+}
+
+const struct sup_part sup_drift = {
+    .start = start, .died = died, .tick = tick, .due = due, .stop = stop};

@@ -3,6 +3,7 @@
  * them InnoDB. */
 #include <dirent.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -33,17 +34,17 @@ static bool is_schema(const char *name)
 /* inotify knows by itself what is watched already. */
 static void watch(struct supervisor *s)
 {
-    const char *datadir = js_opt_str(s->galera, "datadir", "");
+    const char *datadir = js_opt_str(sup_cluster_galera(s), "datadir", "");
     struct dirent *e;
     DIR *d = opendir(datadir);
     if (!d)
         return;
-    inotify_add_watch(s->engines_fd, datadir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+    inotify_add_watch(s->engines.fd, datadir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
     while ((e = readdir(d))) {
         if (e->d_type != DT_DIR || !is_schema(e->d_name))
             continue;
         _cleanup_free_ char *schema = str_fmt("%s/%s", datadir, e->d_name);
-        inotify_add_watch(s->engines_fd, schema, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+        inotify_add_watch(s->engines.fd, schema, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
     }
     closedir(d);
 }
@@ -53,18 +54,19 @@ static bool is_table(const char *name)
     return name[0] != '#' && (str_ends(name, ".MYI") || str_ends(name, ".MAI"));
 }
 
-void sup_engines_readable(struct supervisor *s)
+static void readable(struct supervisor *s, short revents)
 {
+    (void)revents;
     char buf[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)]
         __attribute__((aligned(__alignof__(struct inotify_event))));
-    for (ssize_t n; (n = read(s->engines_fd, buf, sizeof(buf))) > 0;)
+    for (ssize_t n; (n = read(s->engines.fd, buf, sizeof(buf))) > 0;)
         for (char *at = buf; at < buf + n;) {
             const struct inotify_event *ev = (const void *)at;
             /* A new schema may have a table before it is watched. */
             if (ev->mask & IN_ISDIR)
-                s->engines_watch = 0;
+                s->engines.watch = 0;
             if (ev->mask & (IN_ISDIR | IN_Q_OVERFLOW) || (ev->len && is_table(ev->name)))
-                s->engines_next = s->engines_tries = 0;
+                s->engines.next = s->engines.tries = 0;
             at += sizeof(*ev) + ev->len;
         }
 }
@@ -72,8 +74,8 @@ void sup_engines_readable(struct supervisor *s)
 /* By name, of those that its database sees. */
 static bool first_member(const struct supervisor *s)
 {
-    const json_t *members = json_object_get(s->db, "members");
-    const char *self = js_opt_str(s->galera, "node", "");
+    const json_t *members = json_object_get(sup_watch_db(s), "members");
+    const char *self = js_opt_str(sup_cluster_galera(s), "node", "");
     size_t i;
     json_t *name;
     json_array_foreach(members, i, name)
@@ -84,23 +86,23 @@ static bool first_member(const struct supervisor *s)
     return json_array_size(members) > 0;
 }
 
-void sup_engines_tick(struct supervisor *s, uint64_t now)
+static void tick(struct supervisor *s, uint64_t now)
 {
-    if (!s->galera || strcmp(js_opt_str(s->db, "state", ""), "Synced") != 0)
+    if (!sup_cluster_galera(s) || strcmp(js_opt_str(sup_watch_db(s), "state", ""), "Synced") != 0)
         return;
-    if (s->engines_fd < 0)
-        s->engines_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (now >= s->engines_watch) {
+    if (s->engines.fd < 0)
+        s->engines.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (now >= s->engines.watch) {
         watch(s);
-        s->engines_watch = now + WATCH_EVERY_MS;
+        s->engines.watch = now + WATCH_EVERY_MS;
     }
-    if (now < s->engines_next || s->jobs[JOB_ENGINES].pid)
+    if (now < s->engines.next || s->engines.job.pid)
         return;
-    s->engines_next = now + SCAN_EVERY_MS;
-    sup_job_start(&s->jobs[JOB_ENGINES], "engines", json_pack("{s:b}", "first", first_member(s)));
+    s->engines.next = now + SCAN_EVERY_MS;
+    sup_job_start(&s->engines.job, "engines", json_pack("{s:b}", "first", first_member(s)));
 }
 
-void sup_engines_answer(struct supervisor *s, const json_t *answer)
+static void on_answer(struct supervisor *s, const json_t *answer)
 {
     size_t i;
     json_t *table;
@@ -110,15 +112,51 @@ void sup_engines_answer(struct supervisor *s, const json_t *answer)
                   json_string_value(table));
     }
     if (json_is_true(json_object_get(answer, "pending")))
-        s->engines_next =
-            clock_mono_ms() + (s->engines_tries++ < PENDING_TRIES ? PENDING_MS : PENDING_SLOW_MS);
+        s->engines.next =
+            clock_mono_ms() + (s->engines.tries++ < PENDING_TRIES ? PENDING_MS : PENDING_SLOW_MS);
     else
-        s->engines_tries = 0;
+        s->engines.tries = 0;
     const char *failed = js_opt_str(answer, "failed", "");
-    if (failed[0] && !str_eq(failed, s->engines_failed))
+    if (failed[0] && !str_eq(failed, s->engines.failed))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s", failed);
     if (failed[0])
-        s->engines_next = clock_mono_ms() + WATCH_EVERY_MS;
-    free(s->engines_failed);
-    s->engines_failed = xstrdup(failed);
+        s->engines.next = clock_mono_ms() + WATCH_EVERY_MS;
+    free(s->engines.failed);
+    s->engines.failed = xstrdup(failed);
 }
+
+static void start(struct supervisor *s)
+{
+    s->engines.fd = -1;
+}
+
+static int fd(const struct supervisor *s, short *ret_events)
+{
+    *ret_events = POLLIN;
+    return s->engines.fd;
+}
+
+static bool died(struct supervisor *s, pid_t pid, int status)
+{
+    (void)status;
+    if (pid != s->engines.job.pid)
+        return false;
+    _cleanup_json_ json_t *answer = sup_job_end(&s->engines.job);
+    on_answer(s, answer);
+    return true;
+}
+
+static uint64_t due(const struct supervisor *s, uint64_t now)
+{
+    (void)now;
+    return s->engines.fd >= 0 && !s->engines.job.pid ? s->engines.next : UINT64_MAX;
+}
+
+static void stop(struct supervisor *s)
+{
+    if (s->engines.fd >= 0)
+        close(s->engines.fd);
+    free(s->engines.failed);
+}
+
+const struct sup_part sup_engines = {start, fd, readable, died, tick, due, stop};

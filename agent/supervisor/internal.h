@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The root process of `muster-agent run`: one thread, one poll loop. It owns the plan on disk,
  * the event outbox and the children; it has no network socket and parses nothing from outside
- * but what its own net process passed on. Internal to this folder. */
+ * but what its own net process passed on. Internal to this folder.
+ *
+ * Each part is a file with a state of its own, which only that file touches (lint holds it to it):
+ * the others ask it by a function. Times are clock_mono_ms. */
 #ifndef MUSTER_AGENT_SUPERVISOR_INTERNAL_H
 #define MUSTER_AGENT_SUPERVISOR_INTERNAL_H
 
@@ -14,121 +17,167 @@
 #include "agent/ipc/chan.h"
 #include "agent/supervisor/outbox.h"
 
-/* A child that leaves one JSON text: a look at the database, a cluster action. */
+#define STATE_EVERY_MS 10000
+
+struct supervisor;
+
+/* What the loop asks of a part; members that it does not need are NULL. */
+struct sup_part {
+    void (*start)(struct supervisor *s);
+    int (*fd)(const struct supervisor *s, short *ret_events); /* to wait for; -1: none now */
+    void (*readable)(struct supervisor *s, short revents);
+    bool (*died)(struct supervisor *s, pid_t pid, int status); /* true: it was a child of its own */
+    void (*tick)(struct supervisor *s, uint64_t now);
+    /* When it wants to be called next; UINT64_MAX: time alone changes nothing. */
+    uint64_t (*due)(const struct supervisor *s, uint64_t now);
+    void (*stop)(struct supervisor *s);
+};
+
+extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_drift, sup_worker,
+    sup_state;
+
+/* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
+    bool bound; /* it changes nothing, and ends with the supervisor */
     pid_t pid;  /* 0: none */
     int answer; /* a file in memory, read when the child has ended */
     char what[16];
 };
 
-enum {
-    JOB_LOOK,    /* status of the database and the web server */
-    JOB_ACT,     /* position, boot, join, stop, row */
-    JOB_ABANDON, /* beside the join that it ends */
-    JOB_DRIFT,
-    JOB_ENGINES,
-    JOBS
+/* Executes the worker for one job; `request` is taken. -1: it did not start. */
+int sup_job_start(struct job *j, const char *what, json_t *request);
+/* It ended: what it left, or NULL when it did not come so far. New reference. */
+json_t *sup_job_end(struct job *j);
+
+struct sup_net_state {
+    pid_t pid; /* 0: not running */
+    struct chan chan;
+    uint64_t next; /* not before */
+    unsigned failures;
+    bool online;
+    uint64_t acked_at; /* when the controller last took an event */
 };
 
-#define STATE_EVERY_MS 10000
-#define ACK_PATIENCE_MS 15000
-
-struct supervisor {
-    struct bootstrap boot;
-    bool has_boot; /* a controller is known */
-    bool stopping;
-
-    pid_t net_pid; /* 0: not running */
-    struct chan net;
-    uint64_t net_next; /* not before (clock_mono_ms); 0: now */
-    unsigned net_failures;
-    bool bound, online;
-    uint64_t acked_at; /* when the controller last took an event */
-
-    struct outbox *outbox;
-
+struct sup_worker_state {
+    char node[EVENT_NODE_MAX];
     char rev[EVENT_REV_MAX]; /* of the plan on disk */
-    pid_t worker_pid;
-    struct chan worker;
-    char worker_rev[EVENT_REV_MAX];
-    bool wanted;          /* the plan on disk is still to be converged */
-    uint64_t worker_next; /* not before */
-    unsigned worker_failures;
+    pid_t pid;               /* 0: not running */
+    struct chan chan;
+    bool wanted;   /* the plan on disk is still to be converged */
+    uint64_t next; /* not before */
+    unsigned failures;
     bool said_end; /* DONE or ABORTED came from this worker */
-
-    bool settled; /* all is as wanted, and calm */
     char phase[16];
     char step[EVENT_ID_MAX];
     char result[EVENT_MSG_MAX]; /* "N changed, M ok" of the last run */
-    json_t *db;                 /* last look at the database, or NULL */
-    json_t *coordinator;        /* what the coordinator last said, or NULL */
-    json_t *galera;             /* the plan's galera step, or NULL */
-    bool cluster_told;          /* the net process knows galera and record */
-    uint64_t generation;        /* of the record on disk */
-    char health[256];           /* path of the web step's health page, or "" */
-    uint64_t state_sent_at;
-    char *state_text; /* last one sent */
-    int web;
+    struct job check;           /* would a worker take the plan that came? */
+    uint64_t check_until;
+    json_t *came;   /* that plan, or NULL */
+    json_t *latest; /* one that came meanwhile: it is checked next; or NULL */
+};
 
-    struct job jobs[JOBS];
-    uint64_t look_next, web_next;
-    pid_t db_pid;   /* the database's process, as the last look saw it; 0: none */
-    int db_fd;      /* becomes readable when that one ends; -1: none */
-    int engines_fd; /* inotify on the data directory; -1: none */
-    uint64_t engines_watch, engines_next;
-    unsigned engines_tries;
-    char *engines_failed; /* last told, or NULL */
-    uint64_t drift_next;
-    json_t *drift; /* [{id, why}] of the last look, or NULL: nothing differs */
+struct sup_cluster_state {
+    json_t *galera;      /* the plan's galera step, or NULL */
+    json_t *coordinator; /* what the coordinator last said, or NULL */
+    bool told;           /* the net process knows galera and record */
+    uint64_t generation; /* of the record on disk */
+    struct job act;      /* position, boot, join, stop, row */
+    struct job abandon;  /* beside the join that it ends */
+};
 
+struct sup_watch_state {
+    struct job job;
+    json_t *db;       /* the last look at the database, or NULL */
+    int web;          /* status of the last look at the health page; 0: no answer, -1: no page */
+    char health[256]; /* path of the web step's health page, or "" */
+    uint64_t next, web_next;
+    pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
+    int db_fd;    /* becomes readable when that one ends; -1: none */
+};
+
+struct sup_engines_state {
+    struct job job;
+    int fd; /* inotify on the data directory; -1: none */
+    uint64_t watch, next;
+    unsigned tries;
+    char *failed; /* last told, or NULL */
+};
+
+struct sup_drift_state {
+    struct job job;
+    uint64_t next;
+    json_t *list; /* [{id, why}] of the last look, or NULL: nothing differs */
     /* The controller asks by an id of its own; the state has it when all is done. 0: none. */
-    uint64_t look_asked, look_done;
-    uint64_t look_job;    /* asked when the drift job under way began */
-    uint64_t look_mended; /* a run was made for this one */
-    uint64_t look_at;     /* not before */
+    uint64_t asked, done;
+    uint64_t of_job; /* asked when the job under way began */
+    uint64_t mended; /* a run was made for this one */
+    uint64_t at;     /* not before */
+};
+
+struct sup_state_state {
+    uint64_t sent_at;
+    char *text; /* last one sent, or NULL */
+};
+
+struct supervisor {
+    struct bootstrap boot; /* run.c at start; net.c wipes its secret */
+    bool has_boot;         /* a controller is known */
+    struct outbox *outbox;
+    struct sup_net_state net;
+    struct sup_worker_state worker;
+    struct sup_cluster_state cluster;
+    struct sup_watch_state watch;
+    struct sup_engines_state engines;
+    struct sup_drift_state drift;
+    struct sup_state_state state;
 };
 
 /* net.c */
-void sup_net_start(struct supervisor *s);
-void sup_net_died(struct supervisor *s, int status);
-void sup_net_readable(struct supervisor *s);
+bool sup_net_runs(const struct supervisor *s);
 void sup_net_tell(struct supervisor *s, const char *m, json_t *members); /* takes members */
-void sup_net_events(struct supervisor *s); /* sends what the outbox has */
+void sup_net_events(struct supervisor *s);                               /* what the outbox has */
+void sup_net_info(struct supervisor *s);  /* revision of the plan, last event */
+void sup_net_again(struct supervisor *s); /* kills it: it begins from what is on disk */
 
 /* worker.c */
-void sup_plan_load(struct supervisor *s);               /* from disk, at start */
-void sup_plan_take(struct supervisor *s, json_t *plan); /* a new one */
-void sup_worker_start(struct supervisor *s);
-void sup_worker_died(struct supervisor *s, int status);
-void sup_worker_readable(struct supervisor *s);
+const json_t *sup_plan_step(const json_t *plan, const char *type); /* borrowed, or NULL */
+const char *sup_plan_rev(const struct supervisor *s);              /* "": there is none */
+/* A new one: it is checked in a job, and the answer is an event. */
+void sup_plan_take(struct supervisor *s, const json_t *plan);
+bool sup_worker_runs(const struct supervisor *s);
+bool sup_worker_idle(const struct supervisor *s);  /* nor is a run still to come */
+bool sup_worker_ready(const struct supervisor *s); /* idle, and the last run ended well */
+void sup_worker_again(struct supervisor *s);       /* a run, now */
+void sup_worker_hurry(struct supervisor *s);       /* a run that waits begins now */
+void sup_worker_tell(const struct supervisor *s, json_t *state);
 /* An event of the agent itself. */
 void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* cluster.c */
+/* cluster.c; what is returned is borrowed, or NULL */
+json_t *sup_cluster_galera(const struct supervisor *s);
+json_t *sup_cluster_said(const struct supervisor *s);
+bool sup_cluster_calm(const struct supervisor *s); /* no member is about to change, or no cluster */
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
-void sup_cluster_tick(struct supervisor *s, uint64_t now);
-void sup_cluster_db_died(struct supervisor *s);
-bool sup_cluster_eager(const struct supervisor *s); /* look often: the cluster is forming */
-void sup_job_died(struct supervisor *s, struct job *j, int status);
 
-/* Executes the worker for one job; `request` is taken. -1: it did not start. */
-int sup_job_start(struct job *j, const char *what, json_t *request);
-
-/* engines.c */
-void sup_engines_tick(struct supervisor *s, uint64_t now);
-void sup_engines_readable(struct supervisor *s);
-void sup_engines_answer(struct supervisor *s, const json_t *answer);
+/* watch.c */
+json_t *sup_watch_db(const struct supervisor *s); /* borrowed, or NULL */
+int sup_watch_web(const struct supervisor *s);
+void sup_watch_plan(struct supervisor *s, const json_t *plan);
+void sup_watch_now(struct supervisor *s); /* at the database */
+void sup_watch_all(struct supervisor *s); /* at the web server, too */
 
 /* drift.c */
-void sup_drift_tick(struct supervisor *s, uint64_t now);
+const json_t *sup_drift_list(const struct supervisor *s);
+uint64_t sup_drift_looked(const struct supervisor *s);
 void sup_drift_answer(struct supervisor *s, const json_t *answer);
+void sup_drift_now(struct supervisor *s);
 void sup_drift_forget(struct supervisor *s);           /* a run begins */
 void sup_drift_ask(struct supervisor *s, uint64_t id); /* the controller: look now, mend, answer */
 
 /* state.c */
-void sup_state_tell(struct supervisor *s, uint64_t now); /* when it changed, and every 10 s */
+void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */
 
 #endif

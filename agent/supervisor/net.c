@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor's side of the net process: starting it without privilege, and its messages. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,77 +19,79 @@
 #include "common/proc.h"
 
 #define RESTART_MAX_MS 30000
+#define ACK_TIMEOUT_MS 15000
+
+bool sup_net_runs(const struct supervisor *s)
+{
+    return s->net.pid;
+}
 
 void sup_net_tell(struct supervisor *s, const char *m, json_t *members)
 {
     if (!members)
         members = json_object();
     json_object_set_new(members, "m", json_string(m));
-    if (s->net_pid)
-        chan_send(&s->net, members);
+    if (s->net.pid)
+        chan_send(&s->net.chan, members);
     else
         json_decref(members);
 }
 
-static void tell_info(struct supervisor *s)
+void sup_net_info(struct supervisor *s)
 {
-    sup_net_tell(
-        s, "info",
-        json_pack("{s:s, s:I}", "rev", s->rev, "last_seq", (json_int_t)outbox_last(s->outbox)));
+    sup_net_tell(s, "info",
+                 json_pack("{s:s, s:I}", "rev", sup_plan_rev(s), "last_seq",
+                           (json_int_t)outbox_last(s->outbox)));
 }
 
-void sup_net_start(struct supervisor *s)
+static void launch(struct supervisor *s)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         log_warn("cannot start the net process: %s", strerror(errno));
-        s->net_next = clock_mono_ms() + 1000;
+        s->net.next = clock_mono_ms() + 1000;
         return;
     }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(0);
-        helper_exec(PROC_ARGV(HELPER_NET), pair[1], -1);
-    }
+    pid_t pid = helper_start(PROC_ARGV(HELPER_NET), pair[1], -1, true);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);
-        s->net_next = clock_mono_ms() + 1000;
+        s->net.next = clock_mono_ms() + 1000;
         return;
     }
-    s->net_pid = pid;
-    s->online = false;
-    chan_open(&s->net, pair[0]);
-    tell_info(s);
-    free(s->state_text);
-    s->state_text = NULL;
+    s->net.pid = pid;
+    s->net.online = false;
+    chan_open(&s->net.chan, pair[0]);
+    sup_net_info(s);
+    sup_state_again(s);
     sup_cluster_tell(s);
 }
 
-void sup_net_died(struct supervisor *s, int status)
+static bool died(struct supervisor *s, pid_t pid, int status)
 {
-    uint64_t wait = 500ULL << (s->net_failures < 6 ? s->net_failures : 6);
-    s->net_failures++;
-    s->net_pid = 0;
-    s->online = false;
-    chan_close(&s->net);
-    s->net_next = clock_mono_ms() + (wait < RESTART_MAX_MS ? wait : RESTART_MAX_MS);
+    if (pid != s->net.pid)
+        return false;
+    uint64_t wait = 500ULL << (s->net.failures < 6 ? s->net.failures : 6);
+    s->net.failures++;
+    s->net.pid = 0;
+    s->net.online = false;
+    chan_close(&s->net.chan);
+    s->net.next = clock_mono_ms() + (wait < RESTART_MAX_MS ? wait : RESTART_MAX_MS);
     if (WIFSIGNALED(status))
         log_warn("the net process was killed by signal %d; it starts again", WTERMSIG(status));
     else
         log_warn("the net process ended with %d; it starts again", WEXITSTATUS(status));
+    return true;
 }
 
 void sup_net_events(struct supervisor *s)
 {
     const char *text;
-    if (!s->online)
+    if (!s->net.online)
         return;
-    if (outbox_count(s->outbox) && clock_mono_ms() - s->acked_at > ACK_PATIENCE_MS) {
+    if (outbox_count(s->outbox) && clock_mono_ms() - s->net.acked_at > ACK_TIMEOUT_MS) {
         outbox_rewind(s->outbox);
-        s->acked_at = clock_mono_ms();
+        s->net.acked_at = clock_mono_ms();
     }
     while ((text = outbox_next(s->outbox)))
         sup_net_tell(s, "event",
@@ -101,42 +103,88 @@ static void on_message(struct supervisor *s, json_t *msg)
     const char *m = js_opt_str(msg, "m", "");
     struct err err = {0};
     if (strcmp(m, "bound") == 0) {
-        s->bound = true;
         if (bootstrap_forget(PATH_BOOTSTRAP, &s->boot, &err) < 0)
             log_warn("the bootstrap key could not be erased everywhere: %s", err.msg);
         else
             log_info("enrolled; the bootstrap key is erased");
     } else if (strcmp(m, "online") == 0) {
-        s->online = true;
-        s->net_failures = 0;
-        s->acked_at = clock_mono_ms();
+        s->net.online = true;
+        s->net.failures = 0;
+        s->net.acked_at = clock_mono_ms();
         outbox_rewind(s->outbox);
-        free(s->state_text);
-        s->state_text = NULL;
+        sup_state_again(s);
     } else if (strcmp(m, "offline") == 0) {
-        s->online = false;
+        s->net.online = false;
     } else if (strcmp(m, "ack") == 0) {
         outbox_ack(s->outbox, js_opt_u64(msg, "seq", 0));
-        s->acked_at = clock_mono_ms();
+        s->net.acked_at = clock_mono_ms();
     } else if (strcmp(m, "look") == 0) {
         sup_drift_ask(s, js_opt_u64(msg, "id", 0));
     } else if (strcmp(m, "plan") == 0) {
         sup_plan_take(s, json_object_get(msg, "plan"));
-        tell_info(s);
     } else {
         sup_cluster_message(s, m, msg);
     }
 }
 
-void sup_net_readable(struct supervisor *s)
+static void take_messages(struct supervisor *s)
 {
-    bool alive = chan_fill(&s->net), broken = false;
-    for (json_t *msg; (msg = chan_next(&s->net, &broken)) && s->net_pid;) {
+    bool alive = chan_fill(&s->net.chan), broken = false;
+    for (json_t *msg; (msg = chan_next(&s->net.chan, &broken)) && s->net.pid;) {
         on_message(s, msg);
         json_decref(msg);
     }
     if (!alive || broken) {
-        kill(s->net_pid, SIGKILL); /* reaped through SIGCHLD */
-        chan_close(&s->net);
+        sup_net_again(s);
+        chan_close(&s->net.chan);
     }
 }
+
+void sup_net_again(struct supervisor *s)
+{
+    if (s->net.pid)
+        kill(s->net.pid, SIGKILL); /* reaped through SIGCHLD */
+}
+
+static void start(struct supervisor *s)
+{
+    s->net.chan.fd = -1;
+}
+
+static int fd(const struct supervisor *s, short *ret_events)
+{
+    *ret_events = (short)(POLLIN | (chan_wants_write(&s->net.chan) ? POLLOUT : 0));
+    return s->net.pid ? s->net.chan.fd : -1;
+}
+
+static void readable(struct supervisor *s, short revents)
+{
+    if (revents & POLLOUT)
+        chan_flush(&s->net.chan);
+    if (revents & (POLLIN | POLLHUP | POLLERR))
+        take_messages(s);
+}
+
+static void tick(struct supervisor *s, uint64_t now)
+{
+    if (s->has_boot && !s->net.pid && now >= s->net.next)
+        launch(s);
+    sup_net_events(s);
+}
+
+static uint64_t due(const struct supervisor *s, uint64_t now)
+{
+    (void)now;
+    if (s->has_boot && !s->net.pid)
+        return s->net.next;
+    return s->net.online && outbox_count(s->outbox) ? s->net.acked_at + ACK_TIMEOUT_MS + 1
+                                                    : UINT64_MAX;
+}
+
+static void stop(struct supervisor *s)
+{
+    if (s->net.pid)
+        kill(s->net.pid, SIGTERM);
+}
+
+const struct sup_part sup_net = {start, fd, readable, died, tick, due, stop};

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct outbox {
     char *log_path, *seq_path;
     int fd;
     size_t log_size;
+    bool behind; /* events that are kept are missing in the log: it is to be written again */
     uint64_t last, reserved;
     struct item items[OUTBOX_MAX]; /* oldest first; rising seq */
     size_t n;
@@ -82,6 +84,7 @@ static int reopen(struct outbox *o, int flags, struct err *err)
         return err_errno(err, errno, "open %s", o->log_path);
     off_t size = lseek(o->fd, 0, SEEK_END);
     o->log_size = size > 0 ? (size_t)size : 0;
+    o->behind = false;
     return 0;
 }
 
@@ -138,17 +141,31 @@ static int reserve(struct outbox *o, struct err *err)
     return 0;
 }
 
+/* A part of a line would be glued to the next one: it is taken back. */
+static int append(struct outbox *o, const char *text, struct err *err)
+{
+    _cleanup_free_ char *line = str_fmt("%s\n", text);
+    size_t len = strlen(line);
+    ssize_t n = write(o->fd, line, len);
+    if (n == (ssize_t)len) {
+        o->log_size += len;
+        return 0;
+    }
+    int errnum = n < 0 ? errno : ENOSPC;
+    o->behind = true;
+    if (ftruncate(o->fd, (off_t)o->log_size) < 0)
+        errnum = errno;
+    return err_errno(err, errnum, "write %s", o->log_path);
+}
+
 int outbox_add(struct outbox *o, struct event *ev, struct err *err)
 {
     int r = reserve(o, err);
     ev->seq = o->last + 1;
     char *text = event_text(ev);
     keep(o, ev->seq, text);
-    _cleanup_free_ char *line = str_fmt("%s\n", text);
-    size_t len = strlen(line);
-    if (write(o->fd, line, len) != (ssize_t)len)
-        r = err_errno(err, errno, "write %s", o->log_path);
-    o->log_size += len;
+    if ((o->behind ? compact(o, err) : append(o, text, err)) < 0)
+        r = -1;
     if (o->log_size > LOG_MAX && compact(o, err) < 0)
         r = -1;
     return r;

@@ -28,113 +28,84 @@
 #include "common/fs.h"
 #include "common/log.h"
 
-#define TICK_MS 1000     /* to see what another process makes */
-#define TICK_SOON_MS 100 /* while something is under way */
+/* What a part could not do when it was due it tries again after: the loop must not spin. */
+#define LATE_MS 1000
+
+/* In the order in which each is asked; the state is told last. */
+static const struct sup_part *const parts[] = {
+    &sup_net, &sup_cluster, &sup_watch, &sup_engines, &sup_drift, &sup_worker, &sup_state,
+};
 
 static void reap(struct supervisor *s)
 {
     int status = 0;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == s->net_pid)
-            sup_net_died(s, status);
-        else if (pid == s->worker_pid)
-            sup_worker_died(s, status);
-        for (size_t i = 0; i < JOBS; i++)
-            if (pid == s->jobs[i].pid)
-                sup_job_died(s, &s->jobs[i], status);
-    }
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            if (parts[i]->died && parts[i]->died(s, pid, status))
+                break;
 }
 
-static void on_signal(struct supervisor *s, int fd)
+/* False: stop. */
+static bool on_signal(struct supervisor *s, int fd)
 {
     struct signalfd_siginfo info;
+    bool go_on = true;
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
             reap(s);
         else if (info.ssi_signo == SIGHUP)
-            s->drift_next = 0; /* look for drift now */
+            sup_drift_now(s);
         else
-            s->stopping = true;
+            go_on = false;
     }
+    return go_on;
 }
 
 /* Once, when the node has come to rest: what it took to come here is given back. */
-static void settle(struct supervisor *s)
+static bool settle(struct supervisor *s, bool settled)
 {
-    bool calm = !s->galera || json_is_true(json_object_get(s->coordinator, "calm"));
-    bool settled = calm && !s->worker_pid && !s->wanted && strcmp(s->phase, "ready") == 0;
-    if (settled && !s->settled) {
+    bool now = sup_cluster_calm(s) && sup_worker_ready(s);
+    if (now && !settled) {
         sup_net_tell(s, "lean", NULL);
         lean();
     }
-    s->settled = settled;
+    return now;
 }
 
 static void tick(struct supervisor *s)
 {
     uint64_t now = clock_mono_ms();
-    if (s->has_boot && !s->net_pid && now >= s->net_next)
-        sup_net_start(s);
-    if (s->wanted && !s->worker_pid && now >= s->worker_next)
-        sup_worker_start(s);
-    sup_cluster_tick(s, now);
-    sup_engines_tick(s, now);
-    sup_drift_tick(s, now);
-    sup_state_tell(s, now);
-    sup_net_events(s);
-    settle(s);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (parts[i]->tick)
+            parts[i]->tick(s, now);
 }
 
-/* Until the next thing that tick does by time. What it could not do just now, in a second. */
 static int wait_ms(const struct supervisor *s)
 {
-    uint64_t now = clock_mono_ms(), due = s->state_sent_at + STATE_EVERY_MS;
-    bool idle = !s->worker_pid && !s->wanted;
-    if (sup_cluster_eager(s))
-        return TICK_SOON_MS;
-    if (s->galera && (!s->cluster_told || !fs_exists(GALERA_READY)))
-        return TICK_MS;
-    struct {
-        bool applies;
-        uint64_t at;
-    } times[] = {
-        {s->has_boot && !s->net_pid, s->net_next},
-        {s->wanted && !s->worker_pid, s->worker_next},
-        {(s->galera || s->health[0]) && !s->jobs[JOB_LOOK].pid, s->look_next},
-        {s->engines_fd >= 0 && !s->jobs[JOB_ENGINES].pid, s->engines_next},
-        {idle && strcmp(s->phase, "ready") == 0 && !s->jobs[JOB_DRIFT].pid, s->drift_next},
-        {s->online && outbox_count(s->outbox), s->acked_at + ACK_PATIENCE_MS + 1},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(times); i++)
-        if (times[i].applies && times[i].at < due)
-            due = times[i].at;
-    return due > now ? (int)(due - now) : TICK_MS;
+    uint64_t now = clock_mono_ms(), due = UINT64_MAX;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        uint64_t at = parts[i]->due(s, now);
+        if (at <= now)
+            at = now + LATE_MS;
+        due = at < due ? at : due;
+    }
+    return (int)(due - now);
 }
 
 static void loop(struct supervisor *s, int sigfd)
 {
-    while (!s->stopping) {
-        struct pollfd p[] = {
-            {.fd = sigfd, .events = POLLIN},
-            {.fd = s->net_pid ? s->net.fd : -1,
-             .events = (short)(POLLIN | (chan_wants_write(&s->net) ? POLLOUT : 0))},
-            {.fd = s->worker_pid ? s->worker.fd : -1, .events = POLLIN},
-            {.fd = s->db_fd, .events = POLLIN},
-            {.fd = s->engines_fd, .events = POLLIN},
-        };
+    struct pollfd p[ARRAY_LEN(parts) + 1] = {0};
+    bool settled = false;
+    for (bool go_on = true; go_on; settled = settle(s, settled)) {
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            p[i].fd = parts[i]->fd ? parts[i]->fd(s, &p[i].events) : -1;
+        p[ARRAY_LEN(parts)] = (struct pollfd){.fd = sigfd, .events = POLLIN};
         poll(p, ARRAY_LEN(p), wait_ms(s));
-        if (p[1].revents & POLLOUT)
-            chan_flush(&s->net);
-        if (p[1].revents & (POLLIN | POLLHUP | POLLERR))
-            sup_net_readable(s);
-        if (p[2].revents)
-            sup_worker_readable(s);
-        if (p[3].revents)
-            sup_cluster_db_died(s);
-        if (p[4].revents)
-            sup_engines_readable(s);
-        if (p[0].revents)
-            on_signal(s, sigfd);
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            if (p[i].fd >= 0 && p[i].revents)
+                parts[i]->readable(s, p[i].revents);
+        if (p[ARRAY_LEN(parts)].revents)
+            go_on = on_signal(s, sigfd);
         tick(s);
     }
 }
@@ -156,17 +127,7 @@ static int prepare(struct supervisor *s, struct err *err)
     if (bootstrap_load(PATH_BOOTSTRAP, &s->boot, err) < 0)
         return -1;
     s->has_boot = true;
-    s->bound = !s->boot.has_secret;
     return 0;
-}
-
-static void stop(struct supervisor *s)
-{
-    /* Children of a stopped service would be killed by systemd anyway; jobs may finish. */
-    if (s->net_pid)
-        kill(s->net_pid, SIGTERM);
-    if (s->worker_pid)
-        kill(s->worker_pid, SIGTERM);
 }
 
 int cmd_run(int argc, char **argv)
@@ -179,7 +140,6 @@ int cmd_run(int argc, char **argv)
         return cmd_usage("run", "takes no argument");
     if (!s)
         abort();
-    s->net.fd = s->worker.fd = s->db_fd = s->engines_fd = -1;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
@@ -191,10 +151,14 @@ int cmd_run(int argc, char **argv)
     if (prepare(s, &err) < 0)
         return cmd_fail(&err);
     log_info("version " MUSTER_VERSION " starts");
-    sup_plan_load(s);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (parts[i]->start)
+            parts[i]->start(s);
     tick(s);
     loop(s, sigfd);
-    stop(s);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (parts[i]->stop)
+            parts[i]->stop(s);
     outbox_free(s->outbox);
     free(s);
     return 0;

@@ -11,42 +11,55 @@
 
 static json_t *state_now(const struct supervisor *s)
 {
-    unsigned changed = 0, ok = 0;
-    sscanf(s->result, "%u changed, %u ok", &changed, &ok);
-    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:s}", "phase", s->phase, "rev", s->rev, "changed",
-                          (int)changed, "ok", (int)ok, "step", s->step);
-    if (s->galera && s->db)
-        json_object_set(j, "db", s->db);
-    if (s->galera && s->coordinator)
-        json_object_set(j, "coordinator", s->coordinator);
-    if (s->drift) {
+    const json_t *drift = sup_drift_list(s);
+    json_t *j = json_object();
+    sup_worker_tell(s, j);
+    if (sup_cluster_galera(s) && sup_watch_db(s))
+        json_object_set(j, "db", sup_watch_db(s));
+    if (sup_cluster_galera(s) && sup_cluster_said(s))
+        json_object_set(j, "coordinator", sup_cluster_said(s));
+    if (drift) {
         json_t *ids = json_array(), *d;
         size_t i;
-        json_array_foreach(s->drift, i, d) js_push_str(ids, js_opt_str(d, "id", ""));
+        json_array_foreach((json_t *)drift, i, d) js_push_str(ids, js_opt_str(d, "id", ""));
         json_object_set_new(j, "drift", ids);
     }
-    if (s->look_done)
-        json_object_set_new(j, "looked", json_integer((json_int_t)s->look_done));
-    if (s->web >= 0)
-        json_object_set_new(j, "web", json_integer(s->web));
+    if (sup_drift_looked(s))
+        json_object_set_new(j, "looked", json_integer((json_int_t)sup_drift_looked(s)));
+    if (sup_watch_web(s) >= 0)
+        json_object_set_new(j, "web", json_integer(sup_watch_web(s)));
     return j;
 }
 
-void sup_state_tell(struct supervisor *s, uint64_t now)
+static void tick(struct supervisor *s, uint64_t now)
 {
     struct err err;
     json_t *state = state_now(s);
     char *text = js_text(state);
-    bool same = s->state_text && strcmp(text, s->state_text) == 0;
-    if (same && now - s->state_sent_at < STATE_EVERY_MS) {
+    bool same = s->state.text && strcmp(text, s->state.text) == 0;
+    if (same && now - s->state.sent_at < STATE_EVERY_MS) {
         json_decref(state);
         free(text);
         return;
     }
     if (!same)
         fs_write_atomic(PATH_STATUS, text, strlen(text), 0644, &err);
-    free(s->state_text);
-    s->state_text = text;
-    s->state_sent_at = now;
+    free(s->state.text);
+    s->state.text = text;
+    s->state.sent_at = now;
     sup_net_tell(s, "state", json_pack("{s:o}", "state", state));
 }
+
+static uint64_t due(const struct supervisor *s, uint64_t now)
+{
+    (void)now;
+    return s->state.sent_at + STATE_EVERY_MS;
+}
+
+void sup_state_again(struct supervisor *s)
+{
+    free(s->state.text);
+    s->state.text = NULL;
+}
+
+const struct sup_part sup_state = {.tick = tick, .due = due, .stop = sup_state_again};

@@ -2,14 +2,12 @@
 /* The supervisor's plan, and its worker that converges it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +25,7 @@
 
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
+#define CHECK_TIMEOUT_MS 30000
 
 static void keep_event(struct supervisor *s, struct event *ev)
 {
@@ -45,8 +44,8 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
     event_fill(&ev, kind, id, "%s", msg);
-    str_copy(ev.node, sizeof(ev.node), s->boot.node);
-    str_copy(ev.rev, sizeof(ev.rev), s->rev);
+    str_copy(ev.node, sizeof(ev.node), s->worker.node);
+    str_copy(ev.rev, sizeof(ev.rev), s->worker.rev);
     log_info("%s %s: %s", event_kind_name(kind), id, ev.msg);
     keep_event(s, &ev);
 }
@@ -66,14 +65,29 @@ static int head_read(const json_t *plan, struct head *ret, struct err *err)
                : err_set(err, ERR_USAGE, "plan: a name is too long");
 }
 
-void sup_plan_load(struct supervisor *s)
+const json_t *sup_plan_step(const json_t *plan, const char *type)
+{
+    size_t i;
+    json_t *step;
+    json_array_foreach(json_object_get(plan, "resources"), i, step)
+    {
+        if (strcmp(js_opt_str(step, "type", ""), type) == 0)
+            return step;
+    }
+    return NULL;
+}
+
+static void start(struct supervisor *s)
 {
     struct err err = {0};
     struct head h;
     _cleanup_json_ json_t *plan = NULL;
     char *text = NULL;
     size_t len = 0;
-    str_copy(s->phase, sizeof(s->phase), "enrolled");
+    s->worker.chan.fd = -1;
+    str_copy(s->worker.phase, sizeof(s->worker.phase), "enrolled");
+    if (s->has_boot)
+        str_copy(s->worker.node, sizeof(s->worker.node), s->boot.node);
     if (!fs_exists(PATH_PLAN))
         return;
     int r = fs_read(PATH_PLAN, PLAN_SIZE_MAX, &text, &len, &err);
@@ -86,125 +100,148 @@ void sup_plan_load(struct supervisor *s)
         log_warn("%s; waiting for a new plan", err.msg);
         return;
     }
-    str_copy(s->rev, sizeof(s->rev), h.rev);
+    str_copy(s->worker.rev, sizeof(s->worker.rev), h.rev);
     if (!s->has_boot)
-        str_copy(s->boot.node, sizeof(s->boot.node), h.node);
-    s->wanted = true;
+        str_copy(s->worker.node, sizeof(s->worker.node), h.node);
+    s->worker.wanted = true;
     sup_cluster_plan(s, plan);
+    sup_watch_plan(s, plan);
 }
 
-/* A plan takes the old one's place when the worker understands all of it. */
-static int plan_keep(const json_t *plan, struct err *err)
+/* --- a new plan ---------------------------------------------------------------------------- */
+
+static void refuse(struct supervisor *s, const char *why)
 {
-    char program[PATH_MAX];
-    struct proc_opts opts = {.timeout_s = 30};
-    struct proc_result said = {0};
+    sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", why);
+    sup_event(s, EVENT_ABORTED, "", "the plan was not taken: %s", why);
+    sup_net_info(s);
+}
+
+/* A worker understands all of it: it takes the old one's place. */
+static void accept_plan(struct supervisor *s, const json_t *plan)
+{
+    struct err err = {0};
     char *text = js_text(plan);
-    int r = fs_write_atomic(PATH_PLAN ".new", text, strlen(text), 0600, err);
+    int r = fs_write_atomic(PATH_PLAN, text, strlen(text), 0600, &err);
     keys_wipe(text, strlen(text));
     free(text);
-    helper_path(HELPER_WORKER, program, sizeof(program));
-    if (r == 0 &&
-        (r = proc_run(PROC_ARGV(program, "verify", PATH_PLAN ".new"), &opts, &said, err)) < 0 &&
-        said.status >= PROC_NOT_STARTED) /* it gave no answer: that is not a "no" */
-        err_wrap(err, "it could not be checked");
-    proc_result_free(&said);
     if (r < 0) {
-        unlink(PATH_PLAN ".new");
-        return -1;
+        refuse(s, err.msg);
+        return;
     }
-    if (rename(PATH_PLAN ".new", PATH_PLAN) < 0)
-        return err_errno(err, errno, "rename %s", PATH_PLAN);
-    return fs_sync_parent(PATH_PLAN, err);
+    str_copy(s->worker.rev, sizeof(s->worker.rev), js_opt_str(plan, "rev", ""));
+    sup_cluster_plan(s, plan);
+    sup_watch_plan(s, plan);
+    sup_worker_again(s);
+    sup_net_info(s);
 }
 
-static int plan_accept(struct supervisor *s, const json_t *plan, struct head *ret, struct err *err)
+static void check(struct supervisor *s, const json_t *plan)
 {
-    if (head_read(plan, ret, err) < 0)
-        return -1;
-    if (strcmp(ret->node, s->boot.node) != 0 || strcmp(ret->deployment, s->boot.deployment) != 0)
-        return err_set(err, ERR_USAGE, "it is for %.32s of %.32s", ret->node, ret->deployment);
-    return plan_keep(plan, err);
+    s->worker.came = json_incref((json_t *)plan);
+    s->worker.check.bound = true;
+    s->worker.check_until = clock_mono_ms() + CHECK_TIMEOUT_MS;
+    if (sup_job_start(&s->worker.check, "plan", json_pack("{s:O}", "plan", plan)) == 0)
+        return;
+    json_decref(s->worker.came);
+    s->worker.came = NULL;
+    refuse(s, "it could not be checked: no worker could be started");
 }
 
-void sup_plan_take(struct supervisor *s, json_t *plan)
+/* No answer is not a "no": the plan may be good, and the controller sends it again. */
+static void checked(struct supervisor *s)
+{
+    _cleanup_json_ json_t *answer = sup_job_end(&s->worker.check);
+    _cleanup_json_ json_t *plan = s->worker.came;
+    _cleanup_json_ json_t *latest = s->worker.latest;
+    s->worker.came = s->worker.latest = NULL;
+    if (!answer)
+        refuse(s, "it could not be checked: the worker gave no answer");
+    else if (!json_is_true(json_object_get(answer, "ok")))
+        refuse(s, js_opt_str(answer, "why", ""));
+    else
+        accept_plan(s, plan);
+    if (latest)
+        check(s, latest);
+}
+
+void sup_plan_take(struct supervisor *s, const json_t *plan)
 {
     struct err err = {0};
     struct head h;
-    if (plan_accept(s, plan, &h, &err) < 0) {
-        sup_event(s, EVENT_REFUSED, EVENT_ID_PLAN, "%s", err.msg);
-        sup_event(s, EVENT_ABORTED, "", "the plan was not taken: %s", err.msg);
-        return;
+    int r = head_read(plan, &h, &err);
+    if (r == 0 &&
+        (strcmp(h.node, s->worker.node) != 0 || strcmp(h.deployment, s->boot.deployment) != 0))
+        r = err_set(&err, ERR_USAGE, "it is for %.32s of %.32s", h.node, h.deployment);
+    if (r < 0) {
+        refuse(s, err.msg);
+    } else if (s->worker.check.pid) {
+        json_decref(s->worker.latest);
+        s->worker.latest = json_incref((json_t *)plan);
+    } else {
+        check(s, plan);
     }
-    str_copy(s->rev, sizeof(s->rev), h.rev);
-    s->wanted = true;
-    s->worker_next = 0;
-    s->worker_failures = 0;
-    sup_cluster_plan(s, plan);
-    sup_worker_start(s);
 }
 
-void sup_worker_start(struct supervisor *s)
+/* --- a run --------------------------------------------------------------------------------- */
+
+static void launch(struct supervisor *s)
 {
     int pipefd[2];
-    if (!s->wanted || s->worker_pid)
+    if (!s->worker.wanted || s->worker.pid)
         return;
     _cleanup_close_ int plan_fd = open(PATH_PLAN, O_RDONLY | O_CLOEXEC);
     if (plan_fd < 0 || pipe2(pipefd, O_CLOEXEC) < 0) {
         log_warn("cannot start a worker: %s", strerror(errno));
-        s->worker_next = clock_mono_ms() + RETRY_MIN_MS;
+        s->worker.next = clock_mono_ms() + RETRY_MIN_MS;
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        helper_exec(PROC_ARGV(HELPER_WORKER, "apply", "--plan-fd", "3", "--event-fd", "4"), plan_fd,
-                    pipefd[1]);
-    }
+    pid_t pid = helper_start(PROC_ARGV(HELPER_WORKER, "apply", "--plan-fd", "3", "--event-fd", "4"),
+                             plan_fd, pipefd[1], true);
     close(pipefd[1]);
     if (pid < 0) {
         close(pipefd[0]);
-        s->worker_next = clock_mono_ms() + RETRY_MIN_MS;
+        s->worker.next = clock_mono_ms() + RETRY_MIN_MS;
         return;
     }
-    s->worker_pid = pid;
-    s->wanted = false;
+    s->worker.pid = pid;
+    s->worker.wanted = false;
     sup_drift_forget(s);
-    s->said_end = false;
-    chan_open(&s->worker, pipefd[0]);
-    str_copy(s->worker_rev, sizeof(s->worker_rev), s->rev);
-    str_copy(s->phase, sizeof(s->phase), "converging");
-    s->step[0] = '\0';
+    s->worker.said_end = false;
+    chan_open(&s->worker.chan, pipefd[0]);
+    str_copy(s->worker.phase, sizeof(s->worker.phase), "converging");
+    s->worker.step[0] = '\0';
 }
 
 static void on_event(struct supervisor *s, struct event *ev)
 {
     switch (ev->kind) {
     case EVENT_DONE:
-        s->said_end = true;
-        s->worker_failures = 0;
-        str_copy(s->phase, sizeof(s->phase), "ready");
-        str_copy(s->result, sizeof(s->result), ev->msg);
-        s->step[0] = '\0';
+        s->worker.said_end = true;
+        s->worker.failures = 0;
+        str_copy(s->worker.phase, sizeof(s->worker.phase), "ready");
+        str_copy(s->worker.result, sizeof(s->worker.result), ev->msg);
+        s->worker.step[0] = '\0';
         break;
     case EVENT_ABORTED:
-        s->said_end = true;
-        str_copy(s->phase, sizeof(s->phase), "failed");
+        s->worker.said_end = true;
+        str_copy(s->worker.phase, sizeof(s->worker.phase), "failed");
         break;
     default:
         if (ev->id[0])
-            str_copy(s->step, sizeof(s->step), ev->id);
+            str_copy(s->worker.step, sizeof(s->worker.step), ev->id);
     }
     if (ev->kind != EVENT_PROGRESS && ev->kind != EVENT_OK)
         log_info("%s %s: %s", event_kind_name(ev->kind), ev->id, ev->msg);
     keep_event(s, ev);
 }
 
-void sup_worker_readable(struct supervisor *s)
+static void readable(struct supervisor *s, short revents)
 {
     bool broken = false;
-    bool alive = chan_fill(&s->worker);
-    for (json_t *j; (j = chan_next(&s->worker, &broken));) {
+    (void)revents;
+    bool alive = chan_fill(&s->worker.chan);
+    for (json_t *j; (j = chan_next(&s->worker.chan, &broken));) {
         struct event ev;
         struct err err;
         if (event_from_json(j, &ev, &err) == 0)
@@ -212,18 +249,24 @@ void sup_worker_readable(struct supervisor *s)
         json_decref(j);
     }
     if (!alive || broken)
-        chan_close(&s->worker); /* the end itself comes with SIGCHLD */
+        chan_close(&s->worker.chan); /* the end itself comes with SIGCHLD */
 }
 
-void sup_worker_died(struct supervisor *s, int status)
+static bool died(struct supervisor *s, pid_t pid, int status)
 {
-    if (s->worker.fd >= 0)
-        sup_worker_readable(s);
-    chan_close(&s->worker);
-    s->worker_pid = 0;
+    if (pid == s->worker.check.pid) {
+        checked(s);
+        return true;
+    }
+    if (pid != s->worker.pid)
+        return false;
+    if (s->worker.chan.fd >= 0)
+        readable(s, POLLIN);
+    chan_close(&s->worker.chan);
+    s->worker.pid = 0;
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!s->said_end && !good) {
-        str_copy(s->phase, sizeof(s->phase), "failed");
+    if (!s->worker.said_end && !good) {
+        str_copy(s->worker.phase, sizeof(s->worker.phase), "failed");
         if (WIFSIGNALED(status))
             sup_event(s, EVENT_ABORTED, "", "the worker was killed by signal %d", WTERMSIG(status));
         else
@@ -231,10 +274,90 @@ void sup_worker_died(struct supervisor *s, int status)
                       "the worker ended with exit code %d before the plan did",
                       WEXITSTATUS(status));
     }
-    if (good || s->wanted) /* done, or a newer plan waits */
-        return;
-    uint64_t wait = RETRY_MIN_MS << (s->worker_failures < 4 ? s->worker_failures : 4);
-    s->worker_failures++;
-    s->wanted = true;
-    s->worker_next = clock_mono_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
+    if (good || s->worker.wanted) /* done, or a newer plan waits */
+        return true;
+    uint64_t wait = RETRY_MIN_MS << (s->worker.failures < 4 ? s->worker.failures : 4);
+    s->worker.failures++;
+    s->worker.wanted = true;
+    s->worker.next = clock_mono_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
+    return true;
+}
+
+static int fd(const struct supervisor *s, short *ret_events)
+{
+    *ret_events = POLLIN;
+    return s->worker.pid ? s->worker.chan.fd : -1;
+}
+
+static void tick(struct supervisor *s, uint64_t now)
+{
+    if (s->worker.check.pid && now >= s->worker.check_until)
+        kill(s->worker.check.pid, SIGKILL);
+    if (s->worker.wanted && !s->worker.pid && now >= s->worker.next)
+        launch(s);
+}
+
+static uint64_t due(const struct supervisor *s, uint64_t now)
+{
+    (void)now;
+    uint64_t run = s->worker.wanted && !s->worker.pid ? s->worker.next : UINT64_MAX;
+    return s->worker.check.pid && s->worker.check_until < run ? s->worker.check_until : run;
+}
+
+/* systemd would kill it anyway; jobs may finish. */
+static void stop(struct supervisor *s)
+{
+    if (s->worker.pid)
+        kill(s->worker.pid, SIGTERM);
+    json_decref(s->worker.came);
+    json_decref(s->worker.latest);
+}
+
+const struct sup_part sup_worker = {start, fd, readable, died, tick, due, stop};
+
+/* --- for the other parts ------------------------------------------------------------------- */
+
+const char *sup_plan_rev(const struct supervisor *s)
+{
+    return s->worker.rev;
+}
+
+bool sup_worker_runs(const struct supervisor *s)
+{
+    return s->worker.pid;
+}
+
+bool sup_worker_idle(const struct supervisor *s)
+{
+    return !s->worker.pid && !s->worker.wanted;
+}
+
+bool sup_worker_ready(const struct supervisor *s)
+{
+    return sup_worker_idle(s) && strcmp(s->worker.phase, "ready") == 0;
+}
+
+void sup_worker_again(struct supervisor *s)
+{
+    s->worker.wanted = true;
+    s->worker.next = 0;
+    s->worker.failures = 0;
+    launch(s);
+}
+
+void sup_worker_hurry(struct supervisor *s)
+{
+    if (s->worker.wanted)
+        s->worker.next = 0;
+}
+
+void sup_worker_tell(const struct supervisor *s, json_t *state)
+{
+    unsigned changed = 0, ok = 0;
+    sscanf(s->worker.result, "%u changed, %u ok", &changed, &ok);
+    json_object_set_new(state, "phase", json_string(s->worker.phase));
+    json_object_set_new(state, "rev", json_string(s->worker.rev));
+    json_object_set_new(state, "changed", json_integer(changed));
+    json_object_set_new(state, "ok", json_integer(ok));
+    json_object_set_new(state, "step", json_string(s->worker.step));
 }

@@ -2,42 +2,87 @@
 #include "agent/sys/conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/hook.h"
 #include "common/keys.h"
 #include "common/str.h"
 
-const char *conf_differs(const struct conf *c)
+/* Of a file of this size; it may change meanwhile. */
+static bool same_content(int fd, const char *want, size_t len)
+{
+    char buf[4096];
+    size_t at = 0;
+    ssize_t n;
+    bool same = true;
+    while (same && (n = read(fd, buf, sizeof(buf))) > 0) {
+        same = (size_t)n <= len - at && memcmp(buf, want + at, (size_t)n) == 0;
+        at += same ? (size_t)n : 0;
+    }
+    keys_wipe(buf, sizeof(buf));
+    return same && n == 0 && at == len;
+}
+
+const char *conf_differs_at(int dir, const struct conf *c)
 {
     struct stat st;
-    struct err err;
-    char *text = NULL;
-    size_t len = 0, want = strlen(c->content);
-    if (lstat(c->path, &st) < 0)
-        return "file is missing";
-    if (!S_ISREG(st.st_mode))
+    _cleanup_close_ int fd = openat(dir, c->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP                        ? "is not a regular file"
+               : errno == ENOENT || errno == ENOTDIR ? "file is missing"
+                                                     : "cannot be read";
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return "is not a regular file";
-    if ((size_t)st.st_size != want)
-        return "content differs";
-    if (fs_read(c->path, want + 1, &text, &len, &err) < 0)
-        return "cannot be read";
-    bool same = len == want && memcmp(text, c->content, len) == 0;
-    keys_wipe(text, len);
-    free(text);
-    if (!same)
+    if (!same_content(fd, c->content, strlen(c->content)))
         return "content differs";
     if ((st.st_mode & 07777) != c->mode)
         return "mode differs";
     if (st.st_uid != c->uid || st.st_gid != c->gid)
         return "owner differs";
     return NULL;
+}
+
+const char *conf_differs(const struct conf *c)
+{
+    return conf_differs_at(AT_FDCWD, c);
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+    for (ssize_t n; len; text += n, len -= (size_t)n)
+        if ((n = write(fd, text, len)) < 0)
+            return -1;
+    return 0;
+}
+
+int conf_write_at(int dir, const struct conf *c, struct err *err)
+{
+    if (!conf_differs_at(dir, c))
+        return 0;
+    _cleanup_free_ char *tmp = str_fmt("%s.tmp%d", c->path, (int)getpid());
+    unlinkat(dir, tmp, 0);
+    _cleanup_close_ int fd =
+        openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, errno, "%s", tmp);
+    hook_point();
+    if (write_all(fd, c->content, strlen(c->content)) < 0 || fchmod(fd, c->mode) < 0 ||
+        fchown(fd, c->uid, c->gid) < 0 || fsync(fd) < 0 || renameat(dir, tmp, dir, c->path) < 0) {
+        int errnum = errno;
+        unlinkat(dir, tmp, 0);
+        return err_errno(err, errnum, "%s", c->path);
+    }
+    hook_point();
+    return fsync(dir) < 0 ? err_errno(err, errno, "sync the folder of %s", c->path) : 0;
 }
 
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err)

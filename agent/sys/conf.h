@@ -20,6 +20,10 @@ struct conf {
 const char *conf_differs(const struct conf *c);
 /* Writes it (parent folders 0755) when it differs. *ret_changed may be NULL. */
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err);
+/* The same in the folder `dir`, where somebody else may own what is on the way: `path` is a name
+ * there. */
+const char *conf_differs_at(int dir, const struct conf *c);
+int conf_write_at(int dir, const struct conf *c, struct err *err);
 /* Number of a user or group by name. */
 int conf_uid(const char *user, uid_t *ret, struct err *err);
 int conf_gid(const char *group, gid_t *ret, struct err *err);

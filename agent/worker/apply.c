@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,10 +115,8 @@ int cmd_apply(int argc, char **argv)
         return ERR_USAGE;
     if (plan_read_from(&a, &plan, &err) < 0)
         return cmd_fail(&err);
-    if (a.event_fd >= 0) {
+    if (a.event_fd >= 0)
         out = a.event_fd;
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* the supervisor will start another */
-    }
     void (*emit)(void *, const struct event *) = a.json || a.event_fd >= 0 ? emit_json : emit_line;
     if (a.check) {
         if (engine_check(plan, emit, &out, &res, &err) < 0)

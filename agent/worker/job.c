@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `muster-agent-worker job WHAT`: one look at the database and the web server, or for drift, or one
- * action of the coordinator. The request is a JSON text on descriptor 3, the answer a line on 4. */
-#include <signal.h>
+/* `muster-agent-worker job WHAT`: one look at the database and the web server, or for drift, or at
+ * a plan that came, or one action of the coordinator. The request is a JSON text on descriptor 3,
+ * the answer a line on 4. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/cluster/codec.h"
@@ -17,10 +17,11 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/keys.h"
 #include "common/log.h"
 #include "common/str.h"
 
-#define REQUEST_MAX 65536
+#define REQUEST_MAX (PLAN_SIZE_MAX + 65536)
 
 static json_t *look(const json_t *request)
 {
@@ -55,6 +56,18 @@ static json_t *drift(void)
     json_t *list = json_array();
     engine_check(plan, note_drift, list, &res, &err); /* a refusal is drift, too */
     return json_pack("{s:o}", "drift", list);
+}
+
+/* Would this agent take that plan? */
+static json_t *judge(const json_t *request)
+{
+    _cleanup_(plan_cleanup) struct plan *plan = NULL;
+    struct err err = {0};
+    char *text = js_text(json_object_get(request, "plan"));
+    int r = plan_parse(text, strlen(text), &plan, &err);
+    keys_wipe(text, strlen(text));
+    free(text);
+    return json_pack("{s:b, s:s}", "ok", r == 0, "why", err.msg);
 }
 
 static json_t *action(const char *what, const json_t *request)
@@ -100,10 +113,8 @@ int cmd_job(int argc, char **argv)
     if (argc != 2)
         return cmd_usage("help", "job: needs a kind");
     bool looks = strcmp(argv[1], "look") == 0, drifts = strcmp(argv[1], "drift") == 0;
-    bool engines = strcmp(argv[1], "engines") == 0;
-    if (looks || drifts)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    else
+    bool engines = strcmp(argv[1], "engines") == 0, plan = strcmp(argv[1], "plan") == 0;
+    if (!looks && !drifts && !plan)
         log_open("muster-agent[db]");
     if (fs_read("/proc/self/fd/3", REQUEST_MAX, &text, &len, &err) < 0 ||
         js_parse(text, len, &request, &err) < 0)
@@ -111,6 +122,7 @@ int cmd_job(int argc, char **argv)
     json_t *answer = engines  ? galera_engines(json_is_true(json_object_get(request, "first")))
                      : drifts ? drift()
                      : looks  ? look(request)
+                     : plan   ? judge(request)
                               : action(argv[1], request);
     _cleanup_free_ char *line = js_text(answer);
     json_decref(answer);

@@ -29,6 +29,13 @@ only '(mariadb/)?mysql\.h' agent/galera/sql.c
 only 'libmount(/libmount)?\.h' agent/sys/mnt.c
 only 'nettle/.*\.h' common/sign.c
 
+# A part of the supervisor touches its own state only.
+for f in agent/supervisor/*.c; do
+  own=$(basename "$f" .c)
+  foreign=$(grep -noE 's->(net|worker|cluster|watch|engines|drift|state)\.' "$f" | grep -v "s->$own\." || true)
+  [ -z "$foreign" ] || complain "$f: touches the state of another part: $foreign"
+done
+
 # 3. Files stay readable.
 for f in $(git ls-files -- '*.c'); do
   n=$(wc -l <"$f")

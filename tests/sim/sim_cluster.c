@@ -6,7 +6,11 @@
  * any member (I2), nothing empty starts beside data, and what was lost with a disk is left behind
  * only by an operator's word.
  *
- *   sim_cluster [SEED [RUNS]]      a failing seed is printed, and fails again when given alone */
+ *   sim_cluster [SEED [RUNS]]      a failing seed is printed, and fails again when given alone
+ *   sim_cluster --edges            the states and what leads from one to another, for
+ * docs/galera.md
+ *
+ * After many runs an edge that was never passed must be one of `elsewhere`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,28 @@
 
 static uint64_t prng;
 static unsigned losses, words; /* of all runs */
+static unsigned long passed[CLUSTER_EDGES_MAX];
+
+/* Edges that this world seldom or never passes: what does. The position is asked for as soon as a
+ * new agent has looked, and takes the permit of a start that was not seen yet away. */
+static const struct {
+    enum cluster_state from, to;
+    const char *by;
+} elsewhere[] = {
+    {CLUSTER_STOPPED, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_RECOVERING_POS, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_FAULT, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_FROZEN, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_PROPOSING, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_BOOT_PERMIT, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_JOIN_WAIT, CLUSTER_UNCONF, "test_agent_edges: test_found_running"},
+    {CLUSTER_RECOVERING_POS, CLUSTER_AMNESIAC, "test_agent_edges: test_amnesiac"},
+    {CLUSTER_AMNESIAC, CLUSTER_JOINING, "test_agent_edges: test_amnesiac"},
+    {CLUSTER_AMNESIAC, CLUSTER_QUARANTINE, "test_agent_edges: test_amnesiac"},
+    {CLUSTER_RECOVERING_POS, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
+    {CLUSTER_JOIN_WAIT, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
+    {CLUSTER_ANY, CLUSTER_HALT, "test_agent_edges: test_halt; a run ends there"},
+};
 
 static uint64_t rnd(uint64_t below)
 {
@@ -51,8 +77,10 @@ struct node {
     enum cluster_action_type doing;
     uint64_t doing_epoch, done_at; /* 0: nothing */
     uint64_t tick_at, look_at;
-    bool new_disk;  /* it lost its disks, and has not been part of a Primary since */
-    bool abandoned; /* the join was given up */
+    bool new_disk;    /* it lost its disks, and has not been part of a Primary since */
+    bool abandoned;   /* the join was given up */
+    bool orphan;      /* the agent that began what it does was killed: nobody hears how it ends */
+    uint64_t runs_at; /* an orphan's database is seen from then on */
     bool refusal;
     enum cluster_action_type refused;
 };
@@ -87,7 +115,7 @@ static void power_off(struct world *w, struct node *nd)
 {
     nd->up = nd->db = nd->primary = false;
     nd->done_at = 0;
-    nd->refusal = false;
+    nd->refusal = nd->orphan = false;
     nd->clean = false;
     nd->boots_at = w->now + 1000 + rnd(40000);
     w->crashes++;
@@ -180,6 +208,10 @@ static void begin(struct world *w, unsigned i, const struct cluster_action *a)
         nd->done_at = nd->abandoned ? w->now + 100 : nd->done_at;
         return;
     }
+    if (nd->orphan && a->type == ACT_POSITION && w->now < nd->runs_at) {
+        nd->orphan = false; /* its permit is taken away before it came to use it */
+        nd->done_at = 0;
+    }
     if (nd->done_at) { /* as the supervisor: one action at a time */
         nd->refused = a->type;
         nd->refusal = true;
@@ -238,7 +270,10 @@ static void step(struct world *w, unsigned i, const struct cluster_event *ev)
     static struct cluster_out out;
     if (!w->nodes[i].up)
         return;
+    w->nodes[i].c.passed = 0;
     cluster_step(&w->nodes[i].c, ev, &out);
+    for (unsigned k = 0; k < CLUSTER_EDGES_MAX; k++)
+        passed[k] += w->nodes[i].c.passed >> k & 1;
     run_actions(w, i, &out);
     if (w->nodes[i].c.state == CLUSTER_HALT)
         fail(w, "a member halted");
@@ -256,6 +291,7 @@ static void finish(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
     struct cluster_event ev = {.type = EV_DONE, .now = w->now, .ok = true};
+    bool orphan = nd->orphan;
     nd->done_at = 0;
     if (nd->doing == ACT_POSITION) {
         ev.type = EV_POSITION;
@@ -289,12 +325,29 @@ static void finish(struct world *w, unsigned i)
         nd->db = nd->primary = false;
         nd->clean = true;
     }
-    step(w, i, &ev);
+    nd->orphan = false;
+    if (!orphan)
+        step(w, i, &ev);
+}
+
+/* The link between all members is cut while none of them goes down, and some time later is back. */
+static void link_cut(struct world *w)
+{
+    bool all = true;
+    for (unsigned i = 0; i < w->n; i++)
+        all = all && w->nodes[i].up && w->nodes[i].db && !w->nodes[i].done_at &&
+              w->nodes[i].history == w->nodes[0].history &&
+              w->nodes[i].primary == w->nodes[0].primary;
+    if (!all || w->now >= CALM || rnd(w->nodes[0].primary ? 2000 : 100) != 0)
+        return;
+    for (unsigned i = 0; i < w->n; i++)
+        w->nodes[i].primary = !w->nodes[i].primary;
 }
 
 /* Galera, roughly: a majority of the last view stays Primary, commits move all of it on. */
 static void database(struct world *w)
 {
+    link_cut(w);
     unsigned running = 0;
     for (unsigned i = 0; i < w->n; i++)
         running += w->nodes[i].up && w->nodes[i].db && w->nodes[i].primary;
@@ -323,7 +376,7 @@ static void database(struct world *w)
             w->nodes[i].primary = false;
 }
 
-static void power_on(struct world *w, unsigned i)
+static void start_agent(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
     struct cluster_config cfg = {.n = w->n, .self = i, .seed = rnd(1ULL << 40)};
@@ -335,9 +388,19 @@ static void power_on(struct world *w, unsigned i)
     snprintf(cfg.mint, sizeof(cfg.mint), "aaaaaaaa-0000-0000-0000-%012u", i);
     snprintf(cfg.incarnation, sizeof(cfg.incarnation), "bbbbbbbb-0000-0000-0000-%012u",
              ++w->incarnations);
-    nd->up = true;
     cluster_init(&nd->c, &cfg, nd->has_disk ? &nd->disk : NULL, w->now);
     nd->tick_at = nd->look_at = w->now;
+}
+
+/* The agent alone is killed: what it had begun goes on beside the new one, or never came so far. */
+static void restart_agent(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    nd->refusal = false;
+    nd->orphan = nd->done_at && nd->doing != ACT_POSITION && rnd(2);
+    nd->runs_at = w->now + rnd(3000);
+    nd->done_at = !nd->orphan ? 0 : nd->done_at > nd->runs_at ? nd->done_at : nd->runs_at;
+    start_agent(w, i);
 }
 
 static void deliver(struct world *w)
@@ -357,10 +420,14 @@ static void node_time(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
     if (!nd->up) {
-        if (w->now >= nd->boots_at)
-            power_on(w, i);
+        if (w->now >= nd->boots_at) {
+            nd->up = true;
+            start_agent(w, i);
+        }
         return;
     }
+    if (w->now < CALM && rnd(4000) == 0)
+        restart_agent(w, i);
     if (w->now < CALM && rnd(3000) == 0) {
         if (rnd(8) == 0)
             lose(w, i);
@@ -391,12 +458,13 @@ static void node_time(struct world *w, unsigned i)
     if (nd->done_at && w->now >= nd->done_at)
         finish(w, i);
     if (nd->up && w->now >= nd->look_at) {
-        struct cluster_event ev = {.type = EV_DB,
-                                   .now = w->now,
-                                   .running = nd->db,
-                                   .answers = nd->db,
-                                   .primary = nd->primary,
-                                   .synced = nd->primary};
+        struct cluster_event ev = {
+            .type = EV_DB,
+            .now = w->now,
+            .running = nd->db || (nd->orphan && nd->doing != ACT_STOP && w->now >= nd->runs_at),
+            .answers = nd->db,
+            .primary = nd->primary,
+            .synced = nd->primary};
         nd->look_at = w->now + (cluster_calm(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
             if (w->nodes[k].up && w->nodes[k].primary) {
@@ -450,8 +518,44 @@ static unsigned run(uint64_t seed)
     return w.bootstraps;
 }
 
+static const char *name_of(enum cluster_state s)
+{
+    return s == CLUSTER_ANY ? "any" : cluster_state_name(s);
+}
+
+static void print_edges(void)
+{
+    enum cluster_state from = CLUSTER_HALT;
+    for (unsigned i = 0; cluster_edges[i].why; i++) {
+        const struct cluster_edge *e = &cluster_edges[i];
+        printf("%-16s --> %-16s  %s\n", e->from == from ? "" : name_of(e->from), name_of(e->to),
+               e->why);
+        from = e->from;
+    }
+}
+
+/* How often each was passed; how many never were, and should have been. */
+static unsigned coverage(void)
+{
+    unsigned bad = 0;
+    for (unsigned i = 0; cluster_edges[i].why; i++) {
+        const struct cluster_edge *e = &cluster_edges[i];
+        const char *by = passed[i] ? "" : "NEVER";
+        for (size_t k = 0; !passed[i] && k < sizeof(elsewhere) / sizeof(elsewhere[0]); k++)
+            if (elsewhere[k].from == e->from && elsewhere[k].to == e->to)
+                by = elsewhere[k].by;
+        bad += strcmp(by, "NEVER") == 0;
+        printf("%10lu  %-16s --> %-16s  %s\n", passed[i], name_of(e->from), name_of(e->to), by);
+    }
+    return bad;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--edges") == 0) {
+        print_edges();
+        return 0;
+    }
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t runs = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : 40;
     unsigned bootstraps = 0;
@@ -461,5 +565,5 @@ int main(int argc, char **argv)
         "%llu runs from seed %llu: %u bootstraps, %u disks lost, %u losses accepted, no invariant "
         "broken\n",
         (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, words);
-    return 0;
+    return coverage() && runs >= 1000;
 }

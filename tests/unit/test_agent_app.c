@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An application's files: what the site wrote survives a new version and the step back. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,10 @@
 
 #include <cmocka.h>
 
+#include "agent/app/config.h"
 #include "agent/app/data.h"
 #include "agent/app/files.h"
+#include "agent/sys/conf.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -194,6 +197,108 @@ static void test_magic(void **state)
     assert_false(zip);
 }
 
+static void make_link(const char *target, const char *rest)
+{
+    _cleanup_free_ char *to = at(target);
+    _cleanup_free_ char *path = at(rest);
+    assert_int_equal(symlink(to, path), 0);
+}
+
+/* A folder in a folder that the site owns: where the site puts a link, nothing is made behind it.
+ */
+static void test_folder_behind_a_link(void **state)
+{
+    struct versions v;
+    struct err err = {0};
+    (void)state;
+    versions_fill(&v, "local", "local/a/b");
+    put("outside/file", "");
+    assert_int_equal(app_data_merge(&v.d, v.dist1, NULL, &err), 0);
+    _cleanup_free_ char *made = at("home/local/a/b");
+    _cleanup_free_ char *parent = at("home/local/a");
+    assert_true(fs_exists(made));
+    assert_int_equal(fs_remove_tree(parent, &err), 0);
+    make_link("outside", "home/local/a");
+    int r = app_data_merge(&v.d, v.dist1, NULL, &err);
+    has("outside/b", NULL);
+    assert_int_equal(r, -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    versions_free(&v);
+}
+
+static int folder_of(const struct versions *v, const char *path, struct err *err)
+{
+    return app_config_folder(v->v1, v->home, v->folders, path, true, err);
+}
+
+static void assert_same_folder(int fd, const char *rest)
+{
+    struct stat a, b;
+    _cleanup_free_ char *path = at(rest);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &a), 0);
+    assert_int_equal(stat(path, &b), 0);
+    assert_true(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+    close(fd);
+}
+
+static void test_config_folder(void **state)
+{
+    struct versions v;
+    struct err err = {0};
+    (void)state;
+    versions_fill(&v, "local", "upload");
+    put("v1/index.php", "");
+    put("v1/etc/shipped", "");
+    put("home/local/x", "");
+    put("outside/file", "");
+    make_link("home/local", "v1/local");
+    make_link("v1/etc", "v1/conf"); /* the archive's own, which nobody changes */
+    assert_same_folder(folder_of(&v, "config.php", &err), "v1");
+    assert_same_folder(folder_of(&v, "new/deep/config.php", &err), "v1/new/deep");
+    assert_same_folder(folder_of(&v, "conf/config.php", &err), "v1/etc");
+    assert_same_folder(folder_of(&v, "local/config/db.php", &err), "home/local/config");
+
+    make_link("outside", "home/local/there");
+    assert_int_equal(folder_of(&v, "local/there/db.php", &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_int_equal(folder_of(&v, "local/there/new/db.php", &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    has("outside/new", NULL);
+    versions_free(&v);
+}
+
+/* What the site put in the file's place is replaced, not followed, and not waited for. */
+static void test_config_file(void **state)
+{
+    struct err err = {0};
+    struct conf c = {"db.php", "secret", 0640, getuid(), getgid()};
+    (void)state;
+    put("folder/x", "");
+    put("outside/file", "theirs");
+    _cleanup_free_ char *path = at("folder");
+    _cleanup_free_ char *file = at("folder/db.php");
+    _cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY);
+    assert_string_equal(conf_differs_at(dir, &c), "file is missing");
+    make_link("outside/file", "folder/db.php");
+    assert_string_equal(conf_differs_at(dir, &c), "is not a regular file");
+    assert_int_equal(conf_write_at(dir, &c, &err), 0);
+    has("outside/file", "theirs");
+    has("folder/db.php", "secret");
+    assert_null(conf_differs_at(dir, &c));
+    assert_int_equal(chmod(file, 0644), 0);
+    assert_string_equal(conf_differs_at(dir, &c), "mode differs");
+    put("folder/db.php", "secret and more");
+    assert_string_equal(conf_differs_at(dir, &c), "content differs");
+    put("folder/db.php", "secr");
+    assert_string_equal(conf_differs_at(dir, &c), "content differs");
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_string_equal(conf_differs_at(dir, &c), "is not a regular file");
+    assert_int_equal(conf_write_at(dir, &c, &err), 0);
+    has("folder/db.php", "secret");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +306,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
         cmocka_unit_test_setup_teardown(test_magic, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_behind_a_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_config_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_config_file, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

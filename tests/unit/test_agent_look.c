@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the supervisor does when the controller asks it to look at its plan. The jobs' answers are
- * given by the test. */
+/* What the supervisor does when the controller asks it to look at its plan (the jobs' answers are
+ * given by the test), and when a plan comes that a worker has to judge. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,21 +35,21 @@ static int setup(void **state)
     strcpy(w.dir, "/tmp/muster-look-XXXXXX");
     assert_non_null(mkdtemp(w.dir));
     assert_int_equal(outbox_open(w.dir, &w.s.outbox, &err), 0);
-    w.s.net.fd = w.s.worker.fd = w.s.db_fd = -1;
-    w.s.drift_next = UINT64_MAX;
-    str_copy(w.s.phase, sizeof(w.s.phase), "ready");
+    w.s.net.chan.fd = w.s.worker.chan.fd = w.s.watch.db_fd = -1;
+    w.s.drift.next = UINT64_MAX;
+    str_copy(w.s.worker.phase, sizeof(w.s.worker.phase), "ready");
     *state = &w;
     return 0;
 }
 
 static void end_job(struct supervisor *s)
 {
-    if (!s->jobs[JOB_DRIFT].pid)
+    if (!s->drift.job.pid)
         return;
-    kill(s->jobs[JOB_DRIFT].pid, SIGKILL);
-    waitpid(s->jobs[JOB_DRIFT].pid, NULL, 0);
-    close(s->jobs[JOB_DRIFT].answer);
-    s->jobs[JOB_DRIFT].pid = 0;
+    kill(s->drift.job.pid, SIGKILL);
+    waitpid(s->drift.job.pid, NULL, 0);
+    close(s->drift.job.answer);
+    s->drift.job.pid = 0;
 }
 
 static int teardown(void **state)
@@ -58,7 +58,7 @@ static int teardown(void **state)
     struct err err;
 
     end_job(&w->s);
-    json_decref(w->s.drift);
+    json_decref(w->s.drift.list);
     outbox_free(w->s.outbox);
     return fs_remove_tree(w->dir, &err);
 }
@@ -66,8 +66,8 @@ static int teardown(void **state)
 /* The look that is due begins, and ends with this answer. */
 static void look(struct supervisor *s, json_t *answer)
 {
-    sup_drift_tick(s, clock_mono_ms());
-    assert_true(s->jobs[JOB_DRIFT].pid > 0);
+    sup_drift.tick(s, clock_mono_ms());
+    assert_true(s->drift.job.pid > 0);
     end_job(s);
     sup_drift_answer(s, answer);
     json_decref(answer);
@@ -76,10 +76,10 @@ static void look(struct supervisor *s, json_t *answer)
 /* The run that was asked for: there is no plan here, so it did not start. */
 static void run_ends(struct supervisor *s)
 {
-    assert_true(s->wanted);
-    s->wanted = false;
+    assert_true(s->worker.wanted);
+    s->worker.wanted = false;
     sup_drift_forget(s);
-    s->drift_next = UINT64_MAX;
+    s->drift.next = UINT64_MAX;
 }
 
 static json_t *drifted(void)
@@ -91,16 +91,16 @@ static void test_nothing_differs(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_tick(s, clock_mono_ms());
-    assert_int_equal(s->jobs[JOB_DRIFT].pid, 0); /* nobody asked */
+    sup_drift.tick(s, clock_mono_ms());
+    assert_int_equal(s->drift.job.pid, 0); /* nobody asked */
     sup_drift_ask(s, 7);
     look(s, json_pack("{s:[]}", "drift"));
-    assert_true(s->look_done == 7);
-    assert_false(s->wanted);
+    assert_true(s->drift.done == 7);
+    assert_false(s->worker.wanted);
     sup_drift_ask(s, 7); /* asked again on a new connection */
-    s->drift_next = UINT64_MAX;
-    sup_drift_tick(s, clock_mono_ms());
-    assert_int_equal(s->jobs[JOB_DRIFT].pid, 0);
+    s->drift.next = UINT64_MAX;
+    sup_drift.tick(s, clock_mono_ms());
+    assert_int_equal(s->drift.job.pid, 0);
 }
 
 static void test_mended(void **state)
@@ -109,11 +109,11 @@ static void test_mended(void **state)
 
     sup_drift_ask(s, 7);
     look(s, drifted());
-    assert_true(s->look_done != 7);
+    assert_true(s->drift.done != 7);
     run_ends(s);
     look(s, json_pack("{s:[]}", "drift"));
-    assert_true(s->look_done == 7);
-    assert_null(s->drift);
+    assert_true(s->drift.done == 7);
+    assert_null(s->drift.list);
 }
 
 /* A run that says it is done, and still it differs: told, not tried for ever. */
@@ -125,9 +125,9 @@ static void test_not_mended(void **state)
     look(s, drifted());
     run_ends(s);
     look(s, drifted());
-    assert_false(s->wanted);
-    assert_true(s->look_done == 7);
-    assert_int_equal(json_array_size(s->drift), 1);
+    assert_false(s->worker.wanted);
+    assert_true(s->drift.done == 7);
+    assert_int_equal(json_array_size(s->drift.list), 1);
 }
 
 /* A look that fails is no answer. */
@@ -137,14 +137,34 @@ static void test_look_fails(void **state)
 
     sup_drift_ask(s, 7);
     look(s, json_object());
-    assert_true(s->look_done != 7);
+    assert_true(s->drift.done != 7);
     run_ends(s);
     look(s, NULL);
-    assert_true(s->look_done != 7);
-    assert_false(s->wanted);
-    s->look_at = 0; /* a while later */
+    assert_true(s->drift.done != 7);
+    assert_false(s->worker.wanted);
+    s->drift.at = 0; /* a while later */
     look(s, json_pack("{s:[]}", "drift"));
-    assert_true(s->look_done == 7);
+    assert_true(s->drift.done == 7);
+}
+
+/* When the loop is to come back for it: not while a run is at work or a job under way. */
+static void test_due(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    s->drift.next = 5000;
+    s->drift.at = 1000;
+    assert_true(sup_drift.due(s, 0) == 5000);
+    sup_drift_ask(s, 7);
+    s->drift.at = 1000;
+    assert_true(sup_drift.due(s, 0) == 1000);
+    s->worker.wanted = true;
+    assert_true(sup_drift.due(s, 0) == UINT64_MAX);
+    assert_true(sup_worker.due(s, 0) == s->worker.next);
+    s->worker.wanted = false;
+    s->drift.job.pid = 1;
+    assert_true(sup_drift.due(s, 0) == UINT64_MAX);
+    s->drift.job.pid = 0;
 }
 
 /* It was asked while a run was at work, or one that failed waits: first that, then the look. */
@@ -152,15 +172,15 @@ static void test_during_a_run(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    s->wanted = true;
-    s->worker_next = UINT64_MAX;
+    s->worker.wanted = true;
+    s->worker.next = UINT64_MAX;
     sup_drift_ask(s, 7);
-    assert_true(s->worker_next == 0);
-    sup_drift_tick(s, clock_mono_ms());
-    assert_int_equal(s->jobs[JOB_DRIFT].pid, 0);
+    assert_true(s->worker.next == 0);
+    sup_drift.tick(s, clock_mono_ms());
+    assert_int_equal(s->drift.job.pid, 0);
     run_ends(s);
     look(s, json_pack("{s:[]}", "drift"));
-    assert_true(s->look_done == 7);
+    assert_true(s->drift.done == 7);
 }
 
 /* A look that began before the question does not answer it. */
@@ -168,17 +188,80 @@ static void test_older_look(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    s->drift_next = 0;
-    sup_drift_tick(s, clock_mono_ms());
-    assert_true(s->jobs[JOB_DRIFT].pid > 0);
+    s->drift.next = 0;
+    sup_drift.tick(s, clock_mono_ms());
+    assert_true(s->drift.job.pid > 0);
     sup_drift_ask(s, 7);
     end_job(s);
     json_t *answer = json_pack("{s:[]}", "drift");
     sup_drift_answer(s, answer);
     json_decref(answer);
-    assert_true(s->look_done != 7);
+    assert_true(s->drift.done != 7);
     look(s, json_pack("{s:[]}", "drift"));
-    assert_true(s->look_done == 7);
+    assert_true(s->drift.done == 7);
+}
+
+/* A plan that no worker takes. */
+static json_t *bad_plan(const char *type)
+{
+    _cleanup_free_ char *id = str_fmt("%s:x", type);
+    return json_pack("{s:i, s:s, s:s, s:s, s:[{s:s, s:s}]}", "version", 1, "deployment", "d",
+                     "node", "n", "rev", "0123456789abcdef", "resources", "type", type, "id", id);
+}
+
+static void take(struct supervisor *s, const char *type)
+{
+    json_t *plan = bad_plan(type);
+    str_copy(s->worker.node, sizeof(s->worker.node), "n");
+    strcpy(s->boot.deployment, "d");
+    sup_plan_take(s, plan);
+    json_decref(plan);
+}
+
+static void check_ends(struct supervisor *s)
+{
+    int status = 0;
+    pid_t pid = s->worker.check.pid;
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(sup_worker.died(s, pid, status));
+}
+
+/* The supervisor does not wait for the worker that judges; of plans that come meanwhile the latest
+ * is judged next. */
+static void test_plan_is_judged_by_a_job(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    take(s, "one");
+    assert_int_equal(outbox_count(s->outbox), 0);
+    take(s, "two");
+    take(s, "three");
+    check_ends(s);
+    assert_int_equal(outbox_count(s->outbox), 2); /* refused, aborted */
+    assert_non_null(strstr(outbox_next(s->outbox), "type 'one' is not known"));
+    check_ends(s);
+    assert_int_equal(outbox_count(s->outbox), 4);
+    outbox_next(s->outbox);
+    assert_non_null(strstr(outbox_next(s->outbox), "type 'three' is not known"));
+    assert_int_equal(s->worker.check.pid, 0);
+    assert_null(s->worker.came);
+    assert_string_equal(sup_plan_rev(s), "");
+}
+
+/* A worker that hangs: its end is due, and is no verdict. */
+static void test_plan_without_a_verdict(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    take(s, "one");
+    kill(s->worker.check.pid, SIGSTOP);
+    uint64_t due = sup_worker.due(s, clock_mono_ms());
+    assert_true(due > clock_mono_ms() && due != UINT64_MAX);
+    sup_worker.tick(s, due);
+    check_ends(s);
+    assert_non_null(strstr(outbox_next(s->outbox), "could not be checked"));
+    assert_false(s->worker.wanted);
 }
 
 int main(void)
@@ -189,6 +272,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_mended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_look_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_during_a_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plan_is_judged_by_a_job, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plan_without_a_verdict, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_look, setup, teardown),
     };
 

@@ -2,12 +2,15 @@
 /* The outbox: nothing is lost before it is acknowledged, no number is used twice, not even when
  * the file ends in the middle of a line. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +95,47 @@ static void test_survives(void **state)
     outbox_free(o);
 }
 
+static uint64_t seq_of(const char *text)
+{
+    struct event ev;
+    struct err err;
+    assert_int_equal(event_parse(text, strlen(text), &ev, &err), 0);
+    return ev.seq;
+}
+
+/* The disk takes a part of a line, and after a while more again: nothing is glued to the part, and
+ * what could not be written then is written with the next event. */
+static void test_full_disk(void **state)
+{
+    struct rlimit before, full;
+    struct stat st;
+    struct event ev = {.ts = 1, .node = "n"};
+    struct err err;
+    char path[128];
+    (void)state;
+    struct outbox *o = must_open();
+    add(o);
+    snprintf(path, sizeof(path), "%s/events", dir);
+    assert_int_equal(stat(path, &st), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    full = before;
+    full.rlim_cur = (rlim_t)st.st_size + 10;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    event_fill(&ev, EVENT_NOTE, "x", "hello");
+    int first = outbox_add(o, &ev, &err), second = outbox_add(o, &ev, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(first, -1);
+    assert_int_equal(second, -1);
+    assert_int_equal(add(o), 4);
+    outbox_free(o);
+    o = must_open();
+    assert_int_equal(outbox_count(o), 4);
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(seq_of(outbox_next(o)), i);
+    outbox_free(o);
+}
+
 static void test_no_number_twice(void **state)
 {
     (void)state;
@@ -122,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order_and_ack, setup, teardown),
         cmocka_unit_test_setup_teardown(test_survives, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_number_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
     };
