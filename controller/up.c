@@ -37,6 +37,8 @@ static void up_free(struct up *u)
     free(u->package);
     free(u->archive_url);
     free(u->package_key);
+    up_drop_plans(u);
+    free(u->plans);
     free(u->facts);
     free(u->runs);
 }
@@ -99,6 +101,7 @@ static int cloud_is_done(struct up *u, struct err *err)
     _cleanup_json_ json_t *layout = NULL;
     _cleanup_free_ char *text = NULL;
 
+    up_drop_plans(u);
     layout_facts(&u->d->spec, &u->survey->items, u->facts);
     layout = layout_json(&u->d->spec, &u->survey->items, u->facts);
     text = js_text(layout);
@@ -187,6 +190,7 @@ static int prepare(struct up *u, struct err *err)
     const struct spec *s = &u->d->spec;
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
+    u->plans = xcalloc(s->n_nodes, sizeof(*u->plans));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
     if (deployment_archive(u->d, &u->archive, err) < 0 ||
         deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)

@@ -17,9 +17,11 @@ struct hub;
 
 struct hub_hooks {
     void *ctx;
-    /* The node's complete plan (new reference), or NULL when it cannot be made yet. */
+    /* The node's complete plan (new reference), or NULL when it cannot be made yet. Asked for
+     * often: the owner keeps what it has made. */
     json_t *(*plan)(void *ctx, size_t node);
-    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees. */
+    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees.
+     * Asked for until there is one, then after the keys of a node may have changed. */
     char *(*roster)(void *ctx, uint64_t epoch);
     /* An event that was not known before. `past`: it happened before the node connected. */
     void (*event)(void *ctx, const struct event *ev, bool past);
