@@ -4,16 +4,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/cmd.h"
-#include "agent/helper.h"
+#include "agent/ipc/cmd.h"
+#include "agent/ipc/helper.h"
+#include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"
 
 static int cmd_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    (void)argc, (void)argv;
     puts("muster-agent " MUSTER_VERSION);
     return 0;
 }

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/cmd.h"
-#include "agent/net.h"
-#include "agent/paths.h"
+#include "agent/ipc/cmd.h"
+#include "agent/ipc/paths.h"
+#include "agent/net/net.h"
 #include "common/err.h"
 #include "common/keys.h"
 

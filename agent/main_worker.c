@@ -4,22 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/cmd.h"
-#include "agent/plan.h"
+#include "agent/ipc/cmd.h"
+#include "agent/worker/verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/keys.h"
 #include "common/log.h"
-
-/* Would this agent take the plan? */
-static int cmd_verify(int argc, char **argv)
-{
-    struct err err = {0};
-    _cleanup_(plan_cleanup) struct plan *p = NULL;
-    if (argc != 2)
-        return cmd_usage("help", "verify: needs a PLANFILE");
-    return plan_load(argv[1], &p, &err) < 0 ? cmd_fail(&err) : 0;
-}
 
 int main(int argc, char **argv)
 {

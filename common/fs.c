@@ -89,6 +89,20 @@ int fs_write_atomic_as(const char *path, const void *data, size_t len, mode_t mo
     return fs_sync_parent(path, err);
 }
 
+int fs_is_zip(const char *path, bool *ret, struct err *err)
+{
+    char magic[4] = "";
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
+
+    if (!f)
+        return err_errno(err, errno, "%s", path);
+    size_t n = fread(magic, 1, sizeof(magic), f);
+    if (ferror(f))
+        return err_errno(err, errno, "read %s", path);
+    *ret = n == sizeof(magic) && memcmp(magic, "PK\3\4", sizeof(magic)) == 0;
+    return 0;
+}
+
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
 {
     return fs_write_atomic_as(path, data, len, mode, (uid_t)-1, (gid_t)-1, err);

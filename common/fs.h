@@ -13,6 +13,8 @@
 /* Reads a whole file of at most `max` bytes. *ret is NUL-terminated (the NUL is not counted in
  * *ret_len, which may be NULL); the caller frees it. err->code is ERR_FAILED; errno is kept. */
 int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err);
+/* Whether it is a zip archive, by its content: its name may be that of a download script. */
+int fs_is_zip(const char *path, bool *ret, struct err *err);
 
 /* Replaces `path`: temporary file beside it, fsync, rename, fsync of the folder. After a crash
  * there is the old content or the new, never a mixture. */

@@ -110,6 +110,13 @@ void keys_sha256(const void *data, size_t len, char ret[SHA256_HEX_SIZE])
     keys_hex(digest, sizeof(digest), ret);
 }
 
+bool keys_sha256_valid(const char *hex)
+{
+    uint8_t digest[crypto_hash_sha256_BYTES];
+
+    return keys_unhex(hex, digest, sizeof(digest)) == 0;
+}
+
 int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *err)
 {
     _cleanup_fclose_ FILE *f = fopen(path, "re");

@@ -5,6 +5,7 @@
 #ifndef MUSTER_KEYS_H
 #define MUSTER_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,8 @@ void keys_uuid(char ret[37]);
 void keys_uuid_derived(const char *space, const char *name, char ret[37]);
 
 void keys_sha256(const void *data, size_t len, char ret[SHA256_HEX_SIZE]);
+/* 64 lower-case hexadecimal digits. */
+bool keys_sha256_valid(const char *hex);
 int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *err);
 /* HMAC-SHA1 and base64 for the cloud's signature are in the controller (sign.c). */
 

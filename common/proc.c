@@ -21,12 +21,15 @@
 extern char **environ;
 
 #define OUT_MAX_DEFAULT (1024 * 1024)
+#define PIPE_BYTES 65536    /* pipe(7) */
+#define LINE_MAX_BYTES 8192 /* a longer one is handed over in pieces */
 
 struct stream {
     int fd;
     struct strbuf *kept;
     struct strbuf line; /* an unfinished line, for on_line */
     size_t max;
+    size_t left; /* bytes that are read of it yet; all that an ended program wrote is in the pipe */
 };
 
 static void child_exec(const char *const argv[], const struct proc_opts *o, pid_t parent, int in,
@@ -91,7 +94,7 @@ static void emit_line(struct stream *st, const struct proc_opts *o)
 static bool stream_read(struct stream *st, const struct proc_opts *o)
 {
     char buf[4096];
-    ssize_t n = read(st->fd, buf, sizeof(buf));
+    ssize_t n = read(st->fd, buf, sizeof(buf) < st->left ? sizeof(buf) : st->left);
 
     if (n < 0)
         return errno == EINTR || errno == EAGAIN;
@@ -100,15 +103,19 @@ static bool stream_read(struct stream *st, const struct proc_opts *o)
             emit_line(st, o);
         return false;
     }
+    if (st->left != SIZE_MAX)
+        st->left -= (size_t)n;
     if (st->kept && st->kept->len < st->max) {
         size_t room = st->max - st->kept->len;
 
         strbuf_add(st->kept, buf, (size_t)n < room ? (size_t)n : room);
     }
     for (ssize_t i = 0; o->on_line && i < n; i++) {
-        if (buf[i] == '\n' || st->line.len > 8192)
+        bool end = buf[i] == '\n';
+
+        if (end || st->line.len == LINE_MAX_BYTES)
             emit_line(st, o);
-        else
+        if (!end)
             strbuf_add(&st->line, &buf[i], 1);
     }
     return true;
@@ -129,6 +136,19 @@ static int wait_ms_of(const struct proc_opts *o, uint64_t end)
 
 #define STREAMS 3
 
+/* One that may go on for ever, whatever it writes meanwhile, is killed: at its deadline, and when
+ * its caller gives up. Its streams end with it. */
+static void pump_limits(pid_t pid, const struct proc_opts *o, uint64_t *end, struct proc_result *r)
+{
+    if (clock_mono_ms() >= *end) {
+        r->timed_out = true;
+        *end = UINT64_MAX;
+        kill(-pid, SIGKILL);
+    }
+    if (o->give_up && *o->give_up)
+        kill(-pid, SIGKILL);
+}
+
 /* Copies the streams until all end or the deadline passes; then reaps. */
 static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct proc_opts *o,
                  struct proc_result *r)
@@ -142,33 +162,27 @@ static void pump(pid_t pid, int pidfd, struct stream st[STREAMS], const struct p
                                         {.fd = st[1].fd, .events = POLLIN},
                                         {.fd = st[2].fd, .events = POLLIN},
                                         {.fd = exited ? -1 : pidfd, .events = POLLIN}};
+        int ready = poll(p, STREAMS + 1, exited ? 0 : wait_ms_of(o, end));
 
-        /* Ended: a grandchild may keep the pipe open; take what is there, then go. */
-        if (poll(p, STREAMS + 1, exited ? 0 : wait_ms_of(o, end)) == 0) {
-            if (exited)
-                break;
-            if (clock_mono_ms() >= end && !r->timed_out) {
-                r->timed_out = true;
-                kill(-pid, SIGKILL);
-                end = UINT64_MAX;
-            } else if (o->on_tick) {
-                o->on_tick(o->ctx);
-            }
-            if (o->give_up && *o->give_up)
-                kill(-pid, SIGKILL);
-            continue;
-        }
-        for (int i = 0; i < STREAMS; i++) {
+        /* Ended: a grandchild may keep the pipe open, and write; take what is there, then go. */
+        if (ready == 0 && exited)
+            break;
+        if (ready == 0 && o->on_tick && clock_mono_ms() < end)
+            o->on_tick(o->ctx);
+        for (int i = 0; ready > 0 && i < STREAMS; i++) {
             if (st[i].fd >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR)) &&
                 !stream_read(&st[i], o)) {
                 close(st[i].fd);
                 st[i].fd = -1;
             }
         }
-        if (!exited && o->give_up && *o->give_up)
-            kill(-pid, SIGKILL);
-        if (!exited && p[STREAMS].revents)
+        if (!exited)
+            pump_limits(pid, o, &end, r);
+        if (!exited && ready > 0 && p[STREAMS].revents) {
             exited = waitpid(pid, &status, 0) == pid || errno == ECHILD;
+            for (int i = 0; exited && i < STREAMS; i++)
+                st[i].left = PIPE_BYTES;
+        }
     }
     for (int i = 0; i < STREAMS; i++) {
         if (st[i].fd >= 0)
@@ -203,6 +217,32 @@ static int describe_failure(const char *program, const struct proc_opts *o, stru
                    last_line(&copy));
 }
 
+enum { OUT, ERR, THIRD, PIPES };
+
+static void close_pair(int pair[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (pair[i] >= 0)
+            close(pair[i]);
+        pair[i] = -1;
+    }
+}
+
+static int open_pipes(int pipes[PIPES][2], bool third)
+{
+    for (int i = 0; i < (third ? PIPES : THIRD); i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) < 0) {
+            int saved = errno;
+
+            for (int k = 0; k < i; k++)
+                close_pair(pipes[k]);
+            errno = saved;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
              struct err *err)
 {
@@ -212,7 +252,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     size_t max = o->out_max ? o->out_max : OUT_MAX_DEFAULT;
     _cleanup_close_ int in = input_fd(o->input);
     _cleanup_close_ int pidfd = -1;
-    int out[2], errp[2], third[2] = {-1, -1}, rc = 0;
+    int pipes[PIPES][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, rc = 0;
     pid_t pid, self = getpid();
 
     if (ret)
@@ -221,37 +261,17 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
         return err_set(err, ERR_FAILED, "%s: not an absolute path", argv[0]);
     if (access(argv[0], X_OK) < 0)
         return err_errno(err, errno, "%s", argv[0]);
-    if (in < 0 || pipe2(out, O_CLOEXEC) < 0)
+    if (in < 0 || open_pipes(pipes, o->lines_on_3) < 0)
         return err_errno(err, errno, "%s: pipe", argv[0]);
-    if (pipe2(errp, O_CLOEXEC) < 0) {
-        rc = errno;
-        close(out[0]);
-        close(out[1]);
-        return err_errno(err, rc, "%s: pipe", argv[0]);
-    }
-    if (o->lines_on_3 && pipe2(third, O_CLOEXEC) < 0) {
-        rc = errno;
-        close(out[0]);
-        close(out[1]);
-        close(errp[0]);
-        close(errp[1]);
-        return err_errno(err, rc, "%s: pipe", argv[0]);
-    }
     pid = fork();
     if (pid == 0)
-        child_exec(argv, o, self, in, out[1], errp[1], third[1]);
-    close(out[1]);
-    close(errp[1]);
-    if (third[1] >= 0)
-        close(third[1]);
+        child_exec(argv, o, self, in, pipes[OUT][1], pipes[ERR][1], pipes[THIRD][1]);
     if (pid > 0)
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pid < 0 || pidfd < 0) {
         rc = errno;
-        close(out[0]);
-        close(errp[0]);
-        if (third[0] >= 0)
-            close(third[0]);
+        for (int i = 0; i < PIPES; i++)
+            close_pair(pipes[i]);
         if (pid > 0) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
@@ -260,9 +280,14 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     }
     fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 
-    struct stream st[STREAMS] = {{.fd = out[0], .kept = &r.out, .max = max},
-                                 {.fd = errp[0], .kept = &r.errout, .max = max},
-                                 {.fd = third[0]}};
+    struct stream st[STREAMS] = {{.kept = &r.out, .max = max}, {.kept = &r.errout, .max = max}};
+
+    for (int i = 0; i < PIPES; i++) {
+        st[i].fd = pipes[i][0];
+        st[i].left = SIZE_MAX;
+        if (pipes[i][1] >= 0)
+            close(pipes[i][1]);
+    }
     hook_point(); /* while the child is at work: it goes, too */
     pump(pid, pidfd, st, o, &r);
     hook_point();

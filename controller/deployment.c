@@ -214,17 +214,6 @@ static int pack_folder(const char *folder, const char *to, struct err *err)
     return 0;
 }
 
-static int looks_like_zip(const char *path, bool *ret, struct err *err)
-{
-    char magic[4] = "";
-    _cleanup_fclose_ FILE *f = fopen(path, "re");
-
-    if (!f)
-        return err_errno(err, errno, "%s", path);
-    *ret = fread(magic, 1, sizeof(magic), f) == sizeof(magic) && memcmp(magic, "PK\3\4", 4) == 0;
-    return 0;
-}
-
 int deployment_archive(const struct deployment *d, struct archive *ret, struct err *err)
 {
     const struct spec_app *app = &d->spec.app;
@@ -253,7 +242,7 @@ int deployment_archive(const struct deployment *d, struct archive *ret, struct e
         if (rc < 0)
             return -1;
     }
-    if (keys_sha256_file(path, a.sha256, err) < 0 || looks_like_zip(path, &a.zip, err) < 0)
+    if (keys_sha256_file(path, a.sha256, err) < 0 || fs_is_zip(path, &a.zip, err) < 0)
         return -1;
     if (app->sha256[0] && !str_eq(app->sha256, a.sha256))
         return err_set(err, ERR_USAGE, "%s: its SHA-256 is %s, the file says %s", path, a.sha256,

@@ -63,7 +63,6 @@ static int stock_network(const struct making *m, const struct item *it, struct p
 {
     const struct spec_zone *zone = &m->spec->zones[it->zone];
     const struct cidr *cidr = cidr_of(m, it);
-    const struct cidr all = {.base = cidr->len ? 0xffffffffu << (32 - cidr->len) : 0};
     char id[64], text[16];
 
     if (it->kind == ITEM_PRIVATE && !zone->vpc[0])
@@ -83,7 +82,7 @@ static int stock_network(const struct making *m, const struct item *it, struct p
     pairs_add(p, "networkofferingid", id);
     cidr_host(cidr, 1, text);
     pairs_add(p, "gateway", text);
-    cidr_host(&all, 0, text);
+    ipv4_text(ipv4_mask(cidr->net.len), text);
     pairs_add(p, "netmask", text);
     if (it->kind == ITEM_PRIVATE)
         pairs_add(p, "vpcid", zone->vpc);

@@ -37,7 +37,7 @@ static void add_route(const struct planner_input *in, size_t node, json_t *resou
         if (s->zones[z].has_private && &s->zones[z] != zone)
             js_push_str(to, s->zones[z].private.text);
     cidr_host(&zone->private, 1, via);
-    address = str_fmt("%s/%u", in->facts[node].private_address, zone->private.len);
+    address = str_fmt("%s/%u", in->facts[node].private_address, zone->private.net.len);
     add(resources,
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "type", "route", "id", "route:private", "mac",
                   in->facts[node].private_mac, "address", address, "via", via, "to", to));

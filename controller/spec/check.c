@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules between sections of the deployment file. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,39 +8,17 @@
 
 int cidr_parse(const char *text, struct cidr *ret)
 {
-    char address[16];
-    const char *slash = strchr(text, '/');
-    struct in_addr a;
-    uint64_t len;
-    uint32_t mask;
+    struct cidr c;
 
-    if (!slash || (size_t)(slash - text) >= sizeof(address) || strlen(text) >= sizeof(ret->text))
+    if (ipv4_net_parse(text, &c.net) < 0 || !str_copy(c.text, sizeof(c.text), text))
         return -1;
-    memcpy(address, text, (size_t)(slash - text));
-    address[slash - text] = '\0';
-    if (inet_pton(AF_INET, address, &a) != 1 || str_to_u64(slash + 1, 32, &len) < 0)
-        return -1;
-    mask = len ? 0xffffffffu << (32 - len) : 0;
-    if (ntohl(a.s_addr) & ~mask)
-        return -1;
-    *ret = (struct cidr){.base = ntohl(a.s_addr), .len = (unsigned)len};
-    str_copy(ret->text, sizeof(ret->text), text);
+    *ret = c;
     return 0;
 }
 
-void cidr_host(const struct cidr *c, uint32_t n, char ret[16])
+void cidr_host(const struct cidr *c, uint32_t n, char ret[IPV4_SIZE])
 {
-    struct in_addr a = {.s_addr = htonl(c->base + n)};
-
-    inet_ntop(AF_INET, &a, ret, 16);
-}
-
-bool cidr_overlap(const struct cidr *a, const struct cidr *b)
-{
-    unsigned len = a->len < b->len ? a->len : b->len;
-    uint32_t mask = len ? 0xffffffffu << (32 - len) : 0;
-
-    return (a->base & mask) == (b->base & mask);
+    ipv4_text(c->net.base + n, ret);
 }
 
 static void check_networks(struct reading *r, const struct spec *s)
@@ -50,7 +27,7 @@ static void check_networks(struct reading *r, const struct spec *s)
         const struct spec_zone *a = &s->zones[i];
         _cleanup_free_ char *path = str_fmt("zones[%zu]", i);
 
-        if (a->has_private && cidr_overlap(&a->gateway, &a->private))
+        if (a->has_private && ipv4_net_overlaps(&a->gateway.net, &a->private.net))
             problem_at(r, path, "private.cidr", "overlaps the zone's own gateway network %s",
                        a->gateway.text);
         for (size_t j = 0; j < i; j++) {
@@ -58,7 +35,8 @@ static void check_networks(struct reading *r, const struct spec *s)
 
             if (str_eq(a->name, b->name))
                 problem_at(r, path, "name", "'%s' is there twice", a->name);
-            if (a->has_private && b->has_private && cidr_overlap(&a->private, &b->private))
+            if (a->has_private && b->has_private &&
+                ipv4_net_overlaps(&a->private.net, &b->private.net))
                 problem_at(r, path, "private.cidr",
                            "overlaps %s of zone '%s'; joined networks need their own addresses",
                            b->private.text, b->name);

@@ -186,7 +186,7 @@ void read_cidr(struct reading *r, const char *path, const json_t *v, const char 
         problem(r, path, "%s: missing", key);
     else if (!json_is_string(j) || cidr_parse(json_string_value(j), ret) < 0)
         problem_at(r, path, key, "expected a network such as 10.1.1.0/24, with zero host bits");
-    else if (ret->len > 29 || ret->len < 8)
+    else if (ret->net.len > 29 || ret->net.len < 8)
         problem_at(r, path, key, "a network between /8 and /29 is needed");
 }
 

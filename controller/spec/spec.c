@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/keys.h"
 #include "controller/spec/internal.h"
 
 #define DEFAULT_MOUNT "/media/datadisk-mariadb"
@@ -325,7 +326,7 @@ static void read_archive(struct reading *r, struct spec_app *a, const json_t *v)
         problem(r, "app.archive", "expected one of url and path");
     if (a->url[0] && !str_starts(a->url, "https://") && !str_starts(a->url, "http://"))
         problem_at(r, "app.archive", "url", "expected https://… or http://…");
-    if (a->url[0] && (strlen(a->sha256) != 64 || strspn(a->sha256, "0123456789abcdef") != 64))
+    if (a->url[0] && !keys_sha256_valid(a->sha256))
         problem_at(r, "app.archive", "sha256",
                    "expected the archive's SHA-256, 64 lower-case hex digits");
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 #include "controller/spec/yaml.h"
 
@@ -23,8 +24,7 @@
 enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
 
 struct cidr {
-    uint32_t base; /* host byte order, host bits zero */
-    unsigned len;
+    struct ipv4_net net;
     char text[20];
 };
 
@@ -133,7 +133,6 @@ void spec_problems_free(struct spec_problems *p);
 /* "a.b.c.d/len" with zero host bits. */
 int cidr_parse(const char *text, struct cidr *ret);
 /* The address `n` after the base, as text into ret[16]. */
-void cidr_host(const struct cidr *c, uint32_t n, char ret[16]);
-bool cidr_overlap(const struct cidr *a, const struct cidr *b);
+void cidr_host(const struct cidr *c, uint32_t n, char ret[IPV4_SIZE]);
 
 #endif

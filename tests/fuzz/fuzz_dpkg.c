@@ -2,7 +2,7 @@
 /* Any bytes as dpkg's status file. */
 #include <stdint.h>
 
-#include "agent/dpkg.h"
+#include "agent/apt/dpkg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

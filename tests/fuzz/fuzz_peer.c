@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/cluster_codec.h"
-#include "agent/grastate.h"
+#include "agent/cluster/codec.h"
+#include "agent/galera/grastate.h"
 #include "common/js.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "agent/plan.h"
+#include "agent/worker/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = NULL;
     if (plan_parse((const char *)data, size, &p, &err) < 0)
         return 0;
-    if (plan_expand(p, p->deployment, &text, &err) == 0)
+    struct run run = plan_run(p);
+    if (run_expand(&run, p->deployment, &text, &err) == 0)
         secret_free(text);
     plan_free(p);
     return 0;

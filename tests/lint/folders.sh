@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+# shellcheck disable=SC2016 # the program is awk's
 git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' | xargs awk '
   function folder_of(path) { sub("/[^/]*$", "", path); return path }
   function complain(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad = 1 }

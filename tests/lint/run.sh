@@ -23,10 +23,10 @@ only 'sqlite3\.h' common/db.c
 only 'curl/curl\.h' controller/cloud/http.c
 only 'yaml\.h' controller/spec/yaml.c
 only 'microhttpd\.h' common/httpd.c
-only 'libmnl/libmnl\.h' agent/rtnl.c
+only 'libmnl/libmnl\.h' agent/route/rtnl.c
 only 'lxc/lxccontainer\.h' controller/localvdc/machine/lxc.c
-only '(mariadb/)?mysql\.h' agent/sql.c
-only 'libmount(/libmount)?\.h' agent/mnt.c
+only '(mariadb/)?mysql\.h' agent/galera/sql.c
+only 'libmount(/libmount)?\.h' agent/sys/mnt.c
 only 'nettle/.*\.h' common/sign.c
 
 # 3. Files stay readable.

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/cluster.h"
+#include "agent/cluster/cluster.h"
 
 #define NODES_MAX 4
 #define QUEUE 512

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "agent/cluster.h"
+#include "agent/cluster/cluster.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "agent/app_data.h"
-#include "agent/app_files.h"
+#include "agent/app/data.h"
+#include "agent/app/files.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -186,11 +186,11 @@ static void test_magic(void **state)
     _cleanup_free_ char *script = at("download.php?code=1");
     _cleanup_free_ char *named = at("a.zip");
     _cleanup_free_ char *small = at("short");
-    assert_int_equal(app_files_is_zip(script, &zip, &err), 0);
+    assert_int_equal(fs_is_zip(script, &zip, &err), 0);
     assert_true(zip);
-    assert_int_equal(app_files_is_zip(named, &zip, &err), 0);
+    assert_int_equal(fs_is_zip(named, &zip, &err), 0);
     assert_false(zip);
-    assert_int_equal(app_files_is_zip(small, &zip, &err), 0);
+    assert_int_equal(fs_is_zip(small, &zip, &err), 0);
     assert_false(zip);
 }
 

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "agent/apt.h"
-#include "agent/life.h"
-#include "agent/plan.h"
+#include "agent/apt/apt.h"
+#include "agent/sys/life.h"
+#include "agent/worker/plan.h"
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/proc.h"
@@ -179,8 +179,7 @@ static void test_life_of_a_child(void **state)
 {
     char path[] = "/tmp/muster-life-XXXXXX";
     struct said said = {0};
-    struct plan plan = {0};
-    struct run run = {.plan = &plan, .id = "x", .emit = keep, .ctx = &said};
+    struct run run = {.node = "", .rev = "", .id = "x", .emit = keep, .ctx = &said};
     struct err err;
     int fd = mkstemp(path);
     (void)state;

@@ -2,6 +2,7 @@
 /* The coordinator's rules one by one: who is chosen, who is an ancestor, what is durable when. The
  * whole protocol is in tests/sim. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "agent/cluster_codec.h"
-#include "agent/cluster_store.h"
-#include "agent/grastate.h"
+#include "agent/cluster/codec.h"
+#include "agent/cluster/internal.h"
+#include "agent/cluster/store.h"
+#include "agent/galera/grastate.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
@@ -428,11 +431,30 @@ static void test_recovery_output(void **state)
     assert_false(r.innodb);
 }
 
+/* More actions than the table holds: none is swallowed, since one of them may be a SAVE. */
+static void test_too_many_actions_abort(void **state)
+{
+    static struct cluster_out out;
+    int status = 0;
+    (void)state;
+    for (unsigned i = 0; i < CLUSTER_ACTIONS_MAX; i++)
+        assert_ptr_equal(cluster_act(&out, ACT_SAVE), &out.a[i]);
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGABRT, SIG_DFL); /* cmocka's handler would go on with the next test */
+        cluster_act(&out, ACT_SAVE);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recovery_output),
         cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_too_many_actions_abort),
         cmocka_unit_test(test_ancestor),
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_permit_is_durable_first),

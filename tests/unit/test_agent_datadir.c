@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "agent/datadir.h"
+#include "agent/galera/datadir.h"
 #include "common/fs.h"
 #include "common/str.h"
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "agent/disk.h"
+#include "agent/disk/disk.h"
 #include "common/fs.h"
 #include "common/keys.h"
 #include "common/proc.h"

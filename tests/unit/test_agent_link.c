@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "agent/net_internal.h"
+#include "agent/net/internal.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "agent/paths.h"
-#include "agent/supervisor.h"
+#include "agent/ipc/paths.h"
+#include "agent/supervisor/internal.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"

@@ -2,7 +2,7 @@
 /* Schedules of the coordinator in which data was lost, or a loss was accepted. */
 #include "cluster_world.h"
 
-#include "agent/cluster_codec.h"
+#include "agent/cluster/codec.h"
 #include "common/js.h"
 
 /* Only the data disk is new. The record of the root disk is written to it before it is looked at,

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "agent/outbox.h"
+#include "agent/supervisor/outbox.h"
 #include "common/fs.h"
 #include "common/str.h"
 

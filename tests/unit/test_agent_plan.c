@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "agent/dpkg.h"
-#include "agent/engine.h"
-#include "agent/plan.h"
+#include "agent/apt/dpkg.h"
+#include "agent/worker/engine.h"
+#include "agent/worker/plan.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 
@@ -116,13 +116,14 @@ static void test_secrets(void **state)
     struct plan *p =
         must_parse(HEAD "\"secrets\":{\"a\":\"1\",\"b\":\"${secret:a}\"},\"resources\":[]}");
     struct err err = {0};
+    struct run run = plan_run(p);
     char *text = NULL;
-    assert_int_equal(plan_expand(p, "x${secret:a}y${secret:b}", &text, &err), 0);
+    assert_int_equal(run_expand(&run, "x${secret:a}y${secret:b}", &text, &err), 0);
     assert_string_equal(text, "x1y${secret:a}"); /* what a secret says is not expanded again */
     secret_free(text);
-    assert_int_equal(plan_expand(p, "${secret:none}", &text, &err), -1);
+    assert_int_equal(run_expand(&run, "${secret:none}", &text, &err), -1);
     assert_non_null(strstr(err.msg, "none"));
-    assert_int_equal(plan_expand(p, "${secret:a", &text, &err), -1);
+    assert_int_equal(run_expand(&run, "${secret:a", &text, &err), -1);
     plan_free(p);
 }
 

@@ -12,9 +12,9 @@
 
 #include <arpa/inet.h>
 
-#include "agent/facts.h"
-#include "agent/netconf.h"
-#include "agent/route_guard.h"
+#include "agent/net/facts.h"
+#include "agent/route/guard.h"
+#include "agent/route/netconf.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"

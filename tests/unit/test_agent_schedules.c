@@ -3,7 +3,7 @@
  * acknowledged, or wait for ever though all members are there. */
 #include "cluster_world.h"
 
-#include "agent/cluster_codec.h"
+#include "agent/cluster/codec.h"
 #include "common/js.h"
 
 /* --- safety ------------------------------------------------------------------------------ */

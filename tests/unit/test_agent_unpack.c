@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "agent/app_files.h"
-#include "agent/unpack.h"
+#include "agent/app/files.h"
+#include "agent/app/unpack.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"

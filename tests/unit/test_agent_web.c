@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "agent/web.h"
-#include "agent/webcheck.h"
+#include "agent/app/web.h"
+#include "agent/sys/webcheck.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"

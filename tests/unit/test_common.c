@@ -14,12 +14,14 @@
 #include "common/cleanup.h"
 #include "common/event.h"
 #include "common/fs.h"
+#include "common/ipv4.h"
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/proc.h"
 #include "common/proto.h"
 #include "common/str.h"
 #include "common/text.h"
+#include "common/uuid.h"
 
 static void test_err_wrap(void **state)
 {
@@ -302,6 +304,86 @@ static void test_proc_give_up(void **state)
     proc_result_free(&r);
 }
 
+static void add_length(void *ctx, const char *line)
+{
+    *(size_t *)ctx += strlen(line);
+}
+
+/* What writes all the time meets its deadline all the same, loses no byte of a long line, and a
+ * child that it leaves behind keeps nobody. */
+static void test_proc_endless(void **state)
+{
+    static const char leaves[] = "yes &"; /* ends by SIGPIPE */
+    _cleanup_(proc_result_free) struct proc_result r = {0};
+    struct err err;
+    size_t bytes = 0;
+    bool stop = true;
+    const struct proc_opts brief = {.timeout_s = 1}, stopped = {.give_up = &stop};
+    const struct proc_opts counted = {.on_line = add_length, .ctx = &bytes};
+
+    (void)state;
+    assert_int_equal(proc_run(PROC_ARGV("/usr/bin/yes"), &brief, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_int_equal(proc_run(PROC_ARGV("/usr/bin/yes"), &stopped, NULL, &err), -1);
+    assert_int_equal(
+        proc_run(PROC_ARGV("/usr/bin/head", "-c", "50000", "/dev/zero"), &counted, NULL, &err), 0);
+    assert_int_equal(bytes, 0); /* zeros end a string */
+    assert_int_equal(
+        proc_run(PROC_ARGV("/usr/bin/printf", "%050000d\n", "0"), &counted, NULL, &err), 0);
+    assert_int_equal(bytes, 50000);
+    assert_int_equal(proc_run(PROC_ARGV("/bin/sh", "-c", leaves), NULL, &r, &err), 0);
+}
+
+static void test_ipv4(void **state)
+{
+    static const char *const bad[] = {
+        NULL,           "",         "/24",         "10.1.0.0",
+        "10.1.0.0/33",  "10.1/16",  "10.1.0.0/-1", "10.1.0.0/24 ",
+        "10.1.0.256/8", "::1/128",  "10.1.0.0/",   "010.001.000.0000/8",
+        "10.1.0.0//8",  "a.b.c.d/8"};
+    struct ipv4_net a, b;
+    char text[IPV4_SIZE];
+    uint32_t address;
+    unsigned len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        assert_int_equal(ipv4_net_parse(bad[i], &a), -1);
+        assert_int_equal(ipv4_interface_parse(bad[i], &address, &len), -1);
+    }
+    assert_int_equal(ipv4_net_parse("10.1.2.3/24", &a), -1);
+    assert_int_equal(ipv4_interface_parse("10.1.2.3/24", &address, &len), 0);
+    assert_int_equal(len, 24);
+    ipv4_text(address, text);
+    assert_string_equal(text, "10.1.2.3");
+    assert_int_equal(ipv4_net_parse("0.0.0.0/0", &a), 0);
+    assert_int_equal(ipv4_net_parse("255.255.255.255/32", &b), 0);
+    assert_true(ipv4_net_has(&a, 0) && ipv4_net_has(&a, UINT32_MAX));
+    assert_true(ipv4_net_has(&b, UINT32_MAX) && !ipv4_net_has(&b, UINT32_MAX - 1));
+    assert_true(ipv4_net_overlaps(&a, &b) && ipv4_net_overlaps(&b, &a));
+    assert_int_equal(ipv4_net_parse("10.1.2.0/24", &a), 0);
+    assert_false(ipv4_net_overlaps(&a, &b) || ipv4_net_overlaps(&b, &a));
+}
+
+static void test_uuid(void **state)
+{
+    static const char good[] = "be36817f-4c31-8a16-be38-e4339be07d22";
+    char text[UUID_SIZE] = "unchanged", longer[64];
+
+    (void)state;
+    assert_true(uuid_valid(good));
+    assert_true(uuid_valid("BE36817F-4c31-8a16-be38-e4339be07d22"));
+    assert_false(uuid_valid("be36817f04c31-8a16-be38-e4339be07d22"));
+    assert_false(uuid_valid("------------------------------------"));
+    assert_false(uuid_valid("be36817f-4c31-8a16-be38-e4339be07d2"));
+    assert_false(uuid_read("be36817f-4c31-8a16-be38-e4339be07d2", text));
+    assert_string_equal(text, "unchanged");
+    snprintf(longer, sizeof(longer), "%s:17", good);
+    assert_false(uuid_valid(longer));
+    assert_true(uuid_read(longer, text));
+    assert_string_equal(text, good);
+}
+
 static void test_fs(void **state)
 {
     char dir[] = "/tmp/muster-fs-XXXXXX", path[64];
@@ -339,7 +421,8 @@ int main(void)
         cmocka_unit_test(test_text),         cmocka_unit_test(test_proto),
         cmocka_unit_test(test_keys),         cmocka_unit_test(test_proc),
         cmocka_unit_test(test_fs),           cmocka_unit_test(test_proc_not_started),
-        cmocka_unit_test(test_proc_give_up),
+        cmocka_unit_test(test_proc_give_up), cmocka_unit_test(test_proc_endless),
+        cmocka_unit_test(test_ipv4),         cmocka_unit_test(test_uuid),
     };
     struct err err;
 

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/sign.h"
 #include "common/str.h"
+#include "common/uuid.h"
 #include "controller/localvdc/api/calllog.h"
 #include "controller/localvdc/api/xml.h"
 
@@ -70,17 +71,6 @@ static int cs_code(int code)
     }
 }
 
-static bool is_uuid(const char *s)
-{
-    size_t n = strlen(s);
-    for (size_t i = 0; i < n; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
-            return false;
-    }
-    return n == 36;
-}
-
 /* "2024-01-31", or with a time behind it. */
 static bool is_date(const char *s)
 {
@@ -95,7 +85,7 @@ static bool type_holds(enum api_type t, const char *value)
     long long n = 0;
     switch (t) {
     case API_UUID:
-        return is_uuid(value);
+        return uuid_valid(value);
     case API_INTEGER:
     case API_LONG:
         errno = 0;
@@ -201,7 +191,7 @@ static int check_job_id(struct api_rq *rq)
     const char *id = rq->call->async ? api_arg(rq, "customjobid") : NULL;
     if (!id)
         return 0;
-    bool lower = is_uuid(id);
+    bool lower = uuid_valid(id);
     for (const char *c = id; *c; c++)
         lower = lower && !isupper((unsigned char)*c);
     if (!lower)

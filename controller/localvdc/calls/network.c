@@ -28,18 +28,18 @@ json_t *network_new(struct api_rq *rq, const json_t *zone, const char *cidr, con
     struct ipv4_net c;
     uint32_t gateway = 0;
     char id[37], now[32], mask[16];
-    if (ipv4_net_parse(cidr, &c, &err) != 0) {
+    if (guest_net_parse(cidr, &c, &err) != 0) {
         api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", err.msg);
         return NULL;
     }
     if (ipv4_parse(at, &gateway) != 0 || !ipv4_net_has(&c, gateway) || gateway == c.base ||
-        gateway == (c.base | (UINT32_MAX >> c.bits))) {
+        gateway == (c.base | (~ipv4_mask(c.len)))) {
         api_fail(rq, API_PARAM, "Invalid parameter gateway: %s is no host address of %s", at, cidr);
         return NULL;
     }
     keys_uuid(id);
     vdc_now(now);
-    ipv4_text(UINT32_MAX << (32 - c.bits), mask);
+    ipv4_text(ipv4_mask(c.len), mask);
     json_t *network = json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:[]}", "id", id, "name",
         name ? name : id, "displaytext", name ? name : id, "zoneid", vdc_str(zone, "id"),
@@ -117,7 +117,7 @@ static int check_overlap(struct api_rq *rq, const char *group, const char *cidr)
 {
     struct ipv4_net c;
     struct err bad = {0};
-    if (ipv4_net_parse(cidr, &c, &bad) != 0)
+    if (guest_net_parse(cidr, &c, &bad) != 0)
         return api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", bad.msg);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "network", "dcgid", group);
     size_t i = 0;
@@ -126,7 +126,7 @@ static int check_overlap(struct api_rq *rq, const char *group, const char *cidr)
     {
         struct ipv4_net other;
         struct err err = {0};
-        if (ipv4_net_parse(vdc_str(one, "cidr"), &other, &err) == 0 &&
+        if (guest_net_parse(vdc_str(one, "cidr"), &other, &err) == 0 &&
             ipv4_net_overlaps(&c, &other))
             return api_fail(rq, API_PARAM, "Invalid parameter cidr: it overlaps %s of network %s",
                             vdc_str(one, "cidr"), vdc_str(one, "name"));

@@ -20,10 +20,10 @@ static int pick_address(struct api_rq *rq, const json_t *network, const char *as
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
-    if (ipv4_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
+    if (guest_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
-        if (ipv4_net_pick(&c, gateway, used, ret, &err) != 0)
+        if (guest_net_pick(&c, gateway, used, ret, &err) != 0)
             return api_fail(rq, API_CAPACITY, "network %s: %s", vdc_str(network, "name"), err.msg);
         return 0;
     }

@@ -210,7 +210,7 @@ static void load(struct relay *r)
         struct err err = {0};
         struct ipv4_net net;
         size_t index = index_of(zones, vdc_str(one, "zoneid"));
-        if (index >= RELAY_ZONES || ipv4_net_parse(vdc_str(one, "cidr"), &net, &err) != 0)
+        if (index >= RELAY_ZONES || guest_net_parse(vdc_str(one, "cidr"), &net, &err) != 0)
             continue;
         r->targets[r->n_targets++] = (struct target){net, index};
         wanted[index] = true;

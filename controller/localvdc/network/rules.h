@@ -9,23 +9,15 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 #include "controller/localvdc/network/sources.h"
 
-struct ipv4_net {
-    uint32_t base; /* host order */
-    unsigned bits;
-};
-
-/* "10.1.0.0/24"; bits 8 to 29, no host bits set. */
-int ipv4_net_parse(const char *text, struct ipv4_net *ret, struct err *err);
-bool ipv4_net_has(const struct ipv4_net *c, uint32_t address);
-bool ipv4_net_overlaps(const struct ipv4_net *a, const struct ipv4_net *b);
-int ipv4_parse(const char *text, uint32_t *ret);
-void ipv4_text(uint32_t address, char ret[16]);
+/* A network for guests, "10.1.0.0/24": a prefix of 8 to 29 bits, no host bits set. */
+int guest_net_parse(const char *text, struct ipv4_net *ret, struct err *err);
 /* The first address for guests that is neither the gateway nor in `used` (array of texts). */
-int ipv4_net_pick(const struct ipv4_net *c, const char *gateway, const json_t *used, char ret[16],
-                  struct err *err);
+int guest_net_pick(const struct ipv4_net *c, const char *gateway, const json_t *used, char ret[16],
+                   struct err *err);
 
 /* The router's packet filter: table `mvdc` of its namespace, replaced as a whole. `lan` and `pub`
  * are its interfaces; `ips` are its public addresses, of which those for static NAT count. Members

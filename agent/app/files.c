@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/app/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/app/archive.h"
+#include "agent/app/data.h"
+#include "agent/app/unpack.h"
+#include "agent/sys/conf.h"
+#include "agent/sys/fields.h"
+#include "agent/sys/svc.h"
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/str.h"
+
+#define HOME "/var/lib/muster-app"
+#define WEB_SERVICE "apache2"
+
+static const struct field config_fields[] = {
+    FIELD(app_config, path, FIELD_STR),
+    FIELD(app_config, content, FIELD_TEXT),
+    FIELD_OPT(app_config, after_install, FIELD_BOOL),
+};
+
+int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
+{
+    *ret = (struct app_config){0};
+    return fields_read(j, config_fields, ARRAY_LEN(config_fields), ret, err);
+}
+
+static char *release_path(const struct app *a)
+{
+    return archive_release(a->root, a->sha256);
+}
+
+/* The version in place, "" for none of ours; the caller frees. */
+static char *current_release(const struct app *a)
+{
+    char target[PATH_MAX];
+    _cleanup_free_ char *ours = str_fmt("%s.d/", a->root);
+    ssize_t n = readlink(a->root, target, sizeof(target) - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    return xstrdup(str_starts(target, ours) ? target : "");
+}
+
+static char *home_path(const struct app *a)
+{
+    return str_fmt(HOME "/%s", a->name);
+}
+
+bool app_files_current(const struct app *a)
+{
+    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *current = current_release(a);
+    _cleanup_free_ char *home = home_path(a);
+    const struct app_data d = {.home = home, .folders = a->writable};
+    return strcmp(current, release) == 0 && fs_exists(release) && app_data_linked(&d, release);
+}
+
+/* Nothing is in it but the page that Apache's package puts there. */
+static bool only_welcome_page(const char *dir)
+{
+    _cleanup_closedir_ DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, "index.html") != 0)
+            return false;
+    return d != NULL;
+}
+
+bool app_files_refused(const struct app *a, struct verdict *ret)
+{
+    struct stat st;
+    if (lstat(a->root, &st) < 0 || S_ISLNK(st.st_mode))
+        return false;
+    if (S_ISDIR(st.st_mode) && only_welcome_page(a->root))
+        return false;
+    verdict_refused(ret, "%s holds files that are not the agent's; move them away first", a->root);
+    return true;
+}
+
+/* Goes down `strip` folders, each the only thing in its parent; what macOS adds to a zip beside
+ * them is left behind. */
+int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
+{
+    for (uint64_t i = 0; i < strip; i++) {
+        char only[NAME_MAX + 1] = "";
+        unsigned n = 0;
+        _cleanup_closedir_ DIR *d = opendir(path);
+        for (struct dirent *e; d && (e = readdir(d));) {
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                strcmp(e->d_name, "__MACOSX") == 0)
+                continue;
+            str_copy(only, sizeof(only), e->d_name);
+            n++;
+        }
+        size_t len = strlen(path);
+        if (n != 1 || len + strlen(only) + 2 > cap)
+            return err_set(
+                err, ERR_FAILED,
+                "the archive has %u entries at depth %llu where `strip` expects one folder", n,
+                (unsigned long long)i);
+        path[len] = '/';
+        str_copy(path + len + 1, cap - len - 1, only);
+        struct stat st;
+        if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+            return err_set(err, ERR_FAILED,
+                           "'%s' is no folder; `strip` drops leading folders of the archive", only);
+    }
+    return 0;
+}
+
+/* The link is replaced, never missing; a folder with the welcome page makes room. */
+static int swap(const struct app *a, const char *release, struct err *err)
+{
+    struct stat st;
+    _cleanup_free_ char *link = str_fmt("%s.link", a->root);
+    if (lstat(a->root, &st) == 0 && S_ISDIR(st.st_mode) && fs_remove_tree(a->root, err) < 0)
+        return -1;
+    if (unlink(link) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", link);
+    if (symlink(release, link) < 0 || rename(link, a->root) < 0)
+        return err_errno(err, errno, "swap %s", a->root);
+    return fs_sync_parent(a->root, err);
+}
+
+/* Beside the version in place only the one before it stays, for one step back. */
+static int keep_two(const struct app *a, const char *release, const char *before, struct err *err)
+{
+    _cleanup_free_ char *dir_path = str_fmt("%s.d", a->root);
+    _cleanup_closedir_ DIR *dir = opendir(dir_path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_free_ char *path = str_fmt("%s/%s", dir_path, e->d_name);
+        size_t n = strlen(dir_path) + 1 + RELEASE_LEN;
+        if (e->d_name[0] == '.' || strncmp(path, release, n) == 0 || strncmp(path, before, n) == 0)
+            continue;
+        if (fs_remove_tree(path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A version is complete as soon as it has its name. */
+static int release_make(const struct app *a, const struct app_data *d, const char *release,
+                        const char *dist, struct run *run, struct err *err)
+{
+    char top[PATH_MAX];
+    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
+    _cleanup_free_ char *archive = archive_path(a->sha256);
+    if (archive_get(a->url, a->sha256, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
+        fs_remove_tree(dist, err) < 0 || fs_mkdirs(fresh, 0755, err) < 0)
+        return -1;
+    run_progress(run, "unpack");
+    str_copy(top, sizeof(top), fresh);
+    if (unpack_archive(archive, fresh, &UNPACK_LIMITS, err) < 0 ||
+        app_files_strip(a->strip, top, sizeof(top), err) < 0 ||
+        unpack_take(top, &UNPACK_LIMITS, err) < 0) {
+        struct err ignored;
+        fs_remove_tree(fresh, &ignored);
+        return -1;
+    }
+    if (app_data_split(d, top, dist, err) < 0 || fs_sync_filesystem(fresh, err) < 0)
+        return -1;
+    if (rename(top, release) < 0)
+        return err_errno(err, errno, "rename %s", top);
+    if (fs_sync_parent(release, err) < 0 || fs_remove_tree(fresh, err) < 0)
+        return -1;
+    return unlink(archive) < 0 ? err_errno(err, errno, "remove %s", archive) : 0;
+}
+
+int app_files_put(const struct app *a, struct run *run, struct err *err)
+{
+    struct verdict refused;
+    _cleanup_free_ char *home = home_path(a);
+    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *dist = str_fmt("%s.dist", release);
+    _cleanup_free_ char *before = current_release(a);
+    _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
+    struct app_data d = {.home = home, .folders = a->writable};
+    bool other = before[0] && strcmp(before, release) != 0;
+    if (app_files_refused(a, &refused))
+        return err_set(err, ERR_SAFETY, "%s", refused.why);
+    if (conf_uid(APP_USER, &d.uid, err) < 0 || conf_gid(APP_USER, &d.gid, err) < 0)
+        return -1;
+    if (!fs_exists(release) && release_make(a, &d, release, dist, run, err) < 0)
+        return -1;
+    if ((other && fs_exists(before) && app_data_adopt(&d, before, err) < 0) ||
+        app_data_adopt(&d, release, err) < 0 ||
+        app_data_merge(&d, dist, other ? before_dist : NULL, err) < 0)
+        return -1;
+    if (!other)
+        return swap(a, release, err);
+    /* PHP remembers where links led: it must read them again. */
+    if (svc_notify_note(WEB_SERVICE, err) < 0 || swap(a, release, err) < 0 ||
+        svc_notify_serve(WEB_SERVICE, err) < 0)
+        return -1;
+    return keep_two(a, release, before, err);
+}
+
+/* A folder that the web server owns may lead anywhere: root writes only where it should. */
+static int config_inside(const struct app *a, const char *path, struct err *err)
+{
+    _cleanup_free_ char *copy = xstrdup(path);
+    _cleanup_free_ char *release = release_path(a);
+    _cleanup_free_ char *home = home_path(a);
+    if (fs_mkdirs(dirname(copy), 0755, err) < 0)
+        return -1;
+    _cleanup_free_ char *real = realpath(copy, NULL);
+    const char *const tops[] = {release, home};
+    for (size_t i = 0; real && i < ARRAY_LEN(tops); i++) {
+        _cleanup_free_ char *top = realpath(tops[i], NULL);
+        size_t len = top ? strlen(top) : 0;
+        if (len && strncmp(real, top, len) == 0 && (real[len] == '/' || real[len] == '\0'))
+            return 0;
+    }
+    return err_set(err, ERR_SAFETY, "%s leads out of the application", path);
+}
+
+int app_config_forget(const struct app *a, struct err *err)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(a->config, i, item)
+    {
+        struct app_config c;
+        if (app_config_read(item, &c, err) < 0)
+            return -1;
+        _cleanup_free_ char *path = str_fmt("%s/%s", a->root, c.path);
+        if (c.after_install && unlink(path) < 0 && errno != ENOENT)
+            return err_errno(err, errno, "remove %s", path);
+    }
+    return 0;
+}
+
+int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,
+                    const char **ret_why, struct err *err)
+{
+    size_t i;
+    json_t *item;
+    gid_t gid;
+    if (json_array_size(a->config) == 0)
+        return 0;
+    if (conf_gid(APP_USER, &gid, err) < 0)
+        return -1;
+    json_array_foreach(a->config, i, item)
+    {
+        struct app_config c;
+        if (app_config_read(item, &c, err) < 0)
+            return -1;
+        if (c.after_install && !installed)
+            continue;
+        _cleanup_free_ char *path = str_fmt("%s/%s", a->root, c.path);
+        _cleanup_secret_ char *text = NULL;
+        if (run_expand(run, c.content, &text, err) < 0)
+            return err_wrap(err, "%s", path);
+        /* It may hold a password: the web server reads it, nobody else. */
+        struct conf conf = {.path = path, .content = text, .mode = 0640, .gid = gid};
+        if (!*ret_why && conf_differs(&conf))
+            *ret_why = c.path;
+        if (write && (config_inside(a, path, err) < 0 || conf_write(&conf, NULL, err) < 0))
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the step `web` gives to Apache, and whether PHP works in it. */
+#ifndef MUSTER_AGENT_APP_WEB_H
+#define MUSTER_AGENT_APP_WEB_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+
+#define WEB_ETC "/etc/apache2"
+#define WEB_HEALTH_DIR "/var/www/muster-health"
+#define WEB_HEALTH_PAGE WEB_HEALTH_DIR "/health.php"
+
+/* The site, with `health` answered by the page `page`. The caller frees these texts. */
+char *web_site_text(const char *root, const char *health, const char *page);
+/* For the whole server: no code is served where PHP would not run it. */
+char *web_code_text(void);
+/* The page that answers the node's health; `db`: of a database that is a member of a cluster. */
+char *web_health_text(const char *node, bool db);
+
+/* What keeps PHP from being active by the files below `etc` (WEB_ETC), or NULL. */
+const char *web_php_missing(const char *etc);
+/* Enables it, with the MPM that it needs. The server must be restarted then. */
+int web_php_enable(struct err *err);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two ways in which the gate of a node's database opens: by joining a live Primary, or by the
+ * one BOOT permit of an epoch. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cluster/internal.h"
+
+/* The gate opens: what was promised or reported before must never count again (I5). */
+static void bump(struct cluster *c)
+{
+    c->rec.promised = (struct cluster_ballot){.round = ++c->max_round};
+    memcpy(c->rec.promised.node, c->cfg.names[c->cfg.self], sizeof(c->rec.promised.node));
+    c->rec.data = true;
+    c->rec.new_disk = false;
+    c->rec.last_epoch = c->rec.epoch; /* whatever becomes of it: this history is what it adds to */
+    c->known = false;
+}
+
+/* --- joining ------------------------------------------------------------------------------- */
+
+const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_msg *hb = &c->peers[i].hb;
+        if (i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY)
+            return hb;
+    }
+    return NULL;
+}
+
+void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_msg *hb = cluster_live_primary(c, now);
+    char why[CLUSTER_WHY_MAX] = "";
+    if (!hb) {
+        cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        return;
+    }
+    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch || !hb->position.uuid[0])
+        return;
+    /* It still counts this node, which is down: its database has not noticed yet, and may be
+     * about to lose its quorum. Joining now would wait for a Primary that is none. */
+    if (hb->size >= c->cfg.n) {
+        c->stale_since = c->stale_since ? c->stale_since : now;
+        if (now - c->stale_since < CLUSTER_STALE)
+            return;
+    }
+    c->stale_since = 0;
+    int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
+    if (r == 0) {
+        /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
+        if (!c->ahead_since)
+            c->ahead_since = now;
+        if (now - c->ahead_since < CLUSTER_AHEAD)
+            return;
+        snprintf(why, sizeof(why), "the data here is ahead: %lld, the cluster is at %lld",
+                 (long long)c->position.seqno, (long long)hb->position.seqno);
+        r = -1;
+    }
+    c->ahead_since = 0;
+    if (r < 0) {
+        c->rec.diverged = c->position.diverged = true;
+        cluster_act(out, ACT_SAVE);
+        cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
+        return;
+    }
+    bump(c);
+    c->rec.amnesiac = false;
+    c->rec.lost[0] = '\0'; /* the cluster is served: there is nothing to recover any more */
+    c->rec.joining = c->rec.epoch;
+    c->hopeless_since = 0;
+    cluster_act(out, ACT_SAVE);
+    struct cluster_action *join = cluster_act(out, ACT_JOIN);
+    join->epoch = c->rec.epoch;
+    join->small = c->position.kind == DATADIR_FRESH && hb->position.seqno < CLUSTER_SMALL;
+    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
+                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
+}
+
+/* A database that is down serves nobody, and one that joins is nobody's donor. */
+bool cluster_cannot_serve(enum cluster_state state)
+{
+    switch (state) {
+    case CLUSTER_STOPPED:
+    case CLUSTER_RECOVERING_POS:
+    case CLUSTER_FROZEN:
+    case CLUSTER_PROPOSING:
+    case CLUSTER_JOIN_WAIT:
+    case CLUSTER_JOINING:
+    case CLUSTER_QUARANTINE:
+    case CLUSTER_FAULT:
+    case CLUSTER_AMNESIAC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Its database cannot be the donor of a join that began under epoch `joining`: it is down, or was
+ * down when a later epoch was decided. */
+static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
+{
+    return cluster_cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
+}
+
+/* A transfer is never disturbed, however long it takes (I18). But one whose donor lost its power
+ * may wait for ever, and all others for its end: it is given up when each of them says that there
+ * is no donor any more. */
+void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (i != c->cfg.self &&
+            (!cluster_heard(c, i, now) || !no_donor(&c->peers[i].hb, c->rec.joining))) {
+            c->hopeless_since = 0;
+            return;
+        }
+    c->hopeless_since = c->hopeless_since ? c->hopeless_since : now;
+    if (now - c->hopeless_since < CLUSTER_HOPELESS)
+        return;
+    c->hopeless_since = now;
+    snprintf(c->why, sizeof(c->why), "gives the join up: no member serves the cluster any more");
+    cluster_act(out, ACT_ABANDON);
+}
+
+/* --- booting ------------------------------------------------------------------------------- */
+
+bool cluster_decided_for_me(const struct cluster *c)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    return v && !c->rec.amnesiac && c->rec.permit_used < c->rec.epoch &&
+           strcmp(v->node, c->cfg.names[c->cfg.self]) == 0;
+}
+
+void cluster_decline(struct cluster *c, struct cluster_out *out)
+{
+    c->rec.permit_used = c->rec.epoch;
+    cluster_act(out, ACT_SAVE);
+}
+
+/* Why the decision does not fit what is here; NULL: it does. */
+static const char *unfit(const struct cluster *c, const struct cluster_value *v)
+{
+    const struct cluster_position *p = &c->position;
+    bool blank = p->kind == DATADIR_FRESH || (p->kind == DATADIR_EMPTY && p->opened);
+    bool same = p->kind == DATADIR_OK && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
+    if (strcmp(v->incarnation, c->rec.incarnation) != 0)
+        return "it was decided for another disk under this name";
+    if (c->rec.booted >= v->epoch)
+        return "it has served already";
+    if (c->rec.promised.round > 0)
+        return "a later one was promised";
+    if (p->diverged || (v->base < 0 ? !blank : !same))
+        return "the data here is not what was decided on";
+    return NULL;
+}
+
+/* Members that may still run a database, or know of something that is not known here. */
+static unsigned not_stopped(const struct cluster *c, const struct cluster_value *v, uint64_t now)
+{
+    unsigned set = 0;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        bool heard = cluster_heard(c, i, now);
+        if (i == c->cfg.self || (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
+            continue;
+        if (!heard || c->peers[i].hb.state == CLUSTER_JOINING ||
+            !cluster_cannot_serve(c->peers[i].hb.state))
+            set |= 1U << i;
+    }
+    return set;
+}
+
+/* It waits for one whose loss was accepted after the decision: the next one is made without it. */
+static bool waits_for_lost(const struct cluster *c, unsigned waiting, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (waiting & 1U << i && cluster_lost(c, i) && !cluster_heard(c, i, now))
+            return true;
+    return false;
+}
+
+void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    if (!cluster_decided_for_me(c)) { /* a later decision was learned meanwhile */
+        cluster_enter(c, CLUSTER_STOPPED, now, "a later epoch is decided");
+        return;
+    }
+    const char *why = unfit(c, v);
+    unsigned waiting = why ? 0 : not_stopped(c, v, now);
+    if (waits_for_lost(c, waiting, now))
+        why = "the loss of a member was accepted since";
+    else if (waiting) {
+        snprintf(c->why, sizeof(c->why),
+                 "it starts epoch %llu; waits to hear that no other member runs",
+                 (unsigned long long)v->epoch);
+        c->waiting = waiting;
+        return;
+    }
+    if (why) {
+        cluster_decline(c, out);
+        cluster_enter(c, CLUSTER_STOPPED, now, "does not start epoch %llu: %s",
+                      (unsigned long long)c->rec.epoch, why);
+        return;
+    }
+    /* A second try needs the next slot (I1). */
+    c->rec.permit_used = c->rec.epoch;
+    bump(c);
+    c->rec.joining = 0;
+    c->rec.failures++;          /* until it serves */
+    cluster_act(out, ACT_SAVE); /* durable before exec (I4) */
+    cluster_act(out, ACT_BOOT)->epoch = c->rec.epoch;
+    cluster_enter(c, CLUSTER_BOOTSTRAPPING, now, "bootstraps epoch %llu",
+                  (unsigned long long)c->rec.epoch);
+}

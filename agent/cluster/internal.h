@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the step function only. */
+#ifndef MUSTER_AGENT_CLUSTER_INTERNAL_H
+#define MUSTER_AGENT_CLUSTER_INTERNAL_H
+
+#include "agent/cluster/cluster.h"
+
+/* Timers, for liveness only (milliseconds). */
+#define CLUSTER_HB 1000
+#define CLUSTER_TICK 200
+#define CLUSTER_SILENT 5000 /* no heartbeat for so long: not heard */
+#define CLUSTER_QUIET_MIN 3000
+#define CLUSTER_QUIET_MAX 10000
+#define CLUSTER_RETRY 1000 /* of a proposal; doubles to 16 s */
+#define CLUSTER_FROZEN_MAX 10000
+#define CLUSTER_FAULT_RETRY 10000
+#define CLUSTER_JOIN_RETRY 2000ULL
+#define CLUSTER_AHEAD 15000
+#define CLUSTER_STALE 20000
+#define CLUSTER_HOPELESS 10000
+#define CLUSTER_REFUSED 10000 /* the rules chose nobody: proposed again after */
+#define CLUSTER_LEFT 10000    /* without a group beside a live Primary: it does not come back */
+#define CLUSTER_NONPRIM_SOON 1000
+#define CLUSTER_NONPRIM_WAIT 60000
+
+#define CLUSTER_SMALL 1000 /* write sets of a database that was founded just now */
+
+void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type);
+bool cluster_stopped(const struct cluster *c);
+bool cluster_ready(const struct cluster *c);
+/* Member `i`, another one, gave a sign of life lately. */
+bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now);
+const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
+
+uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
+
+/* gate.c */
+void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out);
+bool cluster_cannot_serve(enum cluster_state state);
+void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out);
+bool cluster_decided_for_me(const struct cluster *c);
+/* The BOOT permit of the last epoch is given back unused. */
+void cluster_decline(struct cluster *c, struct cluster_out *out);
+void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
+
+/* need.c */
+/* An operator accepted the loss of member `i`: its data is not waited for. */
+bool cluster_lost(const struct cluster *c, unsigned i);
+/* Nor is its vote. Whoever is there and can vote is asked, so that two words of an operator on two
+ * nodes end in one decision; and whoever is there and may run is waited for. */
+bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
+/* A decision cannot be made now; `why` and `waiting` say what for. */
+bool cluster_blocked(struct cluster *c, uint64_t now);
+/* The same, but only whether somebody's data is missing. */
+bool cluster_copy_missing(struct cluster *c, uint64_t now);
+/* A bootstrap from nothing would leave data behind that a member had and cannot use any more. */
+bool cluster_data_gone(const struct cluster *c, const struct cluster_position *reports,
+                       char why[CLUSTER_WHY_MAX]);
+void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out);
+
+/* agree.c */
+void cluster_heartbeat(struct cluster *c, struct cluster_out *out);
+void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out);
+void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out);
+void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
+                     struct cluster_out *out);
+
+#endif

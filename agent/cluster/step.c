@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator's state machine. Only the transitions that ship are drawn; states of
+ * cluster.h that are not here (LEAVING) have no way in yet.
+ *
+ *            EV_DB: runs                           EV_DB: non-primary
+ *  start ---------------------------> PRIMARY <------------------------> NONPRIM
+ *    | EV_DB: down                      ^  | EV_DB: down                   | all reachable,
+ *    v                                  |  v                               v none Primary
+ *  STOPPED <--> RECOVERING_POS          |  STOPPED                  ACT_STOP, STOPPED
+ *    |  unreadable: FAULT (looks again) |
+ *    |  no record, data: AMNESIAC -----------> JOIN_WAIT only
+ *    |
+ *    |-- a live Primary is heard --> JOIN_WAIT --ancestor (I8), bump--> JOINING --> PRIMARY
+ *    |                                  |                                  `--fails--> STOPPED
+ *    |                                  `--not an ancestor--> QUARANTINE
+ *    |-- PREP, b > promised: promise --> FROZEN --ACC at b: accept--> FROZEN
+ *    |-- all ready: propose --> PROPOSING --all promised--> ACC --all accepted--> decided
+ *    |
+ *    `-- decided: names this node --> BOOT_PERMIT --position == base, no newer promise,
+ *             permit_used durable--> BOOTSTRAPPING --> PRIMARY          (died: STOPPED, slot e+1)
+ *        decided: names another --> STOPPED, until it is heard as Primary
+ *
+ *  any of those without a database | EV_DB: it runs, its start outlived its action --> start
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cluster/internal.h"
+
+void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->why, sizeof(c->why), fmt, ap);
+    va_end(ap);
+    if (c->state != state)
+        c->since = now;
+    c->state = state;
+    c->waiting = 0;
+}
+
+struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type)
+{
+    if (out->n == CLUSTER_ACTIONS_MAX)
+        abort(); /* a lost action may be a SAVE; the bound is above any real step */
+    struct cluster_action *a = &out->a[out->n++];
+    *a = (struct cluster_action){.type = type};
+    return a;
+}
+
+uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to)
+{
+    c->prng = c->prng * 6364136223846793005ULL + 1442695040888963407ULL;
+    return from + (c->prng >> 33) % (to - from + 1);
+}
+
+bool cluster_stopped(const struct cluster *c)
+{
+    return c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN ||
+           c->state == CLUSTER_PROPOSING || c->state == CLUSTER_JOIN_WAIT;
+}
+
+/* May it take part in a decision: gate closed, position read since. Whoever is in quarantine or
+ * lost its record votes, and is not chosen: the others need not wait for an operator. */
+bool cluster_ready(const struct cluster *c)
+{
+    return (cluster_stopped(c) || c->state == CLUSTER_QUARANTINE || c->state == CLUSTER_AMNESIAC) &&
+           c->known && !c->running;
+}
+
+bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now)
+{
+    return c->peers[i].heard && now - c->peers[i].at <= CLUSTER_SILENT;
+}
+
+bool cluster_calm(const struct cluster *c, uint64_t now)
+{
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (i != c->cfg.self &&
+            (!cluster_heard(c, i, now) || c->peers[i].hb.state != CLUSTER_PRIMARY))
+            return false;
+    return c->state == CLUSTER_PRIMARY && c->size == c->cfg.n;
+}
+
+void cluster_init(struct cluster *c, const struct cluster_config *cfg,
+                  const struct cluster_record *rec, uint64_t now)
+{
+    *c = (struct cluster){.cfg = *cfg, .since = now};
+    if (rec) {
+        c->rec = *rec;
+    } else {
+        c->rec.amnesiac = true; /* unless its disk turns out to be fresh */
+        memcpy(c->rec.incarnation, cfg->incarnation, sizeof(c->rec.incarnation));
+    }
+    /* A record of the first version does not say who had the data: all may have had it. */
+    if (!c->rec.holders_known && c->rec.last_epoch) {
+        c->rec.holders.n = cfg->n;
+        memcpy(c->rec.holders.name, cfg->names, sizeof(cfg->names));
+    }
+    c->rec.holders_known = true;
+    c->prng = cfg->seed | 1;
+    c->max_round = c->rec.promised.round;
+    c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+    cluster_enter(c, CLUSTER_UNCONF, now, "the database has not been looked at yet");
+}
+
+/* --- while stopped ------------------------------------------------------------------------- */
+
+static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    if (!c->known) {
+        if (!c->asked && now >= c->retry_at) {
+            cluster_act(out, ACT_POSITION);
+            c->asked = true;
+            cluster_enter(c, CLUSTER_RECOVERING_POS, now, "reads the position of its data");
+        }
+        return;
+    }
+    if (cluster_live_primary(c, now)) {
+        cluster_enter(c, CLUSTER_JOIN_WAIT, now, "a Primary is alive");
+        cluster_try_join(c, now, out);
+        return;
+    }
+    if (cluster_decided_for_me(c)) {
+        cluster_enter(c, CLUSTER_BOOT_PERMIT, now, "the decision names this node");
+        cluster_try_boot(c, now, out);
+        return;
+    }
+    if (c->state != CLUSTER_STOPPED)
+        return;
+    if (cluster_blocked(c, now)) {
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        return;
+    }
+    /* The first one proposes at once, and whoever an operator spoke to. */
+    if (now >= c->propose_at && (c->cfg.self == 0 || c->rec.lost[0] || now >= c->quiet_at))
+        cluster_propose(c, now, out);
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+/* What a look at the data makes of the record. */
+static void take_position(struct cluster *c, struct cluster_out *out)
+{
+    struct cluster_position *p = &c->position;
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    bool has_data = p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED;
+    /* The very first bootstrap died before it wrote a history: there is still nothing. */
+    if (p->kind == DATADIR_EMPTY && v && !v->uuid[0] && c->rec.data &&
+        strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
+        p->opened = true;
+    if (p->kind == DATADIR_FRESH && c->rec.amnesiac) {
+        c->rec.amnesiac = false;
+        cluster_act(out, ACT_SAVE);
+    }
+    /* A join that came as far as a transfer leaves data that the database itself distrusts; one
+     * that never met a Primary leaves it as it was. It was an ancestor of the cluster's when the
+     * gate opened, so a copy of the cluster's replaces it. */
+    if (c->rec.joining && (p->kind == DATADIR_TAINTED || p->kind == DATADIR_UNREADABLE))
+        p->kind = DATADIR_SST_PARTIAL;
+    if (c->rec.diverged && !has_data) { /* it was moved aside */
+        c->rec.diverged = false;
+        cluster_act(out, ACT_SAVE);
+    }
+    p->diverged = c->rec.diverged;
+    p->last_epoch = c->rec.amnesiac ? 0 : c->rec.last_epoch;
+    p->failures = c->rec.failures;
+    memcpy(p->incarnation, c->rec.incarnation, sizeof(p->incarnation));
+}
+
+static void on_position(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    c->asked = false;
+    c->position = ev->position;
+    if (c->state != CLUSTER_RECOVERING_POS)
+        return;
+    take_position(c, out);
+    if (c->position.kind == DATADIR_NOT_MOUNTED || c->position.kind == DATADIR_UNREADABLE ||
+        c->position.kind == DATADIR_UNKNOWN) {
+        c->retry_at = ev->now + CLUSTER_FAULT_RETRY;
+        cluster_enter(c, CLUSTER_FAULT, ev->now, "%s", ev->why);
+        return;
+    }
+    c->known = true;
+    c->retry_at = c->join_failures ? c->retry_at : 0;
+    if (c->rec.amnesiac)
+        cluster_enter(c, CLUSTER_AMNESIAC, ev->now,
+                      "the record of this member is lost and its data is not: it joins only a "
+                      "live Primary, or an operator adopts it");
+    else if (c->rec.diverged)
+        cluster_enter(c, CLUSTER_QUARANTINE, ev->now,
+                      "the data here (%.8s:%lld) is not the cluster's; move it aside, or the "
+                      "cluster's",
+                      c->position.uuid, (long long)c->position.seqno);
+    else
+        cluster_enter(c, CLUSTER_STOPPED, ev->now, "position %s %.8s:%lld",
+                      cluster_datadir_name(c->position.kind), c->position.uuid,
+                      (long long)c->position.seqno);
+}
+
+/* It serves, or is part of what serves. */
+static void now_primary(struct cluster *c)
+{
+    c->rec.last_epoch = c->rec.booted = c->rec.epoch;
+    c->rec.joining = 0;
+    c->rec.failures = 0;
+    c->rec.amnesiac = false;
+    c->rec.data = true;
+    c->rec.lost[0] = '\0'; /* there is nothing to recover any more */
+    c->join_failures = 0;
+    c->running = c->primary = true;
+}
+
+static void add_holder(struct cluster *c, const char *name)
+{
+    struct cluster_names *h = &c->rec.holders;
+    if (!cluster_names_have(h, name) && h->n < CLUSTER_MAX)
+        snprintf(h->name[h->n++], CLUSTER_NAME, "%s", name);
+}
+
+static void on_done(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    if (c->state != CLUSTER_BOOTSTRAPPING && c->state != CLUSTER_JOINING &&
+        c->state != CLUSTER_NONPRIM)
+        return; /* of a life before this one */
+    c->known = false;
+    if (ev->ok && (c->state == CLUSTER_BOOTSTRAPPING || c->state == CLUSTER_JOINING)) {
+        bool boot = c->state == CLUSTER_BOOTSTRAPPING;
+        now_primary(c);
+        add_holder(c, c->cfg.names[c->cfg.self]);
+        cluster_act(out, ACT_SAVE);
+        if (boot)
+            cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
+        cluster_enter(c, CLUSTER_PRIMARY, ev->now,
+                      boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
+                      (unsigned long long)c->rec.epoch);
+        c->hb_at = 0; /* tell at once */
+        return;
+    }
+    if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
+        unsigned n = c->join_failures < 4 ? c->join_failures : 4;
+        c->join_failures++;
+        c->retry_at = ev->now + (CLUSTER_JOIN_RETRY << n);
+    }
+    if (c->state == CLUSTER_NONPRIM && !ev->ok) { /* it was not stopped: looks again */
+        cluster_enter(c, CLUSTER_UNCONF, ev->now, "%s", ev->why);
+        return;
+    }
+    c->running = c->primary = false;
+    cluster_enter(c, CLUSTER_STOPPED, ev->now, "%s", ev->ok ? "stopped" : ev->why);
+}
+
+/* Who has the data is who its component consists of: from each other one it has what that one
+ * acknowledged, and waits for it in a later recovery no more. */
+static void note_members(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    if (c->state != CLUSTER_PRIMARY || !ev->primary || !ev->synced || ev->members.n == 0 ||
+        cluster_names_same(&c->rec.holders, &ev->members))
+        return;
+    c->rec.holders = ev->members;
+    cluster_act(out, ACT_SAVE);
+}
+
+/* Whoever had systemd start it was killed: what was known of its data is over. */
+static void found_running(struct cluster *c, uint64_t now)
+{
+    if (!cluster_stopped(c) && c->state != CLUSTER_RECOVERING_POS && c->state != CLUSTER_FAULT &&
+        c->state != CLUSTER_BOOT_PERMIT)
+        return;
+    c->known = false;
+    c->running = true;
+    cluster_enter(c, CLUSTER_UNCONF, now, "the database was found starting");
+}
+
+static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    /* It runs and does not answer: that says nothing about its quorum, and nothing follows. */
+    c->unknown = ev->unknown;
+    if (ev->unknown) {
+        found_running(c, ev->now);
+        if (c->state == CLUSTER_UNCONF)
+            snprintf(c->why, sizeof(c->why), "the database runs and cannot be asked: %.180s",
+                     ev->why);
+        return;
+    }
+    c->db_seen = true;
+    c->running = ev->running;
+    c->primary = ev->running && ev->primary;
+    c->left = ev->left;
+    c->size = ev->size;
+    /* A history that is new is told at once: who wants to join waits for it. */
+    if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
+        c->hb_at = 0;
+    if (ev->running)
+        c->live = ev->position;
+    switch (c->state) {
+    case CLUSTER_UNCONF:
+        if (ev->primary && ev->synced) {
+            if (c->rec.joining || c->rec.last_epoch != c->rec.epoch || c->rec.failures ||
+                c->rec.booted != c->rec.epoch || c->rec.amnesiac) {
+                now_primary(c);
+                cluster_act(out, ACT_SAVE);
+            }
+            cluster_enter(c, CLUSTER_PRIMARY, ev->now, "found running");
+        } else if (!ev->running) {
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database does not run");
+        } else {
+            snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
+            /* A joiner may take hours; it is never disturbed (I18). */
+            if ((!c->rec.joining || ev->left) && ev->answers &&
+                ev->now - c->since > CLUSTER_NONPRIM_WAIT)
+                cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
+        }
+        break;
+    case CLUSTER_PRIMARY:
+        if (!ev->running)
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database stopped");
+        else if (ev->answers && !ev->primary)
+            cluster_enter(c, CLUSTER_NONPRIM, ev->now, "quorum is lost; writes are refused");
+        break;
+    case CLUSTER_NONPRIM:
+        if (!ev->running)
+            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database stopped");
+        else if (ev->primary)
+            cluster_enter(c, CLUSTER_PRIMARY, ev->now, "quorum is back");
+        break;
+    default:
+        if (ev->running)
+            found_running(c, ev->now);
+        break;
+    }
+    note_members(c, ev, out);
+    /* What was to write it may have been killed, or this agent before it began. */
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    if (c->state == CLUSTER_PRIMARY && ev->rowless && v &&
+        strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
+        cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
+}
+
+/* Without quorum and nothing that could restore it inside Galera: stop, so that all can decide.
+ * Only when it is known to be so, and when a decision can follow. */
+static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    unsigned running = 1, needed = 1, missing = 0;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        enum cluster_state state = c->peers[i].hb.state;
+        if (i == c->cfg.self || cluster_lost(c, i))
+            continue;
+        needed++;
+        if (!cluster_heard(c, i, now))
+            missing |= 1U << i;
+        else
+            running += state == CLUSTER_NONPRIM || state == CLUSTER_PRIMARY;
+    }
+    c->waiting = missing;
+    /* The others serve, and this one is connected to nobody: only a new start brings it back. */
+    if (c->left && !c->unknown && cluster_live_primary(c, now)) {
+        if (now - c->since < CLUSTER_LEFT)
+            return;
+        cluster_act(out, ACT_STOP);
+        cluster_enter(c, CLUSTER_NONPRIM, now, "stops its database, which has left the cluster");
+        c->since = now;
+        return;
+    }
+    if (missing) {
+        snprintf(c->why, sizeof(c->why), "no quorum; waits for members that are not heard");
+        return;
+    }
+    if (c->unknown || cluster_live_primary(c, now) || cluster_copy_missing(c, now))
+        return;
+    uint64_t patience =
+        running * 2 <= needed || needed == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
+    if (running == needed && !c->rec.lost[0])
+        patience = CLUSTER_NONPRIM_WAIT; /* the network may merge them again */
+    if (now - c->since < patience)
+        return;
+    cluster_act(out, ACT_STOP);
+    cluster_enter(c, CLUSTER_NONPRIM, now, "stops the database, so that all members can decide");
+    c->since = now;
+}
+
+static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
+    switch (c->state) {
+    case CLUSTER_FAULT:
+        if (now >= c->retry_at)
+            cluster_enter(c, CLUSTER_STOPPED, now, "looks at its data again");
+        break;
+    case CLUSTER_FROZEN:
+        if (now - c->since > CLUSTER_FROZEN_MAX)
+            cluster_enter(c, CLUSTER_STOPPED, now, "%s",
+                          c->refused[0] ? c->refused : "no decision came");
+        break;
+    case CLUSTER_PROPOSING:
+        cluster_propose_again(c, now, out);
+        break;
+    case CLUSTER_NONPRIM:
+        nonprim_tick(c, now, out);
+        break;
+    case CLUSTER_JOINING:
+        cluster_join_tick(c, now, out);
+        break;
+    case CLUSTER_BOOT_PERMIT:
+        cluster_try_boot(c, now, out);
+        break;
+    case CLUSTER_QUARANTINE:
+        if (cluster_decided_for_me(c))
+            cluster_decline(c, out);
+        break;
+    case CLUSTER_UNCONF: /* the agent is new; the join is not */
+        if (c->running && c->rec.joining)
+            cluster_join_tick(c, now, out);
+        break;
+    default:
+        break;
+    }
+    if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN || c->state == CLUSTER_PROPOSING)
+        consider(c, now, out);
+    else if (c->state == CLUSTER_JOIN_WAIT ||
+             (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
+        cluster_try_join(c, now, out);
+    if (now >= c->hb_at) {
+        /* The others wait for each word of a member that is not there yet. */
+        c->hb_at = now + (c->state == CLUSTER_PRIMARY ? CLUSTER_HB : CLUSTER_TICK);
+        cluster_heartbeat(c, out);
+    }
+}
+
+uint64_t cluster_tick_at(const struct cluster *c, uint64_t last)
+{
+    return c->state == CLUSTER_PRIMARY ? c->hb_at : last + CLUSTER_TICK;
+}
+
+void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    enum cluster_state before = c->state;
+    out->n = 0;
+    switch (ev->type) {
+    case EV_TICK:
+        on_tick(c, ev->now, out);
+        break;
+    case EV_MSG:
+        cluster_message(c, ev->msg, ev->now, out);
+        if (c->state == CLUSTER_STOPPED || c->state == CLUSTER_FROZEN)
+            consider(c, ev->now, out);
+        else if (c->state == CLUSTER_JOIN_WAIT)
+            cluster_try_join(c, ev->now, out);
+        break;
+    case EV_POSITION:
+        on_position(c, ev, out);
+        if (c->state == CLUSTER_STOPPED)
+            consider(c, ev->now, out);
+        break;
+    case EV_DONE:
+        on_done(c, ev, out);
+        break;
+    case EV_DB:
+        on_db(c, ev, out);
+        if (c->state == CLUSTER_STOPPED)
+            consider(c, ev->now, out);
+        break;
+    case EV_RECOVER:
+        cluster_recover(c, ev->name, ev->now, out);
+        break;
+    }
+    if (c->state != before)
+        cluster_heartbeat(c, out); /* peers should not wait a second to learn it */
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator's actions: reading the position, and starting the database through its gate.
+ * Nothing here has a wall-clock limit: a transfer takes as long as it takes. */
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/cluster/store.h"
+#include "agent/galera/galera.h"
+#include "agent/galera/grastate.h"
+#include "agent/galera/sql.h"
+#include "agent/ipc/paths.h"
+#include "agent/ipc/permit.h"
+#include "agent/sys/conf.h"
+#include "agent/sys/mnt.h"
+#include "agent/sys/svc.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/proc.h"
+#include "common/str.h"
+
+#define MARIADBD "/usr/sbin/mariadbd"
+#define PATH_MYSQLD "/run/mysqld" /* of Debian's package */
+#define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
+#define START_SEEN_MS 15000 /* systemd takes up a start within this */
+
+/* Whether a name is there; -1: it could not be seen whether. */
+static int below(const char *dir, const char *name, bool *ret, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
+    struct stat st;
+    *ret = lstat(path, &st) == 0;
+    return *ret || errno == ENOENT ? 0 : err_errno(err, errno, "look at %s", path);
+}
+
+/* --- position ------------------------------------------------------------------------------ */
+
+#define SILENT_S 60 /* what comes before InnoDB says nothing for so long: it loops */
+#define TICK_S 10
+
+struct recovering {
+    struct grastate_recovery r;
+    unsigned silent_s;
+    bool stuck;
+};
+
+static void recovery_line(void *ctx, const char *line)
+{
+    struct recovering *w = ctx;
+    grastate_recovery_line(&w->r, line);
+}
+
+/* With a log of Aria that ends too early the server loops for ever before it comes to InnoDB, which
+ * tells of its progress every 15 s. */
+static void recovery_silent(void *ctx)
+{
+    struct recovering *w = ctx;
+    w->silent_s += TICK_S;
+    if (w->r.innodb || w->silent_s < SILENT_S)
+        return;
+    w->stuck = w->r.aria = true;
+}
+
+/* Real crash recovery, from a pipe of our own (I11). `option` may be NULL. */
+static int recover_with(const char *option, struct grastate_recovery *r, struct err *err)
+{
+    struct recovering w = {.r.seqno = -1};
+    const struct proc_opts opts = {.on_line = recovery_line,
+                                   .on_tick = recovery_silent,
+                                   .tick_s = TICK_S,
+                                   .give_up = &w.stuck,
+                                   .ctx = &w};
+    int result =
+        proc_run(PROC_ARGV(MARIADBD, "--user=mysql", "--wsrep-recover", "--disable-log-error",
+                           "--skip-networking", "--bind-address=127.0.0.1", option),
+                 &opts, NULL, err);
+    *r = w.r;
+    if (w.stuck)
+        return err_set(err, ERR_FAILED,
+                       "recover the position: the server said nothing for %d s before InnoDB",
+                       SILENT_S);
+    if (result < 0)
+        return err_set(err, ERR_FAILED, "recover the position: %s",
+                       r->first[0] ? r->first : strdupa(err->msg));
+    if (r->prepared)
+        return err_set(err, ERR_SAFETY,
+                       "the database has prepared transactions; an operator must decide them: %s",
+                       r->first);
+    if (r->lines != 1)
+        return err_set(err, ERR_FAILED, "recover the position: %u answers instead of one",
+                       r->lines);
+    return 0;
+}
+
+/* Aria has only system tables, and its log may be torn after a loss of power while InnoDB is whole:
+ * the position is read with an empty log of Aria in another place, where mysql may write, and the
+ * real one is left as it is. */
+static int recover_without_aria(struct grastate_recovery *r, struct err *err)
+{
+    static const char dir[] = PATH_MYSQLD "/aria-scratch";
+    struct err ignored;
+    if (fs_remove_tree(dir, err) < 0 ||
+        proc_call(PROC_ARGV("/usr/bin/install", "-m", "700", "-o", "mysql", "-d", dir), err) < 0)
+        return -1;
+    int result = recover_with("--aria-log-dir-path=" PATH_MYSQLD "/aria-scratch", r, err);
+    fs_remove_tree(dir, &ignored);
+    return result;
+}
+
+static int recover(struct grastate_recovery *r, bool *ret_aria, struct err *err)
+{
+    *ret_aria = false;
+    if (proc_call(PROC_ARGV("/usr/bin/install", "-m", "755", "-o", "mysql", "-g", "root", "-d",
+                            PATH_MYSQLD),
+                  err) < 0)
+        return -1;
+    if (recover_with(NULL, r, err) == 0)
+        return 0;
+    if (!r->aria || r->prepared)
+        return -1;
+    log_warn("%s", err->msg);
+    *ret_aria = true;
+    return recover_without_aria(r, err);
+}
+
+static int position_of_data(const struct galera *g, struct cluster_position *p, struct err *err)
+{
+    struct grastate st = {0};
+    struct grastate_recovery r;
+    struct err why;
+    _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
+    _cleanup_free_ char *text = NULL;
+    bool trusted =
+        fs_read(path, 4096, &text, NULL, &why) == 0 && grastate_parse(text, &st, &why) == 0;
+    bool zero = !trusted || strcmp(st.uuid, UUID_ZERO) == 0;
+    p->safe = trusted && st.safe;
+    if (!zero && st.seqno >= 0) {
+        p->kind = DATADIR_OK;
+        p->clean = true;
+        p->seqno = st.seqno;
+        memcpy(p->uuid, st.uuid, sizeof(p->uuid));
+        return 0;
+    }
+    if (recover(&r, &p->aria, err) < 0) {
+        p->kind = DATADIR_UNREADABLE;
+        return -1;
+    }
+    if (strcmp(r.uuid, UUID_ZERO) == 0 || r.seqno < 0) {
+        p->kind = DATADIR_EMPTY;
+        return 0;
+    }
+    p->kind = zero ? DATADIR_TAINTED : DATADIR_OK;
+    p->seqno = r.seqno;
+    memcpy(p->uuid, r.uuid, sizeof(p->uuid));
+    return 0;
+}
+
+/* The gate was opened over this disk: the record on the disk itself says so. One that cannot be
+ * read says nothing, and nothing that lies here counts as a member's then. */
+static bool opened_here(const struct galera *g)
+{
+    _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE, g->mount);
+    const char *const dirs[2] = {dir, NULL};
+    struct cluster_record rec;
+    uint64_t generation;
+    struct err ignored;
+    return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data && !rec.new_disk;
+}
+
+static int look_at_disk(const struct galera *g, struct cluster_position *p, struct err *err)
+{
+    char source[256];
+    bool mounted = false, marker = false, ours = false;
+    if (mnt_look(g->mount, &mounted, source, sizeof(source), err) < 0 ||
+        (mounted && below(g->mount, MOUNT_MARKER, &marker, err) < 0))
+        return -1;
+    if (!mounted || !marker) {
+        p->kind = DATADIR_NOT_MOUNTED;
+        return err_set(err, ERR_FAILED, "the data disk is not mounted on %s", g->mount);
+    }
+    if (below(g->mount, DATADIR_OURS_MARK, &ours, err) < 0)
+        return -1;
+    return ours ? 0
+                : err_set(err, ERR_SAFETY,
+                          "%s was not made by this agent; an operator must adopt it", g->datadir);
+}
+
+int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err)
+{
+    struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
+    struct svc_state st;
+    bool fresh, staging, innodb;
+    *ret = p;
+    /* An action that was killed leaves its permit, and maybe a database. */
+    permit_close();
+    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        return -1;
+    if (st.active || st.busy)
+        return err_set(err, ERR_FAILED, "the database runs; its position cannot be read");
+    if (look_at_disk(g, ret, err) < 0 || below(g->mount, DATADIR_FRESH_MARK, &fresh, err) < 0 ||
+        below(g->datadir, ".sst", &staging, err) < 0 ||
+        below(g->datadir, "ibdata1", &innodb, err) < 0)
+        return -1;
+    p.opened = opened_here(g);
+    int r = 0;
+    if (fresh)
+        p.kind = DATADIR_FRESH;
+    else if (staging || !innodb)
+        p.kind = DATADIR_SST_PARTIAL;
+    else
+        r = position_of_data(g, &p, err);
+    *ret = p;
+    return r;
+}
+
+/* --- starting and stopping ------------------------------------------------------------------ */
+
+static int forget_fresh(const struct galera *g, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/" DATADIR_FRESH_MARK, g->mount);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", path);
+    return fs_sync_parent(path, err);
+}
+
+/* Galera refuses to bootstrap without its flag; uuid and seqno are left alone (G6). */
+static int mark_safe(const struct galera *g, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
+    _cleanup_free_ char *text = NULL;
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT ? 0 : err_errno(err, errno, "%s", path);
+    if (fs_read(path, 4096, &text, NULL, err) < 0)
+        return -1;
+    char *flag = strstr(text, "safe_to_bootstrap: 0");
+    if (!flag)
+        return 0;
+    flag[strlen("safe_to_bootstrap: ")] = '1';
+    return fs_write_atomic_as(path, text, strlen(text), st.st_mode & 07777, st.st_uid, st.st_gid,
+                              err);
+}
+
+/* The server's own reason for its end: the first line marked as an error since it was started. */
+static void first_error(void *ctx, const char *line)
+{
+    char(*first)[256] = ctx;
+    const char *error = strstr(line, "[ERROR]");
+    if (error && !(*first)[0])
+        snprintf(*first, sizeof(*first), "%s", error);
+}
+
+static int ended(time_t since, struct err *err)
+{
+    char first[256] = "";
+    struct err ignored;
+    struct proc_opts opts = {.on_line = first_error, .ctx = &first, .timeout_s = 20};
+    _cleanup_free_ char *from = str_fmt("--since=@%lld", (long long)since);
+    proc_run(PROC_ARGV("/usr/bin/journalctl", "--unit=" GALERA_SERVICE, "--output=cat",
+                       "--no-pager", from),
+             &opts, NULL, &ignored);
+    return err_set(err, ERR_FAILED, "the database ended while it started: %s",
+                   first[0] ? first : "'journalctl -u mariadb' says why");
+}
+
+static int wait_synced(struct err *err)
+{
+    uint64_t begun = clock_mono_ms(), left = 0;
+    time_t since = time(NULL);
+    bool seen = false, closed = false;
+    for (;;) {
+        struct svc_state st;
+        char state[256];
+        if (svc_look(GALERA_SERVICE, &st, err) < 0)
+            return -1;
+        seen = seen || st.active || st.busy;
+        if (!closed && (st.active || (st.busy && st.main_pid))) {
+            permit_close();
+            closed = true;
+        }
+        enum galera_seen is = st.active ? galera_synced(state, sizeof(state)) : GALERA_UNKNOWN;
+        if (is == GALERA_SYNCED)
+            return 0;
+        /* A copy or an applier failed in it: it answers, and waits for nothing any more. */
+        left = is != GALERA_LEFT ? 0 : left ? left : clock_mono_ms();
+        if (left && clock_mono_ms() - left > LEFT_MS)
+            return svc_do("stop", GALERA_SERVICE, err) < 0 ? -1 : ended(since, err);
+        if (seen && !st.active && !st.busy)
+            return ended(since, err);
+        if (!seen && (st.failed || clock_mono_ms() - begun > START_SEEN_MS))
+            return err_set(err, ERR_FAILED, "systemd did not start the database");
+        clock_pause_ms(100);
+    }
+}
+
+static int start(const char *kind, uint64_t epoch, const char *options, struct err *err)
+{
+    struct err ignored;
+    svc_do("reset-failed", GALERA_SERVICE, &ignored);
+    if (permit_open(kind, epoch, options, err) < 0)
+        return -1;
+    int r = proc_call(PROC_ARGV(SYSTEMCTL, "start", "--no-block", GALERA_SERVICE), err);
+    if (r == 0)
+        r = wait_synced(err);
+    permit_close();
+    return r;
+}
+
+static char *start_position(const struct cluster_position *p)
+{
+    bool known =
+        (p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED) && p->uuid[0] && p->seqno >= 0;
+    return known ? str_fmt("--wsrep_start_position=%s:%lld", p->uuid, (long long)p->seqno)
+                 : xstrdup("");
+}
+
+/* A torn log of Aria keeps the server from starting; its tables are checked when they are opened.
+ * What is moved aside is kept. */
+static int set_aria_aside(const struct galera *g, uint64_t epoch, struct err *err)
+{
+    struct dirent *e;
+    _cleanup_free_ char *dir =
+        str_fmt("%s/" MOUNT_STATE "/aria-log-%llu", g->mount, (unsigned long long)epoch);
+    if (fs_mkdirs(dir, 0700, err) < 0)
+        return -1;
+    DIR *d = opendir(g->datadir);
+    if (!d)
+        return err_errno(err, errno, "%s", g->datadir);
+    int r = 0;
+    while (r == 0 && (e = readdir(d))) {
+        if (strncmp(e->d_name, "aria_log", strlen("aria_log")) != 0)
+            continue;
+        _cleanup_free_ char *from = str_fmt("%s/%s", g->datadir, e->d_name);
+        _cleanup_free_ char *to = str_fmt("%s/%s", dir, e->d_name);
+        if (rename(from, to) < 0)
+            r = err_errno(err, errno, "move %s to %s", from, to);
+    }
+    closedir(d);
+    if (r < 0)
+        return -1;
+    log_warn("the torn log of Aria was moved to %s", dir);
+    return fs_sync_filesystem(g->datadir, err);
+}
+
+int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                struct err *err)
+{
+    _cleanup_free_ char *position = start_position(p);
+    _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
+    if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 ||
+        (p->aria && set_aria_aside(g, epoch, err) < 0))
+        return -1;
+    return start("boot", epoch, options, err);
+}
+
+/* Without its state file the server asks for a whole copy, before its engines start. */
+static int ask_for_copy(const struct galera *g, struct err *err)
+{
+    _cleanup_free_ char *from = str_fmt("%s/grastate.dat", g->datadir);
+    _cleanup_free_ char *to = str_fmt("%s/" MOUNT_STATE "/grastate.before-copy", g->mount);
+    if (rename(from, to) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "move %s to %s", from, to);
+    return fs_sync_parent(from, err);
+}
+
+/* mariabackup's script rests for ten seconds in the middle, whatever there is to copy; rsync's does
+ * not, and that its donor takes no writes while it copies is over in a moment. It fails once where
+ * the donor has no rsync: the next join is an ordinary one. What a copy brought is on the disk
+ * before the join counts: the copy itself syncs nothing. */
+int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                bool small, struct err *err)
+{
+    bool copy = p->aria || p->kind == DATADIR_SST_PARTIAL || p->kind == DATADIR_EMPTY;
+    _cleanup_free_ char *options = small  ? xstrdup("--wsrep-sst-method=rsync")
+                                   : copy ? xstrdup("")
+                                          : start_position(p);
+    if (forget_fresh(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
+        start("join", epoch, options, err) < 0)
+        return -1;
+    return fs_sync_filesystem(g->datadir, err);
+}
+
+/* Only a database that says now that it has no quorum is stopped. */
+int galera_stop(struct err *err)
+{
+    char state[256];
+    struct svc_state st;
+    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        return -1;
+    if (!st.active && !st.busy)
+        return 0;
+    enum galera_seen seen = galera_synced(state, sizeof(state));
+    if (seen == GALERA_UNKNOWN)
+        return err_set(err, ERR_FAILED, "not stopped: the database cannot be asked: %.200s", state);
+    if (seen != GALERA_NOT_PRIMARY && seen != GALERA_LEFT)
+        return err_set(err, ERR_FAILED, "not stopped: the database is part of a Primary");
+    return svc_do("stop", GALERA_SERVICE, err);
+}
+
+int galera_abandon(struct err *err)
+{
+    return proc_call(PROC_ARGV(SYSTEMCTL, "kill", "--signal=KILL", GALERA_SERVICE), err);
+}
+
+int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
+               struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    if (sql_open(30, &s, err) < 0)
+        return -1;
+    _cleanup_free_ char *node = sql_quote(s, g->node);
+    _cleanup_free_ char *id = sql_quote(s, v->cluster_id);
+    _cleanup_free_ char *uuid = sql_quote(s, v->uuid);
+    _cleanup_free_ char *lost = sql_quote(s, v->lost);
+    _cleanup_free_ char *insert = str_fmt(
+        "INSERT IGNORE INTO muster.epoch VALUES (%llu, %s, %s, %s, %lld, UTC_TIMESTAMP(), %s)",
+        (unsigned long long)epoch, id, node, uuid, (long long)v->base, lost);
+    if (sql_exec(s, "CREATE DATABASE IF NOT EXISTS muster", err) < 0 ||
+        sql_exec(s,
+                 "CREATE TABLE IF NOT EXISTS muster.epoch (e BIGINT UNSIGNED PRIMARY KEY, "
+                 "cluster_id CHAR(36), node VARCHAR(64), base_uuid VARCHAR(36), base_seqno BIGINT, "
+                 "at DATETIME) ENGINE=InnoDB",
+                 err) < 0 ||
+        sql_exec(s,
+                 "ALTER TABLE muster.epoch ADD COLUMN IF NOT EXISTS lost VARCHAR(255) NOT NULL "
+                 "DEFAULT ''",
+                 err) < 0)
+        return -1;
+    return sql_exec(s, insert, err);
+}

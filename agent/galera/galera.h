@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan's galera step as a value, shared by the step itself and by the coordinator's actions. */
+#ifndef MUSTER_AGENT_GALERA_GALERA_H
+#define MUSTER_AGENT_GALERA_GALERA_H
+
+#include <jansson.h>
+
+#include "agent/cluster/cluster.h"
+#include "common/err.h"
+
+#define GALERA_SERVICE "mariadb"
+#define DATADIR_FRESH_MARK MOUNT_STATE "/datadir-fresh" /* below the mount */
+#define DATADIR_MOVING_MARK MOUNT_STATE "/datadir-moving"
+#define DATADIR_OURS_MARK MOUNT_STATE "/datadir"
+
+struct galera {
+    const char *cluster, *node, *address, *datadir, *mount;
+    const json_t *members;
+    uint64_t segment;
+};
+
+/* Borrowed from `spec`. */
+int galera_read(const json_t *spec, struct galera *ret, struct err *err);
+
+/* What the coordinator's actions do (exec.c). They block: run them in a child. */
+int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);
+int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                struct err *err);
+/* `small`: a whole copy is one of next to nothing. */
+int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
+                bool small, struct err *err);
+int galera_stop(struct err *err);
+/* Kills a database that joins: what it has is not whole, and it need not listen. */
+int galera_abandon(struct err *err);
+/* The row of an epoch, readable everywhere once written here. */
+int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
+               struct err *err);
+
+/* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
+ * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
+ * reference. */
+json_t *galera_look(uint64_t epoch);
+/* The same, but only what steps and actions need. */
+enum galera_seen {
+    GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */
+    GALERA_LEFT, /* it answers, and is connected to no group: it comes back by a new start only */
+    GALERA_NOT_PRIMARY,
+    GALERA_NOT_SYNCED, /* in a Primary: it joins */
+    GALERA_SYNCED,     /* or a donor, which serves on */
+};
+enum galera_seen galera_synced(char *ret_state, size_t cap);
+
+/* Makes the tables of other engines InnoDB, outside of the server's own schemas: {"changed":
+ * [name...], "pending": some are left to another member or to a later look, "failed": text}.
+ * `first`: of the members, for tables of which none has rows. New reference. */
+json_t *galera_engines(bool first);
+
+#endif

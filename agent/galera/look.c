@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/galera/galera.h"
+#include "agent/galera/sql.h"
+#include "agent/sys/fields.h"
+#include "agent/sys/svc.h"
+#include "common/cleanup.h"
+#include "common/js.h"
+#include "common/str.h"
+
+static const struct field fields[] = {
+    FIELD(galera, cluster, FIELD_NAME),    FIELD(galera, node, FIELD_NAME),
+    FIELD(galera, address, FIELD_ADDRESS), FIELD(galera, members, FIELD_ARRAY),
+    FIELD(galera, segment, FIELD_U64),     FIELD(galera, datadir, FIELD_PATH),
+    FIELD(galera, mount, FIELD_PATH),
+};
+
+struct member {
+    const char *name, *address;
+};
+
+static const struct field member_fields[] = {
+    FIELD(member, name, FIELD_NAME),
+    FIELD(member, address, FIELD_ADDRESS),
+};
+
+int galera_read(const json_t *spec, struct galera *ret, struct err *err)
+{
+    size_t i;
+    json_t *m;
+    bool self = false;
+    if (fields_read(spec, fields, ARRAY_LEN(fields), ret, err) < 0)
+        return -1;
+    json_array_foreach(ret->members, i, m)
+    {
+        struct member member = {0};
+        if (fields_read(m, member_fields, ARRAY_LEN(member_fields), &member, err) < 0)
+            return err_wrap(err, "member %zu", i + 1);
+        self = self || strcmp(member.name, ret->node) == 0;
+    }
+    if (!self || json_array_size(ret->members) > CLUSTER_MAX)
+        return err_set(err, ERR_USAGE, "members must have this node and at most %d", CLUSTER_MAX);
+    return 0;
+}
+
+static void status_row(void *ctx, const char *k, const char *v)
+{
+    static const char *const wanted[][2] = {
+        {"wsrep_local_state_comment", "state"},
+        {"wsrep_cluster_status", "status"},
+        {"wsrep_cluster_state_uuid", "uuid"},
+    };
+    uint64_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        if (strcmp(k, wanted[i][0]) == 0)
+            json_object_set_new(ctx, wanted[i][1], json_string(v));
+    if (strcmp(k, "wsrep_cluster_size") == 0 && str_to_u64(v, CLUSTER_MAX * 4, &n) == 0)
+        json_object_set_new(ctx, "cluster_size", json_integer((json_int_t)n));
+    if (strcmp(k, "wsrep_last_committed") == 0 && str_to_u64(v, INT64_MAX, &n) == 0)
+        json_object_set_new(ctx, "seqno", json_integer((json_int_t)n));
+}
+
+#define STATUS_QUERY                                                                               \
+    "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_local_state_comment',"                      \
+    "'wsrep_cluster_status','wsrep_cluster_state_uuid','wsrep_cluster_size',"                      \
+    "'wsrep_last_committed')"
+
+/* What is not there is told only when the database said so. */
+static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
+{
+    char found[8] = "";
+    struct err err;
+    _cleanup_free_ char *query =
+        str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu", (unsigned long long)epoch);
+    json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
+    if (epoch && sql_text(s, query, found, sizeof(found), &err) == 0)
+        json_object_set_new(db, "epoch_row", json_boolean(found[0] == '1'));
+    else if (!epoch || sql_code(s) == SQL_NO_DATABASE || sql_code(s) == SQL_NO_TABLE)
+        json_object_set_new(db, "epoch_row", json_false());
+}
+
+static void member_row(void *ctx, const char *k, const char *v)
+{
+    (void)v;
+    js_push_str(ctx, k);
+}
+
+/* The members of its component, by name. */
+static void look_at_members(struct sql *s, json_t *db)
+{
+    struct err err;
+    json_t *list = json_array();
+    if (sql_pairs(s, "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members", member_row,
+                  list, &err) == 0)
+        json_object_set(db, "members", list);
+    json_decref(list);
+}
+
+/* What an operator has to know of root's refusal. */
+static void note_login(json_t *db, unsigned code, const struct err *err)
+{
+    if (code == SQL_REFUSED)
+        json_object_set_new(db, "login",
+                            json_string("root@localhost is refused (error 1045): steps that write "
+                                        "to the database fail; type, with its password: mariadb "
+                                        "-p -e \"ALTER USER root@localhost IDENTIFIED VIA "
+                                        "unix_socket\""));
+    else if (code == SQL_TOO_MANY)
+        json_object_set_new(db, "login",
+                            json_string("all connections of the database are used (error 1040); "
+                                        "raise max_connections, or end idle ones (SHOW "
+                                        "PROCESSLIST)"));
+    else
+        json_object_set_new(db, "login", json_string(err->msg));
+}
+
+json_t *galera_look(uint64_t epoch)
+{
+    struct err err = {0};
+    struct svc_state st = {0};
+    unsigned root = 0;
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    json_t *db = json_pack("{s:s, s:s, s:i, s:s, s:i}", "state", "Stopped", "status",
+                           "Disconnected", "cluster_size", 0, "uuid", "", "seqno", -1);
+    const char *status;
+    int opened = sql_open_any(3, &s, &root, &err);
+    if (root && root < SQL_CLIENT_ERROR)
+        note_login(db, root, &err);
+    if (opened == 0 && sql_exec(s, "SET SESSION wsrep_sync_wait = 0", &err) == 0 &&
+        json_object_set_new(db, "status", json_string("")) == 0 &&
+        sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0 &&
+        *(status = js_opt_str(db, "status", ""))) {
+        bool primary = strcmp(status, "Primary") == 0;
+        json_object_set_new(db, "running", json_true());
+        json_object_set_new(db, "answers", json_true());
+        json_object_set_new(db, "pid", json_integer(sql_server(s)));
+        if (primary) {
+            look_at_row(s, epoch, db);
+            look_at_members(s, db);
+        }
+        return db;
+    }
+    if (err.msg[0] == '\0')
+        err_set(&err, ERR_FAILED, "it says nothing of its cluster");
+    json_object_set_new(db, "status", json_string("Disconnected"));
+    struct err why;
+    bool seen = svc_look(GALERA_SERVICE, &st, &why) == 0;
+    bool runs = !seen || st.active || st.busy || st.main_pid;
+    json_object_set_new(db, "running", json_boolean(runs));
+    /* It is up and does not answer: what it is cannot be known from here. */
+    if (!seen || (st.active && !st.busy)) {
+        json_object_set_new(db, "state", json_string("Unknown"));
+        json_object_set_new(db, "status", json_string("Unknown"));
+        json_object_set_new(db, "unknown", json_string(seen ? err.msg : why.msg));
+    } else if (runs) {
+        json_object_set_new(db, "state", json_string("Starting"));
+    }
+    return db;
+}
+
+static void synced_row(void *ctx, const char *k, const char *v)
+{
+    char(*out)[64] = ctx;
+    if (strcmp(k, "wsrep_local_state_comment") == 0)
+        str_copy(out[0], 64, v);
+    else if (strcmp(k, "wsrep_cluster_status") == 0)
+        str_copy(out[1], 64, v);
+}
+
+enum galera_seen galera_synced(char *ret_state, size_t cap)
+{
+    struct err err = {0};
+    unsigned root;
+    char seen[2][64] = {"not reachable", ""};
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    if (sql_open_any(5, &s, &root, &err) < 0 ||
+        sql_pairs(s, STATUS_QUERY, synced_row, seen, &err) < 0) {
+        snprintf(ret_state, cap, "%s", err.msg);
+        return GALERA_UNKNOWN;
+    }
+    if (!seen[1][0]) {
+        snprintf(ret_state, cap, "it says nothing of its cluster");
+        return GALERA_UNKNOWN;
+    }
+    str_copy(ret_state, cap, seen[0]);
+    if (strcmp(seen[1], "Primary") != 0)
+        return strcmp(seen[1], "Disconnected") == 0 ? GALERA_LEFT : GALERA_NOT_PRIMARY;
+    bool serves = strcmp(seen[0], "Synced") == 0 || strcmp(seen[0], "Donor/Desynced") == 0;
+    return serves ? GALERA_SYNCED : GALERA_NOT_SYNCED;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the agent keeps things. One place, so that packaging and code agree. */
+#ifndef MUSTER_AGENT_IPC_PATHS_H
+#define MUSTER_AGENT_IPC_PATHS_H
+
+#define PATH_BOOTSTRAP "/etc/muster-agent/bootstrap.json"
+#define PATH_STATE "/var/lib/muster-agent"   /* root, 0711 */
+#define PATH_PLAN PATH_STATE "/plan.json"    /* root, 0600 */
+#define PATH_OUTBOX PATH_STATE "/outbox"     /* root, 0600: events not acknowledged */
+#define PATH_DISK_JOURNAL PATH_STATE "/disk" /* intents of the disk step */
+#define PATH_CLUSTER PATH_STATE "/cluster"   /* the coordinator's record, root disk copy */
+#define PATH_NOTIFY PATH_STATE "/notify"     /* services that still need a reload */
+#define PATH_NET PATH_STATE "/net"           /* the net process's own: keys, roster */
+#define PATH_RUN "/run/muster-agent"         /* tmpfs: a reboot closes the start gate */
+#define PATH_PERMIT PATH_RUN "/start-permit"
+/* The galera step is through with its configuration: the coordinator may act. */
+#define GALERA_READY PATH_RUN "/galera-ready"
+#define GALERA_ENV PATH_RUN "/mariadb.env" /* options of the database's next start */
+#define PATH_STATUS PATH_RUN "/status.json"
+#define PATH_LOCK PATH_RUN "/apply.lock"
+#define PATH_COORDINATOR PATH_RUN "/coordinator.json"     /* what the coordinator waits for */
+#define PATH_RECOVER PATH_RUN "/cluster-recover.json"     /* an operator's word, taken once */
+#define PATH_RECOVERED PATH_RUN "/cluster-recovered.json" /* and the answer */
+#define PATH_DB_LOGIN PATH_STATE "/database.login"        /* root, 0600: password of the look */
+
+#define PLAN_SIZE_MAX (1024 * 1024) /* bytes of PATH_PLAN */
+
+#define SYSTEMCTL "/usr/bin/systemctl"
+#define AGENT_USER "muster-agent"
+/* On the data disk: the copy of the record that belongs to the data, and the FRESH mark. */
+#define MOUNT_STATE ".muster-agent"
+#define MOUNT_MARKER ".muster-volume"
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the net process only. */
+#ifndef MUSTER_AGENT_NET_INTERNAL_H
+#define MUSTER_AGENT_NET_INTERNAL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/ipc/bootstrap.h"
+#include "agent/ipc/chan.h"
+#include "common/event.h"
+#include "common/keys.h"
+#include "common/zap.h"
+#include "common/zsock.h"
+
+struct net_cluster;
+
+struct net {
+    struct bootstrap *boot;
+    struct chan sup;
+    struct zctx *z;
+    struct zap *zap;
+    struct curve_pair own, seal;
+
+    struct zsock *enrol; /* NULL when bound */
+    struct zsock *main;  /* NULL before */
+    unsigned handshakes; /* of main, when the last hello was sent */
+    unsigned connected;  /* the newest that is known */
+    uint64_t next;       /* when to enrol or greet again */
+    bool answered;       /* something came since the last hello */
+    bool complained;     /* a refusal was logged */
+
+    char rev[EVENT_REV_MAX];
+    uint64_t last_seq;
+
+    struct net_cluster *cluster; /* NULL: no database here, or no roster yet */
+};
+
+/* To the supervisor: {"m": m, ...members}; takes members (NULL for none). */
+void net_tell(struct net *n, const char *m, json_t *members);
+
+/* ctrl.c: enrolment, then the main socket. */
+int net_ctrl_open(struct net *n, struct err *err);
+void net_ctrl_serve(struct net *n, uint64_t now); /* takes what came, sends what is due */
+uint64_t net_ctrl_due(struct net *n);             /* when to serve it at the latest */
+void net_ctrl_send_event(struct net *n, json_t *event);
+void net_ctrl_send_state(struct net *n, json_t *state);
+void net_ctrl_close(struct net *n);
+
+/* cluster.c: the coordinator's links and driver. */
+void net_cluster_roster(struct net *n, const char *text);                  /* a verified roster */
+void net_cluster_message(struct net *n, const char *m, const json_t *msg); /* from the supervisor */
+void net_cluster_serve(struct net *n, uint64_t now);
+uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest */
+int net_cluster_fds(struct net *n, int *fds, int max);
+void net_cluster_close(struct net *n);
+bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX]);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Step `sql`: an account, and a schema that it owns. An account without a password logs in by its
+ * identity on this machine. Every node runs this; the cluster replicates it, and every statement
+ * may be repeated. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/galera/sql.h"
+#include "agent/steps/resource.h"
+#include "common/cleanup.h"
+#include "common/str.h"
+
+struct sql_step {
+    const char *database, *user, *password;
+};
+
+static const struct field fields[] = {
+    FIELD_OPT(sql_step, database, FIELD_NAME),
+    FIELD(sql_step, user, FIELD_NAME),
+    FIELD_OPT(sql_step, password, FIELD_STR),
+};
+
+static int sql_step_parse(const json_t *spec, void **ret, struct err *err)
+{
+    return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct sql_step), ret, err);
+}
+
+/* Nobody but the account itself can log in without a password: root looks whether it is there. */
+static int check_by_identity(const struct sql_step *s, struct verdict *ret, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+    char n[8] = "";
+    if (sql_open(30, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM mysql.user WHERE User = %s AND "
+                                         "Host = 'localhost' AND plugin = 'unix_socket'",
+                                         user);
+    if (sql_text(db, query, n, sizeof(n), err) < 0)
+        return -1;
+    return strcmp(n, "1") == 0 ? verdict_ok(ret)
+                               : verdict_differs(ret, "%s has no account", s->user);
+}
+
+/* It can log in; whether it may do all that GRANT ALL gave it, root sees. */
+static int check_rights(const struct sql_step *s, struct verdict *ret, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+    char n[8] = "";
+    if (sql_open(30, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    _cleanup_free_ char *schema = sql_quote(db, s->database);
+    _cleanup_free_ char *query =
+        str_fmt("SELECT COUNT(*) FROM mysql.db WHERE User = %s AND Host = 'localhost' AND Db = %s "
+                "AND CONCAT(Select_priv, Insert_priv, Update_priv, Delete_priv, Create_priv, "
+                "Drop_priv, Alter_priv, Index_priv, References_priv, Create_tmp_table_priv, "
+                "Lock_tables_priv) = 'YYYYYYYYYYY'",
+                user, schema);
+    if (sql_text(db, query, n, sizeof(n), err) < 0)
+        return -1;
+    return strcmp(n, "1") == 0
+               ? verdict_ok(ret)
+               : verdict_differs(ret, "%s lacks rights on %s", s->user, s->database);
+}
+
+static int sql_step_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
+{
+    const struct sql_step *s = self;
+    _cleanup_secret_ char *password = NULL;
+    struct err why;
+    if (!s->password)
+        return check_by_identity(s, ret, err);
+    if (run_expand(run, s->password, &password, err) < 0)
+        return -1;
+    if (sql_login(s->user, password, s->database, &why) < 0)
+        return verdict_differs(ret, "%s cannot log in: %.200s", s->user, why.msg);
+    return s->database ? check_rights(s, ret, err) : verdict_ok(ret);
+}
+
+static int exec_wipe(struct sql *s, char *statement, struct err *err)
+{
+    int r = sql_exec(s, statement, err);
+    secret_free(statement);
+    return r;
+}
+
+static int make_account(const struct sql_step *s, struct sql *db, const char *user, struct run *run,
+                        struct err *err)
+{
+    _cleanup_secret_ char *password = NULL, *quoted = NULL, *how = NULL;
+    if (s->password) {
+        if (run_expand(run, s->password, &password, err) < 0)
+            return -1;
+        quoted = sql_quote(db, password);
+    }
+    how = quoted ? str_fmt("BY %s", quoted) : xstrdup("VIA unix_socket");
+    if (exec_wipe(db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED %s", user, how),
+                  err) < 0)
+        return -1;
+    return exec_wipe(db, str_fmt("ALTER USER %s@'localhost' IDENTIFIED %s", user, how), err);
+}
+
+static int sql_step_apply(const void *self, struct run *run, struct err *err)
+{
+    const struct sql_step *s = self;
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+    if (sql_open(60, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    if (!s->database)
+        return make_account(s, db, user, run, err);
+    _cleanup_free_ char *schema = sql_name(s->database);
+    _cleanup_free_ char *create =
+        str_fmt("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", schema);
+    _cleanup_free_ char *grant = str_fmt("GRANT ALL ON %s.* TO %s@'localhost'", schema, user);
+    if (sql_exec(db, create, err) < 0 || make_account(s, db, user, run, err) < 0)
+        return -1;
+    return sql_exec(db, grant, err);
+}
+
+const struct resource_ops res_sql = {"sql", sql_step_parse, sql_step_check, sql_step_apply, free};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of muster-agent itself, one file each. */
+#ifndef MUSTER_AGENT_SUPERVISOR_VERBS_H
+#define MUSTER_AGENT_SUPERVISOR_VERBS_H
+
+int cmd_recover(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+
+#endif

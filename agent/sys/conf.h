@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration files that steps own whole: compare, and write when they differ. */
+#ifndef MUSTER_AGENT_SYS_CONF_H
+#define MUSTER_AGENT_SYS_CONF_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+
+struct conf {
+    const char *path;
+    const char *content;
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* NULL when the file is as wanted, else what differs (a literal: never quotes the content). */
+const char *conf_differs(const struct conf *c);
+/* Writes it (parent folders 0755) when it differs. *ret_changed may be NULL. */
+int conf_write(const struct conf *c, bool *ret_changed, struct err *err);
+/* Number of a user or group by name. */
+int conf_uid(const char *user, uid_t *ret, struct err *err);
+int conf_gid(const char *group, gid_t *ret, struct err *err);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sys/svc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/ipc/paths.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/proc.h"
+#include "common/str.h"
+
+static bool one_of(const char *s, const char *const *set)
+{
+    for (; *set; set++)
+        if (strcmp(s, *set) == 0)
+            return true;
+    return false;
+}
+
+static void state_line(struct svc_state *st, char *line)
+{
+    char *value = strchr(line, '=');
+    if (!value)
+        return;
+    *value++ = '\0';
+    if (strcmp(line, "LoadState") == 0)
+        st->exists = strcmp(value, "not-found") != 0;
+    else if (strcmp(line, "UnitFileState") == 0)
+        st->enabled = one_of(value, (const char *const[]){"enabled", "enabled-runtime", "static",
+                                                          "alias", "generated", "indirect", NULL});
+    else if (strcmp(line, "MainPID") == 0)
+        st->main_pid = atoi(value);
+    else if (strcmp(line, "ActiveState") == 0) {
+        st->active = one_of(value, (const char *const[]){"active", "reloading", NULL});
+        st->busy = one_of(value, (const char *const[]){"activating", "deactivating", NULL});
+        st->failed = strcmp(value, "failed") == 0;
+    }
+}
+
+/* --- looking ------------------------------------------------------------------------------- */
+
+#define EXPECT_MAX 16
+#define FRESH_MS 1000
+#define PROPERTIES "--property=LoadState,ActiveState,UnitFileState,MainPID"
+
+static struct {
+    char unit[EXPECT_MAX][64];
+    struct svc_state state[EXPECT_MAX];
+    size_t n;
+    uint64_t at; /* when the states were asked for; 0: not known */
+} expected;
+
+/* The answers are blocks of lines, one block a unit in the order asked, with an empty line between.
+ */
+static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct err *err)
+{
+    struct proc_result out = {0};
+    struct proc_opts opts = {.timeout_s = 60};
+    int r = proc_run(argv, &opts, &out, err);
+    size_t k = 0;
+    bool said = false; /* something of the unit k */
+    memset(ret, 0, n * sizeof(*ret));
+    if (r == 0 && out.out.s)
+        for (char *line = out.out.s, *end; k < n && *line; line = end) {
+            end = line + strcspn(line, "\n");
+            bool more = *end == '\n';
+            *end = '\0';
+            if (*line)
+                state_line(&ret[k], line);
+            else
+                k++;
+            said = *line != '\0';
+            end += more;
+        }
+    proc_result_free(&out);
+    if (r == 0 && k + said < n)
+        return err_set(err, ERR_FAILED, SYSTEMCTL " show: nothing about %s", argv[4 + k]);
+    return r;
+}
+
+int svc_look(const char *unit, struct svc_state *ret, struct err *err)
+{
+    expected.at = 0;
+    if (ask(PROC_ARGV(SYSTEMCTL, "show", PROPERTIES, "--", unit), ret, 1, err) < 0)
+        return err_wrap(err, "look at service %s", unit);
+    return 0;
+}
+
+static size_t expected_find(const char *unit)
+{
+    size_t i = 0;
+    while (i < expected.n && strcmp(expected.unit[i], unit) != 0)
+        i++;
+    return i;
+}
+
+void svc_expect(const char *unit)
+{
+    if (expected.n < EXPECT_MAX && expected_find(unit) == expected.n &&
+        str_copy(expected.unit[expected.n], sizeof(expected.unit[0]), unit))
+        expected.n++;
+    expected.at = 0;
+}
+
+void svc_forget(void)
+{
+    expected.at = 0;
+}
+
+int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
+{
+    size_t i = expected_find(unit), k = 0;
+    const char *argv[EXPECT_MAX + 5];
+    uint64_t now = clock_mono_ms();
+    if (i == expected.n)
+        return svc_look(unit, ret, err);
+    if (!expected.at || now - expected.at > FRESH_MS) {
+        argv[k++] = SYSTEMCTL;
+        argv[k++] = "show";
+        argv[k++] = PROPERTIES;
+        argv[k++] = "--";
+        for (size_t u = 0; u < expected.n; u++)
+            argv[k++] = expected.unit[u];
+        argv[k] = NULL;
+        if (ask(argv, expected.state, expected.n, err) < 0)
+            return err_wrap(err, "look at services");
+        expected.at = now;
+    }
+    *ret = expected.state[i];
+    return 0;
+}
+
+/* --- changing ------------------------------------------------------------------------------ */
+
+int svc_do(const char *verb, const char *unit, struct err *err)
+{
+    svc_forget();
+    if (proc_call(PROC_ARGV(SYSTEMCTL, "--no-ask-password", verb, "--", unit), err) < 0)
+        return err_wrap(err, "%s %s", verb, unit);
+    return 0;
+}
+
+int svc_daemon_reload(struct err *err)
+{
+    svc_forget();
+    return proc_call(PROC_ARGV(SYSTEMCTL, "daemon-reload"), err);
+}
+
+static void notify_path(const char *unit, char *ret, size_t cap)
+{
+    snprintf(ret, cap, "%s/%s", PATH_NOTIFY, unit);
+}
+
+int svc_notify_note(const char *unit, struct err *err)
+{
+    char path[256];
+    notify_path(unit, path, sizeof(path));
+    if (fs_mkdirs(PATH_NOTIFY, 0700, err) < 0)
+        return -1;
+    return fs_write_atomic(path, "", 0, 0600, err);
+}
+
+bool svc_notify_pending(const char *unit)
+{
+    char path[256];
+    notify_path(unit, path, sizeof(path));
+    return fs_exists(path);
+}
+
+int svc_notify_drop(const char *unit, struct err *err)
+{
+    char path[256];
+    notify_path(unit, path, sizeof(path));
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", path);
+    return 0;
+}
+
+int svc_notify_serve(const char *unit, struct err *err)
+{
+    struct svc_state st;
+    if (!svc_notify_pending(unit))
+        return 0;
+    if (svc_look(unit, &st, err) < 0)
+        return -1;
+    /* Apache that was started a moment ago cannot be reloaded yet. */
+    if ((st.active || st.busy) && svc_do("reload-or-restart", unit, err) < 0 &&
+        svc_do("restart", unit, err) < 0)
+        return -1;
+    return svc_notify_drop(unit, err);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* systemd's services, through systemctl. `unit` is a name with or without ".service". */
+#ifndef MUSTER_AGENT_SYS_SVC_H
+#define MUSTER_AGENT_SYS_SVC_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+
+struct svc_state {
+    bool exists;
+    bool enabled; /* starts at boot; static and generated units count as enabled */
+    bool active;  /* active or reloading */
+    bool busy;    /* activating or deactivating */
+    bool failed;
+    int main_pid; /* 0: none */
+};
+
+int svc_look(const char *unit, struct svc_state *ret, struct err *err);
+/* The same for checks that follow each other: all units that were named with svc_expect are asked
+ * about at once. What is older than a second, or than a change through this file, is asked again.
+ */
+int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err);
+void svc_expect(const char *unit);
+void svc_forget(void);
+int svc_do(const char *verb, const char *unit, struct err *err); /* e.g. "start" */
+int svc_daemon_reload(struct err *err);
+
+/* A configuration file was written: `unit` must be reloaded. Kept on disk, so that a crash
+ * between the write and the reload does not lose it. */
+int svc_notify_note(const char *unit, struct err *err);
+bool svc_notify_pending(const char *unit);
+/* Reloads the unit when it runs, and forgets the note. */
+int svc_notify_serve(const char *unit, struct err *err);
+/* Forgets the note: the unit was just started or restarted. */
+int svc_notify_drop(const char *unit, struct err *err);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sys/webcheck.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/js.h"
+#include "common/keys.h"
+#include "common/str.h"
+
+#define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
+
+/* Sends `request` and reads to the end; the first line's status. */
+static int exchange(const char *request, size_t len, unsigned timeout_s, struct strbuf *answer,
+                    struct err *err)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+    struct timeval tv = {.tv_sec = (time_t)timeout_s};
+    char buf[4096];
+    int status = 0;
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0)
+        return err_errno(err, errno, "socket");
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+        return err_errno(err, errno, "connect to the local web server");
+    if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return err_errno(err, errno, "send a request to the local web server");
+    for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) != 0;) {
+        if (n < 0)
+            return err_errno(err, errno, "read the local web server's answer");
+        if (answer->len < ANSWER_MAX)
+            strbuf_add(answer, buf, (size_t)n);
+    }
+    if (sscanf(strbuf_str(answer), "HTTP/1.%*d %d", &status) != 1)
+        return err_set(err, ERR_FAILED, "the local web server answered no HTTP");
+    return status;
+}
+
+static const char *body_of(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n");
+    return body ? body + 4 : "";
+}
+
+/* The page's source is not JSON, its answer is, whatever its status. */
+int webcheck_judge(int status, const char *answer)
+{
+    struct err ignored;
+    _cleanup_json_ json_t *j = NULL;
+    const char *body = body_of(answer);
+    bool made = js_parse(body, strlen(body), &j, &ignored) == 0 && json_object_get(j, "node");
+    return !made && (status == 200 || status == 403) ? WEBCHECK_NO_PHP : status;
+}
+
+int webcheck_status(const char *path)
+{
+    struct err err;
+    _cleanup_(strbuf_free) struct strbuf answer = {0};
+    _cleanup_free_ char *request =
+        str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    int status = exchange(request, strlen(request), 5, &answer, &err);
+    return status < 0 ? 0 : webcheck_judge(status, strbuf_str(&answer));
+}
+
+int webcheck_post(const char *path, const char *body, const char *expect, struct err *err)
+{
+    struct strbuf answer = {0};
+    char *request = str_fmt("POST %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n"
+                            "Content-Type: application/x-www-form-urlencoded\r\n"
+                            "Content-Length: %zu\r\n\r\n%s",
+                            path, strlen(body), body);
+    size_t len = strlen(request);
+    int status = exchange(request, len, 300, &answer, err);
+    bool said = !expect || strstr(strbuf_str(&answer), expect);
+    bool source = str_starts(body_of(strbuf_str(&answer)), "<?php");
+    keys_wipe(request, len);
+    free(request);
+    if (answer.s)
+        keys_wipe(answer.s, answer.len); /* it may repeat what was sent */
+    strbuf_free(&answer);
+    if (status < 0)
+        return -1;
+    if (status >= 400)
+        return err_set(err, ERR_FAILED, "POST %s: status %d", path, status);
+    if (source)
+        return err_set(err, ERR_FAILED, "POST %s: PHP is not active in Apache", path);
+    return said ? 0 : err_set(err, ERR_FAILED, "POST %s: the answer has no '%s'", path, expect);
+}
