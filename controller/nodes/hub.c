@@ -319,11 +319,9 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-int hub_wait_ms(const struct hub *h, int wait_ms)
+int hub_due_ms(const struct hub *h)
 {
-    int http_ms = httpd_timeout_ms(h->httpd);
-
-    return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
+    return httpd_due_ms(h->httpd);
 }
 
 void hub_give_up(struct hub *h)
