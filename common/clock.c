@@ -29,6 +29,11 @@ void clock_pause_ms(unsigned ms)
     nanosleep(&t, NULL);
 }
 
+int clock_sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 void clock_age(uint64_t ts, uint64_t now, char ret[CLOCK_AGE_MAX])
 {
     unsigned long long s = now > ts ? (now - ts) / 1000 : 0;

@@ -282,7 +282,7 @@ int httpd_fd(const struct httpd *h)
     return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-int httpd_timeout_ms(const struct httpd *h)
+int httpd_due_ms(const struct httpd *h)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
     uint64_t now = clock_mono_ms();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small HTTP server without threads of its own: the owner's loop polls its descriptor, not longer
- * than httpd_timeout_ms says, and calls httpd_run, which calls the handler for every complete
+ * than httpd_due_ms says, and calls httpd_run, which calls the handler for every complete
  * request and sends what the clients take, for some milliseconds. SIGPIPE is ignored from
  * httpd_open on. */
 #ifndef MUSTER_HTTPD_H
@@ -59,7 +59,7 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
                void *ctx, struct httpd **ret, struct err *err);
 int httpd_fd(const struct httpd *h); /* poll for reading (level-triggered) */
 /* At most this many milliseconds may pass before the next httpd_run; -1: no bound. */
-int httpd_timeout_ms(const struct httpd *h);
+int httpd_due_ms(const struct httpd *h);
 void httpd_run(struct httpd *h);
 void httpd_close(struct httpd *h);
 

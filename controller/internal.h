@@ -32,6 +32,7 @@ struct up {
     char *archive_url;
     char *package_key;
     struct node_facts *facts;
+    json_t **plans; /* as compiled from all above, one per node; NULL: not yet */
     struct node_run *runs;
     bool cloud_done;
     uint64_t waiting_since; /* monotonic: when the cloud part was done */
@@ -44,8 +45,10 @@ void up_show_event(struct up *u, const struct event *ev);
 /* User-data of a node that is about to be created: its one-time key is made and recorded before
  * the cloud is asked for the VM. Hook of apply. */
 int up_user_data(void *ctx, size_t node, char **ret, struct err *err);
-/* The node's plan with its secrets; NULL while the cloud part is not done. New reference. */
+/* The node's plan with its secrets; NULL while the cloud part is not done. New reference. Compiled
+ * once, until up_drop_plans says that what it is made from has changed. */
 json_t *up_plan(void *ctx, size_t node);
+void up_drop_plans(struct up *u);
 /* The nodes that are expected to answer: enrolled, and their VM was not touched by this run. */
 int up_expect_nodes(struct up *u, struct err *err);
 int up_open_hub(struct up *u, struct err *err);

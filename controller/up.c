@@ -19,6 +19,8 @@
 #include "controller/nodes/layout.h"
 #include "controller/nodes/verify.h"
 
+/* Between two looks at the time limits and for a signal, which may come just before the wait. */
+#define LOOK_MS 200
 #define SILENCE_MS (15 * 60 * 1000) /* nothing at all happened: give up waiting */
 
 static volatile sig_atomic_t interrupted;
@@ -37,6 +39,8 @@ static void up_free(struct up *u)
     free(u->package);
     free(u->archive_url);
     free(u->package_key);
+    up_drop_plans(u);
+    free(u->plans);
     free(u->facts);
     free(u->runs);
 }
@@ -99,6 +103,7 @@ static int cloud_is_done(struct up *u, struct err *err)
     _cleanup_json_ json_t *layout = NULL;
     _cleanup_free_ char *text = NULL;
 
+    up_drop_plans(u);
     layout_facts(&u->d->spec, &u->survey->items, u->facts);
     layout = layout_json(&u->d->spec, &u->survey->items, u->facts);
     text = js_text(layout);
@@ -138,7 +143,7 @@ static int loop(struct up *u, struct err *err)
 
     while (!ready) {
         struct http_fd fds[HUB_FDS];
-        int due = cloud_tick(u->reach->cloud), wait_ms = 200, rc, more = 0;
+        int due = clock_sooner(LOOK_MS, cloud_tick(u->reach->cloud)), rc, more = 0;
 
         if (!u->cloud_done) {
             rc = apply_tick(u->apply, err);
@@ -158,16 +163,13 @@ static int loop(struct up *u, struct err *err)
                            "nothing has happened for %d minutes; 'muster "
                            "events' shows what was last",
                            SILENCE_MS / 60000);
-        rc = progress->tick ? progress->tick(progress->ctx) : -1;
-        if (rc >= 0 && rc < wait_ms)
-            wait_ms = rc;
-        if (due >= 0 && due < wait_ms)
-            wait_ms = due;
+        if (progress->tick)
+            due = clock_sooner(due, progress->tick(progress->ctx));
         if (u->hub) {
             hub_fds(u->hub, fds);
-            wait_ms = hub_wait_ms(u->hub, wait_ms);
+            due = clock_sooner(due, hub_due_ms(u->hub));
         }
-        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : wait_ms);
+        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : due);
     }
     return 0;
 }
@@ -187,6 +189,7 @@ static int prepare(struct up *u, struct err *err)
     const struct spec *s = &u->d->spec;
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
+    u->plans = xcalloc(s->n_nodes, sizeof(*u->plans));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
     if (deployment_archive(u->d, &u->archive, err) < 0 ||
         deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)

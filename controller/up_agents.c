@@ -83,9 +83,8 @@ static struct planner_input planner_in(const struct up *u)
                                   .package_key = u->package_key};
 }
 
-json_t *up_plan(void *ctx, size_t node)
+static json_t *compile_plan(struct up *u, size_t node)
 {
-    struct up *u = ctx;
     const struct planner_input in = planner_in(u);
     _cleanup_json_ json_t *plan = NULL;
     _cleanup_json_ json_t *names = NULL;
@@ -104,6 +103,21 @@ json_t *up_plan(void *ctx, size_t node)
         keys_wipe(secret, sizeof(secret));
     }
     return TAKE(plan);
+}
+
+json_t *up_plan(void *ctx, size_t node)
+{
+    struct up *u = ctx;
+
+    if (!u->plans[node])
+        u->plans[node] = compile_plan(u, node);
+    return json_incref(u->plans[node]);
+}
+
+void up_drop_plans(struct up *u)
+{
+    for (size_t i = 0; u->plans && i < u->d->spec.n_nodes; i++)
+        json_decref(TAKE(u->plans[i]));
 }
 
 static char *roster_for(void *ctx, uint64_t epoch)

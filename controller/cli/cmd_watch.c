@@ -60,14 +60,11 @@ int cmd_watch(const struct cli *cli, struct err *err)
     signal(SIGTERM, on_signal);
     w.ui = ui_new(cli->json ? UI_JSON : cli->mode, 1, cli->color, &d.spec);
     while (rc == 0 && !stop) {
-        int wait_ms;
-
         rc = store_events(d.store, &after, on_event, &w, err);
         states(&d, w.ui);
         if (w.ended)
             break;
-        wait_ms = ui_tick(w.ui);
-        clock_pause_ms((unsigned)(wait_ms < 0 || wait_ms > POLL_MS ? POLL_MS : wait_ms));
+        clock_pause_ms((unsigned)clock_sooner(POLL_MS, ui_tick(w.ui)));
     }
     ui_free(w.ui);
     return rc;

@@ -64,12 +64,12 @@ static int list_round(struct reach *reach, const struct dialect *d, enum listing
         cloud_list(reach->cloud, lc->command, lc->member, &p, on_listed, &r.slots[l]);
     }
     while (r.pending) {
-        int due = cloud_tick(reach->cloud);
+        int due = clock_sooner(1000, cloud_tick(reach->cloud));
 
         if (clock_mono_ms() > end) /* the caller drops the cloud, and with it what is under way */
             return err_set(err, ERR_TIMEOUT, "the cloud did not answer in %d s",
                            LIST_TIMEOUT_MS / 1000);
-        http_wait(reach->http, NULL, 0, due < 0 || due > 1000 ? 1000 : due);
+        http_wait(reach->http, NULL, 0, due);
     }
     if (r.err.code) {
         *err = r.err;

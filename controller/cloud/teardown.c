@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/str.h"
 #include "controller/cloud/apply.h"
+
+#define LOOK_MS 100
 
 struct teardown {
     struct store *store;
@@ -60,9 +63,7 @@ static int work(struct reach *r, struct apply *a, struct err *err)
     int rc;
 
     while ((rc = apply_tick(a, err)) == 0) {
-        int due = cloud_tick(r->cloud);
-
-        http_wait(r->http, NULL, 0, due < 0 || due > 100 ? 100 : due);
+        http_wait(r->http, NULL, 0, clock_sooner(LOOK_MS, cloud_tick(r->cloud)));
     }
     return rc < 0 ? -1 : 0;
 }

@@ -150,10 +150,10 @@ static void loop(struct daemon *d)
                                {.fd = d->events, .events = POLLIN},
                                {.fd = d->signals, .events = POLLIN}};
         uint64_t now = clock_mono_ms();
-        int wait = next > now ? (int)(next - now) : 0, http = httpd_timeout_ms(d->httpd);
-        wait = http >= 0 && http < wait ? http : wait;
-        int job = jobs_wait_ms(d->jobs);
-        if (poll(fds, ARRAY_LEN(fds), job >= 0 && job < wait ? job : wait) < 0 && errno != EINTR)
+        int due = next > now ? (int)(next - now) : 0;
+        due = clock_sooner(due, httpd_due_ms(d->httpd));
+        due = clock_sooner(due, jobs_due_ms(d->jobs));
+        if (poll(fds, ARRAY_LEN(fds), due) < 0 && errno != EINTR)
             return;
         if (fds[1].revents)
             on_event(d);

@@ -82,6 +82,7 @@ int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err)
     if (rc < 0)
         return -1;
     p->node = n;
+    h->roster_made = false;
     p->last_seq = rc ? store_event_last(h->store, name, n.incarnation) : 0;
     return 0;
 }
@@ -214,7 +215,7 @@ int hub_drain_enrol(struct hub *h, struct err *err)
     if (n && rc == 0)
         rc = store_commit(h->store, err);
     if (rc < 0)
-        store_rollback(h->store);
+        hub_give_up(h);
     for (size_t i = 0; rc == 0 && i < n_answers; i++)
         hub_answer(h->enrol, &answers[i].to, answers[i].bound ? PROTO_BOUND : PROTO_REFUSED,
                    answers[i].bound ? NULL

@@ -40,12 +40,17 @@ static void send_roster(struct hub *h, struct peer *p)
     p->roster_sent = h->roster_epoch;
 }
 
-/* Makes the roster anew; its epoch rises only when it differs. */
+/* Makes the roster anew when a node's keys may have changed; its epoch rises only when it differs.
+ */
 static int refresh_roster(struct hub *h, struct err *err)
 {
-    _cleanup_free_ char *same = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
+    _cleanup_free_ char *same = NULL;
     char epoch[24];
 
+    if (h->roster_made)
+        return 0;
+    same = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
+    h->roster_made = same != NULL;
     if (!same || (h->roster && str_eq(same, h->roster)))
         return 0;
     free(h->roster);
@@ -314,19 +319,18 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-int hub_wait_ms(const struct hub *h, int wait_ms)
+int hub_due_ms(const struct hub *h)
 {
-    int http_ms = httpd_timeout_ms(h->httpd);
-
-    return http_ms >= 0 && http_ms < wait_ms ? http_ms : wait_ms;
+    return httpd_due_ms(h->httpd);
 }
 
-/* A pass of which something failed: nothing of it is stored, so nothing of it is acknowledged. */
-static void give_up(struct hub *h)
+void hub_give_up(struct hub *h)
 {
     store_rollback(h->store);
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
+    for (size_t i = 0; i < h->spec->n_nodes; i++) {
         h->peers[i].to_ack = 0;
+        h->peers[i].node.name[0] = '\0'; /* read again by the next hub_run */
+    }
 }
 
 /* The main socket: some of what waits in one transaction, then the acknowledgements. */
@@ -355,7 +359,7 @@ static int drain_main(struct hub *h, struct err *err)
     if (n && rc == 0)
         rc = store_commit(h->store, err);
     if (rc < 0)
-        give_up(h);
+        hub_give_up(h);
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 
@@ -418,5 +422,6 @@ uint64_t hub_look_id(const struct hub *h)
 void hub_forget(struct hub *h, size_t node)
 {
     json_decref(h->peers[node].state);
+    h->roster_made = false;
     h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */
 }

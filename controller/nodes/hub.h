@@ -17,9 +17,11 @@ struct hub;
 
 struct hub_hooks {
     void *ctx;
-    /* The node's complete plan (new reference), or NULL when it cannot be made yet. */
+    /* The node's complete plan (new reference), or NULL when it cannot be made yet. Asked for
+     * often: the owner keeps what it has made. */
     json_t *(*plan)(void *ctx, size_t node);
-    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees. */
+    /* The text of the roster at that epoch, or NULL when there is none (yet); the caller frees.
+     * Asked for until there is one, then after the keys of a node may have changed. */
     char *(*roster)(void *ctx, uint64_t epoch);
     /* An event that was not known before. `past`: it happened before the node connected. */
     void (*event)(void *ctx, const struct event *ev, bool past);
@@ -44,8 +46,8 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path);
 
 #define HUB_FDS 6
 void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS]);
-/* How long the owner may wait for them, at most `wait_ms`. */
-int hub_wait_ms(const struct hub *h, int wait_ms);
+/* At most so many milliseconds until the next hub_run, -1: until one of them is readable. */
+int hub_due_ms(const struct hub *h);
 /* Handles what waits, but only so much that nobody who sends without end keeps the caller from its
  * other work. 1: call again without waiting; 0: all is handled, wait; -1: error. To be called after
  * every wake-up. */

@@ -54,12 +54,16 @@ struct hub {
     struct peer *peers;
     struct blob blobs[HUB_BLOBS_MAX];
     size_t n_blobs;
-    char *roster; /* current text */
+    char *roster;     /* current text */
+    bool roster_made; /* from the nodes' present keys */
     uint64_t roster_epoch;
     uint64_t look_id;
     unsigned cuts; /* of connections, as last said */
     uint64_t cuts_said;
 };
+
+/* After something of a pass failed: nothing of it is stored, so nothing is acknowledged. */
+void hub_give_up(struct hub *h);
 
 /* enrol.c: who may speak, and what the hub says of those who may not. */
 bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],

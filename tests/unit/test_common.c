@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/event.h"
 #include "common/fs.h"
 #include "common/ipv4.h"
@@ -104,6 +105,17 @@ static void test_numbers(void **state)
     assert_int_equal(str_to_u64("-1", 10, &v), -1);
     assert_int_equal(str_to_u64("11", 10, &v), -1);
     assert_int_equal(str_distance("deploiment", "deployment"), 1);
+}
+
+static void test_sooner(void **state)
+{
+    (void)state;
+    assert_int_equal(clock_sooner(200, 30), 30);
+    assert_int_equal(clock_sooner(30, 200), 30);
+    assert_int_equal(clock_sooner(200, 0), 0);
+    assert_int_equal(clock_sooner(200, -1), 200);
+    assert_int_equal(clock_sooner(-1, 200), 200);
+    assert_int_equal(clock_sooner(-1, -1), -1);
 }
 
 static void test_json_bounds(void **state)
@@ -415,14 +427,23 @@ static void test_fs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wrap),     cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_err_is_utf8),
-        cmocka_unit_test(test_json_bounds),  cmocka_unit_test(test_event_round_trip),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_proto),
-        cmocka_unit_test(test_keys),         cmocka_unit_test(test_proc),
-        cmocka_unit_test(test_fs),           cmocka_unit_test(test_proc_not_started),
-        cmocka_unit_test(test_proc_give_up), cmocka_unit_test(test_proc_endless),
-        cmocka_unit_test(test_ipv4),         cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_err_wrap),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_err_is_utf8),
+        cmocka_unit_test(test_sooner),
+        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_proto),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_proc_not_started),
+        cmocka_unit_test(test_proc_give_up),
+        cmocka_unit_test(test_proc_endless),
+        cmocka_unit_test(test_ipv4),
+        cmocka_unit_test(test_uuid),
     };
     struct err err;
 

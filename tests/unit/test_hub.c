@@ -295,7 +295,7 @@ static void test_files(void **state)
         assert_int_equal(hub_run(w->hub, &err), 0);
         longest = clock_mono_ms() - start > longest ? clock_mono_ms() - start : longest;
         hub_fds(w->hub, fds);
-        http_wait(http, fds, HUB_FDS, hub_wait_ms(w->hub, 200));
+        http_wait(http, fds, HUB_FDS, clock_sooner(hub_due_ms(w->hub), 200));
         turns++;
         for (size_t i = 0; i < FETCHERS; i++)
             if (pids[i] && waitpid(pids[i], &status, WNOHANG) == pids[i]) {

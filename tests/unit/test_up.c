@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/str.h"
 #include "controller/internal.h"
 
@@ -118,12 +119,56 @@ static void test_new_nodes(void **state)
     assert_false(ready);
 }
 
+/* A plan is compiled once, not in every pass of the hub; its revision follows what it is made from.
+ */
+static void test_plan_is_kept(void **state)
+{
+    static const char file[] =
+        "deployment: d\ncloud: local\ndefaults: {template: Debian 12, offering: 2048-1}\n"
+        "zones:\n  - {name: Z, gateway: {cidr: 10.1.1.0/24, egress: [all]}, private: {cidr: "
+        "10.10.1.0/24}}\n"
+        "nodes:\n  - {name: fra, zone: Z, datadisk: {size: 1G, offering: EBS}}\n"
+        "database: {cluster: d, mount: /media/d, filesystem: ext4}\n";
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    struct world *w = *state;
+    struct node_facts facts = {.volume = "11111111-1111-4111-8111-111111111111"};
+    json_t *plans[1] = {0}, *plan, *again;
+    char rev[EVENT_REV_MAX];
+    struct yaml_doc doc;
+    struct err err;
+
+    assert_int_equal(yaml_doc_parse("d", file, sizeof(file) - 1, &doc, &err), 0);
+    if (spec_parse("d", &doc, &w->d.spec, &problems) < 0)
+        fail_msg("%s", strbuf_str(&problems.text));
+    yaml_doc_free(&doc);
+    w->up.facts = &facts;
+    w->up.plans = plans;
+    w->up.cloud_done = false;
+    assert_null(up_plan(&w->up, 0));
+    w->up.cloud_done = true;
+    plan = up_plan(&w->up, 0);
+    assert_non_null(plan);
+    again = up_plan(&w->up, 0);
+    assert_ptr_equal(plan, again);
+    str_copy(rev, sizeof(rev), js_opt_str(plan, "rev", ""));
+    json_decref(again);
+    json_decref(plan);
+    str_copy(facts.volume, sizeof(facts.volume), "22222222-2222-4222-8222-222222222222");
+    up_drop_plans(&w->up);
+    plan = up_plan(&w->up, 0);
+    assert_string_not_equal(js_opt_str(plan, "rev", ""), rev);
+    json_decref(plan);
+    up_drop_plans(&w->up);
+    spec_free(&w->d.spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_silent_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plan_is_kept, setup, teardown),
     };
     struct err err;
 

@@ -150,7 +150,7 @@ void jobs_tick(struct jobs *j)
     }
 }
 
-int jobs_wait_ms(const struct jobs *j)
+int jobs_due_ms(const struct jobs *j)
 {
     uint64_t now = clock_wall_ms();
     if (j->next_ms == 0)

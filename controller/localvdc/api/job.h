@@ -22,7 +22,7 @@ void jobs_free(struct jobs *j); /* running jobs go on */
 void jobs_tick(struct jobs *j);
 
 /* At most so long until the next jobs_tick; -1: until something happens. */
-int jobs_wait_ms(const struct jobs *j);
+int jobs_due_ms(const struct jobs *j);
 
 /* Puts a job with the arguments {key: id} unless one like it waits or runs already. */
 int job_want(struct vdb *db, const char *cmd, const char *key, const char *id, struct err *err);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/httpd.h"
 #include "common/sign.h"
@@ -144,8 +145,7 @@ int metadata_run(const char *network_id, struct err *err)
     for (;;) {
         struct pollfd fds[] = {{.fd = httpd_fd(meta), .events = POLLIN},
                                {.fd = httpd_fd(password), .events = POLLIN}};
-        int a = httpd_timeout_ms(meta), b = httpd_timeout_ms(password);
-        poll(fds, ARRAY_LEN(fds), a < 0 ? b : (b < 0 || a < b) ? a : b);
+        poll(fds, ARRAY_LEN(fds), clock_sooner(httpd_due_ms(meta), httpd_due_ms(password)));
         httpd_run(meta);
         httpd_run(password);
     }
