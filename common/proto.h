@@ -28,7 +28,7 @@ enum proto_type {
     PROTO_EVENT,   /* agent -> main: {t,event} */
     PROTO_ACK,     /* -> agent: {t,seq} events up to and including seq are stored */
     PROTO_STATE,   /* agent -> main: {t,state} what the node is now */
-    PROTO_LOOK,    /* -> agent: {t,id} compare with the plan now, mend, and answer in the state */
+    PROTO_LOOK,    /* -> agent: {t,id} compare with the plan now, repair, and answer in the state */
     PROTO_TYPES
 };
 

@@ -14,7 +14,7 @@ struct node_run {
     bool ready;     /* by what it said after it has looked for this run */
     bool enrolled;  /* when the cloud part was done: it is expected to answer soon */
     uint64_t heard; /* monotonic; 0: not in this run */
-    uint64_t idle;  /* monotonic: since when it is at rest and has not looked; 0: not so */
+    uint64_t idle;  /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
     int final; /* exit code when trying again cannot help, else 0 */
 };

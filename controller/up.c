@@ -218,7 +218,7 @@ static void sum_up(const struct up *u, struct up_result *ret)
 
         ret->created += it->created;
         ret->removed += it->want != WANT_THERE && it->destroyed;
-        ret->mended += it->want == WANT_THERE && !it->created && it->changed;
+        ret->repaired += it->want == WANT_THERE && !it->created && it->changed;
     }
     for (size_t i = 0; i < u->d->spec.n_nodes; i++)
         ret->changed += u->runs[i].changed;

@@ -25,8 +25,8 @@ struct up_options {
 
 /* What `up` ended with, for the last line. */
 struct up_result {
-    unsigned created, mended, removed; /* cloud resources */
-    unsigned changed;                  /* steps on the nodes */
+    unsigned created, repaired, removed; /* cloud resources */
+    unsigned changed;                    /* steps on the nodes */
 };
 
 /* The deployment is open and locked; `v` is what a survey found, its items are worked on. */

@@ -18,7 +18,7 @@
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
-#define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting anew */
+#define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting again */
 
 void up_show_event(struct up *u, const struct event *ev)
 {
@@ -168,7 +168,7 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
     u->runs[i].heard = u->last_event;
     if (ev->kind == EVENT_CHANGED && !past)
         u->runs[i].changed++;
-    /* What failed while nobody looked, or before the cloud part was mended, is history: the agent
+    /* What failed while nobody looked, or before the cloud part was repaired, is history: the agent
      * tries again by itself. */
     if (past || !u->cloud_done)
         return;
@@ -230,7 +230,7 @@ static bool is_silent(const struct up *u, size_t i, uint64_t now)
     return u->cloud_done && r->enrolled && now > since && now - since > ANSWER_MS;
 }
 
-/* Names all that do not answer, each with the age of its last word. */
+/* Names all that do not answer, each with the age of its last message. */
 static int check_silence(struct up *u, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf names = {0};
@@ -246,12 +246,12 @@ static int check_silence(struct up *u, struct err *err)
         if (store_node_get(u->d->store, name, &n, err) < 0)
             return -1;
         clock_age(n.seen, clock_wall_ms(), age);
-        strbuf_addf(&names, "%s%s (last word: %s)", names.len ? ", " : "", name, age);
+        strbuf_addf(&names, "%s%s (last heard: %s)", names.len ? ", " : "", name, age);
     }
     for (size_t i = 0; !names.len && i < u->d->spec.n_nodes; i++)
         if (u->runs[i].idle && now - u->runs[i].idle > ANSWER_MS)
             return err_set(err, ERR_TIMEOUT,
-                           "%s: its agent is at rest and has not compared the machine with its "
+                           "%s: its agent is idle and has not compared the machine with its "
                            "plan within %d s of being asked; 'muster ssh %s journalctl -u "
                            "muster-agent' may say why (an agent of an older version does not know "
                            "the question)",

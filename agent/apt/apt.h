@@ -52,7 +52,7 @@ int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, str
 /* The apt preferences that let its packages win, whatever the versions elsewhere. The caller frees.
  */
 char *apt_repo_pin(const struct apt_repo *r);
-/* NULL when the machine has it as wanted, else what differs. */
+/* NULL when the machine is in sync with it, else what differs. */
 const char *apt_repo_differs(const struct apt_repo *r);
 /* Reads its lists, and only when that went well makes it one of the machine's sources. */
 int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_s, struct err *err);

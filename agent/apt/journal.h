@@ -3,7 +3,7 @@
  * status, but neither configuration files nor what the packages' scripts write: after a loss of
  * power those may be empty although the package counts as installed. So the packages that were
  * there before are written down first, and after such a boot all later ones are forgotten, to be
- * installed anew. */
+ * installed again. */
 #ifndef MUSTER_AGENT_APT_JOURNAL_H
 #define MUSTER_AGENT_APT_JOURNAL_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agreement on one epoch: PREP/PROM, then ACC/ACCED, by all members, not by a majority. What
- * is decided spreads with the heartbeats. */
+/* The agreement on one epoch: PREPARE/PROMISE, then ACCEPT/ACCEPTED, by all members, not by a
+ * majority. What is decided spreads with the heartbeats. */
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ static void send(struct cluster_out *out, unsigned to, const struct cluster_msg 
 
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
 {
-    struct cluster_msg m = message(c, MSG_HB);
+    struct cluster_msg m = message(c, MSG_HEARTBEAT);
     m.epoch = c->rec.epoch;
     m.state = c->state;
     m.ready = cluster_ready(c);
@@ -240,7 +240,7 @@ static void on_prep(struct cluster *c, const struct cluster_msg *m, uint64_t now
     }
     freeze(c, now, "promised epoch %llu to %s", (unsigned long long)m->epoch,
            c->cfg.names[m->from]);
-    struct cluster_msg answer = message(c, MSG_PROM);
+    struct cluster_msg answer = message(c, MSG_PROMISE);
     answer.ballot = m->ballot;
     answer.position = c->position;
     answer.accepted_at = c->rec.accepted_at;
@@ -264,7 +264,7 @@ static void on_acc(struct cluster *c, const struct cluster_msg *m, uint64_t now,
     }
     freeze(c, now, "accepted for epoch %llu what %s proposes", (unsigned long long)m->epoch,
            c->cfg.names[m->from]);
-    struct cluster_msg answer = message(c, MSG_ACCED);
+    struct cluster_msg answer = message(c, MSG_ACCEPTED);
     answer.ballot = m->ballot;
     send(out, m->from, &answer);
 }
@@ -293,7 +293,7 @@ static void decide(struct cluster *c, uint64_t now, struct cluster_out *out)
 static void send_phase(struct cluster *c, struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
-    struct cluster_msg m = message(c, p->accepting ? MSG_ACC : MSG_PREP);
+    struct cluster_msg m = message(c, p->accepting ? MSG_ACCEPT : MSG_PREPARE);
     m.ballot = p->ballot;
     m.value = p->value;
     for (unsigned i = 0; i < c->cfg.n; i++)
@@ -335,7 +335,7 @@ static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out 
     if (blocked || (p->highest.round == 0 && choose_value(c, &p->value, why) < 0)) {
         memcpy(c->refused, why, sizeof(why));
         cluster_enter(c, CLUSTER_STOPPED, now, "%s", why);
-        c->propose_at = now + (CLUSTER_REFUSED << c->refusals);
+        c->propose_at = now + (CLUSTER_REFUSED_MS << c->refusals);
         c->refusals += c->refusals < 3;
         return;
     }
@@ -355,7 +355,7 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
     unsigned tries = c->prop.tries;
     c->prop = (struct cluster_proposal){.tries = tries + 1};
     c->prop.ballot = ballot(c, ++c->max_round);
-    c->prop.again = now + (CLUSTER_RETRY << (tries < 4 ? tries : 4));
+    c->prop.again = now + (CLUSTER_RETRY_MS << (tries < 4 ? tries : 4));
     c->rec.promised = c->prop.ballot;
     cluster_act(out, ACT_SAVE);
     c->prop.promised[c->cfg.self] = true;
@@ -380,11 +380,11 @@ void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *
         unsigned waiting = c->waiting;
         cluster_enter(c, CLUSTER_STOPPED, now, "the last proposal was not answered by all");
         c->waiting = waiting;
-        c->quiet_at = now + CLUSTER_QUIET_MIN + 700 * c->cfg.self;
+        c->quiet_at = now + CLUSTER_QUIET_MIN_MS + 700 * c->cfg.self;
         c->prop.tries = 0;
         return;
     }
-    p->again = now + (CLUSTER_RETRY << p->tries++);
+    p->again = now + (CLUSTER_RETRY_MS << p->tries++);
     send_phase(c, out);
 }
 
@@ -424,27 +424,28 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
         strcmp(m->manifest, c->cfg.manifest) != 0)
         return;
     struct cluster_peer before;
-    uint64_t slot = m->type == MSG_HB ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
+    uint64_t slot =
+        m->type == MSG_HEARTBEAT ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
     if (slot == c->rec.epoch + 1 && m->ballot.round > c->max_round)
         c->max_round = m->ballot.round;
     switch (m->type) {
-    case MSG_HB:
+    case MSG_HEARTBEAT:
         if (!cluster_heard(c, m->from, now))
-            cluster_heartbeat(c, out); /* who has just come waits for our word */
+            cluster_heartbeat(c, out); /* who has just come waits for it */
         before = c->peers[m->from];
         c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
         learn_from_heartbeat(c, m, &before, now, out);
         break;
-    case MSG_PREP:
+    case MSG_PREPARE:
         on_prep(c, m, now, out);
         break;
-    case MSG_PROM:
+    case MSG_PROMISE:
         on_prom(c, m, now, out);
         break;
-    case MSG_ACC:
+    case MSG_ACCEPT:
         on_acc(c, m, now, out);
         break;
-    case MSG_ACCED:
+    case MSG_ACCEPTED:
         on_acced(c, m, now, out);
         break;
     case MSG_NACK:

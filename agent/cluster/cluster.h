@@ -84,7 +84,8 @@ struct cluster_value {
     char cluster_id[37];
     char uuid[37]; /* "" for the first formation */
     int64_t base;
-    char lost[CLUSTER_LOST]; /* decided without these, by an operator's word; separated by blanks */
+    char lost[CLUSTER_LOST]; /* decided without these, accepted by an operator; separated by blanks
+                              */
 };
 
 struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
@@ -119,12 +120,12 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
 };
 
 enum cluster_msg_type {
-    MSG_HB, /* heartbeat: state, decided epochs, live position */
-    MSG_PREP,
-    MSG_PROM,
+    MSG_HEARTBEAT, /* heartbeat: state, decided epochs, live position */
+    MSG_PREPARE,
+    MSG_PROMISE,
     MSG_NACK,
-    MSG_ACC,
-    MSG_ACCED,
+    MSG_ACCEPT,
+    MSG_ACCEPTED,
     MSG_TYPES
 };
 
@@ -134,9 +135,9 @@ struct cluster_msg {
     char manifest[17]; /* digest of the members; others are not talked to */
     uint64_t epoch;    /* HB: last decided; others: the slot */
     struct cluster_ballot ballot;
-    struct cluster_position position;  /* PROM; HB of a Primary: uuid and live seqno */
-    struct cluster_ballot accepted_at; /* PROM */
-    struct cluster_value value;        /* PROM: accepted; ACC */
+    struct cluster_position position;  /* PROMISE; heartbeat of a Primary: uuid and live seqno */
+    struct cluster_ballot accepted_at; /* PROMISE */
+    struct cluster_value value;        /* PROMISE: accepted; ACCEPT */
     /* HB: as in the record of its sender */
     enum cluster_state state;
     bool ready;    /* stopped, position known: may take part in a decision */
@@ -181,7 +182,7 @@ enum cluster_event_type {
     EV_MSG,
     EV_POSITION,
     EV_DONE,    /* the action BOOT, JOIN or STOP ended */
-    EV_DB,      /* what the database says: every other second, seldom while all is calm */
+    EV_DB,      /* what the database says: every other second, seldom while all is stable */
     EV_RECOVER, /* an operator accepts the loss of member `name`; the answer is in cluster.answer */
 };
 
@@ -271,7 +272,7 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
 uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
 
 /* Serves with all members, and each of them says so, too: nothing is about to change. */
-bool cluster_calm(const struct cluster *c, uint64_t now);
+bool cluster_stable(const struct cluster *c, uint64_t now);
 
 /* edges.c: every change of the state that there is. */
 #define CLUSTER_EDGES_MAX 64

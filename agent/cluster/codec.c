@@ -15,8 +15,8 @@
 #define EPOCH_MAX ((uint64_t)1 << 40)
 
 static const char *const msg_names[MSG_TYPES] = {
-    [MSG_HB] = "hb",     [MSG_PREP] = "prep", [MSG_PROM] = "prom",
-    [MSG_NACK] = "nack", [MSG_ACC] = "acc",   [MSG_ACCED] = "acced",
+    [MSG_HEARTBEAT] = "hb", [MSG_PREPARE] = "prep", [MSG_PROMISE] = "prom",
+    [MSG_NACK] = "nack",    [MSG_ACCEPT] = "acc",   [MSG_ACCEPTED] = "acced",
 };
 
 static int bounded(const json_t *j, const char *key, uint64_t max, uint64_t *ret, struct err *err)

@@ -7,7 +7,7 @@
 #include "agent/cluster/internal.h"
 
 /* The gate opens: what was promised or reported before must never count again (I5). */
-static void bump(struct cluster *c)
+static void invalidate_promises(struct cluster *c)
 {
     c->rec.promised = (struct cluster_ballot){.round = ++c->max_round};
     memcpy(c->rec.promised.node, c->cfg.names[c->cfg.self], sizeof(c->rec.promised.node));
@@ -35,7 +35,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     char why[CLUSTER_WHY_MAX] = "";
     if (!hb) {
         cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
-        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
         return;
     }
     if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch || !hb->position.uuid[0])
@@ -44,7 +44,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
      * about to lose its quorum. Joining now would wait for a Primary that is none. */
     if (hb->size >= c->cfg.n) {
         c->stale_since = c->stale_since ? c->stale_since : now;
-        if (now - c->stale_since < CLUSTER_STALE)
+        if (now - c->stale_since < CLUSTER_STALE_MS)
             return;
     }
     c->stale_since = 0;
@@ -53,7 +53,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
         if (!c->ahead_since)
             c->ahead_since = now;
-        if (now - c->ahead_since < CLUSTER_AHEAD)
+        if (now - c->ahead_since < CLUSTER_AHEAD_MS)
             return;
         snprintf(why, sizeof(why), "the data here is ahead: %lld, the cluster is at %lld",
                  (long long)c->position.seqno, (long long)hb->position.seqno);
@@ -66,7 +66,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
         return;
     }
-    bump(c);
+    invalidate_promises(c);
     c->rec.amnesiac = false;
     c->rec.lost[0] = '\0'; /* the cluster is served: there is nothing to recover any more */
     c->rec.joining = c->rec.epoch;
@@ -117,7 +117,7 @@ void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
             return;
         }
     c->hopeless_since = c->hopeless_since ? c->hopeless_since : now;
-    if (now - c->hopeless_since < CLUSTER_HOPELESS)
+    if (now - c->hopeless_since < CLUSTER_HOPELESS_MS)
         return;
     c->hopeless_since = now;
     snprintf(c->why, sizeof(c->why), "gives the join up: no member serves the cluster any more");
@@ -206,7 +206,7 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     /* A second try needs the next slot (I1). */
     c->rec.permit_used = c->rec.epoch;
-    bump(c);
+    invalidate_promises(c);
     c->rec.joining = 0;
     c->rec.failures++;          /* until it serves */
     cluster_act(out, ACT_SAVE); /* durable before exec (I4) */

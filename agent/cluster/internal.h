@@ -6,22 +6,22 @@
 #include "agent/cluster/cluster.h"
 
 /* Timers, for liveness only (milliseconds). */
-#define CLUSTER_HB 1000
-#define CLUSTER_TICK 200
-#define CLUSTER_SILENT 5000 /* no heartbeat for so long: not heard */
-#define CLUSTER_QUIET_MIN 3000
-#define CLUSTER_QUIET_MAX 10000
-#define CLUSTER_RETRY 1000 /* of a proposal; doubles to 16 s */
-#define CLUSTER_FROZEN_MAX 10000
-#define CLUSTER_FAULT_RETRY 10000
-#define CLUSTER_JOIN_RETRY 2000ULL
-#define CLUSTER_AHEAD 15000
-#define CLUSTER_STALE 20000
-#define CLUSTER_HOPELESS 10000
-#define CLUSTER_REFUSED 10000 /* the rules chose nobody: proposed again after */
-#define CLUSTER_LEFT 10000    /* without a group beside a live Primary: it does not come back */
-#define CLUSTER_NONPRIM_SOON 1000
-#define CLUSTER_NONPRIM_WAIT 60000
+#define CLUSTER_HEARTBEAT_MS 1000
+#define CLUSTER_TICK_MS 200
+#define CLUSTER_SILENT_MS 5000 /* no heartbeat for so long: not heard */
+#define CLUSTER_QUIET_MIN_MS 3000
+#define CLUSTER_QUIET_MAX_MS 10000
+#define CLUSTER_RETRY_MS 1000 /* of a proposal; doubles to 16 s */
+#define CLUSTER_FROZEN_MAX_MS 10000
+#define CLUSTER_FAULT_RETRY_MS 10000
+#define CLUSTER_JOIN_RETRY_MS 2000ULL
+#define CLUSTER_AHEAD_MS 15000
+#define CLUSTER_STALE_MS 20000
+#define CLUSTER_HOPELESS_MS 10000
+#define CLUSTER_REFUSED_MS 10000 /* the rules chose nobody: proposed again after */
+#define CLUSTER_LEFT_MS 10000    /* without a group beside a live Primary: it does not come back */
+#define CLUSTER_NONPRIM_SOON_MS 1000
+#define CLUSTER_NONPRIM_WAIT_MS 60000
 
 #define CLUSTER_SMALL 1000 /* write sets of a database that was founded just now */
 
@@ -48,7 +48,7 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 /* need.c */
 /* An operator accepted the loss of member `i`: its data is not waited for. */
 bool cluster_lost(const struct cluster *c, unsigned i);
-/* Nor is its vote. Whoever is there and can vote is asked, so that two words of an operator on two
+/* Nor is its vote. Whoever is there and can vote is asked, so that two acceptances on two
  * nodes end in one decision; and whoever is there and may run is waited for. */
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
 /* A decision cannot be made now; `why` and `waiting` say what for. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose word a decision needs, what it waits for, and the operator's acceptance of a loss. */
+/* Whose answer a decision needs, what it waits for, and the operator's acceptance of a loss. */
 #include <stdio.h>
 #include <string.h>
 
@@ -175,7 +175,7 @@ bool cluster_blocked(struct cluster *c, uint64_t now)
     bool silent;
     unsigned who, missing = not_ready(c, now, &silent);
     if (missing) {
-        if (now - c->since > CLUSTER_SILENT / 2 || c->why[0] == '\0') {
+        if (now - c->since > CLUSTER_SILENT_MS / 2 || c->why[0] == '\0') {
             snprintf(c->why, sizeof(c->why),
                      silent ? "waits for members that are not heard"
                             : "waits for members that are busy");

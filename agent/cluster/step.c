@@ -56,10 +56,10 @@ bool cluster_ready(const struct cluster *c)
 
 bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now)
 {
-    return c->peers[i].heard && now - c->peers[i].at <= CLUSTER_SILENT;
+    return c->peers[i].heard && now - c->peers[i].at <= CLUSTER_SILENT_MS;
 }
 
-bool cluster_calm(const struct cluster *c, uint64_t now)
+bool cluster_stable(const struct cluster *c, uint64_t now)
 {
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (i != c->cfg.self &&
@@ -86,7 +86,7 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
     c->rec.holders_known = true;
     c->prng = cfg->seed | 1;
     c->max_round = c->rec.promised.round;
-    c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+    c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
     cluster_enter(c, CLUSTER_UNCONF, now, "the database has not been looked at yet");
 }
 
@@ -115,7 +115,7 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
     if (c->state != CLUSTER_STOPPED)
         return;
     if (cluster_blocked(c, now)) {
-        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN, CLUSTER_QUIET_MAX);
+        c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
         return;
     }
     /* The first one proposes at once, and whoever an operator spoke to. */
@@ -163,7 +163,7 @@ static void on_position(struct cluster *c, const struct cluster_event *ev, struc
     take_position(c, out);
     if (c->position.kind == DATADIR_NOT_MOUNTED || c->position.kind == DATADIR_UNREADABLE ||
         c->position.kind == DATADIR_UNKNOWN) {
-        c->retry_at = ev->now + CLUSTER_FAULT_RETRY;
+        c->retry_at = ev->now + CLUSTER_FAULT_RETRY_MS;
         cluster_enter(c, CLUSTER_FAULT, ev->now, "%s", ev->why);
         return;
     }
@@ -226,7 +226,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
         unsigned n = c->join_failures < 4 ? c->join_failures : 4;
         c->join_failures++;
-        c->retry_at = ev->now + (CLUSTER_JOIN_RETRY << n);
+        c->retry_at = ev->now + (CLUSTER_JOIN_RETRY_MS << n);
     }
     if (c->state == CLUSTER_NONPRIM && !ev->ok) { /* it was not stopped: looks again */
         cluster_enter(c, CLUSTER_UNCONF, ev->now, "%s", ev->why);
@@ -294,7 +294,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
             snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
             /* A joiner may take hours; it is never disturbed (I18). */
             if ((!c->rec.joining || ev->left) && ev->answers &&
-                ev->now - c->since > CLUSTER_NONPRIM_WAIT)
+                ev->now - c->since > CLUSTER_NONPRIM_WAIT_MS)
                 cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
         }
         break;
@@ -341,7 +341,7 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
     c->waiting = missing;
     /* The others serve, and this one is connected to nobody: only a new start brings it back. */
     if (c->left && !c->unknown && cluster_live_primary(c, now)) {
-        if (now - c->since < CLUSTER_LEFT)
+        if (now - c->since < CLUSTER_LEFT_MS)
             return;
         cluster_act(out, ACT_STOP);
         cluster_enter(c, CLUSTER_NONPRIM, now, "stops its database, which has left the cluster");
@@ -354,11 +354,11 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
     }
     if (c->unknown || cluster_live_primary(c, now) || cluster_copy_missing(c, now))
         return;
-    uint64_t patience =
-        running * 2 <= needed || needed == 2 ? CLUSTER_NONPRIM_SOON : CLUSTER_NONPRIM_WAIT;
+    uint64_t pause =
+        running * 2 <= needed || needed == 2 ? CLUSTER_NONPRIM_SOON_MS : CLUSTER_NONPRIM_WAIT_MS;
     if (running == needed && !c->rec.lost[0])
-        patience = CLUSTER_NONPRIM_WAIT; /* the network may merge them again */
-    if (now - c->since < patience)
+        pause = CLUSTER_NONPRIM_WAIT_MS; /* the network may merge them again */
+    if (now - c->since < pause)
         return;
     cluster_act(out, ACT_STOP);
     cluster_enter(c, CLUSTER_NONPRIM, now, "stops the database, so that all members can decide");
@@ -373,7 +373,7 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
             cluster_enter(c, CLUSTER_STOPPED, now, "looks at its data again");
         break;
     case CLUSTER_FROZEN:
-        if (now - c->since > CLUSTER_FROZEN_MAX)
+        if (now - c->since > CLUSTER_FROZEN_MAX_MS)
             cluster_enter(c, CLUSTER_STOPPED, now, "%s",
                           c->refused[0] ? c->refused : "no decision came");
         break;
@@ -406,15 +406,15 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
              (c->state == CLUSTER_AMNESIAC && cluster_live_primary(c, now)))
         cluster_try_join(c, now, out);
     if (now >= c->hb_at) {
-        /* The others wait for each word of a member that is not there yet. */
-        c->hb_at = now + (c->state == CLUSTER_PRIMARY ? CLUSTER_HB : CLUSTER_TICK);
+        /* The others wait for each heartbeat of a member that is not there yet. */
+        c->hb_at = now + (c->state == CLUSTER_PRIMARY ? CLUSTER_HEARTBEAT_MS : CLUSTER_TICK_MS);
         cluster_heartbeat(c, out);
     }
 }
 
 uint64_t cluster_tick_at(const struct cluster *c, uint64_t last)
 {
-    return c->state == CLUSTER_PRIMARY ? c->hb_at : last + CLUSTER_TICK;
+    return c->state == CLUSTER_PRIMARY ? c->hb_at : last + CLUSTER_TICK_MS;
 }
 
 void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)

@@ -13,7 +13,7 @@
 #include "common/proc.h"
 #include "common/str.h"
 
-#define FSCK_MENDED                                                                                \
+#define FSCK_REPAIRED                                                                              \
     (1 | 2)         /* exit status of fsck.ext4, bits: repaired, which may want a reboot           \
                      */
 #define FSCK_LEFT 4 /* and: something is left as it was */
@@ -112,16 +112,16 @@ int disk_check_filesystem(const char *node, const struct disk_want *w, struct er
     if (strcmp(w->filesystem, "ext4") != 0)
         return 0;
     int r = proc_run(PROC_ARGV("/usr/sbin/fsck.ext4", "-p", node), NULL, &said, err);
-    bool mended = (said.status & ~FSCK_MENDED) == 0;
+    bool repaired = (said.status & ~FSCK_REPAIRED) == 0;
     bool damaged = said.status < PROC_NOT_STARTED && (said.status & FSCK_LEFT);
     proc_result_free(&said);
-    if (r == 0 || mended)
+    if (r == 0 || repaired)
         return 0;
     if (!damaged)
         return err_wrap(err, "volume %s cannot be checked (R12; 'fsck.ext4 -n %s' on the node)",
                         w->volume, node);
     return err_set(err, ERR_SAFETY,
-                   "volume %s: the filesystem on %s is damaged, and mending it is your decision "
+                   "volume %s: the filesystem on %s is damaged, and repairing it is your decision "
                    "(R12); on the node, 'fsck.ext4 -n %s' shows the damage, without -n it asks for "
                    "each repair",
                    w->volume, node, node);

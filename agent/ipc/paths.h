@@ -18,8 +18,9 @@
 #define GALERA_ENV PATH_RUN "/mariadb.env" /* options of the database's next start */
 #define PATH_STATUS PATH_RUN "/status.json"
 #define PATH_LOCK PATH_RUN "/apply.lock"
-#define PATH_COORDINATOR PATH_RUN "/coordinator.json"     /* what the coordinator waits for */
-#define PATH_RECOVER PATH_RUN "/cluster-recover.json"     /* an operator's word, taken once */
+#define PATH_COORDINATOR PATH_RUN "/coordinator.json" /* what the coordinator waits for */
+#define PATH_RECOVER                                                                               \
+    PATH_RUN "/cluster-recover.json" /* an operator's acceptance of a loss, taken once */
 #define PATH_RECOVERED PATH_RUN "/cluster-recovered.json" /* and the answer */
 #define PATH_DB_LOGIN PATH_STATE "/database.login"        /* root, 0600: password of the look */
 

@@ -29,7 +29,7 @@ struct net_cluster {
     json_t *galera; /* the plan's step, or NULL */
     json_t *record; /* as the supervisor told it; json null: none */
     bool open;
-    bool stale; /* links and state must be made anew */
+    bool stale; /* links and state must be recreated */
     struct zsock *server;
     struct peer peers[CLUSTER_MAX];
     uint8_t keys[CLUSTER_MAX][KEY_SIZE];
@@ -60,7 +60,7 @@ bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user
     return false;
 }
 
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------------------------- */
 
 static void close_links(struct net_cluster *k)
 {
@@ -201,7 +201,7 @@ static void say(struct net *n, struct net_cluster *k, uint64_t now)
             json_array_append_new(waiting, json_string(k->c.cfg.names[i]));
     json_t *j = json_pack("{s:s, s:o, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
                           "why", js_string(k->c.why), "waiting_for", waiting, "epoch",
-                          (json_int_t)k->c.rec.epoch, "calm", cluster_calm(&k->c, now));
+                          (json_int_t)k->c.rec.epoch, "stable", cluster_stable(&k->c, now));
     char *text = js_text(j);
     if (str_eq(text, k->said)) {
         free(text);
@@ -333,7 +333,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     step(n, k, &ev);
 }
 
-/* An operator's word on this node; the answer goes back to the verb. */
+/* An operator accepts a loss on this node; the answer goes back to the verb. */
 static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
 {
     struct cluster_event ev = {.type = EV_RECOVER, .now = clock_mono_ms()};

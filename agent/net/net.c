@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/ipc/lean.h"
 #include "agent/ipc/paths.h"
+#include "agent/ipc/trim.h"
 #include "agent/net/internal.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -83,8 +83,8 @@ static void from_supervisor(struct net *n, json_t *msg)
         net_ctrl_send_event(n, event);
     } else if (strcmp(m, "state") == 0) {
         net_ctrl_send_state(n, json_object_get(msg, "state"));
-    } else if (strcmp(m, "lean") == 0) {
-        lean();
+    } else if (strcmp(m, "trim") == 0) {
+        trim_memory();
     } else {
         net_cluster_message(n, m, msg);
     }

@@ -70,7 +70,7 @@ const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway)
     if (host == own)
         return "is this machine's own address";
     if ((host & mask) != (own & mask))
-        return "is not in the network of the card's address";
+        return "is not in the network of the NIC's address";
     if (len < 31 && ((host & ~mask) == 0 || (host & ~mask) == ~mask))
         return "is the network's own or its broadcast address";
     return NULL;

@@ -25,7 +25,7 @@ struct guard {
 /* Pure: adds those of a /proc/net/tcp or tcp6 text who are connected to our port `ssh`, or to whose
  * port `controller` we are (0: none). */
 void guard_add_peers(struct guard *g, const char *text, uint16_t ssh, uint16_t controller);
-/* Pure: NULL when `gateway` can be the next hop of a card with this address, else why not. */
+/* Pure: NULL when `gateway` can be the next hop of a NIC with this address, else why not. */
 const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway);
 /* Pure: would the wanted route take over what goes by `now` today? */
 bool guard_takes_over(const struct rtnl_route *want, const struct rtnl_route *now, uint32_t addr);

@@ -24,7 +24,7 @@ const char *netconf_manager_name(enum netconf_manager m)
 enum netconf_manager netconf_choose(const struct netconf_seen *s)
 {
     /* netplan writes the files of the others at every boot. NetworkManager leaves alone what
-     * ifupdown names. A networkd that is only active may have no card at all. */
+     * ifupdown names. A networkd that is only active may have no NIC at all. */
     if (s->netplan)
         return NETCONF_NETPLAN;
     if (s->ifupdown && s->ifupdown_nic)
@@ -64,7 +64,7 @@ static void networkd(const struct netconf *c, struct netconf_file *f, struct str
 {
     const char *slash = c->beside ? strrchr(c->beside, '/') : NULL;
     f->mode = 0644;
-    if (slash) { /* the first file that matches has the card: ours could only stand beside it */
+    if (slash) { /* the first file that matches has the NIC: ours could only stand beside it */
         f->path = str_fmt("/etc/systemd/network/%s.d/60-muster.conf", slash + 1);
     } else {
         f->path = str_fmt("/etc/systemd/network/60-muster-%s.network", c->nic);
@@ -92,7 +92,7 @@ static void ifupdown(const struct netconf *c, struct netconf_file *f, struct str
 {
     f->path = str_fmt("/etc/network/interfaces.d/60-muster-%s", c->nic);
     f->mode = 0644;
-    /* Not static: that fails when another stanza, or DHCP, gave the card the address already. */
+    /* Not static: that fails when another stanza, or DHCP, gave the NIC the address already. */
     strbuf_addf(b,
                 "auto %s\niface %s inet manual\n    up /sbin/ip link set dev %s up\n"
                 "    up /sbin/ip address replace %s broadcast + dev %s\n",

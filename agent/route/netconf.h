@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine's network manager reads at boot so that a network card has an address and
+/* What the machine's network manager reads at boot so that a NIC has an address and
  * routes. Pure. */
 #ifndef MUSTER_AGENT_ROUTE_NETCONF_H
 #define MUSTER_AGENT_ROUTE_NETCONF_H
@@ -27,16 +27,16 @@ struct netconf_seen {
     bool networkd;       /* the service is active */
     bool networkmanager; /* the service is active */
     bool ifupdown;       /* the program is there */
-    bool ifupdown_nic;   /* its files name a card besides lo */
+    bool ifupdown_nic;   /* its files name a NIC besides lo */
 };
 
-/* Who brings up a card at boot. */
+/* Who brings up a NIC at boot. */
 enum netconf_manager netconf_choose(const struct netconf_seen *seen);
 
 struct netconf {
     const char *nic, *mac, *address, *via;
     const json_t *to;   /* array of texts */
-    const char *beside; /* networkd: the .network file that has the card already; NULL: none */
+    const char *beside; /* networkd: the .network file that has the NIC already; NULL: none */
 };
 
 struct netconf_file {

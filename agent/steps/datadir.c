@@ -124,7 +124,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
         return err_set(err, ERR_FAILED, "nothing is mounted on %s", d->mount);
     if (!fs_exists(d->path)) {
         if (fs_exists(m.ours) && !fs_exists(m.fresh) && !fs_exists(m.moving))
-            return verdict_refused(ret, "%s is gone although it was in use; not made anew",
+            return verdict_refused(ret, "%s is gone although it was in use; not recreated",
                                    d->path);
         return verdict_differs(ret, "%s does not exist", d->path);
     }
@@ -148,7 +148,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     return why ? verdict_differs(ret, "%s: %s", CONF, why) : verdict_ok(ret);
 }
 
-/* Its last word is only that it gives up. */
+/* The last line of its output says only that it gives up. */
 static void note_reason(void *ctx, const char *line)
 {
     struct err *reason = ctx;

@@ -124,7 +124,7 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
     if (fs_exists(WANTED))
         return verdict_differs(ret, "mariadb starts at boot by itself");
     if (!fs_exists(GALERA_READY))
-        return verdict_differs(ret, "the coordinator was not let in yet");
+        return verdict_differs(ret, "the coordinator is not enabled yet");
     return verdict_ok(ret);
 }
 

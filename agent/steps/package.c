@@ -27,20 +27,20 @@
 #define POLICY_TEXT                                                                                \
     "#!/bin/sh\n# muster-agent: services start after their configuration\nexit 101\n"
 
-#define PATIENCE_S 600 /* with others that use apt */
-#define PATIENCE_MAX_S 86400
+#define LOCK_TIMEOUT_S 600 /* with others that use apt */
+#define LOCK_TIMEOUT_MAX_S 86400
 
 struct package {
     const json_t *names;
     const json_t *repository; /* NULL: the machine's own */
-    uint64_t patience;        /* seconds */
+    uint64_t lock_timeout;    /* seconds */
     struct apt_repo repo;
 };
 
 static const struct field fields[] = {
     FIELD(package, names, FIELD_NAMES),
     FIELD_OPT(package, repository, FIELD_OBJECT),
-    FIELD_OPT(package, patience, FIELD_U64),
+    FIELD_OPT(package, lock_timeout, FIELD_U64),
 };
 
 static int package_parse(const json_t *spec, void **ret, struct err *err)
@@ -49,10 +49,11 @@ static int package_parse(const json_t *spec, void **ret, struct err *err)
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct package), &obj, err) < 0)
         return -1;
     struct package *p = obj;
-    if (!json_object_get(spec, "patience"))
-        p->patience = PATIENCE_S;
-    int r = p->patience > PATIENCE_MAX_S
-                ? err_set(err, ERR_USAGE, "member 'patience' must be at most %d s", PATIENCE_MAX_S)
+    if (!json_object_get(spec, "lock_timeout"))
+        p->lock_timeout = LOCK_TIMEOUT_S;
+    int r = p->lock_timeout > LOCK_TIMEOUT_MAX_S
+                ? err_set(err, ERR_USAGE, "member 'lock_timeout' must be at most %d s",
+                          LOCK_TIMEOUT_MAX_S)
                 : 0;
     if (r == 0)
         r = apt_repo_parse(p->repository, js_opt_str(spec, "id", ""), &p->repo, err);
@@ -160,7 +161,7 @@ static int package_install(const struct package *p, bool fix, struct run *run, s
     argv[k++] = "--";
     for (size_t i = 0; i < n; i++)
         argv[k++] = json_string_value(json_array_get(p->names, i));
-    return apt_run(run, "install", argv, (unsigned)p->patience, err);
+    return apt_run(run, "install", argv, (unsigned)p->lock_timeout, err);
 }
 
 static int package_update(const struct package *p, struct run *run, struct err *err)
@@ -169,18 +170,18 @@ static int package_update(const struct package *p, struct run *run, struct err *
     return apt_run(run, "package lists",
                    PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=3",
                              "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
-                   (unsigned)p->patience, err);
+                   (unsigned)p->lock_timeout, err);
 }
 
 /* Ends what an interrupted dpkg left. What it cannot end (a dependency that is not unpacked yet,
- * an archive that was cut off) apt can, so its failure is not the last word. */
+ * an archive that was cut off) apt can, so its failure is not final. */
 static void package_configure(const struct package *p, struct run *run)
 {
     struct err ignored = {0};
     run_progress(run, "completing what was interrupted");
     apt_run(run, "dpkg --configure -a",
             PROC_ARGV(DPKG, "--force-confdef", "--force-confold", "--configure", "-a"),
-            (unsigned)p->patience, &ignored);
+            (unsigned)p->lock_timeout, &ignored);
 }
 
 static int package_transaction(const struct package *p, bool broken, struct run *run,
@@ -223,7 +224,7 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     struct err policy_err = {0};
     bool broken = false;
-    if (apt_repo_apply(&p->repo, run, (unsigned)p->patience, err) < 0)
+    if (apt_repo_apply(&p->repo, run, (unsigned)p->lock_timeout, err) < 0)
         return -1;
     if (package_missing(p, &missing, &broken, err) < 0)
         return -1;

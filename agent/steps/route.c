@@ -90,8 +90,7 @@ static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
             return 0;
         strbuf_addf(&seen, " %s=%s", e->d_name, text);
     }
-    return err_set(err, ERR_FAILED, "no network card with MAC %.32s; there are:%s", mac,
-                   strbuf_str(&seen));
+    return err_set(err, ERR_FAILED, "no NIC with MAC %.32s; there are:%s", mac, strbuf_str(&seen));
 }
 
 /* --- for the next boot --------------------------------------------------------------------- */
@@ -105,7 +104,7 @@ static bool has_file(const char *dir, const char *suffix)
     return false;
 }
 
-/* A stanza "iface ..." of the text, for a card of its own or, with nic NULL, any but lo. */
+/* A stanza "iface ..." of the text, for a NIC of its own or, with nic NULL, any but lo. */
 static bool has_stanza(char *text, const char *nic)
 {
     char *save = NULL, name[IF_NAMESIZE];
@@ -118,7 +117,7 @@ static bool has_stanza(char *text, const char *nic)
 
 #define INTERFACES "/etc/network/interfaces"
 
-/* Of a machine whose other cards ifupdown brings up, it brings up ours, too. */
+/* Of a machine whose other NICs ifupdown brings up, it brings up ours, too. */
 static bool ifupdown_has_cards(void)
 {
     struct err ignored;
@@ -166,7 +165,7 @@ static int manager_find(enum netconf_manager *ret, struct err *err)
     return 0;
 }
 
-/* The file by which networkd has the card, unless it is ours. */
+/* The file by which networkd has the NIC, unless it is ours. */
 static char *networkd_file(int index, const char *own)
 {
     struct err ignored;

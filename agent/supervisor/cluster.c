@@ -113,8 +113,8 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
     const char *why = js_opt_str(msg, "why", "");
     const char *before = js_opt_str(s->cluster.coordinator, "state", "");
     bool changed = strcmp(state, before) != 0;
-    bool alarmed = json_is_true(json_object_get(s->cluster.coordinator, "calm")) &&
-                   !json_is_true(json_object_get(msg, "calm"));
+    bool alarmed = json_is_true(json_object_get(s->cluster.coordinator, "stable")) &&
+                   !json_is_true(json_object_get(msg, "stable"));
     json_object_del(msg, "m");
     _cleanup_free_ char *text = js_text(msg);
     fs_write_atomic(PATH_COORDINATOR, text, strlen(text), 0600, &err);
@@ -230,5 +230,5 @@ json_t *sup_cluster_said(const struct supervisor *s)
 
 bool sup_cluster_calm(const struct supervisor *s)
 {
-    return !s->cluster.galera || json_is_true(json_object_get(s->cluster.coordinator, "calm"));
+    return !s->cluster.galera || json_is_true(json_object_get(s->cluster.coordinator, "stable"));
 }

@@ -24,19 +24,19 @@ static bool has(const json_t *list, const char *id)
     return false;
 }
 
-/* What the controller asked for: nothing differs, or a run mends it; then comes a second look. When
- * that one finds something still, the controller is told. */
+/* What the controller asked for: nothing differs, or a run repairs it; then comes a second look.
+ * When that one finds something still, the controller is told. */
 static void answer_look(struct supervisor *s, bool known)
 {
     if (s->drift.of_job == s->drift.done)
         return;
-    if (known && (!s->drift.list || s->drift.mended == s->drift.of_job)) {
+    if (known && (!s->drift.list || s->drift.repaired == s->drift.of_job)) {
         s->drift.done = s->drift.of_job;
         return;
     }
-    if (s->drift.mended == s->drift.of_job)
+    if (s->drift.repaired == s->drift.of_job)
         return; /* the look fails: not known, tried again */
-    s->drift.mended = s->drift.of_job;
+    s->drift.repaired = s->drift.of_job;
     sup_worker_again(s);
 }
 
@@ -45,7 +45,7 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     json_t *now = json_object_get(answer, "drift"), *d;
     size_t i;
     if (!sup_worker_idle(s))
-        return; /* a run is at work: it mends, and says so itself */
+        return; /* a run is at work: it repairs, and says so itself */
     if (!json_is_array(now)) {
         answer_look(s, false);
         return;
@@ -59,7 +59,7 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     json_array_foreach(s->drift.list, i, d)
     {
         if (!has(now, js_opt_str(d, "id", "")))
-            sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "as wanted again");
+            sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "in sync again");
     }
     json_decref(s->drift.list);
     s->drift.list = json_array_size(now) ? json_incref(now) : NULL;

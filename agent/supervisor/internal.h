@@ -109,9 +109,9 @@ struct sup_drift_state {
     json_t *list; /* [{id, why}] of the last look, or NULL: nothing differs */
     /* The controller asks by an id of its own; the state has it when all is done. 0: none. */
     uint64_t asked, done;
-    uint64_t of_job; /* asked when the job under way began */
-    uint64_t mended; /* a run was made for this one */
-    uint64_t at;     /* not before */
+    uint64_t of_job;   /* asked when the job under way began */
+    uint64_t repaired; /* a run was made for this one */
+    uint64_t at;       /* not before */
 };
 
 struct sup_state_state {
@@ -174,8 +174,9 @@ const json_t *sup_drift_list(const struct supervisor *s);
 uint64_t sup_drift_looked(const struct supervisor *s);
 void sup_drift_answer(struct supervisor *s, const json_t *answer);
 void sup_drift_now(struct supervisor *s);
-void sup_drift_forget(struct supervisor *s);           /* a run begins */
-void sup_drift_ask(struct supervisor *s, uint64_t id); /* the controller: look now, mend, answer */
+void sup_drift_forget(struct supervisor *s); /* a run begins */
+void sup_drift_ask(struct supervisor *s,
+                   uint64_t id); /* the controller: look now, repair, answer */
 
 /* state.c */
 void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */

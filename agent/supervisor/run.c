@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "agent/ipc/cmd.h"
-#include "agent/ipc/lean.h"
 #include "agent/ipc/paths.h"
 #include "agent/ipc/permit.h"
+#include "agent/ipc/trim.h"
 #include "agent/supervisor/internal.h"
 #include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
@@ -61,13 +61,13 @@ static bool on_signal(struct supervisor *s, int fd)
     return go_on;
 }
 
-/* Once, when the node has come to rest: what it took to come here is given back. */
+/* Once, when the node has become idle: what it took to come here is given back. */
 static bool settle(struct supervisor *s, bool settled)
 {
     bool now = sup_cluster_calm(s) && sup_worker_ready(s);
     if (now && !settled) {
-        sup_net_tell(s, "lean", NULL);
-        lean();
+        sup_net_tell(s, "trim", NULL);
+        trim_memory();
     }
     return now;
 }

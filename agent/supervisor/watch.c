@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks at the database and at the web server: seldom while all is calm, and at once when the
+/* Looks at the database and at the web server: seldom while all is stable, and at once when the
  * database's process ends. */
 #include <poll.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #define LOOK_SOON_MS 500
 #define LOOK_EVERY_MS 2000
-#define LOOK_CALM_MS STATE_EVERY_MS /* for the state that goes to the controller */
+#define LOOK_STABLE_MS STATE_EVERY_MS /* for the state that goes to the controller */
 #define WEB_EVERY_MS STATE_EVERY_MS
 
 void sup_watch_plan(struct supervisor *s, const json_t *plan)
@@ -58,18 +58,18 @@ static void readable(struct supervisor *s, short revents)
     s->watch.next = 0;
 }
 
-/* Calm: no member is about to change, and the end of the own database tells of itself. */
+/* Stable: no member is about to change, and the end of the own database tells of itself. */
 static uint64_t look_pause(const struct supervisor *s, bool runs)
 {
-    if (s->watch.db_fd >= 0 && json_is_true(json_object_get(sup_cluster_said(s), "calm")))
-        return LOOK_CALM_MS;
+    if (s->watch.db_fd >= 0 && json_is_true(json_object_get(sup_cluster_said(s), "stable")))
+        return LOOK_STABLE_MS;
     bool settled =
         (!runs || strcmp(js_opt_str(s->watch.db, "state", ""), "Synced") == 0) &&
         strcmp(js_opt_str(sup_cluster_said(s), "state", "unconfigured"), "unconfigured") != 0;
     return settled ? LOOK_EVERY_MS : LOOK_SOON_MS;
 }
 
-/* What the agent could not ask, when that changed: nothing follows from it but these words. */
+/* What the agent could not ask, when that changed: nothing follows from it but this event. */
 static void tell_look(struct supervisor *s, const json_t *db)
 {
     const char *login = js_opt_str(db, "login", ""), *unknown = js_opt_str(db, "unknown", "");

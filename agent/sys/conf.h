@@ -16,7 +16,7 @@ struct conf {
     gid_t gid;
 };
 
-/* NULL when the file is as wanted, else what differs (a literal: never quotes the content). */
+/* NULL when the file is in sync, else what differs (a literal: never quotes the content). */
 const char *conf_differs(const struct conf *c);
 /* Writes it (parent folders 0755) when it differs. *ret_changed may be NULL. */
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err);

@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 
-struct word {
+struct report {
     unsigned short step;
     char did;
 };
@@ -28,7 +28,7 @@ static void work(int fd, const struct plan *plan, struct run run,
         run.started = clock_mono_ms();
         run.spoke = 0;
         int r = one(st, &run, &ignored);
-        const struct word w = {(unsigned short)i, r ? CHANGED : WAS_OK};
+        const struct report w = {(unsigned short)i, r ? CHANGED : WAS_OK};
         if (r < 0 || write(fd, &w, sizeof(w)) != sizeof(w))
             return; /* those that follow may need it */
     }
@@ -62,7 +62,7 @@ void ahead_start(struct ahead *a, const struct run *run,
 
 int ahead_did(struct ahead *a, size_t i)
 {
-    struct word w;
+    struct report w;
     a->started = true;
     while (a->pid && !a->did[i] && read(a->fd, &w, sizeof(w)) == sizeof(w))
         a->did[w.step] = w.did;

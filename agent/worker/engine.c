@@ -4,7 +4,7 @@
 #include "agent/worker/ahead.h"
 #include "common/clock.h"
 
-/* One step: check, and only when it differs apply and check again. 1: changed, 0: as wanted. */
+/* One step: check, and only when it differs apply and check again. 1: changed, 0: in sync. */
 static int engine_step(const struct step *st, struct run *run, struct ahead *ahead,
                        struct err *err);
 
@@ -20,7 +20,7 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
     if (st->ops->check(st->self, run, &v, err) < 0)
         return err_wrap(err, "%s: check", st->id);
     if (v.kind == VERDICT_OK) {
-        run_emit(run, EVENT_OK, "as wanted");
+        run_emit(run, EVENT_OK, "in sync");
         return 0;
     }
     if (v.kind == VERDICT_DIFFERS) {
@@ -99,7 +99,7 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
                  v.kind == VERDICT_OK        ? EVENT_OK
                  : v.kind == VERDICT_REFUSED ? EVENT_REFUSED
                                              : EVENT_NOTE,
-                 "%s", v.kind == VERDICT_OK ? "as wanted" : v.why);
+                 "%s", v.kind == VERDICT_OK ? "in sync" : v.why);
     }
     return refused ? -1 : 0;
 }

@@ -38,7 +38,7 @@ static const struct {
      "    --adopt           take over resources that have our names"},
     {OPT_REPLACE,
      {"replace", required_argument, NULL, 'r'},
-     "    --replace NODE    make the node's VM anew; its data disk stays"},
+     "    --replace NODE    recreate the node's VM; its data disk stays"},
     {OPT_CLOUD_ONLY,
      {"cloud-only", no_argument, NULL, 'o'},
      "    --cloud-only      end when the cloud's resources are there"},

@@ -23,7 +23,7 @@ enum cli_option {
     OPT_REPLACE = 1 << 9,
     OPT_NODE = 1 << 10,
     OPT_CLOUD_ONLY = 1 << 11,
-    OPT_REST = 1 << 8, /* all further words belong to the verb */
+    OPT_REST = 1 << 8, /* all further arguments belong to the verb */
 };
 
 struct verb;

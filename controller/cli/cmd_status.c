@@ -83,7 +83,7 @@ static json_t *drift_of(const struct look *l)
     return l->now ? names_of(drift) : json_null();
 }
 
-/* What an old word said; null when there is none, or it is not old. */
+/* What an old state said; null when there is none, or it is not old. */
 static json_t *last_known(const struct look *l)
 {
     char drift[256];
@@ -178,10 +178,10 @@ static void print_drift(const json_t *ids)
     text_print(stdout, "  %-8s differs from its plan:", "");
     for (size_t i = 0; i < json_array_size(ids); i++)
         text_print(stdout, " %s", json_string_value(json_array_get(ids, i)));
-    puts("; 'muster up' mends it");
+    puts("; 'muster up' repairs it");
 }
 
-/* The age of what the agent said, and, of an old word, what it was. */
+/* The age of what the agent said, and, when that is long ago, what it was. */
 static void print_word(const json_t *n)
 {
     const json_t *old = json_object_get(n, "last_known");

@@ -77,12 +77,12 @@ static void print_up(const struct cli *cli, struct deployment *d, const struct u
         text_print(stderr, "%s: the cloud's part is there: ", name);
     else
         text_print(stderr, "%s is ready: ", name);
-    if (!r->created && !r->mended && !r->removed && !r->changed)
+    if (!r->created && !r->repaired && !r->removed && !r->changed)
         fputs("nothing to create, 0 changed\n", stderr);
     else {
         text_print(stderr, "%u cloud resources created, ", r->created);
-        if (r->mended)
-            text_print(stderr, "%u changed, ", r->mended);
+        if (r->repaired)
+            text_print(stderr, "%u changed, ", r->repaired);
         if (r->removed)
             text_print(stderr, "%u removed, ", r->removed);
         text_print(stderr, "%u steps changed\n", r->changed);

@@ -36,7 +36,7 @@ struct view {
     struct view_row *rows;
     size_t n;
     unsigned cloud_done, cloud_total; /* resources that belong to no node */
-    char cluster[EVENT_MSG_MAX];      /* last word of the coordinator */
+    char cluster[EVENT_MSG_MAX];      /* last event of the coordinator */
     bool has_database;
     bool ended;
     char verdict[EVENT_MSG_MAX];

@@ -17,7 +17,7 @@ static bool is_stale(const struct apply *a, const struct item *it)
 
     for (size_t d = 0; d < it->n_deps; d++)
         moved = moved || items->v[it->deps[d]].created || items->v[it->deps[d]].destroyed;
-    return moved && (it->found != FOUND_NOT || it->kind == ITEM_OPENING ||
+    return moved && (it->found != FOUND_NOT || it->kind == ITEM_FIREWALL ||
                      !item_ops(items, it->kind)->create);
 }
 

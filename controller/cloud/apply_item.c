@@ -32,12 +32,12 @@ static const struct item_ops *ops_of(const struct work *w)
     return item_ops(&w->apply->survey->items, item_of(w)->kind);
 }
 
-static struct making making(const struct apply *a)
+static struct request request_of(const struct apply *a)
 {
-    return (struct making){.items = &a->survey->items,
-                           .spec = a->spec,
-                           .inv = &a->survey->inv,
-                           .public_key = a->options.public_key};
+    return (struct request){.items = &a->survey->items,
+                            .spec = a->spec,
+                            .inv = &a->survey->inv,
+                            .public_key = a->options.public_key};
 }
 
 static void tell(struct work *w, enum event_kind kind, const char *msg)
@@ -350,7 +350,7 @@ static void create(struct work *w)
 {
     struct apply *a = w->apply;
     struct item *it = item_of(w);
-    struct making m = making(a);
+    struct request m = request_of(a);
     _cleanup_(pairs_free) struct pairs p = {0};
     _cleanup_free_ char *user_data = NULL;
     struct err err = {0};
@@ -374,7 +374,7 @@ static void create(struct work *w)
     if (journal(w, "sent") < 0)
         return;
     w->sends++;
-    tell(w, EVENT_START, it->destroyed ? "creating anew" : "creating");
+    tell(w, EVENT_START, it->destroyed ? "recreating" : "creating");
     cloud_call(a->cloud, ops_of(w)->create, &p, on_created, w);
 }
 
@@ -382,7 +382,7 @@ static void change(struct work *w)
 {
     struct apply *a = w->apply;
     struct item *it = item_of(w);
-    struct making m = making(a);
+    struct request m = request_of(a);
     _cleanup_(pairs_free) struct pairs p = {0};
 
     if (str_eq(w->move.call, "createTags"))

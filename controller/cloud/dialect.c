@@ -20,13 +20,13 @@ static void add_number(struct pairs *p, const char *name, unsigned long long val
     pairs_add(p, name, text);
 }
 
-static void add_dep(struct pairs *p, const char *name, const struct making *m,
+static void add_dep(struct pairs *p, const char *name, const struct request *m,
                     const struct item *it, enum item_kind kind)
 {
     pairs_add(p, name, item_dep_id(m->items, it, kind));
 }
 
-static int named(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int named(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     (void)err;
     pairs_add(p, "name", it->label);
@@ -35,14 +35,14 @@ static int named(const struct making *m, const struct item *it, struct pairs *p,
     return 0;
 }
 
-static const struct cidr *cidr_of(const struct making *m, const struct item *it)
+static const struct cidr *cidr_of(const struct request *m, const struct item *it)
 {
     const struct spec_zone *zone = &m->spec->zones[it->zone];
 
     return it->kind == ITEM_GATEWAY ? &zone->gateway : &zone->private;
 }
 
-static int vdc_network(const struct making *m, const struct item *it, struct pairs *p,
+static int vdc_network(const struct request *m, const struct item *it, struct pairs *p,
                        struct err *err)
 {
     char gateway[16];
@@ -58,7 +58,7 @@ static int vdc_network(const struct making *m, const struct item *it, struct pai
     return 0;
 }
 
-static int stock_network(const struct making *m, const struct item *it, struct pairs *p,
+static int stock_network(const struct request *m, const struct item *it, struct pairs *p,
                          struct err *err)
 {
     const struct spec_zone *zone = &m->spec->zones[it->zone];
@@ -89,14 +89,14 @@ static int stock_network(const struct making *m, const struct item *it, struct p
     return 0;
 }
 
-static int address(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int address(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     (void)err;
     add_dep(p, "networkid", m, it, ITEM_GATEWAY);
     return 0;
 }
 
-static int egress(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int egress(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     (void)err;
     add_dep(p, "networkid", m, it, ITEM_GATEWAY);
@@ -105,7 +105,7 @@ static int egress(const struct making *m, const struct item *it, struct pairs *p
     return 0;
 }
 
-static int volume(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int volume(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     const struct spec_disk *d = &m->spec->nodes[it->node].disk;
     char id[64];
@@ -121,7 +121,7 @@ static int volume(const struct making *m, const struct item *it, struct pairs *p
     return 0;
 }
 
-static int vm(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int vm(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     const struct spec_node *node = &m->spec->nodes[it->node];
     const char *private = item_dep_id(m->items, it, ITEM_PRIVATE);
@@ -150,7 +150,7 @@ static int vm(const struct making *m, const struct item *it, struct pairs *p, st
     return 0;
 }
 
-static int forward(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int forward(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     (void)err;
     add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
@@ -162,7 +162,8 @@ static int forward(const struct making *m, const struct item *it, struct pairs *
     return 0;
 }
 
-static int opening(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int firewall(const struct request *m, const struct item *it, struct pairs *p,
+                    struct err *err)
 {
     (void)err;
     add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
@@ -173,7 +174,7 @@ static int opening(const struct making *m, const struct item *it, struct pairs *
     return 0;
 }
 
-static int attach(const struct making *m, const struct item *it, struct pairs *p, struct err *err)
+static int attach(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     (void)err;
     add_dep(p, "id", m, it, ITEM_VOLUME);
@@ -196,7 +197,7 @@ static int attach(const struct making *m, const struct item *it, struct pairs *p
                  "destroyVirtualMachine", 0, "UserVm", false, false},                              \
     [ITEM_FORWARD] = {"forward", "port forward", LIST_FORWARDS, "createPortForwardingRule",        \
                       forward, "deletePortForwardingRule", 1, "PortForwardingRule", false, false}, \
-    [ITEM_OPENING] = {"opening", "firewall rule", LIST_FIREWALL, "createFirewallRule", opening,    \
+    [ITEM_FIREWALL] = {"firewall", "firewall rule", LIST_FIREWALL, "createFirewallRule", firewall,    \
                       "deleteFirewallRule", 2, "FirewallRule", false, false},                      \
     [ITEM_ATTACH] = {"attach", "disk attachment", LIST_VOLUMES, "attachVolume", attach,            \
                      NULL, 0, NULL, false, false}
@@ -264,7 +265,7 @@ void params_tags(const struct items *items, const struct item *it, struct pairs 
     pairs_add(ret, "tags[1].value", it->name);
 }
 
-void params_grow(const struct making *m, const struct item *it, struct pairs *ret)
+void params_grow(const struct request *m, const struct item *it, struct pairs *ret)
 {
     pairs_add(ret, "id", it->id);
     add_number(ret, "size", m->spec->nodes[it->node].disk.size >> 30);

@@ -7,7 +7,7 @@
 #include "controller/cloud/resource.h"
 
 /* What parameters are made from. */
-struct making {
+struct request {
     const struct items *items;
     const struct spec *spec;
     const struct inventory *inv;
@@ -20,6 +20,6 @@ const struct dialect *dialect_of(const struct spec *s);
 /* A call that changes an item in place, or removes it. */
 void params_destroy(const struct item *it, bool expunge, struct pairs *ret);
 void params_tags(const struct items *items, const struct item *it, struct pairs *ret);
-void params_grow(const struct making *m, const struct item *it, struct pairs *ret);
+void params_grow(const struct request *m, const struct item *it, struct pairs *ret);
 
 #endif

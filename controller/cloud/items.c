@@ -101,7 +101,7 @@ static void add_port(struct items *items, const struct spec *s, size_t n,
     last(items)->port = *port;
     needs(items, items_find(items, ITEM_VM, n));
     needs(items, items_find(items, ITEM_ADDRESS, zone));
-    add_of_node(items, ITEM_OPENING, key, key, s, n);
+    add_of_node(items, ITEM_FIREWALL, key, key, s, n);
     last(items)->port = *port;
     needs(items, &items->v[items->n - 2]);
     needs(items, items_find(items, ITEM_ADDRESS, zone));
@@ -187,7 +187,7 @@ static bool is_ours(const struct items *items, const json_t *e, enum item_kind k
     char id[64];
 
     entity_text(e, kind == ITEM_EGRESS ? "networkid" : "ipaddressid", id, sizeof(id));
-    if ((kind != ITEM_EGRESS && kind != ITEM_FORWARD && kind != ITEM_OPENING) || !id[0])
+    if ((kind != ITEM_EGRESS && kind != ITEM_FORWARD && kind != ITEM_FIREWALL) || !id[0])
         return false;
     for (size_t i = 0; i < items->n; i++)
         if (items->v[i].kind == of && str_eq(items->v[i].id, id))

@@ -58,7 +58,7 @@ static bool place_matches(const json_t *e, const struct item *it, const struct i
     case ITEM_FORWARD:
         return *ip && entity_is(e, "ipaddressid", ip) &&
                same_port(e, "publicport", it->port.public_port) && is_tcp(e);
-    case ITEM_OPENING:
+    case ITEM_FIREWALL:
         return *ip && entity_is(e, "ipaddressid", ip) && is_tcp(e) &&
                same_port(e, "startport", it->port.public_port) &&
                same_port(e, "endport", it->port.public_port);

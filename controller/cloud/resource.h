@@ -21,7 +21,7 @@ enum item_kind {
     ITEM_VOLUME,
     ITEM_VM,
     ITEM_FORWARD,
-    ITEM_OPENING, /* firewall rule that lets a port forward's traffic in */
+    ITEM_FIREWALL, /* firewall rule that lets a port forward's traffic in */
     ITEM_ATTACH,
     ITEM_KINDS
 };
@@ -90,14 +90,14 @@ struct item {
     struct err err;
 };
 
-struct making; /* dialect.h */
+struct request; /* dialect.h */
 
 struct item_ops {
     const char *prefix; /* of item.name */
     const char *what;   /* for people: "VM" */
     enum listing list;  /* where it is found */
     const char *create; /* API call; NULL: it comes with something else */
-    int (*params)(const struct making *m, const struct item *it, struct pairs *ret,
+    int (*params)(const struct request *m, const struct item *it, struct pairs *ret,
                   struct err *err);
     const char *destroy; /* NULL: goes with something else, or the API cannot */
     int phase;           /* of teardown: a phase begins when the one before has ended */

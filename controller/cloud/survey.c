@@ -88,7 +88,7 @@ static bool is_of_node(const struct item *it, const struct spec *s, const char *
     if (it->of_node && it->node != ITEM_NO_INDEX)
         return str_eq(s->nodes[it->node].name, node);
     return (it->kind == ITEM_VM || it->kind == ITEM_VOLUME || it->kind == ITEM_ATTACH ||
-            it->kind == ITEM_FORWARD || it->kind == ITEM_OPENING) &&
+            it->kind == ITEM_FORWARD || it->kind == ITEM_FIREWALL) &&
            strncmp(key, node, n) == 0 && (key[n] == '\0' || key[n] == '/');
 }
 

@@ -11,7 +11,7 @@
 struct survey_options {
     const char *public_key; /* that VMs let in; NULL: the key pair is taken as it is */
     bool adopt;             /* what has our names may be taken over */
-    const char *replace;    /* node whose VM is to be made anew, or NULL */
+    const char *replace;    /* node whose VM is to be recreated, or NULL */
     bool destroy;           /* nothing is wanted any more … */
     const char *node;       /* … of this node; NULL: of all */
     bool with_data;         /* data disks neither */

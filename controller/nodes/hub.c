@@ -40,7 +40,7 @@ static void send_roster(struct hub *h, struct peer *p)
     p->roster_sent = h->roster_epoch;
 }
 
-/* Makes the roster anew when a node's keys may have changed; its epoch rises only when it differs.
+/* Makes the roster again when a node's keys may have changed; its epoch rises only when it differs.
  */
 static int refresh_roster(struct hub *h, struct err *err)
 {
@@ -238,7 +238,7 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path)
     b->path = xstrdup(path);
 }
 
-/* ---- opening, running ---- */
+/* ---- start and run ---- */
 
 static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
 {

@@ -53,7 +53,7 @@ int hub_due_ms(const struct hub *h);
  * every wake-up. */
 int hub_run(struct hub *h, struct err *err);
 /* The id of the look at its plan that this hub asks of every node that connects: the node's state
- * has it as `looked` when the look, and what was to be mended after it, is done. */
+ * has it as `looked` when the look, and what was to be repaired after it, is done. */
 uint64_t hub_look_id(const struct hub *h);
 
 /* The owner has made a new VM of that name: its old connection and keys are void. */

@@ -19,7 +19,7 @@ struct peer {
     bool hello;
     bool answer_hello;
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
-    bool drift_told;             /* it was sent the plan again to mend what drifted */
+    bool drift_told;             /* it was sent the plan again to repair what drifted */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     bool looking;                /* it was asked on this connection to look */
     json_t *state;               /* newest of this pass, or NULL */

@@ -91,8 +91,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
                             json_pack("{s:s, s:s, s:O, s:s}", "url", s->packages.url, "suite",
                                       s->packages.suite, "components", s->packages.components,
                                       "key", in->package_key));
-    if (s->packages.patience != PACKAGES_PATIENCE_S)
-        json_object_set_new(package, "patience", json_integer(s->packages.patience));
+    if (s->packages.lock_timeout != PACKAGES_LOCK_TIMEOUT_S)
+        json_object_set_new(package, "lock_timeout", json_integer(s->packages.lock_timeout));
     add(resources, package);
 }
 

@@ -96,15 +96,15 @@ static unsigned read_duration(struct reading *r, const char *path, const json_t 
 
 void read_packages(struct reading *r, struct spec *s, const json_t *root)
 {
-    static const char *const keys[] = {"repository", "patience", NULL};
+    static const char *const keys[] = {"repository", "lock_timeout", NULL};
     const json_t *v = json_object_get(root, "packages"), *repository;
 
-    s->packages.patience = PACKAGES_PATIENCE_S;
+    s->packages.lock_timeout = PACKAGES_LOCK_TIMEOUT_S;
     if (!v || !read_known(r, "packages", v, keys))
         return;
     repository = json_object_get(v, "repository");
     if (repository)
         read_repository(r, s, repository);
-    s->packages.patience =
-        read_duration(r, "packages", v, "patience", PACKAGES_PATIENCE_S, PACKAGES_PATIENCE_MAX_S);
+    s->packages.lock_timeout = read_duration(r, "packages", v, "lock_timeout",
+                                             PACKAGES_LOCK_TIMEOUT_S, PACKAGES_LOCK_TIMEOUT_MAX_S);
 }

@@ -18,8 +18,8 @@
 #define SPEC_LABEL_MAX 81 /* names at the cloud */
 #define SPEC_PATH_MAX 256
 
-#define PACKAGES_PATIENCE_S 600
-#define PACKAGES_PATIENCE_MAX_S (24 * 3600)
+#define PACKAGES_LOCK_TIMEOUT_S 600
+#define PACKAGES_LOCK_TIMEOUT_MAX_S (24 * 3600)
 
 enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
 
@@ -101,7 +101,7 @@ struct spec {
         json_t *components;
         char *key;                    /* armored; NULL: it is in a file */
         char key_path[SPEC_PATH_MAX]; /* as written in the file */
-        unsigned patience;            /* seconds */
+        unsigned lock_timeout;        /* seconds */
     } packages;
     struct {
         bool present;

@@ -392,7 +392,7 @@ for filesystem in ext4 xfs; do
     "$agent" apply --check "$work/plan.json" >"$work/out" 2>&1 || true
     grep -q 'mount:data.*read-only' "$work/out" || die "a read-only mount is not named: $(cat "$work/out")"
     converged "made writable again"
-    ok "blank-$filesystem: a read-only mount is named and mended"
+    ok "blank-$filesystem: a read-only mount is named and repaired"
     detach
   fi
   if wanted kill-make-$filesystem; then

@@ -16,7 +16,7 @@ refused() {
   shift 2
   up "$@" || rc=$?
   [ "$rc" -eq "$code" ] || { cat "$work/out"; die "up $*: exit $rc, expected $code"; }
-  grep -q -- "$text" "$work/out" || { cat "$work/out"; die "up $*: no word of '$text'"; }
+  grep -q -- "$text" "$work/out" || { cat "$work/out"; die "up $*: nothing about '$text'"; }
   ok "$(tail -n 1 "$work/out" | cut -c1-160)"
 }
 settled() { "$muster" plan -f "$f" --detailed-exitcode >"$work/plan" 2>&1 || { cat "$work/plan"; die "not settled: $*"; }; ok "$*"; }
@@ -39,7 +39,7 @@ has_happened() {
 cloud deletePortForwardingRule id="$(id_of forward:fra/80)" >/dev/null
 cloud stopVirtualMachine id="$(id_of vm:par)" forced=true >/dev/null
 cloud detachVolume id="$(id_of volume:fra)" >/dev/null
-cloud deleteFirewallRule id="$(id_of opening:par/80)" >/dev/null
+cloud deleteFirewallRule id="$(id_of firewall:par/80)" >/dev/null
 cloud deleteTags resourceids="$(id_of volume:par)" resourcetype=Volume >/dev/null
 cloud createPortForwardingRule ipaddressid="$(id_of address:paris-esx)" virtualmachineid="$(id_of vm:par)" \
   protocol=tcp publicport=8443 privateport=443 openfirewall=true >/dev/null
@@ -47,15 +47,15 @@ until_true 20 "everything has happened" has_happened
 planned forward:fra/80 create
 planned vm:par change
 planned attach:fra create
-planned opening:par/80 create
+planned firewall:par/80 create
 planned volume:par change
 [ "$("$muster" plan -f "$f" --json | jq '[.resources[] | select(.action=="destroy")] | length')" = 2 ] ||
-  die "the extra rule and its opening are not told"
+  die "the extra rule and its firewall rule are not told"
 rc=0
 "$muster" plan -f "$f" --detailed-exitcode >/dev/null || rc=$?
 [ $rc -eq 10 ] || die "plan --detailed-exitcode: $rc"
 up_ok
-settled "mended"
+settled "repaired"
 [ "$(count listPortForwardingRules portforwardingrule)" = 4 ] || die "extra rule still there"
 [ "$(count listFirewallRules firewallrule)" = 4 ] || die "extra firewall rule still there"
 
@@ -91,7 +91,7 @@ settled "refusals change nothing"
 [ "$(id_of vm:fra)" = "$fra" ] || die "fra was replaced"
 
 up_ok --replace fra
-settled "fra was made anew"
+settled "fra was recreated"
 [ "$(id_of vm:fra)" != "$fra" ] || die "fra is the old VM"
 [ "$(id_of volume:fra)" = "$disk" ] || die "the data disk was replaced"
 
@@ -140,7 +140,7 @@ settled "adopted"
 cloud destroyVirtualMachine id="$(id_of vm:ber)" >/dev/null
 until_true 10 "ber waits to be expunged" is_replaced vm:ber
 up_ok
-settled "ber was made anew"
+settled "ber was recreated"
 "$vdc" fault call destroyVirtualMachine --error 531 --text "expunge is not for you" >/dev/null
 "$muster" destroy -y -f "$f" --node ber >"$work/out" 2>&1 || { cat "$work/out"; die "destroy without the right to expunge"; }
 "$vdc" fault clear >/dev/null

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The founder's machine and disk are destroyed behind the controller's back: the survivor keeps its rows,
-# `up` makes the machine anew, and nothing is founded anywhere, until an operator accepts the loss.
+# `up` recreates the machine, and nothing is founded anywhere, until an operator accepts the loss.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -38,4 +38,4 @@ done
 [ "$(sql $survivor 'SELECT CONCAT(node," ",lost) FROM muster.epoch WHERE e=2')" = "$survivor $founder" ] ||
   die "the loss is not on record: $(sql $survivor 'SELECT * FROM muster.epoch')"
 on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder && die "accepts it twice"
-ok "an operator's word ended the waiting, once; both serve all rows after $((SECONDS - served)) s"
+ok "an accepted loss ended the waiting, once; both serve all rows after $((SECONDS - served)) s"

@@ -24,7 +24,7 @@ LISTS = {
     "volumes": ("listVolumes", "volume"),
     "addresses": ("listPublicIpAddresses", "publicipaddress"),
     "forwards": ("listPortForwardingRules", "portforwardingrule"),
-    "openings": ("listFirewallRules", "firewallrule"),
+    "firewall_rules": ("listFirewallRules", "firewallrule"),
     "egress": ("listEgressFirewallRules", "firewallrule"),
     "keypairs": ("listSSHKeyPairs", "sshkeypair"),
 }
@@ -34,7 +34,7 @@ NATURAL = {
     "volumes": lambda e: (e["name"], e["size"], e.get("vmname")),
     "addresses": lambda e: e["zonename"],
     "forwards": lambda e: (e["virtualmachinename"], e["publicport"], e["privateport"]),
-    "openings": lambda e: (e["startport"], e["endport"]),
+    "firewall_rules": lambda e: (e["startport"], e["endport"]),
     "egress": lambda e: e["protocol"],
     "keypairs": lambda e: e["name"],
 }

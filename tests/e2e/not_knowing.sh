@@ -50,7 +50,7 @@ ok "MyISAM and Aria became InnoDB on both nodes, with all rows"
 sql fra 'ALTER USER root@localhost IDENTIFIED BY "x"' || die "ALTER USER"
 sql par 'SELECT 1' && die "root still works without its password"
 unharmed 75 "root has a password"
-journal_has fra "error 1045" || die "no word of error 1045"
+journal_has fra "error 1045" || die "no event about error 1045"
 on fra mariadb -px -e "'ALTER USER root@localhost IDENTIFIED VIA unix_socket'" || die "put root back"
 until_true 30 "root can ask again" journal_has fra "root can ask the database again"
 
@@ -62,14 +62,14 @@ fill fra
 fill par
 sites=away # an application has no connection left either
 unharmed 45 "all connections are used"
-journal_has fra "error 1040" || die "no word of error 1040"
+journal_has fra "error 1040" || die "no event about error 1040"
 for n in fra par; do on $n pkill -f "'SELECT SLEEP'" || true; done
 until_true 60 "root works on fra" sql fra 'SET GLOBAL max_connections=151'
 until_true 60 "root works on par" sql par 'SET GLOBAL max_connections=151'
 sites=here
 sql fra 'DROP USER "muster-fra"@"127.0.0.1", "muster-par"@"127.0.0.1"; ALTER USER root@localhost IDENTIFIED BY "x"' || die "DROP USER"
 unharmed 75 "neither root nor the agents' account may look"
-journal_has fra "cannot be asked" || die "no word that it is unknown"
+journal_has fra "cannot be asked" || die "no event that it is unknown"
 on fra mariadb -px -e "'ALTER USER root@localhost IDENTIFIED VIA unix_socket'" || die "put root back"
 until_true 60 "it is known again" sh -c "'$muster' ssh -f '$file' fra sudo muster-agent status --json 2>/dev/null | jq -e '.db.state == \"Synced\"' >/dev/null"
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }

@@ -52,7 +52,7 @@ grep -q ' 0 changed' "$work/again" || die "second up: $(cat "$work/again")"
 tail -n +$((n + 1)) /var/lib/muster/vdc/calls.log | jq -r .command | grep -vE '^(list|query)' && die "the second up called the above"
 ok "a second up changes nothing"
 
-# --- what somebody changed on a node is named and mended by one 'up', whatever the store says
+# --- what somebody changed on a node is named and repaired by one 'up', whatever the store says
 on_fra() { "$muster" ssh -f "$file" fra sudo sh -c "'$1'" >"$work/fault" 2>&1 || die "fault: $1: $(cat "$work/fault")"; }
 on_fra 'echo "# changed by hand" >>/etc/apache2/sites-available/muster.conf'
 on_fra 'chmod 0666 /var/www/html/config.php'
@@ -62,18 +62,18 @@ on_fra 'for f in /etc/php/*/apache2/conf.d/99-muster.ini; do echo memory_limit=1
 on_fra 'systemctl disable --quiet apache2'
 on_fra 'mariadb -e "REVOKE DELETE ON album.* FROM album@localhost"'
 on_fra 'ip route del 10.10.2.0/24' # last: the cluster misses its members after five seconds
-"$muster" up -f "$file" --progress plain >"$work/mended" 2>&1 || die "up after seven faults: $(cat "$work/mended")"
+"$muster" up -f "$file" --progress plain >"$work/repaired" 2>&1 || die "up after seven faults: $(cat "$work/repaired")"
 for step in route:private mount:data php:settings web:apache sql:album app:album; do
-  grep -qE "fra +note +$step +drifted: " "$work/mended" || die "$step is not named: $(cat "$work/mended")"
-  # rights are the same on all members: whoever is first mends them
-  grep -qE "(fra|par) +changed +$step " "$work/mended" || die "$step is not mended: $(cat "$work/mended")"
+  grep -qE "fra +note +$step +drifted: " "$work/repaired" || die "$step is not named: $(cat "$work/repaired")"
+  # rights are the same on all members: whoever is first repairs them
+  grep -qE "(fra|par) +changed +$step " "$work/repaired" || die "$step is not repaired: $(cat "$work/repaired")"
 done
-grep -qE ' [1-9][0-9]* steps changed' "$work/mended" || die "what was changed: $(tail -n 3 "$work/mended")"
+grep -qE ' [1-9][0-9]* steps changed' "$work/repaired" || die "what was changed: $(tail -n 3 "$work/repaired")"
 "$muster" up -f "$file" --progress plain >"$work/again" 2>&1 || die "up after the repair: $(cat "$work/again")"
 grep -q ' 0 changed' "$work/again" || die "up after the repair: $(cat "$work/again")"
-ok "one up names and mends what was changed by hand"
+ok "one up names and repairs what was changed by hand"
 "$muster" status -f "$file" --json | jq -e 'all(.nodes[]; .age_s < 60 and .last_known == null or .age_s >= 30)' >/dev/null ||
-  die "the age of each word: $("$muster" status -f "$file" --json)"
+  die "the age of each state: $("$muster" status -f "$file" --json)"
 
 "$muster" ssh -f "$file" fra sudo muster-agent apply --check /var/lib/muster-agent/plan.json >"$work/check" ||
   die "dry run on the node: $(cat "$work/check")"
@@ -104,7 +104,7 @@ restarted() { # node
   now=$(booted_at "$1") && [ -n "$now" ] && [ "$now" != "${booted[$1]}" ]
 }
 # What the node itself shows, with no muster at work: its disk, its way to the others, its database in
-# the cluster, its site, and an agent that finds all as wanted.
+# the cluster, its site, and an agent that finds all in sync.
 serves() { # node
   "$muster" ssh -f "$file" "$1" "findmnt /media/datadisk-mariadb && ip route get ${private[$1]} | grep -q 'dev eth1' &&
     sudo mariadb -N -e 'SHOW STATUS LIKE \"wsrep_cluster_size\"' | grep -qw 2 && curl -fsS http://127.0.0.1/ | grep -q 'served by $1' &&

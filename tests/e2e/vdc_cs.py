@@ -192,10 +192,10 @@ class Guest:
     def __init__(self, vm):
         nic = vm["nic"][0]
         self.name, self.gateway, self.address = "guest-" + vm["name"], nic["gateway"], nic["ipaddress"]
-        self.server, cable = None, "v" + vm["id"][:8]
+        self.server, veth = None, "v" + vm["id"][:8]
         sh("ip", "netns", "add", self.name)
-        sh("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        sh("ip", "link", "set", cable, "master", "mvdcb" + nic["networkid"][:8], "up")
+        sh("ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        sh("ip", "link", "set", veth, "master", "mvdcb" + nic["networkid"][:8], "up")
         self.run("ip", "link", "set", "eth0", "address", nic["macaddress"], "up")
         self.run("ip", "addr", "add", self.address + "/24", "dev", "eth0")
         self.run("ip", "route", "add", "default", "via", self.gateway)

@@ -130,7 +130,7 @@ guest mount /dev/sdb /mnt
 [ "$(guest cat /mnt/f)" = kept ] || fail "the volume's content"
 say "detach, attach with foreign copies"
 
-# A network is deleted while its router is being mended: nothing of it is made again.
+# A network is deleted while its router is being repaired: nothing of it is made again.
 going=$(api createLocalNetwork zonename="Paris (ESX)" cidr=10.1.9.0/24 gateway=10.1.9.1 | get '.localnetwork[0].id')
 bridge=mvdcb${going:0:8}
 until_ok 10 ip link show "$bridge"
@@ -154,7 +154,7 @@ for _ in 1 2 3 4 5; do
     ! ip link show "$bridge" >/dev/null 2>&1 || fail "a deleted network's bridge is there"
     sleep 0.2
 done
-say "a network that was deleted while it was mended"
+say "a network that was deleted while it was repaired"
 
 # Copies, somebody inside a copy, somebody inside the very mount.
 api startVirtualMachine id="${ids[1]}" >/dev/null

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What goes wrong on a machine, one after the other in one guest of agent_host.sh: each time a clear
 # failed event, nothing broken, and the next run goes on. A repository of its own, made by the test
-# and served on the guest's loopback, is the mirror that misbehaves. Then drift, told and not mended.
+# and served on the guest's loopback, is the mirror that misbehaves. Then drift, told and not repaired.
 # usage: bad_days.sh [muster-agent.deb]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -37,7 +37,7 @@ fails() { # word…
 }
 goes_on() { apply || fail "the next run failed"; }
 package() { # name…: the plan has this package of the test's repository
-  plan "{\"type\":\"package\",\"id\":\"package:all\",\"patience\":3,\"names\":[\"$1\"]}"
+  plan "{\"type\":\"package\",\"id\":\"package:all\",\"lock_timeout\":3,\"names\":[\"$1\"]}"
 }
 # A package of $2 MiB that cannot be compressed, of version $3 in folder $4.
 make_package() {
@@ -132,7 +132,7 @@ armored() { # key: as the controller writes it into plans
   echo "-----END PGP PUBLIC KEY BLOCK-----"
 }
 from_signed() { # key
-  plan "{\"type\":\"package\",\"id\":\"package:all\",\"patience\":3,\"names\":[\"muster-test-own\"],\"repository\":{\"url\":\"http://127.0.0.2:8080\",\"suite\":\"./\",\"components\":[],
+  plan "{\"type\":\"package\",\"id\":\"package:all\",\"lock_timeout\":3,\"names\":[\"muster-test-own\"],\"repository\":{\"url\":\"http://127.0.0.2:8080\",\"suite\":\"./\",\"components\":[],
     \"key\":$(armored "$1" | jq -Rs .)}}"
 }
 own_version() { run dpkg-query -W -f '${Version}' muster-test-own 2>/dev/null || true; }
@@ -233,7 +233,7 @@ goes_on
 say "interrupted dpkg"
 
 # PHP is disabled in Apache, alone or with the MPM that it needs: its code is not served, the check says
-# why, the next run mends it.
+# why, the next run repairs it.
 page() { # path: the answer's body and status line
   # shellcheck disable=SC2016
   run php -r '$c = stream_context_create(["http" => ["ignore_errors" => true]]);
@@ -264,8 +264,8 @@ grep -q '^42 .* 200' "$out" || fail "PHP does not run"
 run rm /var/www/html/code.php
 say "PHP disabled"
 
-# Drift is told and not mended; a restart mends it.
-plan '{"type":"file","id":"file:f","path":"/etc/muster-test","content":"as wanted"}'
+# Drift is told and not repaired; a restart repairs it.
+plan '{"type":"file","id":"file:f","path":"/etc/muster-test","content":"in sync"}'
 mkdir -p "$root/var/lib/muster-agent"
 cp "$root/root/plan.json" "$root/var/lib/muster-agent/plan.json"
 status() { run muster-agent status --json | grep -qF -- "$1"; }
@@ -279,7 +279,7 @@ run muster-agent check >"$out" 2>&1 || code=$?
 [ $code -eq 10 ] || fail "check: exit status $code instead of 10"
 [ "$(cat "$root/etc/muster-test")" = "by hand" ] || fail "what drifted was changed"
 run systemctl restart muster-agent
-until_ok grep -qF "as wanted" "$root/etc/muster-test"
+until_ok grep -qF "in sync" "$root/etc/muster-test"
 until_ok status '"phase":"ready"'
 ! status drift || fail "drift is still told"
 say "drift"

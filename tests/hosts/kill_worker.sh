@@ -3,7 +3,7 @@
 # The worker is killed at a point (each write of a file that must survive, each change of the network
 # and by SQL, each child process while it runs and after it ended), and the plan is run again: it must
 # converge, serve, and have lost nothing.
-# Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, made anew.
+# Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, recreated.
 # usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument; in the
 #                                             order of this list
 #   packages  a bare guest; points of the packages' step only

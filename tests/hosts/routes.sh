@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The second card and its routes on two guests of agent_host.sh, one with ifupdown, one with
+# The second NIC and its routes on two guests of agent_host.sh, one with ifupdown, one with
 # systemd-networkd: now and right after a reboot, without the agent's service; and what is refused.
 # usage: routes.sh [muster-agent.deb]
 set -euo pipefail
@@ -30,7 +30,7 @@ plan() { # guest address via to
 JSON
 }
 apply() { run "$1" muster-agent apply /root/plan.json; }
-# The card has the address and the route, in the kernel.
+# The NIC has the address and the route, in the kernel.
 is_there() { # guest
   run "$1" ip -4 addr show dev eth1 | grep -q " 10.5.0.2/24 " &&
     run "$1" ip route show 10.6.0.0/24 | grep -q "via 10.5.0.1 dev eth1"
@@ -40,7 +40,7 @@ refused() { # words of the reason
   apply a >"$tmp/out" 2>&1 || status=$?
   [ $status -eq 7 ] || fail "exit status $status instead of 7: $(cat "$tmp/out")"
   grep -q "$1" "$tmp/out" || fail "'$1' is not in: $(cat "$tmp/out")"
-  [ -z "$(run a ip -4 addr show dev eth1)" ] || fail "the card was changed by what was refused"
+  [ -z "$(run a ip -4 addr show dev eth1)" ] || fail "the NIC was changed by what was refused"
 }
 
 "$host" down
@@ -64,7 +64,7 @@ until_ok booted b
 # What is refused changes nothing.
 mkdir -p "$(root a)/etc/muster-agent"
 echo '{"main":"tcp://10.9.9.9:5562"}' >"$(root a)/etc/muster-agent/bootstrap.json"
-plan a 10.5.0.2/24 10.7.0.1 10.6.0.0/24; refused "not in the network of the card"
+plan a 10.5.0.2/24 10.7.0.1 10.6.0.0/24; refused "not in the network of the NIC"
 plan a 10.5.0.2/24 10.5.0.2 10.6.0.0/24; refused "own address"
 plan a 10.5.0.2/24 10.5.0.1 10.9.9.0/24; refused "address of the controller"
 plan a "${MTEST_NET:-10.77.0}.77/24" "${MTEST_NET:-10.77.0}.78" 10.6.0.0/24; refused "address of the default gateway"

@@ -9,6 +9,9 @@ sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' '
 # 1. Who includes whom: the rows muster_folder(…) of CMakeLists.txt.
 tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allows"
 
+tests/lint/waits.sh || complain "docs/waits.md"
+tests/lint/vocabulary.sh || complain "a word that is not used here"
+
 # 2. One foreign library, one file.
 only() { # header files…
   local header=$1 f

@@ -4,7 +4,7 @@
  * that get no answer, and databases that commit, lag and lose quorum. Oracle, after every step: at
  * most one bootstrap per epoch (I1), the node that bootstraps holds everything that is durable on
  * any member (I2), nothing empty starts beside data, and what was lost with a disk is left behind
- * only by an operator's word.
+ * only when an operator accepts it.
  *
  *   sim_cluster [SEED [RUNS]]      a failing seed is printed, and fails again when given alone
  *   sim_cluster --edges            the states and what leads from one to another, for
@@ -19,11 +19,11 @@
 
 #define NODES_MAX 4
 #define QUEUE 512
-#define END 400000  /* virtual milliseconds of one run */
-#define CALM 200000 /* from here on nothing fails: a Primary must form */
+#define END 400000    /* virtual milliseconds of one run */
+#define STABLE 200000 /* from here on nothing fails: a Primary must form */
 
 static uint64_t prng;
-static unsigned losses, words; /* of all runs */
+static unsigned losses, acceptances; /* of all runs */
 static unsigned long passed[CLUSTER_EDGES_MAX];
 
 /* Edges that this world seldom or never passes: what does. The position is asked for as soon as a
@@ -92,7 +92,7 @@ struct world {
     struct wire queue[QUEUE];
     unsigned queued;
     unsigned boots[64]; /* per epoch */
-    unsigned bootstraps, commits, crashes, losses, words, incarnations;
+    unsigned bootstraps, commits, crashes, losses, acceptances, incarnations;
     int64_t debt; /* position that was lost with the disk of `debtor` while it served last */
     unsigned debtor;
     int64_t durable; /* the highest position that any member ever held in the live history */
@@ -154,7 +154,7 @@ static void lose(struct world *w, unsigned i)
     }
     if (!known) /* nobody is left who heard that anything served */
         w->debt = 0;
-    if (!remembered) /* epochs begin anew */
+    if (!remembered) /* epochs begin again */
         memset(w->boots, 0, sizeof(w->boots));
     if (served && !any_primary(w) && pos > w->debt) {
         w->debt = pos;
@@ -164,7 +164,7 @@ static void lose(struct world *w, unsigned i)
 
 static void send_wire(struct world *w, unsigned from, unsigned to, const struct cluster_msg *m)
 {
-    bool bad = w->now < CALM;
+    bool bad = w->now < STABLE;
     unsigned copies = bad && rnd(10) == 0 ? 0 : bad && rnd(10) == 0 ? 2 : 1;
     while (copies--) {
         if (w->queued == QUEUE)
@@ -240,7 +240,7 @@ static void run_actions(struct world *w, unsigned i, const struct cluster_out *o
     for (size_t k = 0; k < out->n && nd->up; k++) {
         const struct cluster_action *a = &out->a[k];
         /* Power may go at every boundary between two actions. */
-        if (w->now < CALM && rnd(4000) == 0) {
+        if (w->now < STABLE && rnd(4000) == 0) {
             power_off(w, nd);
             return;
         }
@@ -303,13 +303,13 @@ static void finish(struct world *w, unsigned i)
                                                 .opened = nd->has_disk && nd->disk.data};
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
     } else if (nd->doing == ACT_BOOT) {
-        ev.ok = rnd(20) != 0 || w->now >= CALM;
+        ev.ok = rnd(20) != 0 || w->now >= STABLE;
         nd->db = nd->primary = ev.ok;
         nd->history = nd->doing_epoch;
         nd->clean = !ev.ok;
     } else if (nd->doing == ACT_JOIN) {
         struct node *donor = nd->abandoned ? NULL : live_primary(w);
-        if (!donor && !nd->abandoned && rnd(2)) { /* the donor is gone without a word */
+        if (!donor && !nd->abandoned && rnd(2)) { /* the donor is gone without notice */
             nd->done_at = UINT64_MAX;
             return;
         }
@@ -338,7 +338,7 @@ static void link_cut(struct world *w)
         all = all && w->nodes[i].up && w->nodes[i].db && !w->nodes[i].done_at &&
               w->nodes[i].history == w->nodes[0].history &&
               w->nodes[i].primary == w->nodes[0].primary;
-    if (!all || w->now >= CALM || rnd(w->nodes[0].primary ? 2000 : 100) != 0)
+    if (!all || w->now >= STABLE || rnd(w->nodes[0].primary ? 2000 : 100) != 0)
         return;
     for (unsigned i = 0; i < w->n; i++)
         w->nodes[i].primary = !w->nodes[i].primary;
@@ -426,9 +426,9 @@ static void node_time(struct world *w, unsigned i)
         }
         return;
     }
-    if (w->now < CALM && rnd(4000) == 0)
+    if (w->now < STABLE && rnd(4000) == 0)
         restart_agent(w, i);
-    if (w->now < CALM && rnd(3000) == 0) {
+    if (w->now < STABLE && rnd(3000) == 0) {
         if (rnd(8) == 0)
             lose(w, i);
         else
@@ -436,15 +436,15 @@ static void node_time(struct world *w, unsigned i)
         return;
     }
     /* An operator sees that it waits, and for whom. */
-    if (w->now > CALM + 60000 && w->now % 10000 == 0 && !any_primary(w))
+    if (w->now > STABLE + 60000 && w->now % 10000 == 0 && !any_primary(w))
         for (unsigned k = 0; k < w->n; k++)
             if (w->nodes[k].new_disk) {
                 struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
                 snprintf(ev.name, sizeof(ev.name), "%s", w->names[k]);
                 step(w, i, &ev);
-                w->words += nd->c.accepted;
+                w->acceptances += nd->c.accepted;
             }
-    if (w->now < CALM && nd->db && rnd(4000) == 0) { /* the database alone crashes */
+    if (w->now < STABLE && nd->db && rnd(4000) == 0) { /* the database alone crashes */
         nd->db = nd->primary = false;
         nd->clean = false;
     }
@@ -465,7 +465,7 @@ static void node_time(struct world *w, unsigned i)
             .answers = nd->db,
             .primary = nd->primary,
             .synced = nd->primary};
-        nd->look_at = w->now + (cluster_calm(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
+        nd->look_at = w->now + (cluster_stable(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
             if (w->nodes[k].up && w->nodes[k].primary) {
                 ev.size++;
@@ -475,7 +475,7 @@ static void node_time(struct world *w, unsigned i)
         memcpy(ev.position.uuid, nd->uuid, sizeof(nd->uuid));
         if (nd->primary)
             nd->new_disk = false;
-        if (nd->db && w->now < CALM && rnd(10) == 0)
+        if (nd->db && w->now < STABLE && rnd(10) == 0)
             ev = (struct cluster_event){
                 .type = EV_DB, .now = w->now, .running = true, .unknown = true, .why = "1040"};
         else if (nd->primary && w->debt && !cluster_names_have(&ev.members, w->names[w->debtor]))
@@ -512,9 +512,9 @@ static unsigned run(uint64_t seed)
             return w.bootstraps; /* ahead of a Primary that went on without it: an operator's */
     for (unsigned i = 0; i < w.n; i++)
         if (!w.nodes[i].primary)
-            fail(&w, "calm for long, and not everybody is part of a Primary (I16)");
+            fail(&w, "nothing failed for long, and not everybody is part of a Primary (I16)");
     losses += w.losses;
-    words += w.words;
+    acceptances += w.acceptances;
     return w.bootstraps;
 }
 
@@ -564,6 +564,6 @@ int main(int argc, char **argv)
     printf(
         "%llu runs from seed %llu: %u bootstraps, %u disks lost, %u losses accepted, no invariant "
         "broken\n",
-        (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, words);
+        (unsigned long long)runs, (unsigned long long)seed, bootstraps, losses, acceptances);
     return coverage() && runs >= 1000;
 }

@@ -136,7 +136,7 @@ static void set_parts(const struct world *w, const struct item *it, json_t *e)
         set_number(w, e, "privateport", it->port.private_port);
         set_text(e, "protocol", "tcp");
         break;
-    case ITEM_OPENING:
+    case ITEM_FIREWALL:
         set_id(w, e, "ipaddressid", address);
         set_number(w, e, "startport", it->port.public_port);
         set_number(w, e, "endport", it->port.public_port);

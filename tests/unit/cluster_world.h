@@ -61,9 +61,9 @@ static void step(struct world *w, struct node *nd, struct cluster_event *ev);
 /* A promise or an acceptance is on disk before anybody hears of it. */
 static void assert_saved(const struct node *from, const struct cluster_msg *m)
 {
-    if (m->type == MSG_PREP || m->type == MSG_PROM)
+    if (m->type == MSG_PREPARE || m->type == MSG_PROMISE)
         assert_true(from->record.promised.round >= m->ballot.round);
-    if (m->type == MSG_ACC || m->type == MSG_ACCED)
+    if (m->type == MSG_ACCEPT || m->type == MSG_ACCEPTED)
         assert_true(from->record.accepted_at.round >= m->ballot.round);
 }
 

@@ -218,7 +218,7 @@ static void test_row_again(void **state)
 static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg *hb, int64_t seqno)
 {
     struct cluster_config cfg = config(2);
-    *hb = (struct cluster_msg){.type = MSG_HB,
+    *hb = (struct cluster_msg){.type = MSG_HEARTBEAT,
                                .from = 1,
                                .manifest = "m",
                                .epoch = 1,
@@ -342,7 +342,7 @@ static void test_codec(void **state)
 {
     (void)state;
     struct err err = {0};
-    struct cluster_msg m = {.type = MSG_PROM,
+    struct cluster_msg m = {.type = MSG_PROMISE,
                             .manifest = "0123456789abcdef",
                             .epoch = 7,
                             .ballot = {3, "n1"},

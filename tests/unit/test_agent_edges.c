@@ -69,7 +69,7 @@ static void position(enum cluster_datadir kind, const char *uuid, int64_t seqno)
 /* Member 1 serves epoch 1 with history U1; `node`: whom it was decided for. */
 static void hear_primary(const char *node)
 {
-    struct cluster_msg hb = {.type = MSG_HB,
+    struct cluster_msg hb = {.type = MSG_HEARTBEAT,
                              .from = 1,
                              .manifest = "m",
                              .epoch = 1,

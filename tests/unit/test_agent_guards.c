@@ -21,7 +21,7 @@ static struct cluster_msg word_of(enum cluster_msg_type type, unsigned from, uin
 
 static void hear(struct world *w, struct node *nd, unsigned from)
 {
-    struct cluster_msg m = word_of(MSG_HB, from, 1);
+    struct cluster_msg m = word_of(MSG_HEARTBEAT, from, 1);
     told(w, nd, &m);
 }
 
@@ -55,7 +55,7 @@ static void test_accepted_value_is_adopted(void **state)
         run(w, 1);
         assert_int_equal(ams->c.state, CLUSTER_PROPOSING);
         for (unsigned i = 1; i < 3; i++) {
-            struct cluster_msg m = word_of(MSG_PROM, i, 2);
+            struct cluster_msg m = word_of(MSG_PROMISE, i, 2);
             m.ballot = ams->c.prop.ballot;
             m.accepted_at.round = i == 1 && !own;
             if (i == 1 && !own)
@@ -141,8 +141,8 @@ static void test_promise_ends_when_the_gate_opens(void **state)
     (void)state;
     struct world *w = three();
     struct node *fra = get(w, "fra");
-    struct cluster_msg prep = word_of(MSG_PREP, 2, 2), acc = word_of(MSG_ACC, 2, 2);
-    struct cluster_msg hb = word_of(MSG_HB, 0, 1);
+    struct cluster_msg prep = word_of(MSG_PREPARE, 2, 2), acc = word_of(MSG_ACCEPT, 2, 2);
+    struct cluster_msg hb = word_of(MSG_HEARTBEAT, 0, 1);
     power_loss_of_all(w);
     power_on(w, "fra");
     run(w, 2);

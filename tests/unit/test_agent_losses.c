@@ -27,7 +27,7 @@ static void test_new_disk_gets_a_record(void **state)
     power_on(w, "par");
     run(w, 100);
     assert_waits_for(w, "fra", "par");
-    /* The word of an operator ends it, and the disk has data from then on. */
+    /* An accepted loss ends it, and the disk has data from then on. */
     assert_true(recover(w, "fra", "par"));
     run(w, 60);
     assert_all_serve(w);
@@ -79,7 +79,8 @@ static void test_permit_of_another(void **state)
     power_on(w, "fra");
     run(w, 20);
     assert_int_equal(fra->c.state, CLUSTER_BOOT_PERMIT);
-    struct cluster_msg m = {.type = MSG_HB, .epoch = 3, .from = 2, .manifest = "m", .n_chain = 1};
+    struct cluster_msg m = {
+        .type = MSG_HEARTBEAT, .epoch = 3, .from = 2, .manifest = "m", .n_chain = 1};
     m.state = CLUSTER_STOPPED;
     m.ready = true;
     m.chain_from = 3;
@@ -176,7 +177,8 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     run(w, 5);
     unsigned n = 0;
     for (int i = 0; i < 100; i++) {
-        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
+        struct cluster_msg m = {
+            .type = MSG_HEARTBEAT, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
         m.state = CLUSTER_STOPPED;
         m.epoch = 1;
         str_copy(m.hw_uuid, sizeof(m.hw_uuid), UUID);
@@ -187,7 +189,7 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     int64_t hw = ams->c.rec.hw;
     n = 0;
     for (int i = 0; i < 100; i++) {
-        struct cluster_msg m = {.type = MSG_HB, .manifest = "m", .from = 1 + i % 2};
+        struct cluster_msg m = {.type = MSG_HEARTBEAT, .manifest = "m", .from = 1 + i % 2};
         m.state = CLUSTER_PRIMARY;
         m.epoch = m.booted = 1;
         m.holders.n = 1 + i % 2;

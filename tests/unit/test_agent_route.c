@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts; what network managers are told (tests/golden/netconf, written anew with
+/* Facts; what network managers are told (tests/golden/netconf, written again with
  * MUSTER_GOLDEN=write), who is chosen, and which routes are refused. */
 #include <setjmp.h>
 #include <stdarg.h>

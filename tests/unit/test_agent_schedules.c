@@ -22,7 +22,7 @@ static void test_s1_new_founder(void **state)
     assert_true(par->db);
     assert_int_equal(par->c.rec.epoch, 1);
     assert_int_not_equal(get(w, "fra")->c.rec.holders.n, 2);
-    /* The word of an operator ends it, and nothing is lost but what only fra had. */
+    /* An accepted loss ends it, and nothing is lost but what only fra had. */
     assert_false(recover(w, "par", "nobody"));
     assert_false(recover(w, "par", "par"));
     assert_true(recover(w, "par", "fra"));
@@ -300,7 +300,7 @@ static void test_l3_amnesiac_ahead(void **state)
     free(w);
 }
 
-/* L4: a tainted front runner is set aside; its high-water mark ends with the operator's word. */
+/* L4: a tainted front runner is set aside; its high-water mark ends with the accepted loss. */
 static void test_l4_tainted_set_aside(void **state)
 {
     (void)state;

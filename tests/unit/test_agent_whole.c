@@ -56,7 +56,7 @@ static json_t *give_plan(void *ctx, size_t node)
     (void)node;
     return json_pack("{s:i, s:s, s:s, s:s, s:{}, s:[{s:s, s:s, s:s, s:s, s:s}]}", "version", 1,
                      "deployment", "d", "node", "fra", "rev", REV, "secrets", "resources", "type",
-                     "file", "id", "file:f", "path", w->file, "content", "as wanted\n", "mode",
+                     "file", "id", "file:f", "path", w->file, "content", "in sync\n", "mode",
                      "0640");
 }
 
@@ -218,7 +218,7 @@ static bool as_wanted(const struct world *w)
     struct stat st;
     struct err err;
 
-    return fs_read(w->file, 100, &text, NULL, &err) == 0 && str_eq(text, "as wanted\n") &&
+    return fs_read(w->file, 100, &text, NULL, &err) == 0 && str_eq(text, "in sync\n") &&
            stat(w->file, &st) == 0 && (st.st_mode & 07777) == 0640;
 }
 
@@ -308,7 +308,7 @@ static void test_up_run(void **state)
         if (up_run(&d, &reach, &v, &options, &result, &err) < 0)
             fail_msg("%s", err.msg);
         printf("up: %llu ms\n", (unsigned long long)(clock_mono_ms() - began));
-        assert_int_equal(result.created + result.mended + result.removed + result.changed, 0);
+        assert_int_equal(result.created + result.repaired + result.removed + result.changed, 0);
     }
     items_free(&v.items);
     spec_free(&d.spec);

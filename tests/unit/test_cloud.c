@@ -76,7 +76,7 @@ static void what_differs_is_judged(void **state)
         const char *call, *why;
     } cases[] = {
         {"forward:fra/80", NULL, NULL, MOVE_CREATE, NULL, ""},
-        {"opening:fra/80", NULL, NULL, MOVE_CREATE, NULL, ""},
+        {"firewall:fra/80", NULL, NULL, MOVE_CREATE, NULL, ""},
         {"egress:paris-esx", NULL, NULL, MOVE_CREATE, NULL, ""},
         {"volume:fra", NULL, NULL, MOVE_CREATE, NULL, ""},
         {"forward:fra/80", "privateport", "8080", MOVE_REPLACE, "deletePortForwardingRule", "8080"},

@@ -117,12 +117,12 @@ static void requests_are_cloudstacks(void **state)
     assert_non_null(api);
     for (size_t c = 0; c < ARRAY_LEN(clouds); c++) {
         _cleanup_(world_free) struct world w;
-        struct making m;
+        struct request m;
 
         make_world(&w, clouds[c], false);
         offer_everything(&w);
         recognise(&w);
-        m = (struct making){&w.items, &w.spec, &w.inv, "dXNlci1kYXRh", "ssh-ed25519 AAAA"};
+        m = (struct request){&w.items, &w.spec, &w.inv, "dXNlci1kYXRh", "ssh-ed25519 AAAA"};
         for (size_t i = 0; i < w.items.n; i++) {
             const struct item *it = &w.items.v[i];
             const struct item_ops *ops = item_ops(&w.items, it->kind);

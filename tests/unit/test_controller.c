@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pure parts between file and node: items, plan, user-data, the cloud's answers, the picture.
- * Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them anew. */
+ * Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,7 +205,7 @@ static void test_repository(void **state)
                                "nodes: [{name: n, zone: z, template: t, offering: o}]\nweb: {}\n"
                                "packages:\n  repository: {url: 'https://deb.example.org/11.4', "
                                "suite: bookworm, key: k.asc}\n"
-                               "  patience: 15m\n";
+                               "  lock_timeout: 15m\n";
     _cleanup_(spec_problems_free) struct spec_problems problems = {0};
     _cleanup_(spec_free) struct spec s = {0};
     _cleanup_json_ json_t *plan = NULL;

@@ -3,7 +3,7 @@
 #define PORT 17420 /* tests may run side by side */
 #include "hub_world.h"
 
-#include "anew.h"
+#include "reexec.h"
 
 /* States of 30 kB without end, on one connection; a process of its own. */
 static int flood(char **argv)
@@ -43,7 +43,7 @@ static void test_flood(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         leave(w, join(w, 1 + i, &flooders[i]));
-        pids[i] = anew("flood", "tcp://127.0.0.1:17421", w->keys.pub, &flooders[i]);
+        pids[i] = reexec("flood", "tcp://127.0.0.1:17421", w->keys.pub, &flooders[i]);
         assert_true(pids[i] >= 0);
     }
     w->states = 0;

@@ -80,7 +80,7 @@ static void test_silent_nodes(void **state)
     w->runs[0].heard = clock_mono_ms();
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_non_null(strstr(err.msg, "par (last word: 2 h ago)"));
+    assert_non_null(strstr(err.msg, "par (last heard: 2 h ago)"));
     assert_null(strstr(err.msg, "fra"));
     w->runs[1].heard = clock_mono_ms();
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
@@ -100,7 +100,7 @@ static void test_idle_node(void **state)
     w->runs[0].idle = clock_mono_ms() - PATIENCE_MS - 1000;
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_non_null(strstr(err.msg, "fra: its agent is at rest"));
+    assert_non_null(strstr(err.msg, "fra: its agent is idle"));
 }
 
 /* A machine that is still being installed is no silent one. */

@@ -175,10 +175,10 @@ static void cut_and_loss_lose_frames(void **state)
     assert_false(lane_admit(&cut, 0, 100, UINT32_MAX, &due));
     struct lane none = {0}, all = {.set = {.loss_ppm = 1000000}},
                 tenth = {.set = {.loss_ppm = 100000}};
-    for (uint64_t dice = 0; dice <= UINT32_MAX; dice += UINT32_MAX / 1000) {
-        assert_true(lane_admit(&none, 0, 0, (uint32_t)dice, &due));
-        assert_false(lane_admit(&all, 0, 0, (uint32_t)dice, &due));
-        lost += !lane_admit(&tenth, 0, 0, (uint32_t)dice, &due);
+    for (uint64_t random = 0; random <= UINT32_MAX; random += UINT32_MAX / 1000) {
+        assert_true(lane_admit(&none, 0, 0, (uint32_t)random, &due));
+        assert_false(lane_admit(&all, 0, 0, (uint32_t)random, &due));
+        lost += !lane_admit(&tenth, 0, 0, (uint32_t)random, &due);
     }
     assert_in_range(lost, 99, 102);
 }

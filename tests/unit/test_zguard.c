@@ -17,12 +17,12 @@
 
 #include <cmocka.h>
 
-#include "anew.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/str.h"
 #include "common/zap.h"
 #include "common/zsock.h"
+#include "reexec.h"
 
 #define PORT 17460
 #define MSG_MAX (64 * 1024)
@@ -114,7 +114,7 @@ static void *raw_client(void *ctx, const char *endpoint, const uint8_t server[KE
 /* `attack` in a process of its own. */
 static pid_t start(const struct world *w, const char *attack)
 {
-    pid_t pid = anew(attack, w->endpoint, w->server_keys.pub, &w->peer_keys);
+    pid_t pid = reexec(attack, w->endpoint, w->server_keys.pub, &w->peer_keys);
 
     assert_true(pid >= 0);
     return pid;

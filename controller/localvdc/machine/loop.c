@@ -23,7 +23,7 @@
 #define LOOP_MAJOR 7
 #define ATTACH_TRIES 50
 #define RELEASE_TRIES 25
-#define FORSAKEN_SIZE 512 /* what is left of a device that was forsaken: one sector */
+#define ABANDONED_SIZE 512 /* what is left of a device that was abandoned: one sector */
 
 int disk_make(const char *path, uint64_t bytes, struct err *err)
 {
@@ -43,7 +43,7 @@ static bool is_forsaken(const char *loop)
 {
     struct err err = {0};
     _cleanup_free_ char *file = str_fmt("/sys/block/%s/loop/sizelimit", loop), *text = NULL;
-    return fs_read(file, 32, &text, NULL, &err) == 0 && atoll(text) == FORSAKEN_SIZE;
+    return fs_read(file, 32, &text, NULL, &err) == 0 && atoll(text) == ABANDONED_SIZE;
 }
 
 int disk_loop_of(const char *path)
@@ -177,7 +177,7 @@ static enum holder holder_of(int number, pid_t init)
     return found;
 }
 
-/* Exclusive opening fails while a filesystem on it, or on one of its partitions, is mounted
+/* An exclusive open fails while a filesystem on it, or on one of its partitions, is mounted
  * anywhere, or a program has it for itself (swap, mkfs). */
 static int check_unused(const char *path, int number, pid_t init, struct err *err)
 {
@@ -238,7 +238,7 @@ int disk_forsake(const char *path, struct err *err)
     struct loop_info64 info = {0};
     if (number < 0 || (loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) != 0 && errno == ENXIO))
         return 0;
-    info.lo_sizelimit = FORSAKEN_SIZE;
+    info.lo_sizelimit = ABANDONED_SIZE;
     if (loop < 0 || ioctl(loop, LOOP_SET_STATUS64, &info) != 0)
         return err_errno(err, errno, "cut %s off from %s", dev, path);
     return 0;

@@ -173,7 +173,7 @@ static int start_failed(const json_t *vm, struct err *err)
                    vdc_str(vm, "name"), last, path);
 }
 
-/* A root that is still mounted may be one that lost power: it must be mounted anew. */
+/* A root that is still mounted may be one that lost power: it must be mounted again. */
 static int mount_disks(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");

@@ -65,7 +65,7 @@ int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
     return TOOL("ip", err, "-n", ns, "route", "replace", "default", "dev", RELAY_DEVICE);
 }
 
-/* No network's cable leads into it. */
+/* No network's veth leads into it. */
 static bool is_idle(const char *ns)
 {
     struct err err = {0};

@@ -187,10 +187,10 @@ const json_t *link_zone(const json_t *zones, const char *text, struct err *err)
     return NULL;
 }
 
-bool lane_admit(struct lane *l, uint64_t now, uint64_t bytes, uint32_t dice, uint64_t *ret_due)
+bool lane_admit(struct lane *l, uint64_t now, uint64_t bytes, uint32_t random, uint64_t *ret_due)
 {
     const struct link_set *s = &l->set;
-    if (s->cut || (s->loss_ppm > 0 && (uint64_t)dice * PPM >> 32 < s->loss_ppm))
+    if (s->cut || (s->loss_ppm > 0 && (uint64_t)random * PPM >> 32 < s->loss_ppm))
         return false;
     /* The buffer in front of the transmitter holds a round trip's worth of its rate. */
     uint64_t start = l->free_at > now ? l->free_at : now;

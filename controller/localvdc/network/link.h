@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links between zones: what one direction is set to, its defaults, texts and documents; and the
- * scheduling of frames through it. Pure: the caller has the clock and the dice. */
+ * scheduling of frames through it. Pure: the caller has the clock and the random numbers. */
 #ifndef MUSTER_CONTROLLER_LOCALVDC_NETWORK_LINK_H
 #define MUSTER_CONTROLLER_LOCALVDC_NETWORK_LINK_H
 
@@ -45,8 +45,8 @@ struct lane {
 };
 
 /* Takes a frame of `bytes` that came at `now` (ns): when it arrives, or false when it is lost.
- * `dice` is any 32 bits. */
-bool lane_admit(struct lane *l, uint64_t now, uint64_t bytes, uint32_t dice, uint64_t *ret_due);
+ * `random` is any 32 bits. */
+bool lane_admit(struct lane *l, uint64_t now, uint64_t bytes, uint32_t random, uint64_t *ret_due);
 /* A frame that was admitted has arrived, or was thrown away. */
 void lane_done(struct lane *l, uint64_t bytes);
 /* Other settings for frames from now on. */

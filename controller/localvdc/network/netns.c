@@ -134,8 +134,8 @@ int link_bridge(const char *name, struct err *err)
     return TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "up");
 }
 
-int link_cable(const char *name, const char *bridge, const char *ns, const char *peer,
-               const char *address, struct err *err)
+int link_veth(const char *name, const char *bridge, const char *ns, const char *peer,
+              const char *address, struct err *err)
 {
     /* Both ends come into being at once, so that one of them tells of the other. */
     if (!link_exists(name) && TOOL("ip", err, "link", "add", name, "type", "veth", "peer", "name",

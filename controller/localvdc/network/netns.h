@@ -20,10 +20,10 @@ bool link_exists(const char *name);                 /* in the namespace that we 
 int link_remove(const char *name, struct err *err); /* missing is success */
 /* A bridge without addresses of any kind, up. */
 int link_bridge(const char *name, struct err *err);
-/* A cable: `name` on the host, plugged into `bridge`; `peer` in namespace `ns` with the address
+/* A veth pair: `name` on the host, plugged into `bridge`; `peer` in namespace `ns` with the address
  * ("a.b.c.d/len"), up. */
-int link_cable(const char *name, const char *bridge, const char *ns, const char *peer,
-               const char *address, struct err *err);
+int link_veth(const char *name, const char *bridge, const char *ns, const char *peer,
+              const char *address, struct err *err);
 /* Writes one of the files below /proc/sys in the namespace that we are in. */
 int sysctl_set(const char *key, const char *value, struct err *err);
 

@@ -73,7 +73,7 @@ struct relay {
     size_t n_targets;
     struct direction dirs[RELAY_ZONES][RELAY_ZONES];
     struct relay_counts *counts;
-    uint64_t dice;
+    uint64_t random;
     uint64_t lateness; /* how long the machine takes to wake us, a running mean in ns */
 };
 
@@ -95,10 +95,10 @@ static uint64_t now_ns(void)
 static uint32_t roll(struct relay *r)
 {
     /* xorshift: good enough to lose packets by. */
-    r->dice ^= r->dice << 13;
-    r->dice ^= r->dice >> 7;
-    r->dice ^= r->dice << 17;
-    return (uint32_t)(r->dice >> 32);
+    r->random ^= r->random << 13;
+    r->random ^= r->random >> 7;
+    r->random ^= r->random << 17;
+    return (uint32_t)(r->random >> 32);
 }
 
 static void drop_all(struct direction *d)
@@ -384,8 +384,8 @@ int relay_run(const char *group, struct err *err)
         return -1;
     r.db = db;
     r.group = group;
-    keys_random(&r.dice, sizeof(r.dice));
-    r.dice |= 1;
+    keys_random(&r.random, sizeof(r.random));
+    r.random |= 1;
     for (size_t a = 0; a < RELAY_ZONES; a++) {
         for (size_t b = 0; b < RELAY_ZONES; b++)
             r.dirs[a][b].last = &r.dirs[a][b].first;

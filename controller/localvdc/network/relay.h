@@ -30,7 +30,7 @@ void relay_ns(const char *group, char ret[VDC_NETNS_MAX]);
 
 /* The zone's router and its device; the caller holds relay_lock. */
 int relay_zone_ensure(const char *group, const char *zone_id, struct err *err);
-/* Removes the zone's router when no network's cable leads into it any more, and the group's process
+/* Removes the zone's router when no network's veth leads into it any more, and the group's process
  * with the last zone; the caller holds relay_lock. */
 int relay_zone_remove(const char *group, const char *zone_id, struct err *err);
 /* The process runs and knows the group's present networks, or is about to. */

@@ -27,7 +27,7 @@ struct router {
     char ns[VDC_NETNS_MAX];    /* its namespace, or that of its zone in the group */
     char iface[VDC_NAME_MAX];  /* inside: towards the guests */
     char bridge[VDC_NAME_MAX]; /* on the host */
-    char cable[VDC_NAME_MAX];  /* bridge to router */
+    char veth[VDC_NAME_MAX];   /* bridge to router */
     char uplink[VDC_NAME_MAX]; /* public bridge to router */
     char dir[128];
     char pidfile[160], conf[160], metadata_pid[160];
@@ -54,7 +54,7 @@ static struct router router_of(const json_t *network)
     else
         str_copy(r.iface, sizeof(r.iface), "lan");
     vdc_name("mvdcb", r.id, r.bridge);
-    vdc_name("mvdcr", r.id, r.cable);
+    vdc_name("mvdcr", r.id, r.veth);
     vdc_name("mvdcp", r.id, r.uplink);
     snprintf(r.dir, sizeof(r.dir), VDC_DIR "/net/%s", r.id);
     snprintf(r.pidfile, sizeof(r.pidfile), "%s/dnsmasq.pid", r.dir);
@@ -74,14 +74,14 @@ static int ensure_links(const struct router *r, struct err *err)
     if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) != 0))
         return -1;
     if (link_bridge(r->bridge, err) != 0 || netns_make(r->ns, err) != 0 ||
-        link_cable(r->cable, r->bridge, r->ns, r->iface, address, err) != 0)
+        link_veth(r->veth, r->bridge, r->ns, r->iface, address, err) != 0)
         return -1;
     if (r->private)
         return relay_ensure(r->group, err);
     if (!*vdc_str(r->network, "_ip"))
         return 0;
     snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
-    if (link_cable(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
+    if (link_veth(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
         return -1;
     return TOOL("ip", err, "-n", r->ns, "route", "replace", "default", "via", VDC_HOST_ADDRESS);
 }
@@ -244,7 +244,7 @@ int router_remove(const json_t *network, struct err *err)
     struct router r = router_of(network);
     tool_stop(r.metadata_pid, r.id);
     tool_stop(r.pidfile, r.conf);
-    if (link_remove(r.cable, err) != 0 || link_remove(r.uplink, err) != 0 ||
+    if (link_remove(r.veth, err) != 0 || link_remove(r.uplink, err) != 0 ||
         link_remove(r.bridge, err) != 0)
         return -1;
     if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) != 0)
@@ -255,6 +255,6 @@ int router_remove(const json_t *network, struct err *err)
 bool router_alive(const json_t *network)
 {
     struct router r = router_of(network);
-    return netns_exists(r.ns) && link_exists(r.cable) && tool_pid(r.pidfile, r.conf) &&
+    return netns_exists(r.ns) && link_exists(r.veth) && tool_pid(r.pidfile, r.conf) &&
            (r.private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
 }

@@ -16,7 +16,7 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err);
 bool router_wanted(const json_t *network);
 /* As router_ensure, when it is to be there. */
 int router_update(struct vdb *db, const char *network_id, struct err *err);
-/* As router_update, with services that begin anew. */
+/* As router_update, with services that begin again. */
 int router_restart(struct vdb *db, const char *network_id, struct err *err);
 /* Takes one of the further public addresses off. */
 void router_drop_address(const json_t *network, const char *address);

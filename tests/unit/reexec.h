@@ -13,8 +13,8 @@
 #define ANEW_ARGS 6 /* main's argc then: name, what, endpoint, three keys */
 
 /* main gets `what`, the endpoint and the keys of the server and of the peer in hex. */
-static pid_t anew(const char *what, const char *endpoint, const uint8_t server[KEY_SIZE],
-                  const struct curve_pair *peer)
+static pid_t reexec(const char *what, const char *endpoint, const uint8_t server[KEY_SIZE],
+                    const struct curve_pair *peer)
 {
     char hex[3][KEY_HEX_SIZE];
 
@@ -24,7 +24,7 @@ static pid_t anew(const char *what, const char *endpoint, const uint8_t server[K
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        execl("/proc/self/exe", "anew", what, endpoint, hex[0], hex[1], hex[2], (char *)NULL);
+        execl("/proc/self/exe", "reexec", what, endpoint, hex[0], hex[1], hex[2], (char *)NULL);
         _exit(127);
     }
     return pid;

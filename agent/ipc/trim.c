@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/ipc/lean.h"
+#include "agent/ipc/trim.h"
 
 #include <link.h>
 #include <malloc.h>
@@ -24,7 +24,7 @@ static int give_back(struct dl_phdr_info *object, size_t size, void *ctx)
     return 0;
 }
 
-void lean(void)
+void trim_memory(void)
 {
     dl_iterate_phdr(give_back, NULL);
     malloc_trim(0);
