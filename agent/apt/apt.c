@@ -103,10 +103,10 @@ static int attempt(struct run *run, const char *what, const char *const *argv, s
     return -1;
 }
 
-int apt_run(struct run *run, const char *what, const char *const *argv, unsigned patience_s,
+int apt_run(struct run *run, const char *what, const char *const *argv, unsigned lock_timeout_s,
             struct err *err)
 {
-    uint64_t until = clock_mono_ms() + patience_s * 1000ULL;
+    uint64_t until = clock_mono_ms() + lock_timeout_s * 1000ULL;
     for (;;) {
         if (wait_for_others(run, until, err) < 0)
             return err_wrap(err, "%s", what);

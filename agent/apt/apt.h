@@ -35,8 +35,8 @@ const char *apt_say_advice(const char *error);
 #define DPKG "/usr/bin/dpkg"
 
 /* Runs argv with progress events; waits for others that hold a lock of apt or dpkg, before it and
- * when they were quicker, at most `patience_s` seconds altogether. `what` begins the error. */
-int apt_run(struct run *run, const char *what, const char *const *argv, unsigned patience_s,
+ * when they were quicker, at most `lock_timeout_s` seconds altogether. `what` begins the error. */
+int apt_run(struct run *run, const char *what, const char *const *argv, unsigned lock_timeout_s,
             struct err *err);
 
 /* --- a repository of its own: repo.c ---------------------------------------------------------- */
@@ -55,6 +55,6 @@ char *apt_repo_pin(const struct apt_repo *r);
 /* NULL when the machine is in sync with it, else what differs. */
 const char *apt_repo_differs(const struct apt_repo *r);
 /* Reads its lists, and only when that went well makes it one of the machine's sources. */
-int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_s, struct err *err);
+int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s, struct err *err);
 
 #endif

@@ -141,7 +141,7 @@ static int files_remove(const struct files *f, struct err *err)
     return 0;
 }
 
-int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_s, struct err *err)
+int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s, struct err *err)
 {
     _cleanup_(files_cleanup) struct files f = {0};
     files_fill(r, &f);
@@ -157,7 +157,7 @@ int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned patience_
                 PROC_ARGV(APT_GET, "update", "-q", "-oAPT::Status-Fd=3", list,
                           "-oDir::Etc::sourceparts=/dev/null", "-oAPT::Get::List-Cleanup=0",
                           "-oAcquire::Languages=none", "-oAPT::Update::Error-Mode=any"),
-                patience_s, err) < 0)
+                lock_timeout_s, err) < 0)
         return err_wrap(err, "%.150s", r->url);
     if (conf_write(&(struct conf){f.pin_path, f.pin, 0644, 0, 0}, NULL, err) < 0)
         return -1;

@@ -226,7 +226,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
         unsigned n = c->join_failures < 4 ? c->join_failures : 4;
         c->join_failures++;
-        c->retry_at = ev->now + (CLUSTER_JOIN_RETRY_MS << n);
+        c->retry_at = ev->now + ((uint64_t)CLUSTER_JOIN_RETRY_MS << n);
     }
     if (c->state == CLUSTER_NONPRIM && !ev->ok) { /* it was not stopped: looks again */
         cluster_enter(c, CLUSTER_UNCONF, ev->now, "%s", ev->why);
