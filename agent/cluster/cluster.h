@@ -234,7 +234,7 @@ struct cluster {
     struct cluster_config cfg;
     struct cluster_record rec;
     enum cluster_state state;
-    uint64_t passed; /* bit set of edges since the start */
+    uint64_t passed; /* bit set of edges since the start; not in a release */
     char why[CLUSTER_WHY_MAX];
     unsigned waiting; /* bit set of members */
     bool accepted;    /* what EV_RECOVER asked for */
