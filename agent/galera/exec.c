@@ -27,6 +27,7 @@
 #include "common/proc.h"
 #include "common/str.h"
 
+#define JOURNAL_MAX_S 20
 #define MARIADBD "/usr/sbin/mariadbd"
 #define PATH_MYSQLD "/run/mysqld" /* of Debian's package */
 #define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
@@ -262,7 +263,7 @@ static int ended(time_t since, struct err *err)
 {
     char first[256] = "";
     struct err ignored;
-    struct proc_opts opts = {.on_line = first_error, .ctx = &first, .timeout_s = 20};
+    struct proc_opts opts = {.on_line = first_error, .ctx = &first, .timeout_s = JOURNAL_MAX_S};
     _cleanup_free_ char *from = str_fmt("--since=@%lld", (long long)since);
     proc_run(PROC_ARGV("/usr/bin/journalctl", "--unit=" GALERA_SERVICE, "--output=cat",
                        "--no-pager", from),

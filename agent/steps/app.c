@@ -26,6 +26,7 @@
 #include "common/proc.h"
 #include "common/str.h"
 
+#define INSTALL_MAX_S 1800
 #define PHP "/usr/bin/php"
 #define TABLE                                                                                      \
     "CREATE TABLE IF NOT EXISTS muster.app (name VARCHAR(64) PRIMARY KEY, node VARCHAR(64), "      \
@@ -150,7 +151,7 @@ static int mark_set(const struct app *a, const struct run *run, struct err *err)
 
 static int install_php(const struct app *a, const char *script, struct err *err)
 {
-    struct proc_opts opts = {.cwd = a->root, .timeout_s = 1800};
+    struct proc_opts opts = {.cwd = a->root, .timeout_s = INSTALL_MAX_S};
     if (conf_uid(APP_USER, &opts.uid, err) < 0 || conf_gid(APP_USER, &opts.gid, err) < 0)
         return -1;
     return proc_run(PROC_ARGV(PHP, script), &opts, NULL, err);

@@ -44,6 +44,7 @@ static void state_line(struct svc_state *st, char *line)
 
 /* --- looking ------------------------------------------------------------------------------- */
 
+#define CALL_MAX_S 60
 #define EXPECT_MAX 16
 #define FRESH_MS 1000
 #define PROPERTIES "--property=LoadState,ActiveState,UnitFileState,MainPID"
@@ -60,7 +61,7 @@ static struct {
 static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct err *err)
 {
     struct proc_result out = {0};
-    struct proc_opts opts = {.timeout_s = 60};
+    struct proc_opts opts = {.timeout_s = CALL_MAX_S};
     int r = proc_run(argv, &opts, &out, err);
     size_t k = 0;
     bool said = false; /* something of the unit k */

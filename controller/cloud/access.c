@@ -15,6 +15,8 @@
 #include "common/str.h"
 #include "common/text.h"
 
+#define STATUS_MAX_S 30
+
 char *access_program(const char *name)
 {
     static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
@@ -46,7 +48,7 @@ char *access_program(const char *name)
 static int local_status(const char *program, json_t **ret, struct err *err)
 {
     _cleanup_(proc_result_free) struct proc_result r = {0};
-    const struct proc_opts opts = {.timeout_s = 30};
+    const struct proc_opts opts = {.timeout_s = STATUS_MAX_S};
     struct err why = {.msg = "no answer"};
 
     proc_run(PROC_ARGV(program, "status", "--json"), &opts, &r, &why);

@@ -14,6 +14,8 @@
 #include "common/proc.h"
 #include "common/str.h"
 
+#define TOOL_MAX_S 60
+
 static const struct {
     const char *name;
     const char *package;
@@ -79,7 +81,7 @@ int tool_run(const char *name, const char *const args[], const char *input, stru
             return err_set(err, ERR_FAILED, "%s: too many arguments", name);
         argv[i + 1] = args[i];
     }
-    struct proc_opts opts = {.env = tool_env, .input = input, .timeout_s = 60};
+    struct proc_opts opts = {.env = tool_env, .input = input, .timeout_s = TOOL_MAX_S};
     return proc_run(argv, &opts, NULL, err);
 }
 

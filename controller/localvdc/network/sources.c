@@ -13,6 +13,7 @@
 #include "common/str.h"
 #include "controller/localvdc/base/tool.h"
 
+#define APT_CONFIG_MAX_S 10
 #define FILE_MAX (256 * 1024)
 
 bool sources_uri_host(const char *uri, char *ret, size_t cap)
@@ -147,7 +148,7 @@ void sources_proxy(char *ret, size_t cap)
     char path[128];
     struct err err = {0};
     struct proc_result r = {0};
-    struct proc_opts opts = {.env = tool_env, .timeout_s = 10};
+    struct proc_opts opts = {.env = tool_env, .timeout_s = APT_CONFIG_MAX_S};
     *ret = '\0';
     if (tool_find("apt-config", path, sizeof(path), &err) != 0)
         return;
