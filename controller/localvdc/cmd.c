@@ -142,22 +142,22 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     if (json_array_size(allow) > 0)
         json_object_set(given, "allow", allow);
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &db, err) != 0 ||
-        store_config(db, given, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || tool_check_all(err) < 0 || vdc_open(true, &db, err) < 0 ||
+        store_config(db, given, err) < 0)
         return -1;
     pid_t daemon = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
     if (daemon > 0 && !template_ready()) { /* an earlier build failed */
-        if (job_want(db, JOB_TEMPLATE, "", "", err) != 0)
+        if (job_want(db, JOB_TEMPLATE, "", "", err) < 0)
             return -1;
         kill(daemon, SIGCHLD); /* look for jobs now */
     }
     if (daemon == 0) {
         pid_t pid = -1;
-        if (spawn_child((const char *const[]){"serve", NULL}, VDC_LOG, &pid, err) != 0 ||
-            wait_for_daemon(pid, err) != 0)
+        if (spawn_child((const char *const[]){"serve", NULL}, VDC_LOG, &pid, err) < 0 ||
+            wait_for_daemon(pid, err) < 0)
             return -1;
     }
-    if (wait && wait_for_template(db, err) != 0)
+    if (wait && wait_for_template(db, err) < 0)
         return -1;
     printf("The API is at http://" VDC_ADDRESS ":%d" VDC_PATH "\n", VDC_PORT);
     return 0;
@@ -168,7 +168,7 @@ int vdc_cmd_stop(int argc, char **argv, struct err *err)
     (void)argv;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "stop takes no arguments");
-    if (vdc_cmd_need_root(err) != 0)
+    if (vdc_cmd_need_root(err) < 0)
         return -1;
     tool_stop(DAEMON_LOCK, DAEMON_MARK);
     return 0;
@@ -189,7 +189,7 @@ static json_t *status_json(bool root)
         json_object_set_new(s, "template_progress", js_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (!root || vdc_open(false, &db, &err) != 0)
+    if (!root || vdc_open(false, &db, &err) < 0)
         return s;
     _cleanup_json_ json_t *keys = vdb_get(db, "meta", "keys");
     json_object_update(s, keys ? keys : json_null());
@@ -269,7 +269,7 @@ static pid_t parent_of(pid_t pid)
     struct err err = {0};
     _cleanup_free_ char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
     int parent = 0;
-    if (fs_read(path, 4096, &text, NULL, &err) != 0)
+    if (fs_read(path, 4096, &text, NULL, &err) < 0)
         return 0;
     const char *p = strrchr(text, ')');
     return p && sscanf(p, ") %*c %d", &parent) == 1 ? parent : 0;
@@ -280,10 +280,10 @@ int vdc_cmd_hook(int argc, char **argv, struct err *err)
 {
     const char *text = getenv("LXC_PID");
     uint64_t pid = 0;
-    if (argc < 2 || !text || str_to_u64(text, INT32_MAX, &pid) != 0)
+    if (argc < 2 || !text || str_to_u64(text, INT32_MAX, &pid) < 0)
         return err_set(err, ERR_USAGE, "hook: called by something other than a container");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     pid_t init = (pid_t)pid;
     return guest_started(db, argv[1], init, parent_of(init), err);

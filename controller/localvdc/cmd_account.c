@@ -43,13 +43,13 @@ int vdc_cmd_account(int argc, char **argv, struct err *err)
                        "account takes: add NAME [--json], list [--json], remove NAME");
     _cleanup_(vdb_close) struct vdb *db = NULL;
     _cleanup_json_ json_t *made = NULL;
-    if (vdc_cmd_need_root(err) != 0 || vdc_open(false, &db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || vdc_open(false, &db, err) < 0)
         return -1;
     if (all)
         return list(db, json);
     if (drop)
         return account_remove(db, argv[2], err);
-    if (account_add(db, argv[2], &made, err) != 0)
+    if (account_add(db, argv[2], &made, err) < 0)
         return -1;
     if (json)
         return print_json(made);

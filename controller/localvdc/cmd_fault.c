@@ -14,13 +14,13 @@ int fault_put(struct vdb *db, json_t *doc, struct err *err)
 {
     char now[32];
     long long number = 0;
-    if (vdb_next(db, "fault", &number, err) != 0)
+    if (vdb_next(db, "fault", &number, err) < 0)
         return -1;
     _cleanup_free_ char *id = str_fmt("%lld", number);
     vdc_now(now);
     json_object_set_new(doc, "id", json_string(id));
     json_object_set_new(doc, "created", json_string(now));
-    if (vdb_put(db, "fault", id, doc, err) != 0)
+    if (vdb_put(db, "fault", id, doc, err) < 0)
         return -1;
     printf("%s\n", id);
     return 0;
@@ -28,7 +28,7 @@ int fault_put(struct vdb *db, json_t *doc, struct err *err)
 
 static int open_state(struct vdb **ret, struct err *err)
 {
-    return vdc_cmd_need_root(err) != 0 ? -1 : vdc_open(false, ret, err);
+    return vdc_cmd_need_root(err) < 0 ? -1 : vdc_open(false, ret, err);
 }
 
 static void print_fault(const json_t *one)
@@ -52,7 +52,7 @@ static int cmd_list(int argc, char **argv, struct err *err)
     if (argc > 2 || (argc == 2 && !json))
         return err_set(err, ERR_USAGE, "fault list takes --json only");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     if (json) {
@@ -74,7 +74,7 @@ static int cmd_clear(int argc, char **argv, struct err *err)
     if (argc > 2)
         return err_set(err, ERR_USAGE, "fault clear takes one ID, or nothing for all");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     bool found = false;
@@ -86,7 +86,7 @@ static int cmd_clear(int argc, char **argv, struct err *err)
         if (argc == 2 && !str_eq(id, argv[1]))
             continue;
         found = true;
-        if (vdb_del(db, "fault", id, err) != 0)
+        if (vdb_del(db, "fault", id, err) < 0)
             return -1;
     }
     if (argc == 2 && !found)

@@ -52,7 +52,7 @@ static json_t *running(struct vdb *db, const char *name, int *ret_lock, struct e
 
 static int open_state(struct vdb **ret, struct err *err)
 {
-    return vdc_cmd_need_root(err) != 0 ? -1 : vdc_open(false, ret, err);
+    return vdc_cmd_need_root(err) < 0 ? -1 : vdc_open(false, ret, err);
 }
 
 int fault_cmd_vm(int argc, char **argv, struct err *err)
@@ -69,7 +69,7 @@ int fault_cmd_vm(int argc, char **argv, struct err *err)
         return -1;
     if (!off)
         return compute_of(vm)->pause(vm, pause, err);
-    if (compute_of(vm)->power_off(db, vm, err) != 0)
+    if (compute_of(vm)->power_off(db, vm, err) < 0)
         return err_wrap(err, "power off %s", vdc_str(vm, "name"));
     return vdb_patch(db, "vm", vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped"), err);
 }
@@ -80,7 +80,7 @@ int fault_cmd_volume(int argc, char **argv, struct err *err)
         return err_set(err, ERR_USAGE, "fault volume takes a name or id, and detach");
     _cleanup_(vdb_close) struct vdb *db = NULL;
     _cleanup_close_ int lock = -1;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *volume = find(db, "volume", "volume", argv[1], err);
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -89,7 +89,7 @@ int fault_cmd_volume(int argc, char **argv, struct err *err)
     if (!*holder)
         return err_set(err, ERR_FAILED, "volume %s is not attached", vdc_str(volume, "name"));
     _cleanup_json_ json_t *vm = running(db, holder, &lock, err);
-    if (!vm || compute_of(vm)->unplug(db, vm, volume, true, err) != 0)
+    if (!vm || compute_of(vm)->unplug(db, vm, volume, true, err) < 0)
         return -1;
     return volume_set_loose(db, vdc_str(volume, "id"), err);
 }
@@ -123,7 +123,7 @@ int fault_cmd_disk(int argc, char **argv, struct err *err)
         return -1;
     if (volume && !str_eq(vdc_str(volume, "virtualmachineid"), vdc_str(vm, "id")))
         return err_set(err, ERR_USAGE, "volume %s is not attached to %s", volume_name, name);
-    if (compute_of(vm)->fill(vm, volume, undo, err) != 0)
+    if (compute_of(vm)->fill(vm, volume, undo, err) < 0)
         return err_wrap(err, "%s", volume ? vdc_str(volume, "name") : vdc_str(vm, "name"));
     return 0;
 }

@@ -27,12 +27,12 @@ static int change_one(struct vdb *db, const struct change *c, const json_t *from
     relay_link_id(from, to, id);
     struct link_set set = c->restore ? link_default(a, b) : relay_link(db, from, to);
     uint64_t rtt = 0;
-    if (c->rtt && link_parse_time(c->rtt, &rtt, err) != 0)
+    if (c->rtt && link_parse_time(c->rtt, &rtt, err) < 0)
         return -1;
     if (c->rtt)
         set.delay_ns = rtt / 2;
-    if ((c->rate && link_parse_rate(c->rate, &set.rate, err) != 0) ||
-        (c->loss && link_parse_loss(c->loss, &set.loss_ppm, err) != 0))
+    if ((c->rate && link_parse_rate(c->rate, &set.rate, err) < 0) ||
+        (c->loss && link_parse_loss(c->loss, &set.loss_ppm, err) < 0))
         return -1;
     set.cut = set.cut || c->cut;
     if (c->restore && !c->rtt && !c->rate && !c->loss && !c->cut)
@@ -163,13 +163,13 @@ static int change(struct vdb *db, const struct change *c, char **names, struct e
     if (a == b)
         return err_set(err, ERR_USAGE, "%s and %s are the same zone; a link joins two", names[0],
                        names[1]);
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (change_one(db, c, a, b, err) != 0 || (!c->one_way && change_one(db, c, b, a, err) != 0)) {
+    if (change_one(db, c, a, b, err) < 0 || (!c->one_way && change_one(db, c, b, a, err) < 0)) {
         vdb_rollback(db);
         return -1;
     }
-    if (vdb_commit(db, err) != 0)
+    if (vdb_commit(db, err) < 0)
         return -1;
     relay_reload_all(db);
     return 0;
@@ -220,7 +220,7 @@ int vdc_cmd_link(int argc, char **argv, struct err *err)
     if ((list && any) || (!list && (n != 2 || json || !changes)))
         return err_set(err, ERR_USAGE, "%s", usage);
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_cmd_need_root(err) != 0 || vdc_open(false, &db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || vdc_open(false, &db, err) < 0)
         return -1;
     return list ? show(db, json, err) : change(db, &c, argv + optind, err);
 }

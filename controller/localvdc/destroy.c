@@ -48,7 +48,7 @@ static void end_jobs(struct vdb *db)
             size_t len = 0;
             _cleanup_free_ char *cmdline = NULL, *path = str_fmt("/proc/%s/cmdline", e->d_name);
             int pid = atoi(e->d_name);
-            if (pid < 2 || fs_read(path, 4096, &cmdline, &len, &err) != 0)
+            if (pid < 2 || fs_read(path, 4096, &cmdline, &len, &err) < 0)
                 continue;
             if (memmem(cmdline, len, "job", 4) && memmem(cmdline, len, id, strlen(id) + 1))
                 kill(pid, SIGKILL);
@@ -133,12 +133,12 @@ static void remove_mounts(struct err *first)
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
-    if (fs_read("/proc/self/mounts", 16 * 1024 * 1024, &text, NULL, &err) != 0)
+    if (fs_read("/proc/self/mounts", 16 * 1024 * 1024, &text, NULL, &err) < 0)
         return;
     for (char *line = NULL; (line = strrchr(str_chomp(text), '\n')) != NULL; *line = '\0') {
         char at[PATH_MAX];
         if (sscanf(line + 1, "%*s %4095s", at) == 1 && str_starts(at, VDC_DIR "/") &&
-            umount2(at, UMOUNT_NOFOLLOW | MNT_DETACH) != 0)
+            umount2(at, UMOUNT_NOFOLLOW | MNT_DETACH) < 0)
             note(err_errno(&err, errno, "unmount %s", at), &err, first);
     }
     glob_t g = {0};
@@ -195,7 +195,7 @@ static void remove_files(bool purge, struct err *first)
     if (purge)
         note(fs_remove_tree(VDC_CACHE, &err), &err, first);
     /* Folders above, when nobody else has anything in them. */
-    if (rmdir("/var/lib/muster") != 0 || rmdir("/var/cache/muster") != 0)
+    if (rmdir("/var/lib/muster") < 0 || rmdir("/var/cache/muster") < 0)
         return;
 }
 
@@ -210,13 +210,13 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
         yes = yes || c == 'y';
         purge = purge || c == 'p';
     }
-    if (vdc_cmd_need_root(err) != 0)
+    if (vdc_cmd_need_root(err) < 0)
         return -1;
     struct err first = {0}, ignored = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (fs_exists(VDC_STATE) && vdc_open(false, &db, err) != 0)
+    if (fs_exists(VDC_STATE) && vdc_open(false, &db, err) < 0)
         return -1;
-    if (!yes && ask(db, err) != 0)
+    if (!yes && ask(db, err) < 0)
         return -1;
     tool_stop(DAEMON_LOCK, DAEMON_MARK);
     if (db) {
@@ -227,7 +227,7 @@ int vdc_cmd_destroy(int argc, char **argv, struct err *err)
     }
     remove_by_name(&first);
     remove_mounts(&first);
-    if (db && host_remove(db, &ignored) != 0)
+    if (db && host_remove(db, &ignored) < 0)
         note(1, &ignored, &first);
     vdb_close(&db);
     if (first.code != ERR_NONE) { /* the state stays: a second run goes on from it */

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
         puts("muster-vdc " MUSTER_VERSION);
         return 0;
     }
-    if (keys_init(&err) != 0) {
+    if (keys_init(&err) < 0) {
         fprintf(stderr, "muster-vdc: %s\n", err.msg);
         return err.code;
     }

@@ -48,7 +48,7 @@ struct daemon {
 static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
 {
     struct err err = {0};
-    if (job_want(db, cmd, key, id, &err) != 0)
+    if (job_want(db, cmd, key, id, &err) < 0)
         log_warn("%s: %s", cmd, err.msg);
 }
 
@@ -74,7 +74,7 @@ static void sync_guests(struct daemon *d)
         struct err err = {0};
         const char *id = vdc_str(vm, "id");
         pid_t init = guest_init(id);
-        if (init > 0 && disk_sync_guest(d->db, id, init, &err) != 0)
+        if (init > 0 && disk_sync_guest(d->db, id, init, &err) < 0)
             log_warn("disks of %s: %s", vdc_str(vm, "name"), err.msg);
     }
 }
@@ -137,7 +137,7 @@ static void on_signal(struct daemon *d)
 static void forget_jobs(struct daemon *d)
 {
     struct err err = {0};
-    if (jobs_expire(d->db, time(NULL), &err) != 0)
+    if (jobs_expire(d->db, time(NULL), &err) < 0)
         log_warn("old jobs: %s", err.msg);
 }
 
@@ -211,7 +211,7 @@ static void daemon_free(struct daemon *d)
 static int read_settings(struct daemon *d, struct err *err)
 {
     _cleanup_(outside_free) struct outside o = {0};
-    if (outside_read(d->db, &o, err) != 0)
+    if (outside_read(d->db, &o, err) < 0)
         return -1;
     d->api.vdc_roots = o.vdc_roots;
     return 0;
@@ -245,17 +245,17 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     if (argc != 1)
         return err_set(err, ERR_USAGE, "serve takes no arguments");
     _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
-    if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || tool_check_all(err) < 0 || vdc_open(true, &d.db, err) < 0)
         return -1;
     _cleanup_close_ int lock = lock_alone(err);
     if (lock < 0)
         return -1;
-    if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
+    if (ftruncate(lock, 0) < 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
         return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .table = &calls_table, .calls = VDC_CALLS};
-    if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
-        note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
+    if (read_settings(&d, err) < 0 || account_ensure(d.db, err) < 0 || listen_api(&d, err) < 0 ||
+        note_restart(&d, err) < 0 || host_ensure(d.db, err) < 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;
@@ -264,7 +264,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     watch_routers(&d);
     resume_guests(&d);
     sync_guests(&d);
-    if (write_pid(err) != 0)
+    if (write_pid(err) < 0)
         return -1;
     log_info("the API is at http://" VDC_ADDRESS ":%d" VDC_PATH, VDC_PORT);
     loop(&d);

@@ -97,7 +97,7 @@ int account_add(struct vdb *db, const char *name, json_t **ret, struct err *err)
                        name);
     _cleanup_json_ json_t *account = keys_new();
     json_object_set_new(account, "name", json_string(name));
-    if (vdb_put(db, "account", id, account, err) != 0)
+    if (vdb_put(db, "account", id, account, err) < 0)
         return -1;
     *ret = TAKE(account);
     return 0;

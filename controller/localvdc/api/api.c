@@ -176,7 +176,7 @@ static int authorize(struct api_rq *rq)
     const char *signature = pairs_get_nocase(rq->params, "signature");
     _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
     bool known = signature && keys;
-    if (!known || check_expiry(rq) != 0 || !rq->call ||
+    if (!known || check_expiry(rq) < 0 || !rq->call ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
                         "unable to verify user credentials and/or request signature");
@@ -209,9 +209,9 @@ static int check_and_run(struct api_rq *rq, bool dry)
         return api_fail(rq, API_UNSUPPORTED,
                         "The call %s is CloudStack's, but this cloud has no %s", rq->call->name,
                         rq->call->description);
-    if (check_text(rq) != 0 || check_params(rq, rq->call->params) != 0)
+    if (check_text(rq) < 0 || check_params(rq, rq->call->params) < 0)
         return -1;
-    if (rq->call->list && check_params(rq, api_list_params) != 0)
+    if (rq->call->list && check_params(rq, api_list_params) < 0)
         return -1;
     const char *account = api_arg(rq, "account");
     if (account && !str_eq(account, rq->account))
@@ -219,7 +219,7 @@ static int check_and_run(struct api_rq *rq, bool dry)
                         "Account %s does not have permission to operate with resources of account "
                         "%s",
                         rq->account, account);
-    if (check_job_id(rq) != 0)
+    if (check_job_id(rq) < 0)
         return -1;
     return dry ? 0 : rq->call->handler(rq);
 }
@@ -240,10 +240,10 @@ static int execute(struct api_rq *rq, const char *command, bool dry)
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
     rq->call = api_call_find(rq->table, command);
-    if (authorize(rq) != 0)
+    if (authorize(rq) < 0)
         return -1;
     if (!dry &&
-        fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) != 0)
+        fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     enum fault_action action = rq->fault.action;
     bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;
@@ -335,11 +335,11 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         pairs_add(&all, http->args.v[i].name, http->args.v[i].value);
     int r = pairs_parse(&all, http->body, http->body_len, PARAMS_MAX, &err);
     const char *command = pairs_get(&all, "command");
-    if (r != 0)
+    if (r < 0)
         api_fail(&rq, API_MALFORMED, "%s", err.msg);
     else if (!rq.post && strcmp(http->method, "GET") != 0)
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
-    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0 && !*rq.fault.note)
+    else if (execute(&rq, command, server->dry) < 0 && rq.code == 0 && !*rq.fault.note)
         api_fail(&rq, API_INTERNAL, "internal error");
     if (break_http(&rq.fault, http, ret))
         json_decref(rq.result);

@@ -242,7 +242,7 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
         str_copy(job, sizeof(job), custom);
     _cleanup_json_ json_t *config = vdb_get(rq->db, "meta", "config");
     json_int_t latency = json_integer_value(json_object_get(config, "job_latency_ms"));
-    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) != 0)
+    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:s}", "jobid", job);
     if (id)

@@ -182,7 +182,7 @@ static void undo(const struct api_table *table, struct api_job *job, const char 
 int job_run(const struct api_table *table, const char *id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     /* A job's process that outlived an earlier daemon holds the lock until it is done. */
     _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
@@ -197,7 +197,7 @@ int job_run(const struct api_table *table, const char *id, struct err *err)
     struct api_job job = {.db = db, .id = id, .params = json_object_get(row, "_args")};
     const char *cmd = vdc_str(row, "cmd"), *fail = vdc_str(job.params, "_fail");
     int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(table, &job, cmd, err);
-    if (r != 0) {
+    if (r < 0) {
         undo(table, &job, cmd);
         log_warn("job %s %s: %s", cmd, id, err->msg);
         json_decref(job.result);

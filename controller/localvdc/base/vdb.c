@@ -99,9 +99,9 @@ int vdb_patch(struct vdb *db, const char *kind, const char *id, json_t *members,
     _cleanup_json_ json_t *m = members;
     if (db->in_transaction)
         return patch_within(db, kind, id, m, err);
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (patch_within(db, kind, id, m, err) != 0) {
+    if (patch_within(db, kind, id, m, err) < 0) {
         vdb_rollback(db);
         return -1;
     }

@@ -48,7 +48,7 @@ void vdc_boot_id(char ret[40])
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
-    if (fs_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL, &err) != 0)
+    if (fs_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL, &err) < 0)
         text = xstrdup("unknown");
     str_copy(ret, 40, str_chomp(text));
 }
@@ -66,7 +66,7 @@ int vdc_open(bool make, struct vdb **ret, struct err *err)
                                            VDC_DIR "/volumes", VDC_DIR "/lock"};
         /* The name server drops its privileges and reads its folder below net. */
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-            if (fs_mkdirs(dirs[i], 0711, err) != 0)
+            if (fs_mkdirs(dirs[i], 0711, err) < 0)
                 return -1;
         }
     } else if (!fs_exists(VDC_STATE)) {

@@ -25,7 +25,7 @@ int call_create_affinity(struct api_rq *rq)
     _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name, "type",
                                            type, "description", text ? text : "");
     account_own(doc, rq->account);
-    if (vdb_put(rq->db, "affinity", id, doc, &err) != 0)
+    if (vdb_put(rq->db, "affinity", id, doc, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "AffinityGroup", id, json_pack("{s:s}", "id", id));
 }
@@ -99,7 +99,7 @@ int call_delete_affinity(struct api_rq *rq)
     if (json_array_size(users) > 0)
         return api_fail(rq, API_PARAM, "Affinity group %s holds virtual machine %s",
                         vdc_str(doc, "name"), json_string_value(json_array_get(users, 0)));
-    if (vdb_del(rq->db, "affinity", vdc_str(doc, "id"), &err) != 0)
+    if (vdb_del(rq->db, "affinity", vdc_str(doc, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "AffinityGroup", NULL, NULL);
 }

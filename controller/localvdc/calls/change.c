@@ -97,7 +97,7 @@ int call_reset_key(struct api_rq *rq)
         json_object_set_new(args, "password", json_string(password));
         keys_wipe(password, sizeof(password));
     }
-    if (patch(rq, id, change) != 0) {
+    if (patch(rq, id, change) < 0) {
         json_decref(args);
         return -1;
     }
@@ -129,9 +129,9 @@ int call_update_vm(struct api_rq *rq)
     _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
     if (!vm)
         return -1;
-    if (name && !str_eq(name, vdc_str(vm, "name")) && vm_check_name(rq, name) != 0)
+    if (name && !str_eq(name, vdc_str(vm, "name")) && vm_check_name(rq, name) < 0)
         return -1;
-    if (userdata_of(rq, &data) != 0)
+    if (userdata_of(rq, &data) < 0)
         return -1;
     json_t *change = data ? data : json_object();
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -142,7 +142,7 @@ int call_update_vm(struct api_rq *rq)
         json_object_set_new(change, "name", json_string(name));
     if (api_arg(rq, "haenable"))
         json_object_set_new(change, "haenable", json_boolean(api_arg_bool(rq, "haenable", false)));
-    if (patch(rq, vdc_str(vm, "id"), change) != 0)
+    if (patch(rq, vdc_str(vm, "id"), change) < 0)
         return -1;
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));
     return 0;
@@ -151,7 +151,7 @@ int call_update_vm(struct api_rq *rq)
 int call_recover_vm(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = need_state(rq, "Destroyed", "destroyVirtualMachine");
-    if (!vm || patch(rq, vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped")) != 0)
+    if (!vm || patch(rq, vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped")) < 0)
         return -1;
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));
     return 0;

@@ -86,13 +86,13 @@ static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
     _cleanup_json_ json_t *ids = wanted_networks(rq);
     size_t i = 0;
     json_t *one = NULL;
-    if (json_array_size(ids) == 0 && default_network(rq, zone_id, ids) != 0)
+    if (json_array_size(ids) == 0 && default_network(rq, zone_id, ids) < 0)
         return -1;
     json_array_foreach(ids, i, one)
     {
         const char *id = json_string_value(one);
         if (nic_add(rq, nics, id, zone_id, wanted_address(rq, id, i == 0),
-                    i == 0 ? api_arg(rq, "macaddress") : NULL) != 0)
+                    i == 0 ? api_arg(rq, "macaddress") : NULL) < 0)
             return -1;
     }
     return 0;
@@ -195,13 +195,13 @@ static int put_disk(struct api_rq *rq, const struct wanted *w, const json_t *vm,
 static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, const char *name)
 {
     struct err err = {0};
-    if (vm_check_name(rq, name) != 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) != 0)
+    if (vm_check_name(rq, name) < 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) < 0)
         return -1;
     _cleanup_json_ json_t *vm = vm_new(rq, w, id, name);
     bool start = api_arg_bool(rq, "startvm", true);
     if (!start)
         json_object_set_new(vm, "state", json_string("Stopped"));
-    if (vdb_put(rq->db, "vm", id, vm, &err) != 0 || put_disk(rq, w, vm, &err) != 0)
+    if (vdb_put(rq->db, "vm", id, vm, &err) < 0 || put_disk(rq, w, vm, &err) < 0)
         return rq->code ? -1 : api_fail(rq, API_INTERNAL, "%s", err.msg);
     json_t *args = json_pack("{s:s,s:b,s:b}", "id", id, "deploy", 1, "start", start);
     set_text(args, "password", *w->password ? w->password : NULL);
@@ -242,11 +242,11 @@ int call_deploy_vm(struct api_rq *rq)
     keys_uuid(id);
     _cleanup_free_ char *made = str_fmt("VM-%s", id);
     const char *name = api_arg(rq, "name") ? api_arg(rq, "name") : made;
-    if (find_wanted(rq, &w) != 0 || userdata_of(rq, &w.userdata) != 0)
+    if (find_wanted(rq, &w) < 0 || userdata_of(rq, &w.userdata) < 0)
         return -1;
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    if (deploy_within(rq, &w, id, name) != 0) {
+    if (deploy_within(rq, &w, id, name) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }

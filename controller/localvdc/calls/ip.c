@@ -41,7 +41,7 @@ json_t *ip_new(struct api_rq *rq, const json_t *network, const char *asked, bool
 {
     char id[37], now[32], address[16];
     struct err err = {0};
-    if (pick(rq, asked, address) != 0)
+    if (pick(rq, asked, address) < 0)
         return NULL;
     keys_uuid(id);
     vdc_now(now);
@@ -103,12 +103,12 @@ int call_associate_ip(struct api_rq *rq)
     if (!*vdc_str(network, "_ip"))
         return api_fail(rq, API_PARAM, "Network %s has no Internet gateway, so no public addresses",
                         vdc_str(network, "name"));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *ip = ip_new(rq, network, api_arg(rq, "ipaddress"), false);
     if (!ip || api_reply_job(rq, "IpAddress", vdc_str(ip, "id"),
                              json_pack("{s:s,s:s}", "id", vdc_str(ip, "id"), "networkid",
-                                       vdc_str(network, "id"))) != 0) {
+                                       vdc_str(network, "id"))) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -117,7 +117,7 @@ int call_associate_ip(struct api_rq *rq)
 
 int job_associate_ip(struct api_job *job, struct err *err)
 {
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0)
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0)
         return -1;
     _cleanup_json_ json_t *ip = vdb_get(job->db, "ip", vdc_str(job->params, "id"));
     if (!ip)
@@ -151,7 +151,7 @@ static int drop_rules(struct vdb *db, const char *kind, const char *ip_id, struc
     json_t *one = NULL;
     json_array_foreach(all, i, one)
     {
-        if (vdb_del(db, kind, vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, kind, vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -177,13 +177,13 @@ int job_disassociate_ip(struct api_job *job, struct err *err)
         return 0; /* done before */
     const char *network_id = vdc_str(ip, "associatednetworkid");
     _cleanup_json_ json_t *network = vdb_get(job->db, "network", network_id);
-    if (drop_rules(job->db, "forward", id, err) != 0 ||
-        drop_rules(job->db, "firewall", id, err) != 0 ||
-        show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) != 0)
+    if (drop_rules(job->db, "forward", id, err) < 0 ||
+        drop_rules(job->db, "firewall", id, err) < 0 ||
+        show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) < 0)
         return -1;
     if (network && router_wanted(network))
         router_drop_address(network, vdc_str(ip, "ipaddress"));
-    if (vdb_del(job->db, "ip", id, err) != 0)
+    if (vdb_del(job->db, "ip", id, err) < 0)
         return -1;
     return router_update(job->db, network_id, err);
 }
@@ -213,16 +213,16 @@ int call_enable_static_nat(struct api_rq *rq)
     if (*holder && !str_eq(holder, vdc_str(vm, "id")))
         return api_fail(rq, API_PARAM, "The address %s is for static NAT of virtual machine %s",
                         vdc_str(ip, "ipaddress"), vdc_str(ip, "virtualmachinename"));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (vdb_patch(rq->db, "ip", id,
                   json_pack("{s:b,s:s,s:s,s:s,s:s}", "isstaticnat", 1, "virtualmachineid",
                             vdc_str(vm, "id"), "virtualmachinename", vdc_str(vm, "name"),
                             "virtualmachinedisplayname", vdc_str(vm, "displayname"), "vmipaddress",
                             address),
-                  &err) != 0 ||
-        show_public(rq->db, vdc_str(vm, "id"), ip, &err) != 0 ||
-        job_want(rq->db, JOB_UPDATE, "networkid", network_id, &err) != 0) {
+                  &err) < 0 ||
+        show_public(rq->db, vdc_str(vm, "id"), ip, &err) < 0 ||
+        job_want(rq->db, JOB_UPDATE, "networkid", network_id, &err) < 0) {
         vdb_rollback(rq->db);
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     }
@@ -247,8 +247,8 @@ int job_disable_static_nat(struct api_job *job, struct err *err)
     _cleanup_json_ json_t *ip = vdb_get(job->db, "ip", id);
     if (!ip)
         return 0;
-    if (show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) != 0 ||
-        vdb_patch(job->db, "ip", id, not_nat(), err) != 0)
+    if (show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) < 0 ||
+        vdb_patch(job->db, "ip", id, not_nat(), err) < 0)
         return -1;
     return router_update(job->db, vdc_str(ip, "associatednetworkid"), err);
 }
@@ -260,7 +260,7 @@ int ip_forget_vm(struct vdb *db, const char *vm_id, struct err *err)
     json_t *one = NULL;
     json_array_foreach(ips, i, one)
     {
-        if (vdb_patch(db, "ip", vdc_str(one, "id"), not_nat(), err) != 0)
+        if (vdb_patch(db, "ip", vdc_str(one, "id"), not_nat(), err) < 0)
             return -1;
     }
     return 0;

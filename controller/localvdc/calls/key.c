@@ -36,7 +36,7 @@ static json_t *key_new(struct api_rq *rq, const char *name, const char *key)
 static int put_key(struct api_rq *rq, const json_t *doc)
 {
     struct err err = {0};
-    if (vdb_put(rq->db, "key", vdc_str(doc, "id"), doc, &err) != 0)
+    if (vdb_put(rq->db, "key", vdc_str(doc, "id"), doc, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:o}", "keypair", api_public(doc));
     return 0;
@@ -54,8 +54,8 @@ static int generate(const char *dir, char **ret_private, char **ret_public, stru
 {
     _cleanup_free_ char *file = str_fmt("%s/key", dir), *pub = str_fmt("%s/key.pub", dir);
     if (TOOL("ssh-keygen", err, "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "",
-             "-f", file) != 0 ||
-        fs_read(file, 65536, ret_private, NULL, err) != 0)
+             "-f", file) < 0 ||
+        fs_read(file, 65536, ret_private, NULL, err) < 0)
         return -1;
     return fs_read(pub, 65536, ret_public, NULL, err);
 }
@@ -69,10 +69,10 @@ int call_create_key(struct api_rq *rq)
         return api_fail(rq, API_INTERNAL, "make a folder in " VDC_DIR "/lock: %m");
     int r = generate(dir, &private, &public, &err);
     fs_remove_tree(dir, &ignored);
-    if (r != 0)
+    if (r < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), str_chomp(public));
-    if (!doc || put_key(rq, doc) != 0)
+    if (!doc || put_key(rq, doc) < 0)
         return -1;
     json_object_set_new(json_object_get(rq->result, "keypair"), "privatekey", json_string(private));
     keys_wipe(private, strlen(private));
@@ -93,7 +93,7 @@ int call_delete_key(struct api_rq *rq)
     const json_t *doc = json_array_get(same, 0);
     if (!doc)
         return api_fail(rq, API_PARAM, "A key pair with name '%s' does not exist", name);
-    if (vdb_del(rq->db, "key", vdc_str(doc, "id"), &err) != 0)
+    if (vdb_del(rq->db, "key", vdc_str(doc, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
     return 0;

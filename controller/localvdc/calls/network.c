@@ -28,11 +28,11 @@ json_t *network_new(struct api_rq *rq, const json_t *zone, const char *cidr, con
     struct ipv4_net c;
     uint32_t gateway = 0;
     char id[37], now[32], mask[16];
-    if (guest_net_parse(cidr, &c, &err) != 0) {
+    if (guest_net_parse(cidr, &c, &err) < 0) {
         api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", err.msg);
         return NULL;
     }
-    if (ipv4_parse(at, &gateway) != 0 || !ipv4_net_has(&c, gateway) || gateway == c.base ||
+    if (ipv4_parse(at, &gateway) < 0 || !ipv4_net_has(&c, gateway) || gateway == c.base ||
         gateway == (c.base | (~ipv4_mask(c.len)))) {
         api_fail(rq, API_PARAM, "Invalid parameter gateway: %s is no host address of %s", at, cidr);
         return NULL;
@@ -83,14 +83,14 @@ int call_create_local_network(struct api_rq *rq)
     if (!network)
         return -1;
     const char *id = vdc_str(network, "id");
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return internal(rq, &err);
     _cleanup_json_ json_t *ip = ip_new(rq, network, NULL, true);
     if (!ip)
         return internal(rq, &err);
     json_object_set(network, "_ip", json_object_get(ip, "ipaddress"));
-    if (vdb_put(rq->db, "network", id, network, &err) != 0 || provision_later(rq, id, &err) != 0 ||
-        vdb_commit(rq->db, &err) != 0)
+    if (vdb_put(rq->db, "network", id, network, &err) < 0 || provision_later(rq, id, &err) < 0 ||
+        vdb_commit(rq->db, &err) < 0)
         return internal(rq, &err);
     rq->result = json_pack("{s:i,s:[o]}", "count", 1, "localnetwork", api_public(network));
     return 0;
@@ -117,7 +117,7 @@ static int check_overlap(struct api_rq *rq, const char *group, const char *cidr)
 {
     struct ipv4_net c;
     struct err bad = {0};
-    if (guest_net_parse(cidr, &c, &bad) != 0)
+    if (guest_net_parse(cidr, &c, &bad) < 0)
         return api_fail(rq, API_PARAM, "Invalid parameter cidr: %s", bad.msg);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "network", "dcgid", group);
     size_t i = 0;
@@ -144,14 +144,14 @@ int call_create_private_direct_connect(struct api_rq *rq)
     const char *id = vdc_str(network, "id");
     json_object_set(network, "dcgid", json_object_get(group, "id"));
     json_object_set(network, "dcgfriendlyname", json_object_get(group, "name"));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return internal(rq, &err);
-    if (check_overlap(rq, vdc_str(group, "id"), api_arg(rq, "cidr")) != 0) {
+    if (check_overlap(rq, vdc_str(group, "id"), api_arg(rq, "cidr")) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
-    if (vdb_put(rq->db, "network", id, network, &err) != 0 || provision_later(rq, id, &err) != 0 ||
-        vdb_commit(rq->db, &err) != 0)
+    if (vdb_put(rq->db, "network", id, network, &err) < 0 || provision_later(rq, id, &err) < 0 ||
+        vdb_commit(rq->db, &err) < 0)
         return internal(rq, &err);
     json_t *shown = api_public(network);
     _cleanup_free_ char *sid = str_fmt("LOCAL/IPVPN/%s", vdc_str(group, "id"));
@@ -168,13 +168,13 @@ int call_create_dcg(struct api_rq *rq)
     _cleanup_json_ json_t *same = api_find(rq, "dcg", "name", name);
     if (json_array_size(same) > 0)
         return api_fail(rq, API_PARAM, "A Direct Connect Group named %s exists", name);
-    if (vdb_next(rq->db, "dcg", &number, &err) != 0)
+    if (vdb_next(rq->db, "dcg", &number, &err) < 0)
         return internal(rq, &err);
     number += GROUP_FIRST;
     _cleanup_free_ char *id = str_fmt("%lld", number);
     _cleanup_json_ json_t *doc =
         json_pack("{s:s,s:s,s:s}", "id", id, "name", name, "account", rq->account);
-    if (vdb_put(rq->db, "dcg", id, doc, &err) != 0)
+    if (vdb_put(rq->db, "dcg", id, doc, &err) < 0)
         return internal(rq, &err);
     rq->result = json_pack("{s:i,s:[{s:I,s:s}]}", "count", 1, "directconnectgroup", "id",
                            (json_int_t)number, "name", name);
@@ -246,7 +246,7 @@ static int drop_all(struct vdb *db, const char *kind, const char *key, const cha
     json_t *one = NULL;
     json_array_foreach(all, i, one)
     {
-        if (vdb_del(db, kind, vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, kind, vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -266,15 +266,15 @@ int job_delete_network(struct api_job *job, struct err *err)
         return err_set(err, ERR_FAILED,
                        "Failed to delete network %s: virtual machine %s still has a NIC in it",
                        vdc_str(network, "name"), user);
-    if (router_remove(network, err) != 0)
+    if (router_remove(network, err) < 0)
         return -1;
-    if (vdb_begin(job->db, err) != 0)
+    if (vdb_begin(job->db, err) < 0)
         return -1;
-    if (drop_all(job->db, "egress", "networkid", id, err) != 0 ||
-        drop_all(job->db, "forward", "networkid", id, err) != 0 ||
-        drop_all(job->db, "firewall", "networkid", id, err) != 0 ||
-        drop_all(job->db, "ip", "associatednetworkid", id, err) != 0 ||
-        vdb_del(job->db, "network", id, err) != 0) {
+    if (drop_all(job->db, "egress", "networkid", id, err) < 0 ||
+        drop_all(job->db, "forward", "networkid", id, err) < 0 ||
+        drop_all(job->db, "firewall", "networkid", id, err) < 0 ||
+        drop_all(job->db, "ip", "associatednetworkid", id, err) < 0 ||
+        vdb_del(job->db, "network", id, err) < 0) {
         vdb_rollback(job->db);
         return -1;
     }

@@ -20,10 +20,10 @@ static int pick_address(struct api_rq *rq, const json_t *network, const char *as
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
-    if (guest_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
+    if (guest_net_parse(vdc_str(network, "cidr"), &c, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
-        if (guest_net_pick(&c, gateway, used, ret, &err) != 0)
+        if (guest_net_pick(&c, gateway, used, ret, &err) < 0)
             return api_fail(rq, API_CAPACITY, "network %s: %s", vdc_str(network, "name"), err.msg);
         return 0;
     }
@@ -34,7 +34,7 @@ static int pick_address(struct api_rq *rq, const json_t *network, const char *as
     {
         taken = taken || str_eq(json_string_value(one), asked);
     }
-    if (ipv4_parse(asked, &address) != 0 || !ipv4_net_has(&c, address) || taken)
+    if (ipv4_parse(asked, &address) < 0 || !ipv4_net_has(&c, address) || taken)
         return api_fail(rq, API_PARAM, "The address %s is not free in network %s", asked,
                         vdc_str(network, "name"));
     str_copy(ret, 16, asked);
@@ -87,7 +87,7 @@ int nic_add(struct api_rq *rq, json_t *nics, const char *network_id, const char 
     if (!str_eq(vdc_str(network, "zoneid"), zone_id))
         return api_fail(rq, API_PARAM, "Network %s is in zone %s, not in that of the VM",
                         vdc_str(network, "name"), vdc_str(network, "zonename"));
-    if (pick_address(rq, network, ip, address) != 0 || pick_mac(rq, mac, hardware) != 0)
+    if (pick_address(rq, network, ip, address) < 0 || pick_mac(rq, mac, hardware) < 0)
         return -1;
     keys_uuid(id);
     snprintf(device, sizeof(device), "%" JSON_INTEGER_FORMAT, next_device(nics));
@@ -137,7 +137,7 @@ static int put_nics(struct api_rq *rq, json_t *vm, const char *network_id)
 {
     struct err err = {0};
     if (vdb_patch(rq->db, "vm", vdc_str(vm, "id"),
-                  json_pack("{s:O}", "nic", json_object_get(vm, "nic")), &err) != 0)
+                  json_pack("{s:O}", "nic", json_object_get(vm, "nic")), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "VirtualMachine", NULL,
                          json_pack("{s:s,s:s}", "id", vdc_str(vm, "id"), "networkid", network_id));
@@ -146,10 +146,10 @@ static int put_nics(struct api_rq *rq, json_t *vm, const char *network_id)
 static int change_nics(struct api_rq *rq, int (*change)(struct api_rq *rq, json_t *vm))
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *vm = api_need(rq, "virtualmachineid", "vm");
-    if (!vm || check_stopped(rq, vm) != 0 || change(rq, vm) != 0) {
+    if (!vm || check_stopped(rq, vm) < 0 || change(rq, vm) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -169,7 +169,7 @@ static int add(struct api_rq *rq, json_t *vm)
                             vdc_str(vm, "name"), vdc_str(nic, "networkname"));
     }
     if (nic_add(rq, nics, network_id, vdc_str(vm, "zoneid"), api_arg(rq, "ipaddress"),
-                api_arg(rq, "macaddress")) != 0)
+                api_arg(rq, "macaddress")) < 0)
         return -1;
     return put_nics(rq, vm, network_id);
 }
@@ -213,7 +213,7 @@ int call_remove_nic(struct api_rq *rq)
 /* The document has changed with the call; the router's reservations follow. */
 int job_nics(struct api_job *job, struct err *err)
 {
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0)
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0)
         return -1;
     job->result = vm_result(job->db, vdc_str(job->params, "id"));
     return 0;

@@ -128,7 +128,7 @@ static int cidr_of(struct api_rq *rq, char ret[20], const char **ret_gateway)
 static int put_network(struct api_rq *rq, json_t *network, bool source_nat)
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *ip = source_nat ? ip_new(rq, network, NULL, true) : NULL;
     if (source_nat && !ip) {
@@ -163,7 +163,7 @@ int call_create_network(struct api_rq *rq)
                         !zone ? "zone" : "network offering");
     if (api_arg(rq, "vpcid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no VPCs");
-    if (cidr_of(rq, cidr, &gateway) != 0)
+    if (cidr_of(rq, cidr, &gateway) < 0)
         return -1;
     _cleanup_json_ json_t *network = network_new(rq, zone, cidr, gateway, api_arg(rq, "name"));
     if (!network)
@@ -177,7 +177,7 @@ int call_create_network(struct api_rq *rq)
     json_object_set_new(network, "dns1", json_string(gateway));
     json_object_set_new(network, "_lazy", json_true());
     json_object_set_new(network, "ispersistent", json_false());
-    if (put_network(rq, network, nat) != 0)
+    if (put_network(rq, network, nat) < 0)
         return -1;
     rq->result = json_pack("{s:o}", "network", api_public(network));
     return 0;
@@ -213,7 +213,7 @@ int job_update_network(struct api_job *job, struct err *err)
             json_object_set(change, texts[i], json_object_get(job->params, texts[i]));
     }
     const char *id = vdc_str(job->params, "id");
-    if (vdb_patch(job->db, "network", id, change, err) != 0)
+    if (vdb_patch(job->db, "network", id, change, err) < 0)
         return -1;
     _cleanup_json_ json_t *network = vdb_get(job->db, "network", id);
     job->result = json_pack("{s:o}", "network", api_public(network));

@@ -101,9 +101,9 @@ int call_create_egress(struct api_rq *rq)
     _cleanup_(strbuf_free) struct strbuf cidrs = {0}, dest = {0};
     _cleanup_json_ json_t *network = api_need(rq, "networkid", "network");
     const char *protocol = network ? protocol_of(rq, false) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        cidrs_of(rq, "destcidrlist", &dest) != 0 ||
-        ports_of(rq, "startport", "endport", &from, &to) != 0)
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        cidrs_of(rq, "destcidrlist", &dest) < 0 ||
+        ports_of(rq, "startport", "endport", &from, &to) < 0)
         return -1;
     if (router_is_private(network))
         return api_fail(rq, API_PARAM, "Network %s has no Internet gateway, so no egress rules",
@@ -116,7 +116,7 @@ int call_create_egress(struct api_rq *rq)
     set_ports(rule, from, to);
     set_icmp(rq, rule);
     json_object_set_new(rule, "_account", json_string(rq->account));
-    if (vdb_put(rq->db, "egress", id, rule, &err) != 0)
+    if (vdb_put(rq->db, "egress", id, rule, &err) < 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "egress", "FirewallRule", rule, "firewallrule");
 }
@@ -171,8 +171,8 @@ int call_create_firewall(struct api_rq *rq)
     _cleanup_(strbuf_free) struct strbuf cidrs = {0};
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
     const char *protocol = ip ? protocol_of(rq, false) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        ports_of(rq, "startport", "endport", &from, &to) != 0)
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        ports_of(rq, "startport", "endport", &from, &to) < 0)
         return -1;
     _cleanup_json_ json_t *rule = firewall_new(rq, ip, protocol, strbuf_str(&cidrs), NULL);
     set_ports(rule, from, to);
@@ -192,7 +192,7 @@ int call_create_firewall(struct api_rq *rq)
                             (long long)from, (long long)to, vdc_str(one, "id"), (long long)a,
                             (long long)b);
     }
-    if (vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, &err) != 0)
+    if (vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, &err) < 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "firewall", "FirewallRule", rule, "firewallrule");
 }
@@ -209,7 +209,7 @@ static json_t *forward_new(struct api_rq *rq, const json_t *ip, const json_t *vm
                  vdc_str(vm, "name"), vdc_str(ip, "ipaddress"));
         return NULL;
     }
-    if (ports_of(rq, "privateport", "privateendport", &inside, &inside_end) != 0)
+    if (ports_of(rq, "privateport", "privateendport", &inside, &inside_end) < 0)
         return NULL;
     if (!api_arg(rq, "privateendport"))
         inside_end = inside + (to - from);
@@ -238,8 +238,8 @@ int call_create_forward(struct api_rq *rq)
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
     _cleanup_json_ json_t *vm = ip ? api_need(rq, "virtualmachineid", "vm") : NULL;
     const char *protocol = vm ? protocol_of(rq, true) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        ports_of(rq, "publicport", "publicendport", &from, &to) != 0)
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        ports_of(rq, "publicport", "publicendport", &from, &to) < 0)
         return -1;
     if (json_is_true(json_object_get(ip, "isstaticnat")))
         return api_fail(rq, API_PARAM, "The address %s is for static NAT of virtual machine %s",
@@ -248,7 +248,7 @@ int call_create_forward(struct api_rq *rq)
     if (!forward)
         return -1;
     json_object_set_new(forward, "_account", json_string(rq->account));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return internal(rq, &err);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
     size_t i = 0;
@@ -264,11 +264,11 @@ int call_create_forward(struct api_rq *rq)
                             vdc_str(one, "publicport"), vdc_str(one, "publicendport"));
         }
     }
-    if (vdb_put(rq->db, "forward", vdc_str(forward, "id"), forward, &err) != 0 ||
+    if (vdb_put(rq->db, "forward", vdc_str(forward, "id"), forward, &err) < 0 ||
         (api_arg_bool(rq, "openfirewall", true) &&
-         open_firewall(rq, ip, forward, from, to, &err) != 0) ||
-        reply_rule_job(rq, "forward", "PortForwardingRule", forward, "portforwardingrule") != 0 ||
-        vdb_commit(rq->db, &err) != 0)
+         open_firewall(rq, ip, forward, from, to, &err) < 0) ||
+        reply_rule_job(rq, "forward", "PortForwardingRule", forward, "portforwardingrule") < 0 ||
+        vdb_commit(rq->db, &err) < 0)
         return internal(rq, &err);
     return 0;
 }
@@ -317,8 +317,8 @@ int call_delete_firewall(struct api_rq *rq)
 int job_create_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
-        vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) != 0)
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0 ||
+        vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) < 0)
         return -1;
     _cleanup_json_ json_t *rule = vdb_get(job->db, kind, id);
     job->result = json_pack("{s:o}", vdc_str(job->params, "name"), api_public(rule));
@@ -333,7 +333,7 @@ static int drop_rule(struct vdb *db, const char *kind, const char *id, struct er
     json_t *one = NULL;
     json_array_foreach(opened, i, one)
     {
-        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return vdb_del(db, kind, id, err);
@@ -348,7 +348,7 @@ void undo_create_rule(struct api_job *job)
 int job_delete_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (drop_rule(job->db, kind, id, err) != 0)
+    if (drop_rule(job->db, kind, id, err) < 0)
         return -1;
     return router_update(job->db, vdc_str(job->params, "networkid"), err);
 }

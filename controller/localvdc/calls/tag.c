@@ -93,7 +93,7 @@ static int tag_all(struct api_rq *rq, bool add)
     json_t *one = NULL;
     json_array_foreach(ids, i, one)
     {
-        if (tag_one(rq, json_string_value(one), add) != 0)
+        if (tag_one(rq, json_string_value(one), add) < 0)
             return -1;
     }
     return api_reply_job(rq, NULL, NULL, NULL);
@@ -102,9 +102,9 @@ static int tag_all(struct api_rq *rq, bool add)
 static int tags_call(struct api_rq *rq, bool add)
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    if (tag_all(rq, add) != 0) {
+    if (tag_all(rq, add) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }

@@ -24,7 +24,7 @@ static int check_text(struct api_rq *rq, const char *text)
     if (strlen(text) > USERDATA_MAX)
         return api_fail(rq, API_PARAM, "User data has exceeded configurable max length: %d",
                         USERDATA_MAX);
-    if (base64_decode(text, &data, &len, &err) != 0)
+    if (base64_decode(text, &data, &len, &err) < 0)
         return api_fail(rq, API_PARAM, "User data is not base64 encoded.");
     return 0;
 }
@@ -54,7 +54,7 @@ int userdata_of(struct api_rq *rq, json_t **ret)
     if (!text && !id)
         return 0;
     if (text) {
-        if (check_text(rq, text) != 0)
+        if (check_text(rq, text) < 0)
             return -1;
         *ret = json_pack("{s:s,s:n,s:n,s:n,s:n}", "_userdata", text, "userdataid", "userdataname",
                          "userdatadetails", "_userdatadetails");
@@ -77,7 +77,7 @@ int call_register_userdata(struct api_rq *rq)
     struct err err = {0};
     const char *name = api_arg(rq, "name"), *text = api_arg(rq, "userdata");
     const char *params = api_arg(rq, "params");
-    if (check_text(rq, text) != 0)
+    if (check_text(rq, text) < 0)
         return -1;
     _cleanup_json_ json_t *same = api_find(rq, "userdata", "name", name);
     if (json_array_size(same) > 0)
@@ -87,7 +87,7 @@ int call_register_userdata(struct api_rq *rq)
     _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:s,s:s}", "id", id, "name", name, "userdata",
                                            text, "params", params ? params : "");
     account_own(doc, rq->account);
-    if (vdb_put(rq->db, "userdata", id, doc, &err) != 0)
+    if (vdb_put(rq->db, "userdata", id, doc, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:O}", "userdata", doc);
     return 0;
@@ -108,7 +108,7 @@ int call_delete_userdata(struct api_rq *rq)
     if (json_array_size(users) > 0)
         return api_fail(rq, API_PARAM, "Userdata %s is in use by virtual machine %s",
                         vdc_str(doc, "name"), vdc_str(json_array_get(users, 0), "name"));
-    if (vdb_del(rq->db, "userdata", vdc_str(doc, "id"), &err) != 0)
+    if (vdb_del(rq->db, "userdata", vdc_str(doc, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
     return 0;
@@ -133,11 +133,11 @@ int call_reset_userdata(struct api_rq *rq)
     struct err err = {0};
     json_t *data = NULL;
     _cleanup_json_ json_t *vm = vm_need_stopped(rq);
-    if (!vm || userdata_of(rq, &data) != 0)
+    if (!vm || userdata_of(rq, &data) < 0)
         return -1;
     if (!data)
         return api_fail(rq, API_PARAM, "Give userdata or userdataid");
-    if (vdb_patch(rq->db, "vm", vdc_str(vm, "id"), data, &err) != 0)
+    if (vdb_patch(rq->db, "vm", vdc_str(vm, "id"), data, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));
     return 0;

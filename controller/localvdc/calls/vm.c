@@ -138,16 +138,16 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
         return set_state(db, id, "Running", err);
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
-        if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
+        if (router_ensure(db, vdc_str(nic, "networkid"), err) < 0)
             return -1;
     }
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     json_array_foreach(volumes, i, volume)
     {
-        if (volume_make(db, volume, err) != 0)
+        if (volume_make(db, volume, err) < 0)
             return -1;
     }
-    if (compute_of(vm)->start(db, vm, err) != 0)
+    if (compute_of(vm)->start(db, vm, err) < 0)
         return -1;
     return set_state(db, id, "Running", err);
 }
@@ -155,7 +155,7 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 static int bring_down(struct vdb *db, const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if (set_state(db, id, "Stopping", err) != 0 || compute_of(vm)->stop(vm, forced, err) != 0)
+    if (set_state(db, id, "Stopping", err) < 0 || compute_of(vm)->stop(vm, forced, err) < 0)
         return -1;
     return set_state(db, id, "Stopped", err);
 }
@@ -184,10 +184,9 @@ int job_start_vm(struct api_job *job, struct err *err)
     if (str_eq(state, "Destroyed"))
         return err_set(err, ERR_FAILED, "virtual machine %s is destroyed", vdc_str(vm, "name"));
     if (json_is_true(json_object_get(job->params, "start"))) {
-        if (!alive(vm) && !str_eq(state, "Starting") &&
-            set_state(job->db, id, "Starting", err) != 0)
+        if (!alive(vm) && !str_eq(state, "Starting") && set_state(job->db, id, "Starting", err) < 0)
             return -1;
-        if (bring_up(job->db, vm, err) != 0)
+        if (bring_up(job->db, vm, err) < 0)
             return -1;
     }
     set_result(job);
@@ -224,7 +223,7 @@ int job_stop_vm(struct api_job *job, struct err *err)
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
-    if (!vm || bring_down(job->db, vm, forced, err) != 0)
+    if (!vm || bring_down(job->db, vm, forced, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -235,7 +234,7 @@ int job_reboot_vm(struct api_job *job, struct err *err)
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
-    if (!vm || bring_down(job->db, vm, forced, err) != 0 || bring_up(job->db, vm, err) != 0)
+    if (!vm || bring_down(job->db, vm, forced, err) < 0 || bring_up(job->db, vm, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -252,10 +251,10 @@ static int drop_forwards(struct vdb *db, const char *id, struct err *err)
         _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", vdc_str(one, "id"));
         json_array_foreach(opened, k, rule)
         {
-            if (vdb_del(db, "firewall", vdc_str(rule, "id"), err) != 0)
+            if (vdb_del(db, "firewall", vdc_str(rule, "id"), err) < 0)
                 return -1;
         }
-        if (vdb_del(db, "forward", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "forward", vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -268,7 +267,7 @@ static int delete_volumes(struct api_job *job, struct err *err)
     json_t *one = NULL;
     json_array_foreach(json_object_get(job->params, "volumeids"), i, one)
     {
-        if (volume_delete(job->db, json_string_value(one), err) != 0)
+        if (volume_delete(job->db, json_string_value(one), err) < 0)
             return -1;
     }
     return 0;
@@ -283,13 +282,13 @@ static int expunge(struct vdb *db, const json_t *vm, struct err *err)
     _cleanup_json_ json_t *ips = vdb_find(db, "ip", "virtualmachineid", id);
     bool known =
         !compute_of(vm)->record_only || json_array_size(forwards) > 0 || json_array_size(ips) > 0;
-    if (compute_of(vm)->clean(id, err) != 0 || volume_unplug_all(db, id, err) != 0 ||
-        rootfs_remove(id, err) != 0 || drop_forwards(db, id, err) != 0 ||
-        ip_forget_vm(db, id, err) != 0 || vdb_del(db, "vm", id, err) != 0)
+    if (compute_of(vm)->clean(id, err) < 0 || volume_unplug_all(db, id, err) < 0 ||
+        rootfs_remove(id, err) < 0 || drop_forwards(db, id, err) < 0 ||
+        ip_forget_vm(db, id, err) < 0 || vdb_del(db, "vm", id, err) < 0)
         return -1;
     json_array_foreach(known ? json_object_get(vm, "nic") : NULL, i, nic)
     {
-        if (router_update(db, vdc_str(nic, "networkid"), err) != 0)
+        if (router_update(db, vdc_str(nic, "networkid"), err) < 0)
             return -1;
     }
     return 0;
@@ -302,11 +301,11 @@ int job_destroy_vm(struct api_job *job, struct err *err)
     if (lock < 0)
         return -1;
     _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
-    if (vm && (bring_down(job->db, vm, true, err) != 0 || delete_volumes(job, err) != 0))
+    if (vm && (bring_down(job->db, vm, true, err) < 0 || delete_volumes(job, err) < 0))
         return -1;
-    if (vm && final && expunge(job->db, vm, err) != 0)
+    if (vm && final && expunge(job->db, vm, err) < 0)
         return -1;
-    if (vm && !final && set_state(job->db, vdc_str(vm, "id"), "Destroyed", err) != 0)
+    if (vm && !final && set_state(job->db, vdc_str(vm, "id"), "Destroyed", err) < 0)
         return -1;
     _cleanup_json_ json_t *last = json_deep_copy(json_object_get(job->params, "vm"));
     json_object_set_new(last, "state", json_string(final ? "Expunging" : "Destroyed"));

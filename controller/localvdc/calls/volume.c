@@ -58,7 +58,7 @@ int call_create_volume(struct api_rq *rq)
     if (!volume)
         return -1;
     const char *id = vdc_str(volume, "id");
-    if (vdb_put(rq->db, "volume", id, volume, &err) != 0)
+    if (vdb_put(rq->db, "volume", id, volume, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "Volume", id, json_pack("{s:s}", "id", id));
 }
@@ -148,7 +148,7 @@ int call_delete_volume(struct api_rq *rq)
         return -1;
     if (*vdc_str(volume, "virtualmachineid"))
         return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
-    if (volume_delete(rq->db, vdc_str(volume, "id"), &err) != 0)
+    if (volume_delete(rq->db, vdc_str(volume, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
     return 0;
@@ -158,7 +158,7 @@ int volume_delete(struct vdb *db, const char *id, struct err *err)
 {
     char path[128];
     volume_path(id, path, sizeof(path));
-    if (disk_release(path, err) != 0 || vdb_del(db, "volume", id, err) != 0)
+    if (disk_release(path, err) < 0 || vdb_del(db, "volume", id, err) < 0)
         return -1;
     unlink(path);
     return 0;
@@ -189,7 +189,7 @@ int volume_make(struct vdb *db, const json_t *volume, struct err *err)
     if (!str_eq(vdc_str(volume, "state"), "Creating"))
         return 0;
     volume_path(id, path, sizeof(path));
-    if (disk_make(path, bytes, err) != 0)
+    if (disk_make(path, bytes, err) < 0)
         return -1;
     warn_large(vdc_str(volume, "name"), bytes);
     return vdb_patch(db, "volume", id, json_pack("{s:s}", "state", "Ready"), err);
@@ -201,7 +201,7 @@ int job_create_volume(struct api_job *job, struct err *err)
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
-    if (volume_make(job->db, volume, err) != 0)
+    if (volume_make(job->db, volume, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -235,14 +235,14 @@ int job_resize_volume(struct api_job *job, struct err *err)
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     volume_path(id, path, sizeof(path));
-    if (disk_grow(path, (uint64_t)bytes, err) != 0 ||
-        vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) != 0)
+    if (disk_grow(path, (uint64_t)bytes, err) < 0 ||
+        vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) < 0)
         return -1;
     warn_large(vdc_str(volume, "name"), (uint64_t)bytes);
     const char *holder = vdc_str(volume, "virtualmachineid");
     _cleanup_close_ int lock = *holder ? guest_lock(holder, err) : -1;
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", holder) : NULL;
-    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) != 0)))
+    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) < 0)))
         return -1;
     set_result(job);
     return 0;
@@ -306,7 +306,7 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
         return err_set(err, ERR_FAILED, "volume %s was attached to virtual machine %s meanwhile",
                        vdc_str(volume, "name"), vdc_str(volume, "vmname"));
     json_int_t asked = json_integer_value(json_object_get(job->params, "deviceid"));
-    if (pick_device(job->db, vm_id, asked, &device, err) != 0)
+    if (pick_device(job->db, vm_id, asked, &device, err) < 0)
         return -1;
     volume_claim(volume, vm, device);
     return vdb_put(job->db, "volume", id, volume, err);
@@ -321,19 +321,19 @@ int job_attach_volume(struct api_job *job, struct err *err)
         return -1;
     if (!vm)
         return err_set(err, ERR_FAILED, "the virtual machine %s does not exist any more", vm_id);
-    if (vdb_begin(job->db, err) != 0)
+    if (vdb_begin(job->db, err) < 0)
         return -1;
-    if (claim(job, vm, err) != 0) {
+    if (claim(job, vm, err) < 0) {
         vdb_rollback(job->db);
         return -1;
     }
-    if (vdb_commit(job->db, err) != 0)
+    if (vdb_commit(job->db, err) < 0)
         return -1;
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
-    if (compute_of(vm)->plug(vm, volume, err) != 0)
+    if (compute_of(vm)->plug(vm, volume, err) < 0)
         return -1;
     pid_t init = guest_init(vm_id);
-    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -359,11 +359,11 @@ int job_detach_volume(struct api_job *job, struct err *err)
     const char *vm_id = vdc_str(volume, "virtualmachineid");
     _cleanup_close_ int lock = guest_lock(vm_id, err);
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
-    if (lock < 0 || (vm && compute_of(vm)->unplug(job->db, vm, volume, false, err) != 0) ||
-        volume_set_loose(job->db, id, err) != 0)
+    if (lock < 0 || (vm && compute_of(vm)->unplug(job->db, vm, volume, false, err) < 0) ||
+        volume_set_loose(job->db, id, err) < 0)
         return -1;
     pid_t init = guest_init(vm_id);
-    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -379,7 +379,7 @@ int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
         char path[128];
         const char *id = vdc_str(one, "id");
         volume_path(id, path, sizeof(path));
-        if (disk_release(path, err) != 0 || volume_set_loose(db, id, err) != 0)
+        if (disk_release(path, err) < 0 || volume_set_loose(db, id, err) < 0)
             return -1;
     }
     return 0;

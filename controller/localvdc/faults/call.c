@@ -83,7 +83,7 @@ static int take_within(struct vdb *db, const char *command, const char *account,
         struct fault_hit hit = {0};
         if (!fault_count(one, command, account, has_job, &hit))
             continue;
-        if (vdb_put(db, "fault", vdc_str(one, "id"), one, err) != 0)
+        if (vdb_put(db, "fault", vdc_str(one, "id"), one, err) < 0)
             return -1;
         if (hit.action != FAULT_NONE) {
             *ret = hit;
@@ -99,9 +99,9 @@ int fault_take(struct vdb *db, const char *command, const char *account, bool ha
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     if (json_array_size(all) == 0)
         return 0;
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (take_within(db, command, account, has_job, ret, err) != 0) {
+    if (take_within(db, command, account, has_job, ret, err) < 0) {
         vdb_rollback(db);
         return -1;
     }

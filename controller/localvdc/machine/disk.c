@@ -44,7 +44,7 @@ static int read_dev(const char *path, dev_t *ret)
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
     unsigned major = 0, minor = 0;
-    if (access(path, R_OK) != 0 || fs_read(path, 64, &text, NULL, &err) != 0 ||
+    if (access(path, R_OK) < 0 || fs_read(path, 64, &text, NULL, &err) < 0 ||
         sscanf(text, "%u:%u", &major, &minor) != 2)
         return -1;
     *ret = makedev(major, minor);
@@ -59,9 +59,9 @@ static int put_node(int dev, const char *name, dev_t number, struct err *err)
             return 0;
         unlinkat(dev, name, 0);
     }
-    if (mknodat(dev, name, S_IFBLK | 0660, number) != 0)
+    if (mknodat(dev, name, S_IFBLK | 0660, number) < 0)
         return err_errno(err, errno, "make node %s", name);
-    return fchownat(dev, name, 0, 6, 0) != 0 ? err_errno(err, errno, "own node %s", name) : 0;
+    return fchownat(dev, name, 0, 6, 0) < 0 ? err_errno(err, errno, "own node %s", name) : 0;
 }
 
 static int put_link(int byid, const char *name, const char *target, struct err *err)
@@ -72,7 +72,7 @@ static int put_link(int byid, const char *name, const char *target, struct err *
     if (n > 0 && str_eq(old, want))
         return 0;
     unlinkat(byid, name, 0);
-    return symlinkat(want, byid, name) != 0 ? err_errno(err, errno, "link %s", name) : 0;
+    return symlinkat(want, byid, name) < 0 ? err_errno(err, errno, "link %s", name) : 0;
 }
 
 struct guest {
@@ -85,11 +85,11 @@ static int show(struct guest *g, const char *node, const char *link, const char 
                 struct err *err)
 {
     dev_t number = 0;
-    if (read_dev(dev_file, &number) != 0)
+    if (read_dev(dev_file, &number) < 0)
         return 0; /* gone between listing and looking: its event is on the way */
     json_object_set_new(g->wanted, node, json_true());
     json_object_set_new(g->wanted, link, json_true());
-    return put_node(g->dev, node, number, err) != 0 ? -1 : put_link(g->byid, link, node, err);
+    return put_node(g->dev, node, number, err) < 0 ? -1 : put_link(g->byid, link, node, err);
 }
 
 static int show_volume(struct guest *g, const json_t *volume, struct err *err)
@@ -106,7 +106,7 @@ static int show_volume(struct guest *g, const json_t *volume, struct err *err)
     _cleanup_free_ char *sys = str_fmt("/sys/block/loop%d", loop);
     _cleanup_free_ char *whole = str_fmt("%s/dev", sys);
     _cleanup_free_ char *prefix = str_fmt("loop%dp", loop);
-    if (show(g, node, link, whole, err) != 0)
+    if (show(g, node, link, whole, err) < 0)
         return -1;
     _cleanup_closedir_ DIR *dir = opendir(sys);
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
@@ -116,7 +116,7 @@ static int show_volume(struct guest *g, const json_t *volume, struct err *err)
         _cleanup_free_ char *part = str_fmt("%s%s", node, number);
         _cleanup_free_ char *part_link = str_fmt("%s-part%s", link, number);
         _cleanup_free_ char *file = str_fmt("%s/%s/dev", sys, e->d_name);
-        if (show(g, part, part_link, file, err) != 0)
+        if (show(g, part, part_link, file, err) < 0)
             return -1;
     }
     return 0;
@@ -136,7 +136,7 @@ static void sweep(int fd, const char *prefix, const json_t *wanted)
  * and must not lead us elsewhere. */
 static int sub_dir(int at, const char *name)
 {
-    if (mkdirat(at, name, 0755) != 0 && errno != EEXIST)
+    if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
         return -1;
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
@@ -164,7 +164,7 @@ int disk_sync_guest(struct vdb *db, const char *vm_id, pid_t init, struct err *e
             r = show_volume(&g, volume, err);
     }
     umask(old);
-    if (r != 0)
+    if (r < 0)
         return -1;
     sweep(dev, "sd", wanted);
     sweep(byid, "virtio-", wanted);
@@ -202,7 +202,7 @@ int volume_plug(const char *id, struct err *err)
 {
     char path[128], dev[32];
     volume_path(id, path, sizeof(path));
-    if (disk_attach(path, dev, err) != 0)
+    if (disk_attach(path, dev, err) < 0)
         return -1;
     /* A kernel without partition parsers finds none by itself; partx tells it. No table: it
      * fails, and there is nothing to tell. */

@@ -43,7 +43,7 @@ static struct record record_read(const char *vm_id)
     struct record r = {0};
     _cleanup_free_ char *text = NULL;
     guest_path(vm_id, "running", path, sizeof(path));
-    if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) != 0 ||
+    if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) < 0 ||
         sscanf(text, "%d %llu %d %llu", &r.init, &r.init_start, &r.keeper, &r.keeper_start) != 4)
         return (struct record){0};
     return r;
@@ -65,7 +65,7 @@ int guest_record(const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 
 int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 {
-    if (guest_record(vm_id, init, keeper, err) != 0)
+    if (guest_record(vm_id, init, keeper, err) < 0)
         return -1;
     return disk_sync_guest(db, vm_id, init, err);
 }

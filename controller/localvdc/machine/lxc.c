@@ -72,7 +72,7 @@ static int write_config(const json_t *vm, struct err *err)
     char self[PATH_MAX], path[160], dir[160];
     const char *id = vdc_str(vm, "id");
     _cleanup_(strbuf_free) struct strbuf text = {0};
-    if (vdc_self(self, sizeof(self), err) != 0)
+    if (vdc_self(self, sizeof(self), err) < 0)
         return -1;
     guest_path(id, NULL, dir, sizeof(dir));
     guest_path(id, "config", path, sizeof(path));
@@ -127,7 +127,7 @@ static void remove_lock(const char *name)
     unlink(path);
     for (char *slash = strrchr(path, '/'); slash && slash > path; slash = strrchr(path, '/')) {
         *slash = '\0';
-        if (str_eq(path, "/run") || rmdir(path) != 0)
+        if (str_eq(path, "/run") || rmdir(path) < 0)
             return; /* somebody else's containers have theirs here */
     }
 }
@@ -177,15 +177,15 @@ static int start_failed(const json_t *vm, struct err *err)
 static int mount_disks(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) != 0) ||
-        rootfs_unmount(id, err) != 0 || rootfs_mount(vm, err) != 0)
+    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) < 0) ||
+        rootfs_unmount(id, err) < 0 || rootfs_mount(vm, err) < 0)
         return -1;
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     size_t i = 0;
     json_t *volume = NULL;
     json_array_foreach(volumes, i, volume)
     {
-        if (volume_plug(vdc_str(volume, "id"), err) != 0)
+        if (volume_plug(vdc_str(volume, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -197,12 +197,12 @@ static int lxc_start(struct vdb *db, const json_t *vm, struct err *err)
     const char *id = vdc_str(vm, "id");
     if (guest_alive(id))
         return 0;
-    if (mount_disks(db, vm, err) != 0)
+    if (mount_disks(db, vm, err) < 0)
         return -1;
     guest_path(id, "lxc.log", log, sizeof(log));
     unlink(log);
     /* Groups of one that was killed: beside them liblxc would make others under other names. */
-    if (lxc_clean(id, err) != 0 || write_config(vm, err) != 0)
+    if (lxc_clean(id, err) < 0 || write_config(vm, err) < 0)
         return -1;
     _cleanup_container_ struct lxc_container *c = container_of(id, err);
     if (!c)
@@ -241,7 +241,7 @@ static int end_container(const json_t *vm, bool forced, struct err *err)
 
 static int lxc_stop(const json_t *vm, bool forced, struct err *err)
 {
-    return end_container(vm, forced, err) != 0 ? -1 : rootfs_unmount(vdc_str(vm, "id"), err);
+    return end_container(vm, forced, err) < 0 ? -1 : rootfs_unmount(vdc_str(vm, "id"), err);
 }
 
 static int lxc_plug(const json_t *vm, const json_t *volume, struct err *err)
@@ -259,7 +259,7 @@ static int lxc_unplug(struct vdb *db, const json_t *vm, const json_t *volume, bo
     volume_path(vdc_str(volume, "id"), path, sizeof(path));
     if (!pulled)
         return disk_detach(path, init, err);
-    if (power_shut_image(init, path, err) != 0 || disk_forsake(path, err) != 0)
+    if (power_shut_image(init, path, err) < 0 || disk_forsake(path, err) < 0)
         return -1;
     return init > 0 ? disk_sync_guest(db, id, init, err) : 0;
 }
@@ -285,24 +285,24 @@ static int lxc_power_off(struct vdb *db, const json_t *vm, struct err *err)
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     size_t i = 0;
     json_t *volume = NULL;
-    if (lxc_pause(vm, true, err) != 0)
+    if (lxc_pause(vm, true, err) < 0)
         return -1;
     json_array_foreach(volumes, i, volume)
     {
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
-        if (power_shut_image(init, path, err) != 0)
+        if (power_shut_image(init, path, err) < 0)
             return -1;
     }
     guest_path(id, "disk", path, sizeof(path));
-    if (power_shut_path(path, err) != 0 || lxc_stop(vm, true, err) != 0)
+    if (power_shut_path(path, err) < 0 || lxc_stop(vm, true, err) < 0)
         return -1;
     guest_path(id, "disk.img", path, sizeof(path));
-    if (disk_forsake(path, err) != 0)
+    if (disk_forsake(path, err) < 0)
         return -1;
     json_array_foreach(volumes, i, volume)
     {
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
-        if (disk_forsake(path, err) != 0)
+        if (disk_forsake(path, err) < 0)
             return -1;
     }
     return 0;

@@ -83,7 +83,7 @@ static int visit_process(int pid, const char *devices, visit fn, void *ctx, size
 {
     struct err ignored = {0};
     _cleanup_free_ char *path = str_fmt("/proc/%d/mountinfo", pid), *text = NULL;
-    if (fs_read(path, 16 * 1024 * 1024, &text, NULL, &ignored) != 0)
+    if (fs_read(path, 16 * 1024 * 1024, &text, NULL, &ignored) < 0)
         return 0; /* ended meanwhile */
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -98,10 +98,10 @@ static int visit_process(int pid, const char *devices, visit fn, void *ctx, size
         struct stat st;
         unsigned major = 0, minor = 0;
         /* Something else may be mounted over it. */
-        if (stat(whole, &st) != 0 || sscanf(dev, "%u:%u", &major, &minor) != 2 ||
+        if (stat(whole, &st) < 0 || sscanf(dev, "%u:%u", &major, &minor) != 2 ||
             st.st_dev != makedev(major, minor))
             continue;
-        if (fn(whole, ctx, err) != 0)
+        if (fn(whole, ctx, err) < 0)
             return -1;
         ++*ret_n;
     }
@@ -121,7 +121,7 @@ static int visit_guest(pid_t init, const char *image, visit fn, void *ctx, size_
         if (pid < 2 || guest == 0 || tool_namespace(pid, "pid") != guest)
             continue;
         ino_t table = tool_namespace(pid, "mnt");
-        if (table != last && visit_process(pid, strbuf_str(&devices), fn, ctx, ret_n, err) != 0)
+        if (table != last && visit_process(pid, strbuf_str(&devices), fn, ctx, ret_n, err) < 0)
             return -1;
         last = table;
     }
@@ -147,7 +147,7 @@ int power_fill_path(const char *dir, const char *name, bool undo, struct err *er
     if (undo)
         return unlink(path) == 0 || errno == ENOENT ? 0 : err_errno(err, errno, "remove %s", path);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fstatvfs(fd, &v) != 0)
+    if (fd < 0 || fstatvfs(fd, &v) < 0)
         return err_errno(err, errno, "make %s", path);
     off_t end = lseek(fd, 0, SEEK_END);
     for (off_t step = (off_t)(v.f_bfree * v.f_frsize); step >= FILL_STEP_MIN;) {
@@ -169,7 +169,7 @@ static int fill(const char *path, void *ctx, struct err *err)
 int power_fill_image(pid_t init, const char *image, bool undo, struct err *err)
 {
     size_t n = 0;
-    if (visit_guest(init, image, fill, &undo, &n, err) != 0)
+    if (visit_guest(init, image, fill, &undo, &n, err) < 0)
         return -1;
     return n > 0 ? 0
                  : err_set(err, ERR_FAILED, "the guest has not mounted it; mount it there first");

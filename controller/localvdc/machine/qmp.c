@@ -56,15 +56,15 @@ int qmp_open(const char *path, FILE **ret, struct err *err)
     if (!str_copy(addr.sun_path, sizeof(addr.sun_path), path))
         return err_set(err, ERR_FAILED, "%s is too long for a socket", path);
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
-        connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+        connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
         return err_errno(err, errno, "connect to %s", path);
     _cleanup_fclose_ FILE *qmp = fdopen(fd, "r");
     if (!qmp)
         return err_errno(err, errno, "connect to %s", path);
     fd = -1;
     _cleanup_json_ json_t *greeting = next_with(qmp, "QMP", "QMP", err);
-    if (!greeting || qmp_call(qmp, "qmp_capabilities", NULL, NULL, err) != 0)
+    if (!greeting || qmp_call(qmp, "qmp_capabilities", NULL, NULL, err) < 0)
         return -1;
     *ret = TAKE(qmp);
     return 0;

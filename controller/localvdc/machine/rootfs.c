@@ -38,10 +38,10 @@ static int ensure_image(const char *image, uint64_t bytes, struct err *err)
         return 0;
     _cleanup_free_ char *tmp = str_fmt("%s.tmp", image);
     unlink(tmp);
-    if (disk_make(tmp, bytes, err) != 0 || TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-E",
-                                                "lazy_itable_init=1", "-L", "root", tmp) != 0)
+    if (disk_make(tmp, bytes, err) < 0 || TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-E",
+                                               "lazy_itable_init=1", "-L", "root", tmp) < 0)
         return -1;
-    if (rename(tmp, image) != 0)
+    if (rename(tmp, image) < 0)
         return err_errno(err, errno, "rename %s", tmp);
     return fs_sync_parent(image, err);
 }
@@ -51,9 +51,9 @@ static int mount_image(const char *image, const char *at, struct err *err)
     char dev[32];
     if (is_mount_point(at))
         return 0;
-    if (disk_attach(image, dev, err) != 0)
+    if (disk_attach(image, dev, err) < 0)
         return -1;
-    if (mount(dev, at, "ext4", MS_NOATIME, NULL) != 0)
+    if (mount(dev, at, "ext4", MS_NOATIME, NULL) < 0)
         return err_errno(err, errno, "mount %s at %s", dev, at);
     return 0;
 }
@@ -68,15 +68,15 @@ int rootfs_mount(const json_t *vm, struct err *err)
     guest_path(id, "disk/upper", upper, sizeof(upper));
     guest_path(id, "disk/work", work, sizeof(work));
     uint64_t bytes = (uint64_t)json_integer_value(json_object_get(vm, "_rootsize"));
-    if (fs_mkdirs(disk, 0711, err) != 0 || fs_mkdirs(root, 0755, err) != 0 ||
-        ensure_image(image, bytes, err) != 0 || mount_image(image, disk, err) != 0 ||
-        fs_mkdirs(upper, 0755, err) != 0 || fs_mkdirs(work, 0755, err) != 0)
+    if (fs_mkdirs(disk, 0711, err) < 0 || fs_mkdirs(root, 0755, err) < 0 ||
+        ensure_image(image, bytes, err) < 0 || mount_image(image, disk, err) < 0 ||
+        fs_mkdirs(upper, 0755, err) < 0 || fs_mkdirs(work, 0755, err) < 0)
         return err_wrap(err, "root disk of %s", vdc_str(vm, "name"));
     if (is_mount_point(root))
         return 0;
     _cleanup_free_ char *options =
         str_fmt("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
-    if (mount("mvdc", root, "overlay", 0, options) != 0)
+    if (mount("mvdc", root, "overlay", 0, options) < 0)
         return err_errno(err, errno, "root disk of %s: mount the overlay", vdc_str(vm, "name"));
     return 0;
 }
@@ -104,7 +104,7 @@ int rootfs_unmount(const char *vm_id, struct err *err)
     guest_path(vm_id, "disk.img", image, sizeof(image));
     guest_path(vm_id, "disk", disk, sizeof(disk));
     guest_path(vm_id, "rootfs", root, sizeof(root));
-    if (unmount(root, err) != 0 || unmount(disk, err) != 0)
+    if (unmount(root, err) < 0 || unmount(disk, err) < 0)
         return -1;
     return disk_release(image, err);
 }
@@ -113,7 +113,7 @@ int rootfs_remove(const char *vm_id, struct err *err)
 {
     char dir[PATH_SIZE];
     guest_path(vm_id, NULL, dir, sizeof(dir));
-    if (rootfs_unmount(vm_id, err) != 0)
+    if (rootfs_unmount(vm_id, err) < 0)
         return -1;
     return fs_remove_tree(dir, err);
 }

@@ -149,7 +149,7 @@ void template_progress(char *ret, size_t cap)
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
     *ret = '\0';
-    if (fs_read(VDC_TEMPLATE_LOG, 16 * 1024 * 1024, &text, NULL, &err) != 0)
+    if (fs_read(VDC_TEMPLATE_LOG, 16 * 1024 * 1024, &text, NULL, &err) < 0)
         return;
     str_chomp(text);
     const char *last = strrchr(text, '\n');
@@ -188,7 +188,7 @@ static int mask(const char *root, const char *const units[], struct err *err)
     for (size_t i = 0; units[i]; i++) {
         _cleanup_free_ char *unit = str_fmt("%s/etc/systemd/system/%s", root, units[i]);
         unlink(unit);
-        if (symlink("/dev/null", unit) != 0)
+        if (symlink("/dev/null", unit) < 0)
             return err_errno(err, errno, "mask %s", unit);
     }
     return 0;
@@ -199,23 +199,23 @@ static int dress(const struct recipe *r, const char *root, const struct strbuf *
 {
     char proxy[300];
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        if (put(root, files[i].path, files[i].text, err) != 0)
+        if (put(root, files[i].path, files[i].text, err) < 0)
             return -1;
     }
-    if (mask(root, masked, err) != 0 || mask(root, r->masked, err) != 0)
+    if (mask(root, masked, err) < 0 || mask(root, r->masked, err) < 0)
         return -1;
     static const char *const gone[] = {"etc/apt/sources.list.d", "var/lib/apt/lists",
                                        "var/cache/apt/archives", "var/lib/dbus/machine-id"};
     for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
         _cleanup_free_ char *path = str_fmt("%s/%s", root, gone[i]);
-        if (fs_remove_tree(path, err) != 0)
+        if (fs_remove_tree(path, err) < 0)
             return -1;
     }
     static const char *const made[] = {"etc/apt/sources.list.d", "var/lib/apt/lists/partial",
                                        "var/cache/apt/archives/partial"};
     for (size_t i = 0; i < ARRAY_LEN(made); i++) {
         _cleanup_free_ char *path = str_fmt("%s/%s", root, made[i]);
-        if (fs_mkdirs(path, 0755, err) != 0)
+        if (fs_mkdirs(path, 0755, err) < 0)
             return -1;
     }
     static const char *const types[] = {"rsa", "ecdsa", "ed25519"};
@@ -228,7 +228,7 @@ static int dress(const struct recipe *r, const char *root, const struct strbuf *
     sources_proxy(proxy, sizeof(proxy));
     if (*proxy) {
         _cleanup_free_ char *conf = str_fmt("Acquire::http::Proxy \"%s\";\n", proxy);
-        if (put(root, "etc/apt/apt.conf.d/91mvdc-proxy", conf, err) != 0)
+        if (put(root, "etc/apt/apt.conf.d/91mvdc-proxy", conf, err) < 0)
             return -1;
     }
     return put(root, "etc/apt/sources.list", strbuf_str(sources), err);
@@ -237,7 +237,7 @@ static int dress(const struct recipe *r, const char *root, const struct strbuf *
 static int check_space(const struct recipe *r, struct err *err)
 {
     struct statvfs v;
-    if (statvfs(VDC_CACHE, &v) != 0)
+    if (statvfs(VDC_CACHE, &v) < 0)
         return err_errno(err, errno, "look at " VDC_CACHE);
     unsigned long long mib = (unsigned long long)v.f_bavail * v.f_frsize >> 20;
     if (mib < r->space_mib)
@@ -260,9 +260,9 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
                        "this machine has no apt source for Debian " SOURCES_SUITE
                        ", from which the "
                        "template is built; add one below /etc/apt/sources.list.d");
-    if (fs_remove_tree(tmp, err) != 0 || check_space(r, err) != 0 ||
-        tool_find("mmdebstrap", tool, sizeof(tool), err) != 0 ||
-        fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)
+    if (fs_remove_tree(tmp, err) < 0 || check_space(r, err) < 0 ||
+        tool_find("mmdebstrap", tool, sizeof(tool), err) < 0 ||
+        fs_write_atomic(list, sources.s, sources.len, 0644, err) < 0)
         return -1;
     _cleanup_free_ char *include = str_fmt("--include=%s%s", packages, r->packages);
     _cleanup_free_ char *tree = str_fmt("%s/tree", scratch);
@@ -274,15 +274,15 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
     const char *env[16] = {"TMPDIR=" VDC_CACHE "/scratch"};
     for (size_t i = 0; tool_env[i] && i + 2 < ARRAY_LEN(env); i++)
         env[i + 1] = tool_env[i];
-    if (fs_remove_tree(scratch, err) != 0 || fs_mkdirs(scratch, 0755, err) != 0)
+    if (fs_remove_tree(scratch, err) < 0 || fs_mkdirs(scratch, 0755, err) < 0)
         return -1;
     struct proc_opts opts = {.env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
     say(b, title);
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
                            "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tree,
                            list),
-                 &opts, NULL, err) != 0 ||
-        dress(r, tree, &sources, err) != 0 || r->finish(tree, tmp, err) != 0) {
+                 &opts, NULL, err) < 0 ||
+        dress(r, tree, &sources, err) < 0 || r->finish(tree, tmp, err) < 0) {
         if (b->full || strstr(err->msg, strerror(ENOSPC)))
             return err_set(err, ERR_FAILED,
                            "template: the disk became full below " VDC_CACHE
@@ -312,18 +312,18 @@ static int take_file(const char *tree, const char *pattern, const char *to, cons
     int r = glob(all, 0, NULL, &g) == 0 ? fs_read(g.gl_pathv[0], KERNEL_MAX, &data, &len, err)
                                         : err_set(err, ERR_FAILED, "no %s was installed", pattern);
     globfree(&g);
-    return r != 0 ? -1 : fs_write_atomic(path, data, len, 0644, err);
+    return r < 0 ? -1 : fs_write_atomic(path, data, len, 0644, err);
 }
 
 static int finish_disk(const char *tree, const char *to, struct err *err)
 {
     _cleanup_free_ char *disk = str_fmt("%s/" TEMPLATE_DISK, to);
-    if (fs_mkdirs(to, 0755, err) != 0 ||
-        take_file(tree, "boot/vmlinuz-*", to, TEMPLATE_KERNEL, err) != 0 ||
-        take_file(tree, "boot/initrd.img-*", to, TEMPLATE_INITRD, err) != 0)
+    if (fs_mkdirs(to, 0755, err) < 0 ||
+        take_file(tree, "boot/vmlinuz-*", to, TEMPLATE_KERNEL, err) < 0 ||
+        take_file(tree, "boot/initrd.img-*", to, TEMPLATE_INITRD, err) < 0)
         return -1;
-    if (disk_make(disk, DISK_BYTES, err) != 0 ||
-        TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-L", "root", "-d", tree, disk) != 0)
+    if (disk_make(disk, DISK_BYTES, err) < 0 ||
+        TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-L", "root", "-d", tree, disk) < 0)
         return -1;
     return 0;
 }
@@ -333,7 +333,7 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
     recipe_dir(r, dir, cap);
     if (fs_exists(dir))
         return 0;
-    if (fs_mkdirs(VDC_CACHE, 0755, err) != 0)
+    if (fs_mkdirs(VDC_CACHE, 0755, err) < 0)
         return -1;
     _cleanup_close_ int lock = fs_lock(VDC_CACHE "/lock", true, err);
     if (lock < 0)
@@ -346,14 +346,14 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
     if (log < 0)
         return err_errno(err, errno, "write " VDC_TEMPLATE_LOG);
     struct build b = {.log = log, .start = clock_mono_ms()};
-    if (build_in(r, tmp, &b, err) != 0) {
+    if (build_in(r, tmp, &b, err) < 0) {
         struct err ignored = {0};
         say(&b, err->msg);
         fs_remove_tree(tmp, &ignored);
         return -1;
     }
     sync(); /* many small files: one flush instead of one for each */
-    if (rename(tmp, dir) != 0)
+    if (rename(tmp, dir) < 0)
         return err_errno(err, errno, "rename %s to %s", tmp, dir);
     say(&b, "ready");
     return fs_sync_parent(dir, err);

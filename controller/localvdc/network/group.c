@@ -51,16 +51,16 @@ int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
 {
     char ns[VDC_NETNS_MAX];
     relay_zone_ns(group, zone_id, ns);
-    if (netns_make(ns, err) != 0)
+    if (netns_make(ns, err) < 0)
         return -1;
     /* another job of the group may make it at the same time */
     if (!has_link(ns, RELAY_DEVICE) &&
-        TOOL("ip", err, "-n", ns, "tuntap", "add", "dev", RELAY_DEVICE, "mode", "tun",
-             "vnet_hdr") != 0 &&
+        TOOL("ip", err, "-n", ns, "tuntap", "add", "dev", RELAY_DEVICE, "mode", "tun", "vnet_hdr") <
+            0 &&
         !has_link(ns, RELAY_DEVICE))
         return -1;
     if (TOOL("ip", err, "-n", ns, "link", "set", RELAY_DEVICE, "addrgenmode", "none", "txqueuelen",
-             QUEUE, "up") != 0)
+             QUEUE, "up") < 0)
         return -1;
     return TOOL("ip", err, "-n", ns, "route", "replace", "default", "dev", RELAY_DEVICE);
 }
@@ -70,7 +70,7 @@ static bool is_idle(const char *ns)
 {
     struct err err = {0};
     _cleanup_(netns_leave) int back = -1;
-    if (netns_enter(ns, &back, &err) != 0)
+    if (netns_enter(ns, &back, &err) < 0)
         return true;
     _cleanup_fclose_ FILE *f = fopen("/proc/net/dev", "re");
     char line[512];
@@ -101,7 +101,7 @@ int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
     relay_ns(group, core);
     if (!is_idle(ns))
         return 0;
-    if (netns_remove(ns, err) != 0)
+    if (netns_remove(ns, err) < 0)
         return -1;
     glob_t g = {0};
     _cleanup_free_ char *pattern = str_fmt("/run/netns/%s-*", core);
@@ -116,7 +116,7 @@ int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
     }
     relay_path(group, "relay.pid", path);
     tool_stop(path, group);
-    if (netns_remove(core, err) != 0)
+    if (netns_remove(core, err) < 0)
         return -1;
     relay_path(group, NULL, path);
     return fs_remove_tree(path, err);
@@ -132,8 +132,8 @@ int relay_ensure(const char *group, struct err *err)
     relay_path(group, NULL, dir);
     relay_path(group, "relay.log", log);
     _cleanup_(netns_leave) int back = -1;
-    if (fs_mkdirs(dir, 0711, err) != 0 || netns_make(core, err) != 0 ||
-        netns_enter(core, &back, err) != 0)
+    if (fs_mkdirs(dir, 0711, err) < 0 || netns_make(core, err) < 0 ||
+        netns_enter(core, &back, err) < 0)
         return -1;
     return spawn_daemon((const char *const[]){"relay", group, NULL}, log, err);
 }
@@ -164,7 +164,7 @@ void relay_read_counts(struct vdb *db, struct relay_counts *ret)
         size_t len = 0;
         _cleanup_free_ char *data = NULL;
         relay_path(vdc_str(one, "id"), "counts", path);
-        if (fs_read(path, sizeof(*ret), &data, &len, &err) != 0 || len != sizeof(*ret))
+        if (fs_read(path, sizeof(*ret), &data, &len, &err) < 0 || len != sizeof(*ret))
             continue;
         const struct relay_count *from = (const struct relay_count *)(const void *)data;
         struct relay_count *to = &ret->of[0][0];

@@ -141,7 +141,7 @@ int link_parse_loss(const char *text, uint32_t *ret_ppm, struct err *err)
 {
     double n = 0;
     const char *unit = "";
-    if (number(text, &n, &unit) != 0 || (*unit && !str_eq(unit, "%")) || n > 100)
+    if (number(text, &n, &unit) < 0 || (*unit && !str_eq(unit, "%")) || n > 100)
         return err_set(err, ERR_USAGE, "'%s' is no loss from 0 to 100 percent; write 0.5",
                        text ? text : "");
     *ret_ppm = (uint32_t)(n * PPM / 100 + 0.5);

@@ -110,7 +110,7 @@ static void serve_password(void *ctx, const struct httpd_request *rq, struct htt
         reply_text(ret, *password ? password : "saved_password");
     } else if (vm && str_eq(wish, "saved_password")) {
         if (*password &&
-            vdb_patch(s->db, "vm", vdc_str(vm, "id"), json_pack("{s:n}", "_password"), &err) != 0)
+            vdb_patch(s->db, "vm", vdc_str(vm, "id"), json_pack("{s:n}", "_password"), &err) < 0)
             return;
         reply_text(ret, "saved_password");
     } else {
@@ -126,7 +126,7 @@ static void httpd_closep(struct httpd **h)
 int metadata_run(const char *network_id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
     if (!network)
@@ -134,13 +134,13 @@ int metadata_run(const char *network_id, struct err *err)
     struct service s = {db, network_id};
     const char *gateway = vdc_str(network, "gateway");
     _cleanup_(httpd_closep) struct httpd *meta = NULL, *password = NULL;
-    if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) != 0 ||
-        httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) != 0)
+    if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) < 0 ||
+        httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) < 0)
         return err_wrap(err, "metadata of network %s", vdc_str(network, "name"));
     _cleanup_free_ char *pidfile = str_fmt(VDC_DIR "/net/%s/metadata.pid", network_id);
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) != 0)
+    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) < 0)
         return -1;
     for (;;) {
         struct pollfd fds[] = {{.fd = httpd_fd(meta), .events = POLLIN},

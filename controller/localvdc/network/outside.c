@@ -36,7 +36,7 @@ static int read_conf(struct outside *o, struct err *err)
     _cleanup_free_ char *text = NULL;
     if (!fs_exists(VDC_CONF))
         return 0;
-    if (fs_read(VDC_CONF, 65536, &text, NULL, err) != 0)
+    if (fs_read(VDC_CONF, 65536, &text, NULL, err) < 0)
         return -1;
     char *save = NULL;
     int number = 0;
@@ -68,7 +68,7 @@ static void read_servers(const char *path, json_t *out)
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
-    if (fs_read(path, 65536, &text, NULL, &err) != 0)
+    if (fs_read(path, 65536, &text, NULL, &err) < 0)
         return;
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -87,7 +87,7 @@ int outside_read(struct vdb *db, struct outside *ret, struct err *err)
     char host[254], proxy[300];
     size_t i = 0;
     json_t *one = NULL;
-    if (read_conf(&o, err) != 0) {
+    if (read_conf(&o, err) < 0) {
         outside_free(&o);
         return -1;
     }

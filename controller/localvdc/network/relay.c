@@ -122,7 +122,7 @@ static ino_t inode_of(const char *ns)
 static int open_device(const char *ns, struct err *err)
 {
     _cleanup_(netns_leave) int back = -1;
-    if (netns_enter(ns, &back, err) != 0)
+    if (netns_enter(ns, &back, err) < 0)
         return -1;
     struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
     str_copy(ifr.ifr_name, sizeof(ifr.ifr_name), RELAY_DEVICE);
@@ -210,7 +210,7 @@ static void load(struct relay *r)
         struct err err = {0};
         struct ipv4_net net;
         size_t index = index_of(zones, vdc_str(one, "zoneid"));
-        if (index >= RELAY_ZONES || guest_net_parse(vdc_str(one, "cidr"), &net, &err) != 0)
+        if (index >= RELAY_ZONES || guest_net_parse(vdc_str(one, "cidr"), &net, &err) < 0)
             continue;
         r->targets[r->n_targets++] = (struct target){net, index};
         wanted[index] = true;
@@ -376,11 +376,11 @@ int relay_run(const char *group, struct err *err)
         return -1;
     static struct relay r;
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0 || !(r.counts = map_counts(group, err)))
+    if (vdc_open(false, &db, err) < 0 || !(r.counts = map_counts(group, err)))
         return -1;
     /* From here on a signal is heard, and the networks are read after it. */
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) != 0)
+    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) < 0)
         return -1;
     r.db = db;
     r.group = group;

@@ -71,17 +71,17 @@ static int ensure_links(const struct router *r, struct err *err)
              slash ? slash : "/24");
     /* Networks of one zone and group share a namespace, and are made side by side. */
     _cleanup_close_ int lock = r->private ? relay_lock(r->group, err) : -1;
-    if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) != 0))
+    if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) < 0))
         return -1;
-    if (link_bridge(r->bridge, err) != 0 || netns_make(r->ns, err) != 0 ||
-        link_cable(r->cable, r->bridge, r->ns, r->iface, address, err) != 0)
+    if (link_bridge(r->bridge, err) < 0 || netns_make(r->ns, err) < 0 ||
+        link_cable(r->cable, r->bridge, r->ns, r->iface, address, err) < 0)
         return -1;
     if (r->private)
         return relay_ensure(r->group, err);
     if (!*vdc_str(r->network, "_ip"))
         return 0;
     snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
-    if (link_cable(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
+    if (link_cable(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) < 0)
         return -1;
     return TOOL("ip", err, "-n", r->ns, "route", "replace", "default", "via", VDC_HOST_ADDRESS);
 }
@@ -97,7 +97,7 @@ static int ensure_addresses(struct vdb *db, const struct router *r, struct err *
         char address[32];
         snprintf(address, sizeof(address), "%s/24", vdc_str(ip, "ipaddress"));
         if (!json_is_true(json_object_get(ip, "issourcenat")) &&
-            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") != 0)
+            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") < 0)
             return -1;
     }
     return 0;
@@ -125,9 +125,9 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
     bool changed = false;
     rules_dnsmasq(r->network, r->private ? NULL : o, r->iface, r->dir, &conf);
     rules_dhcp_hosts(r->id, vms, &hosts, &names);
-    if (put_file(r, "dnsmasq.conf", &conf, &changed, err) != 0 ||
-        put_file(r, "hosts", &hosts, &changed, err) != 0 ||
-        put_file(r, "names", &names, &changed, err) != 0)
+    if (put_file(r, "dnsmasq.conf", &conf, &changed, err) < 0 ||
+        put_file(r, "hosts", &hosts, &changed, err) < 0 ||
+        put_file(r, "names", &names, &changed, err) < 0)
         return -1;
     if (!changed && tool_pid(r->pidfile, r->conf))
         return 0;
@@ -170,12 +170,12 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
 {
     _cleanup_(outside_free) struct outside o = {0};
     _cleanup_(netns_leave) int back = -1;
-    if (outside_read(db, &o, err) != 0 || netns_enter(r->ns, &back, err) != 0 ||
-        sysctl_set("net/ipv4/ip_forward", "1", err) != 0)
+    if (outside_read(db, &o, err) < 0 || netns_enter(r->ns, &back, err) < 0 ||
+        sysctl_set("net/ipv4/ip_forward", "1", err) < 0)
         return -1;
-    if (!r->private && ensure_filter(db, r, &o, err) != 0)
+    if (!r->private && ensure_filter(db, r, &o, err) < 0)
         return -1;
-    return ensure_dnsmasq(db, r, &o, err) != 0 ? -1 : ensure_metadata(r, err);
+    return ensure_dnsmasq(db, r, &o, err) < 0 ? -1 : ensure_metadata(r, err);
 }
 
 int router_lock(const char *network_id, struct err *err)
@@ -193,8 +193,8 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err)
     if (!network)
         return 0; /* deleted meanwhile */
     struct router r = router_of(network);
-    if (fs_mkdirs(r.dir, 0755, err) != 0 || ensure_links(&r, err) != 0 ||
-        ensure_addresses(db, &r, err) != 0 || ensure_services(db, &r, err) != 0)
+    if (fs_mkdirs(r.dir, 0755, err) < 0 || ensure_links(&r, err) < 0 ||
+        ensure_addresses(db, &r, err) < 0 || ensure_services(db, &r, err) < 0)
         return err_wrap(err, "router of network %s", vdc_str(network, "name"));
     json_t *done = json_pack("{s:s}", "state", "Implemented");
     if (json_object_get(network, "isprovisioned"))
@@ -244,10 +244,10 @@ int router_remove(const json_t *network, struct err *err)
     struct router r = router_of(network);
     tool_stop(r.metadata_pid, r.id);
     tool_stop(r.pidfile, r.conf);
-    if (link_remove(r.cable, err) != 0 || link_remove(r.uplink, err) != 0 ||
-        link_remove(r.bridge, err) != 0)
+    if (link_remove(r.cable, err) < 0 || link_remove(r.uplink, err) < 0 ||
+        link_remove(r.bridge, err) < 0)
         return -1;
-    if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) != 0)
+    if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) < 0)
         return -1;
     return fs_remove_tree(r.dir, err);
 }

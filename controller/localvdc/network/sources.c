@@ -150,7 +150,7 @@ void sources_proxy(char *ret, size_t cap)
     struct proc_result r = {0};
     struct proc_opts opts = {.env = tool_env, .timeout_s = APT_CONFIG_MAX_S};
     *ret = '\0';
-    if (tool_find("apt-config", path, sizeof(path), &err) != 0)
+    if (tool_find("apt-config", path, sizeof(path), &err) < 0)
         return;
     if (proc_run(PROC_ARGV(path, "shell", "P", "Acquire::http::Proxy"), &opts, &r, &err) == 0) {
         const char *s = strstr(strbuf_str(&r.out), "P='"); /* P='http://host:port' */
