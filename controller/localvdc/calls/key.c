@@ -64,18 +64,19 @@ int call_create_key(struct api_rq *rq)
 {
     struct err err = {0}, ignored = {0};
     char dir[] = VDC_DIR "/lock/key.XXXXXX";
-    _cleanup_free_ char *private = NULL, *public = NULL;
+    _cleanup_free_ char *private_key = NULL, *public_key = NULL;
     if (!mkdtemp(dir))
         return api_fail(rq, API_INTERNAL, "make a folder in " VDC_DIR "/lock: %m");
-    int r = generate(dir, &private, &public, &err);
+    int r = generate(dir, &private_key, &public_key, &err);
     fs_remove_tree(dir, &ignored);
     if (r < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), str_chomp(public));
+    _cleanup_json_ json_t *doc = key_new(rq, api_arg(rq, "name"), str_chomp(public_key));
     if (!doc || put_key(rq, doc) < 0)
         return -1;
-    json_object_set_new(json_object_get(rq->result, "keypair"), "privatekey", json_string(private));
-    keys_wipe(private, strlen(private));
+    json_object_set_new(json_object_get(rq->result, "keypair"), "privatekey",
+                        json_string(private_key));
+    keys_wipe(private_key, strlen(private_key));
     return 0;
 }
 

@@ -22,7 +22,7 @@
 struct router {
     const json_t *network;
     const char *id;
-    bool private;
+    bool is_private;
     const char *group, *zone;  /* of a private one */
     char ns[VDC_NETNS_MAX];    /* its namespace, or that of its zone in the group */
     char iface[VDC_NAME_MAX];  /* inside: towards the guests */
@@ -42,14 +42,14 @@ static struct router router_of(const json_t *network)
 {
     struct router r = {.network = network,
                        .id = vdc_str(network, "id"),
-                       .private = router_is_private(network),
+                       .is_private = router_is_private(network),
                        .group = vdc_str(network, "dcgid"),
                        .zone = vdc_str(network, "zoneid")};
-    if (r.private)
+    if (r.is_private)
         relay_zone_ns(r.group, r.zone, r.ns);
     else
         vdc_name(VDC_NETNS, r.id, r.ns);
-    if (r.private)
+    if (r.is_private)
         vdc_name("p", r.id, r.iface);
     else
         str_copy(r.iface, sizeof(r.iface), "lan");
@@ -70,13 +70,13 @@ static int ensure_links(const struct router *r, struct err *err)
     snprintf(address, sizeof(address), "%s%s", vdc_str(r->network, "gateway"),
              slash ? slash : "/24");
     /* Networks of one zone and group share a namespace, and are made side by side. */
-    _cleanup_close_ int lock = r->private ? relay_lock(r->group, err) : -1;
-    if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) < 0))
+    _cleanup_close_ int lock = r->is_private ? relay_lock(r->group, err) : -1;
+    if (r->is_private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) < 0))
         return -1;
     if (link_bridge(r->bridge, err) < 0 || netns_make(r->ns, err) < 0 ||
         link_cable(r->cable, r->bridge, r->ns, r->iface, address, err) < 0)
         return -1;
-    if (r->private)
+    if (r->is_private)
         return relay_ensure(r->group, err);
     if (!*vdc_str(r->network, "_ip"))
         return 0;
@@ -123,7 +123,7 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
     _cleanup_(strbuf_free) struct strbuf conf = {0}, hosts = {0}, names = {0};
     _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     bool changed = false;
-    rules_dnsmasq(r->network, r->private ? NULL : o, r->iface, r->dir, &conf);
+    rules_dnsmasq(r->network, r->is_private ? NULL : o, r->iface, r->dir, &conf);
     rules_dhcp_hosts(r->id, vms, &hosts, &names);
     if (put_file(r, "dnsmasq.conf", &conf, &changed, err) < 0 ||
         put_file(r, "hosts", &hosts, &changed, err) < 0 ||
@@ -160,7 +160,7 @@ static int ensure_filter(struct vdb *db, const struct router *r, const struct ou
 
 static int ensure_metadata(const struct router *r, struct err *err)
 {
-    if (r->private || tool_pid(r->metadata_pid, r->id))
+    if (r->is_private || tool_pid(r->metadata_pid, r->id))
         return 0;
     _cleanup_free_ char *log = str_fmt("%s/metadata.log", r->dir);
     return spawn_daemon((const char *const[]){"metadata", r->id, NULL}, log, err);
@@ -173,7 +173,7 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
     if (outside_read(db, &o, err) < 0 || netns_enter(r->ns, &back, err) < 0 ||
         sysctl_set("net/ipv4/ip_forward", "1", err) < 0)
         return -1;
-    if (!r->private && ensure_filter(db, r, &o, err) < 0)
+    if (!r->is_private && ensure_filter(db, r, &o, err) < 0)
         return -1;
     return ensure_dnsmasq(db, r, &o, err) < 0 ? -1 : ensure_metadata(r, err);
 }
@@ -247,7 +247,7 @@ int router_remove(const json_t *network, struct err *err)
     if (link_remove(r.cable, err) < 0 || link_remove(r.uplink, err) < 0 ||
         link_remove(r.bridge, err) < 0)
         return -1;
-    if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) < 0)
+    if ((r.is_private ? remove_zone(&r, err) : netns_remove(r.ns, err)) < 0)
         return -1;
     return fs_remove_tree(r.dir, err);
 }
@@ -256,5 +256,5 @@ bool router_alive(const json_t *network)
 {
     struct router r = router_of(network);
     return netns_exists(r.ns) && link_exists(r.cable) && tool_pid(r.pidfile, r.conf) &&
-           (r.private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
+           (r.is_private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
 }
