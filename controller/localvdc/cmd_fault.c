@@ -14,6 +14,7 @@ int fault_put(struct vdb *db, json_t *doc, struct err *err)
 {
     char now[32];
     long long number = 0;
+
     if (vdb_next(db, "fault", &number, err) < 0)
         return -1;
     _cleanup_free_ char *id = str_fmt("%lld", number);
@@ -35,10 +36,12 @@ static void print_fault(const json_t *one)
 {
     static const char *const shown[] = {"name", "account", "nth",        "times", "when",
                                         "code", "text",    "retryafter", "ms"};
+
     printf("%-4s %s %s:", vdc_str(one, "id"), vdc_str(one, "kind"), vdc_str(one, "action"));
     for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
         _cleanup_free_ char *text =
             json_dumps(json_object_get(one, shown[i]), JSON_ENCODE_ANY | JSON_COMPACT);
+
         if (text)
             printf(" %s %s", shown[i], text);
     }
@@ -49,6 +52,7 @@ static void print_fault(const json_t *one)
 static int cmd_list(int argc, char **argv, struct err *err)
 {
     bool json = argc == 2 && str_eq(argv[1], "--json");
+
     if (argc > 2 || (argc == 2 && !json))
         return err_set(err, ERR_USAGE, "fault list takes --json only");
     _cleanup_(vdb_close) struct vdb *db = NULL;
@@ -57,6 +61,7 @@ static int cmd_list(int argc, char **argv, struct err *err)
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     if (json) {
         _cleanup_free_ char *text = json_dumps(all, JSON_COMPACT);
+
         printf("%s\n", text);
         return 0;
     }
@@ -83,6 +88,7 @@ static int cmd_clear(int argc, char **argv, struct err *err)
     json_array_foreach(all, i, one)
     {
         const char *id = vdc_str(one, "id");
+
         if (argc == 2 && !str_eq(id, argv[1]))
             continue;
         found = true;
@@ -126,6 +132,7 @@ static void usage(FILE *to)
 int vdc_cmd_fault(int argc, char **argv, struct err *err)
 {
     const char *name = argc > 1 ? argv[1] : "";
+
     if (str_eq(name, "--help") || str_eq(name, "help")) {
         usage(stdout);
         return 0;

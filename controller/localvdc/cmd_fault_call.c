@@ -26,6 +26,7 @@ static int to_number(const char *text, uint64_t min, uint64_t max, const char *o
                      json_t *fault, const char *key, struct err *err)
 {
     uint64_t value = 0;
+
     if (str_to_u64(text, max, &value) < 0 || value < min)
         return err_set(err, ERR_USAGE, "fault call: --%s takes a number from %llu to %llu, not %s",
                        option, (unsigned long long)min, (unsigned long long)max, text);
@@ -64,6 +65,7 @@ static int check_call(json_t *fault, struct err *err)
 {
     const char *name = vdc_str(fault, "name"), *action = vdc_str(fault, "action");
     bool when = json_object_get(fault, "when") != NULL;
+
     if (!*action)
         return usage(err, "give one of --error CODE, --http STATUS, --lose, --reset, --delay MS, "
                           "--fail-job, --kill-client");
@@ -101,6 +103,7 @@ int fault_cmd_call(int argc, char **argv, struct err *err)
     _cleanup_json_ json_t *fault = json_pack("{s:s,s:i,s:i,s:i,s:i}", "kind", "call", "nth", 1,
                                              "times", 1, "matched", 0, "fired", 0);
     int which = 0;
+
     for (int c; (c = getopt_long(argc, argv, "", options, &which)) != -1;) {
         if (c != 0)
             return usage(err, "no such option");

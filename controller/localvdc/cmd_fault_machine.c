@@ -16,6 +16,7 @@ static json_t *find(struct vdb *db, const char *kind, const char *title, const c
                     struct err *err)
 {
     json_t *byid = vdb_get(db, kind, name);
+
     if (byid)
         return byid;
     _cleanup_json_ json_t *all = vdb_find(db, kind, "name", name);
@@ -32,6 +33,7 @@ static json_t *find(struct vdb *db, const char *kind, const char *title, const c
 static json_t *running(struct vdb *db, const char *name, int *ret_lock, struct err *err)
 {
     _cleanup_json_ json_t *vm = find(db, "vm", "virtual machine", name, err);
+
     if (!vm)
         return NULL;
     if (compute_of(vm)->record_only) {
@@ -59,6 +61,7 @@ int fault_cmd_vm(int argc, char **argv, struct err *err)
 {
     const char *what = argc == 3 ? argv[2] : "";
     bool off = str_eq(what, "power-off"), pause = str_eq(what, "pause");
+
     if (!off && !pause && !str_eq(what, "resume"))
         return err_set(err, ERR_USAGE,
                        "fault vm takes a name or id, and power-off, pause or resume");
@@ -98,6 +101,7 @@ int fault_cmd_disk(int argc, char **argv, struct err *err)
 {
     const char *name = NULL, *volume_name = NULL;
     bool fill = false, undo = false, wrong = false;
+
     for (int i = 1; i < argc; i++) {
         if (str_eq(argv[i], "--undo"))
             undo = true;
@@ -133,6 +137,7 @@ int fault_cmd_link(int argc, char **argv, struct err *err)
 {
     char *args[8] = {0};
     bool restore = false;
+
     if (argc < 3 || argc + 1 >= (int)ARRAY_LEN(args))
         return err_set(err, ERR_USAGE, "fault link takes two zones, and --one-way or --restore");
     for (int i = 0; i < argc; i++) {

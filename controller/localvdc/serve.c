@@ -48,6 +48,7 @@ struct daemon {
 static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
 {
     struct err err = {0};
+
     if (job_want(db, cmd, key, id, &err) < 0)
         log_warn("%s: %s", cmd, err.msg);
 }
@@ -57,6 +58,7 @@ static void watch_routers(struct daemon *d)
     _cleanup_json_ json_t *networks = vdb_list(d->db, "network");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(networks, i, one)
     {
         if (router_wanted(one) && !router_alive(one))
@@ -69,11 +71,13 @@ static void sync_guests(struct daemon *d)
     _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
     json_t *vm = NULL;
+
     json_array_foreach(vms, i, vm)
     {
         struct err err = {0};
         const char *id = vdc_str(vm, "id");
         pid_t init = guest_init(id);
+
         if (init > 0 && disk_sync_guest(d->db, id, init, &err) < 0)
             log_warn("disks of %s: %s", vdc_str(vm, "name"), err.msg);
     }
@@ -103,6 +107,7 @@ static int note_restart(struct daemon *d, struct err *err)
 static void resume_guests(struct daemon *d)
 {
     char boot[40];
+
     vdc_boot_id(boot);
     _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
@@ -119,6 +124,7 @@ static void on_event(struct daemon *d)
 {
     int loop = -1;
     bool any = false;
+
     while ((loop = disk_events_next(d->events)) != -1)
         any = true;
     if (any)
@@ -128,6 +134,7 @@ static void on_event(struct daemon *d)
 static void on_signal(struct daemon *d)
 {
     struct signalfd_siginfo si;
+
     while (read(d->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
         if (si.ssi_signo != SIGCHLD)
             d->ending = true;
@@ -137,6 +144,7 @@ static void on_signal(struct daemon *d)
 static void forget_jobs(struct daemon *d)
 {
     struct err err = {0};
+
     if (jobs_expire(d->db, time(NULL), &err) < 0)
         log_warn("old jobs: %s", err.msg);
 }
@@ -144,6 +152,7 @@ static void forget_jobs(struct daemon *d)
 static void loop(struct daemon *d)
 {
     uint64_t next = clock_mono_ms() + WATCH_MS, forget = 0;
+
     jobs_tick(d->jobs);
     while (!d->ending) {
         struct pollfd fds[] = {{.fd = httpd_fd(d->httpd), .events = POLLIN},
@@ -151,6 +160,7 @@ static void loop(struct daemon *d)
                                {.fd = d->signals, .events = POLLIN}};
         uint64_t now = clock_mono_ms();
         int due = next > now ? (int)(next - now) : 0;
+
         due = clock_sooner(due, httpd_due_ms(d->httpd));
         due = clock_sooner(due, jobs_due_ms(d->jobs));
         if (poll(fds, ARRAY_LEN(fds), due) < 0 && errno != EINTR)
@@ -187,6 +197,7 @@ static int listen_api(struct daemon *d, struct err *err)
 static int open_signals(struct err *err)
 {
     sigset_t set;
+
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
@@ -211,6 +222,7 @@ static void daemon_free(struct daemon *d)
 static int read_settings(struct daemon *d, struct err *err)
 {
     _cleanup_(outside_free) struct outside o = {0};
+
     if (outside_read(d->db, &o, err) < 0)
         return -1;
     d->api.vdc_roots = o.vdc_roots;
@@ -221,6 +233,7 @@ static int write_pid(struct err *err)
 {
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
     return fs_write_atomic(DAEMON_PIDFILE, pid, (size_t)n, 0644, err);
 }
 
@@ -228,6 +241,7 @@ static int write_pid(struct err *err)
 static int lock_alone(struct err *err)
 {
     int lock = -1;
+
     for (uint64_t end = clock_mono_ms() + LOCK_MS;;) {
         *err = (struct err){0};
         lock = fs_lock(DAEMON_LOCK, false, err);

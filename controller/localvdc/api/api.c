@@ -44,6 +44,7 @@ const struct api_call *api_call_find(const struct api_table *table, const char *
 int api_fail(struct api_rq *rq, int code, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     vsnprintf(rq->text, sizeof(rq->text), fmt, ap);
     va_end(ap);
@@ -76,6 +77,7 @@ static bool is_date(const char *s)
 {
     struct tm tm = {0};
     const char *end = strptime(s, "%Y-%m-%d", &tm);
+
     return end && (!*end || *end == ' ' || *end == 'T');
 }
 
@@ -83,6 +85,7 @@ static bool type_holds(enum api_type t, const char *value)
 {
     char *end = NULL;
     long long n = 0;
+
     switch (t) {
     case API_UUID:
         return uuid_valid(value);
@@ -103,6 +106,7 @@ static bool type_holds(enum api_type t, const char *value)
 static bool map_given(const struct api_rq *rq, const char *name)
 {
     size_t n = strlen(name);
+
     for (size_t i = 0; i < rq->params->n; i++) {
         if (strncmp(rq->params->v[i].name, name, n) == 0 && rq->params->v[i].name[n] == '[')
             return true;
@@ -139,6 +143,7 @@ static int check_text(struct api_rq *rq)
 {
     for (size_t i = 0; i < rq->params->n; i++) {
         _cleanup_json_ json_t *utf8 = json_string(rq->params->v[i].value);
+
         if (!utf8)
             return api_fail(rq, API_PARAM, "Received value for parameter %s is not UTF-8",
                             rq->params->v[i].name);
@@ -156,12 +161,14 @@ static int check_text(struct api_rq *rq)
 static int check_expiry(struct api_rq *rq)
 {
     const char *version = pairs_get_nocase(rq->params, "signatureVersion");
+
     if (!version || strcmp(version, "3") != 0)
         return 0;
     const char *expires = pairs_get_nocase(rq->params, "expires");
     struct tm tm = {0};
     if (expires && strptime(expires, "%Y-%m-%dT%H:%M:%S%z", &tm)) {
         long offset = tm.tm_gmtoff;
+
         if (timegm(&tm) - offset >= time(NULL))
             return 0;
     }
@@ -176,6 +183,7 @@ static int authorize(struct api_rq *rq)
     const char *signature = pairs_get_nocase(rq->params, "signature");
     _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
     bool known = signature && keys;
+
     if (!known || check_expiry(rq) < 0 || !rq->call ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
@@ -189,6 +197,7 @@ static int authorize(struct api_rq *rq)
 static int check_job_id(struct api_rq *rq)
 {
     const char *id = rq->call->async ? api_arg(rq, "customjobid") : NULL;
+
     if (!id)
         return 0;
     bool lower = uuid_valid(id);
@@ -228,6 +237,7 @@ static int check_and_run(struct api_rq *rq, bool dry)
 static void spoil(struct api_rq *rq)
 {
     static const char text[] = "Internal error (a fault that was set)";
+
     json_decref(TAKE(rq->result));
     rq->code = 0;
     if (rq->fault.action == FAULT_ERROR)
@@ -237,6 +247,7 @@ static void spoil(struct api_rq *rq)
 static int execute(struct api_rq *rq, const char *command, bool dry)
 {
     struct err err = {0};
+
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
     rq->call = api_call_find(rq->table, command);
@@ -258,6 +269,7 @@ static bool break_http(const struct fault_hit *fault, const struct httpd_request
                        struct httpd_response *ret)
 {
     char seconds[16];
+
     switch (fault->action) {
     case FAULT_HTTP:
         httpd_reply(ret, fault->code, "text/html", str_fmt("HTTP error %d\n", fault->code));
@@ -296,6 +308,7 @@ static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
 {
     const char *before = vdc_roots && irregular(rq->call) ? "" : (rq->call ? command : "error");
     _cleanup_free_ char *root = str_fmt("%sresponse", before);
+
     for (char *c = root; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     json_t *inner = rq->result ? TAKE(rq->result) : json_object();
@@ -308,6 +321,7 @@ static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
     const char *format = pairs_get(rq->params, "response");
     if (!format || strcasecmp(format, "json") != 0) {
         struct strbuf xml = {0};
+
         xml_write(root, inner, &xml);
         json_decref(inner);
         httpd_reply(ret, rq->code ? rq->code : 200, "text/xml; charset=UTF-8", xml.s);

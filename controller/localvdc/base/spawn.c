@@ -18,6 +18,7 @@
 static void become(const char *self, const char *const args[], const char *log)
 {
     const char *argv[ARGS_MAX + 2] = {"muster-vdc"};
+
     for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
         argv[i + 1] = args[i];
     sigset_t none;
@@ -39,6 +40,7 @@ static int spawn(const char *const args[], const char *log, int daemon, pid_t *r
                  struct err *err)
 {
     char self[PATH_MAX];
+
     if (vdc_self(self, sizeof(self), err) < 0)
         return -1;
     pid_t pid = fork();
@@ -63,6 +65,7 @@ int spawn_child(const char *const args[], const char *log, pid_t *ret_pid, struc
 int spawn_daemon(const char *const args[], const char *log, struct err *err)
 {
     pid_t pid = -1;
+
     if (spawn(args, log, 1, &pid, err) < 0)
         return -1;
     int status = 0;

@@ -19,6 +19,7 @@ static int check_text(struct api_rq *rq, const char *text)
     struct err err = {0};
     _cleanup_free_ char *data = NULL;
     size_t len = 0;
+
     if (!rq->post && strlen(text) > USERDATA_GET_MAX)
         return api_fail(rq, API_PARAM, "User data is too long for an http GET request");
     if (strlen(text) > USERDATA_MAX)
@@ -33,11 +34,14 @@ static int check_text(struct api_rq *rq, const char *text)
 static json_t *details_of(const struct api_rq *rq)
 {
     json_t *details = json_object();
+
     for (int i = 0; i < DETAILS_MAX; i++) {
         char prefix[32];
         int n = snprintf(prefix, sizeof(prefix), "userdatadetails[%d].", i);
+
         for (size_t k = 0; k < rq->params->n; k++) {
             const struct pair *p = &rq->params->v[k];
+
             if (strncmp(p->name, prefix, (size_t)n) == 0 && !strchr(p->name + n, '/'))
                 json_object_set_new(details, p->name + n, json_string(p->value));
         }
@@ -48,6 +52,7 @@ static json_t *details_of(const struct api_rq *rq)
 int userdata_of(struct api_rq *rq, json_t **ret)
 {
     const char *text = api_arg(rq, "userdata"), *id = api_arg(rq, "userdataid");
+
     *ret = NULL;
     if (text && id)
         return api_fail(rq, API_PARAM, "Give either userdata or userdataid, not both");
@@ -77,6 +82,7 @@ int call_register_userdata(struct api_rq *rq)
     struct err err = {0};
     const char *name = api_arg(rq, "name"), *text = api_arg(rq, "userdata");
     const char *params = api_arg(rq, "params");
+
     if (check_text(rq, text) < 0)
         return -1;
     _cleanup_json_ json_t *same = api_find(rq, "userdata", "name", name);
@@ -102,6 +108,7 @@ int call_delete_userdata(struct api_rq *rq)
 {
     struct err err = {0};
     _cleanup_json_ json_t *doc = api_need(rq, "id", "userdata");
+
     if (!doc)
         return -1;
     _cleanup_json_ json_t *users = vdb_find(rq->db, "vm", "userdataid", vdc_str(doc, "id"));
@@ -117,6 +124,7 @@ int call_delete_userdata(struct api_rq *rq)
 int call_get_userdata(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = api_need(rq, "virtualmachineid", "vm");
+
     if (!vm)
         return -1;
     const char *text = vdc_str(vm, "_userdata");
@@ -133,6 +141,7 @@ int call_reset_userdata(struct api_rq *rq)
     struct err err = {0};
     json_t *data = NULL;
     _cleanup_json_ json_t *vm = vm_need_stopped(rq);
+
     if (!vm || userdata_of(rq, &data) < 0)
         return -1;
     if (!data)

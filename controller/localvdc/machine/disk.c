@@ -32,6 +32,7 @@ void volume_path(const char *id, char *ret, size_t cap)
 static void link_name(const char *id, char ret[32])
 {
     size_t n = (size_t)snprintf(ret, 32, "virtio-");
+
     for (const char *p = id; *p && n < 27; p++) {
         if (*p != '-')
             ret[n++] = *p;
@@ -44,6 +45,7 @@ static int read_dev(const char *path, dev_t *ret)
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
     unsigned major = 0, minor = 0;
+
     if (access(path, R_OK) < 0 || fs_read(path, 64, &text, NULL, &err) < 0 ||
         sscanf(text, "%u:%u", &major, &minor) != 2)
         return -1;
@@ -54,6 +56,7 @@ static int read_dev(const char *path, dev_t *ret)
 static int put_node(int dev, const char *name, dev_t number, struct err *err)
 {
     struct stat st;
+
     if (fstatat(dev, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (S_ISBLK(st.st_mode) && st.st_rdev == number)
             return 0;
@@ -67,6 +70,7 @@ static int put_node(int dev, const char *name, dev_t number, struct err *err)
 static int put_link(int byid, const char *name, const char *target, struct err *err)
 {
     char old[64] = "", want[64];
+
     snprintf(want, sizeof(want), "../../%s", target);
     ssize_t n = readlinkat(byid, name, old, sizeof(old) - 1);
     if (n > 0 && str_eq(old, want))
@@ -85,6 +89,7 @@ static int show(struct guest *g, const char *node, const char *link, const char 
                 struct err *err)
 {
     dev_t number = 0;
+
     if (read_dev(dev_file, &number) < 0)
         return 0; /* gone between listing and looking: its event is on the way */
     json_object_set_new(g->wanted, node, json_true());
@@ -97,6 +102,7 @@ static int show_volume(struct guest *g, const json_t *volume, struct err *err)
     char path[128], link[32], node[8];
     const char *id = vdc_str(volume, "id");
     json_int_t device = json_integer_value(json_object_get(volume, "deviceid"));
+
     volume_path(id, path, sizeof(path));
     int loop = disk_loop_of(path);
     if (loop < 0 || device < 0 || device >= LETTERS)
@@ -126,6 +132,7 @@ static void sweep(int fd, const char *prefix, const json_t *wanted)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (str_starts(e->d_name, prefix) && !json_object_get(wanted, e->d_name))
             unlinkat(fd, e->d_name, 0);
@@ -149,6 +156,7 @@ int disk_sync_guest(struct vdb *db, const char *vm_id, pid_t init, struct err *e
         top < 0 ? -1 : openat(top, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     _cleanup_close_ int disk = dev < 0 ? -1 : sub_dir(dev, "disk");
     _cleanup_close_ int byid = disk < 0 ? -1 : sub_dir(disk, "by-id");
+
     if (byid < 0)
         return err_errno(err, errno, "open the guest's /dev");
     _cleanup_json_ json_t *wanted = json_object();
@@ -175,6 +183,7 @@ int disk_events_open(struct err *err)
 {
     struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = 1};
     int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+
     if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
         return fd;
     err_errno(err, errno, "listen to the kernel's device events");
@@ -189,6 +198,7 @@ int disk_events_next(int fd)
     for (;;) {
         char text[8192];
         ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+
         if (n < 0)
             return errno == ENOBUFS ? -2 : -1;
         text[n] = '\0';
@@ -201,6 +211,7 @@ int disk_events_next(int fd)
 int volume_plug(const char *id, struct err *err)
 {
     char path[128], dev[32];
+
     volume_path(id, path, sizeof(path));
     if (disk_attach(path, dev, err) < 0)
         return -1;

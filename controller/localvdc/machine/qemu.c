@@ -34,6 +34,7 @@
 static pid_t qemu_pid(const char *vm_id)
 {
     char pidfile[PATH_SIZE], name[VDC_NAME_MAX];
+
     guest_path(vm_id, "qemu.pid", pidfile, sizeof(pidfile));
     vdc_name("mvdc-", vm_id, name);
     pid_t pid = tool_pid(pidfile, name);
@@ -44,9 +45,11 @@ static int make_taps(const json_t *vm, struct err *err)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         char tap[VDC_NAME_MAX], bridge[VDC_NAME_MAX];
+
         qemu_tap(vdc_str(vm, "id"), i, tap);
         vdc_name("mvdcb", vdc_str(nic, "networkid"), bridge);
         if ((!link_exists(tap) &&
@@ -61,6 +64,7 @@ static int remove_taps(const char *vm_id, struct err *err)
 {
     for (size_t i = 0; i < NICS_MAX; i++) {
         char tap[VDC_NAME_MAX];
+
         qemu_tap(vm_id, i, tap);
         if (link_remove(tap, err) < 0)
             return -1;
@@ -75,6 +79,7 @@ static int ensure_root(const json_t *vm, struct err *err)
     char dir[PATH_SIZE], image[PATH_SIZE], root[PATH_SIZE], base[PATH_SIZE];
     char from[PATH_SIZE], tmp[PATH_SIZE], size[32];
     const char *id = vdc_str(vm, "id");
+
     guest_path(id, NULL, dir, sizeof(dir));
     guest_path(id, "image", image, sizeof(image));
     guest_path(id, "image/" TEMPLATE_DISK, base, sizeof(base));
@@ -101,6 +106,7 @@ static int run(struct vdb *db, const json_t *vm, bool kvm, struct err *err)
     _cleanup_(qemu_args_free) struct qemu_args a = {0};
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vdc_str(vm, "id"));
     struct proc_opts opts = {.env = tool_env, .timeout_s = START_S};
+
     if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) < 0)
         return -1;
     qemu_args_build(&a, tool, vm, volumes, kvm);
@@ -112,6 +118,7 @@ static int qemu_start(struct vdb *db, const json_t *vm, struct err *err)
     char tool[128];
     struct err ignored = {0};
     const char *id = vdc_str(vm, "id");
+
     if (guest_alive(id))
         return 0;
     if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) < 0 ||
@@ -131,6 +138,7 @@ static int qemu_start(struct vdb *db, const json_t *vm, struct err *err)
 static int monitor(const char *vm_id, FILE **ret, struct err *err)
 {
     char path[PATH_SIZE];
+
     guest_path(vm_id, "qmp.sock", path, sizeof(path));
     return qmp_open(path, ret, err);
 }
@@ -138,6 +146,7 @@ static int monitor(const char *vm_id, FILE **ret, struct err *err)
 static bool gone_within(const char *vm_id, unsigned ms)
 {
     uint64_t end = clock_mono_ms() + ms;
+
     while (qemu_pid(vm_id) != 0) {
         if (clock_mono_ms() >= end)
             return false;
@@ -149,6 +158,7 @@ static bool gone_within(const char *vm_id, unsigned ms)
 static int kill_it(const char *vm_id, struct err *err)
 {
     pid_t pid = qemu_pid(vm_id);
+
     if (pid > 0)
         kill(pid, SIGKILL);
     return gone_within(vm_id, SHUTDOWN_MS)
@@ -165,6 +175,7 @@ static int qemu_stop(const json_t *vm, bool forced, struct err *err)
     bool asked = !forced && qemu_pid(id) > 0 && monitor(id, &qmp, &ignored) == 0 &&
                  qmp_call(qmp, "cont", NULL, NULL, &ignored) == 0 &&
                  qmp_call(qmp, "system_powerdown", NULL, NULL, &ignored) == 0;
+
     if (asked)
         gone_within(id, SHUTDOWN_MS);
     return kill_it(id, err) < 0 ? -1 : remove_taps(id, err);
@@ -180,6 +191,7 @@ static bool has(const json_t *all, const char *member, const char *text)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         if (str_eq(vdc_str(one, member), text))
@@ -193,6 +205,7 @@ static int look(FILE *qmp, const char *node, const char *device, bool *ret_node,
                 struct err *err)
 {
     _cleanup_json_ json_t *nodes = NULL, *devices = NULL;
+
     if (qmp_call(qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) < 0 ||
         qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &devices,
                  err) < 0)
@@ -208,6 +221,7 @@ static int qemu_plug(const json_t *vm, const json_t *volume, struct err *err)
     const char *id = vdc_str(vm, "id");
     bool has_node = false, has_device = false;
     _cleanup_fclose_ FILE *qmp = NULL;
+
     if (qemu_pid(id) == 0)
         return 0;
     qemu_serial(volume, serial);
@@ -277,6 +291,7 @@ static int qemu_power_off(struct vdb *db, const json_t *vm, struct err *err)
 static int qemu_pause(const json_t *vm, bool on, struct err *err)
 {
     _cleanup_fclose_ FILE *qmp = NULL;
+
     if (monitor(vdc_str(vm, "id"), &qmp, err) < 0)
         return -1;
     return qmp_call(qmp, on ? "stop" : "cont", NULL, NULL, err);

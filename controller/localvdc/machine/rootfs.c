@@ -28,6 +28,7 @@ static bool is_mount_point(const char *path)
 {
     struct stat at, above;
     _cleanup_free_ char *parent = str_fmt("%s/..", path);
+
     return lstat(path, &at) == 0 && stat(parent, &above) == 0 && at.st_dev != above.st_dev;
 }
 
@@ -49,6 +50,7 @@ static int ensure_image(const char *image, uint64_t bytes, struct err *err)
 static int mount_image(const char *image, const char *at, struct err *err)
 {
     char dev[32];
+
     if (is_mount_point(at))
         return 0;
     if (disk_attach(image, dev, err) < 0)
@@ -62,6 +64,7 @@ int rootfs_mount(const json_t *vm, struct err *err)
 {
     char image[PATH_SIZE], disk[PATH_SIZE], root[PATH_SIZE], upper[PATH_SIZE], work[PATH_SIZE];
     const char *id = vdc_str(vm, "id"), *lower = vdc_str(vm, "_template");
+
     guest_path(id, "disk.img", image, sizeof(image));
     guest_path(id, "disk", disk, sizeof(disk));
     guest_path(id, "rootfs", root, sizeof(root));
@@ -87,6 +90,7 @@ static int unmount(const char *path, struct err *err)
 {
     for (int i = 0; is_mount_point(path); i++) {
         int how = UMOUNT_NOFOLLOW | (i < UNMOUNT_TRIES ? 0 : MNT_DETACH);
+
         if (umount2(path, how) == 0)
             continue;
         if (errno != EBUSY || i > UNMOUNT_TRIES)
@@ -101,6 +105,7 @@ static int unmount(const char *path, struct err *err)
 int rootfs_unmount(const char *vm_id, struct err *err)
 {
     char image[PATH_SIZE], disk[PATH_SIZE], root[PATH_SIZE];
+
     guest_path(vm_id, "disk.img", image, sizeof(image));
     guest_path(vm_id, "disk", disk, sizeof(disk));
     guest_path(vm_id, "rootfs", root, sizeof(root));
@@ -112,6 +117,7 @@ int rootfs_unmount(const char *vm_id, struct err *err)
 int rootfs_remove(const char *vm_id, struct err *err)
 {
     char dir[PATH_SIZE];
+
     guest_path(vm_id, NULL, dir, sizeof(dir));
     if (rootfs_unmount(vm_id, err) < 0)
         return -1;

@@ -37,6 +37,7 @@ void relay_path(const char *group, const char *file, char ret[128])
 int relay_lock(const char *group, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/dcg-%s", group);
+
     return fs_lock(path, true, err);
 }
 
@@ -44,12 +45,14 @@ static bool has_link(const char *ns, const char *name)
 {
     struct err err = {0};
     _cleanup_(netns_leave) int back = -1;
+
     return netns_enter(ns, &back, &err) == 0 && link_exists(name);
 }
 
 int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
 {
     char ns[VDC_NETNS_MAX];
+
     relay_zone_ns(group, zone_id, ns);
     if (netns_make(ns, err) < 0)
         return -1;
@@ -70,6 +73,7 @@ static bool is_idle(const char *ns)
 {
     struct err err = {0};
     _cleanup_(netns_leave) int back = -1;
+
     if (netns_enter(ns, &back, &err) < 0)
         return true;
     _cleanup_fclose_ FILE *f = fopen("/proc/net/dev", "re");
@@ -85,6 +89,7 @@ static bool is_idle(const char *ns)
 static pid_t relay_pid(const char *group)
 {
     char pidfile[128];
+
     relay_path(group, "relay.pid", pidfile);
     return tool_pid(pidfile, group);
 }
@@ -97,6 +102,7 @@ bool relay_alive(const char *group)
 int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
 {
     char ns[VDC_NETNS_MAX], core[VDC_NETNS_MAX], path[128];
+
     relay_zone_ns(group, zone_id, ns);
     relay_ns(group, core);
     if (!is_idle(ns))
@@ -110,6 +116,7 @@ int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
     if (!last) {
         /* The process holds the device of the zone, and with it all that is left of its router. */
         pid_t pid = relay_pid(group);
+
         if (pid > 0)
             kill(pid, SIGHUP);
         return 0;
@@ -126,6 +133,7 @@ int relay_ensure(const char *group, struct err *err)
 {
     char core[VDC_NETNS_MAX], dir[128], log[128];
     pid_t pid = relay_pid(group);
+
     if (pid > 0 && kill(pid, SIGHUP) == 0)
         return 0;
     relay_ns(group, core);
@@ -143,9 +151,11 @@ void relay_reload_all(struct vdb *db)
     _cleanup_json_ json_t *groups = vdb_list(db, "dcg");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(groups, i, one)
     {
         pid_t pid = relay_pid(vdc_str(one, "id"));
+
         if (pid > 0)
             kill(pid, SIGHUP);
     }
@@ -156,6 +166,7 @@ void relay_read_counts(struct vdb *db, struct relay_counts *ret)
     _cleanup_json_ json_t *groups = vdb_list(db, "dcg");
     size_t i = 0;
     json_t *one = NULL;
+
     memset(ret, 0, sizeof(*ret));
     json_array_foreach(groups, i, one)
     {
@@ -163,6 +174,7 @@ void relay_read_counts(struct vdb *db, struct relay_counts *ret)
         struct err err = {0};
         size_t len = 0;
         _cleanup_free_ char *data = NULL;
+
         relay_path(vdc_str(one, "id"), "counts", path);
         if (fs_read(path, sizeof(*ret), &data, &len, &err) < 0 || len != sizeof(*ret))
             continue;
@@ -184,6 +196,7 @@ void relay_link_id(const json_t *from, const json_t *to, char ret[80])
 struct link_set relay_link(struct vdb *db, const json_t *from, const json_t *to)
 {
     char id[80];
+
     relay_link_id(from, to, id);
     _cleanup_json_ json_t *doc = vdb_get(db, "link", id);
     return link_from_doc(vdc_str(from, "name"), vdc_str(to, "name"), doc);

@@ -21,6 +21,7 @@
 static int remember(struct vdb *db, struct err *err)
 {
     char boot[40];
+
     vdc_boot_id(boot);
     _cleanup_json_ json_t *known = vdb_get(db, "meta", "host");
     if (str_eq(vdc_str(known, "boot"), boot))
@@ -36,6 +37,7 @@ static int remember(struct vdb *db, struct err *err)
 int host_ensure(struct vdb *db, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf nft = {0};
+
     rules_nft_host(&nft);
     if (remember(db, err) < 0)
         return -1;
@@ -59,6 +61,7 @@ int host_remove(struct vdb *db, struct err *err)
 {
     char boot[40];
     struct err now = {0};
+
     vdc_boot_id(boot);
     *err = (struct err){0};
     first_of(link_remove(VDC_PUBLIC_BRIDGE, &now), &now, err);

@@ -30,6 +30,7 @@ bool netns_exists(const char *name)
 {
     char path[64];
     struct statfs st;
+
     ns_path(name, path, sizeof(path));
     return statfs(path, &st) == 0 && st.f_type == NSFS_MAGIC;
 }
@@ -37,6 +38,7 @@ bool netns_exists(const char *name)
 int netns_make(const char *name, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
     /* the networks of a group are made side by side and share its namespace */
     _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/%s", name);
@@ -55,12 +57,14 @@ int netns_make(const char *name, struct err *err)
 static pid_t inhabitant(ino_t ns)
 {
     _cleanup_closedir_ DIR *proc = opendir("/proc");
+
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         char path[300], comm[32] = "";
         struct stat st;
         struct err ignored = {0};
         _cleanup_free_ char *text = NULL;
         pid_t pid = atoi(e->d_name);
+
         snprintf(path, sizeof(path), "/proc/%s/ns/net", e->d_name);
         if (pid < 2 || pid == getpid() || stat(path, &st) < 0 || st.st_ino != ns)
             continue;
@@ -78,6 +82,7 @@ static void end_inhabitants(const char *path)
 {
     struct stat st;
     pid_t pid = 0;
+
     for (int i = 0; i < 100 && stat(path, &st) == 0 && (pid = inhabitant(st.st_ino)) != 0; i++) {
         kill(pid, SIGKILL);
         clock_pause_ms(20);
@@ -87,6 +92,7 @@ static void end_inhabitants(const char *path)
 int netns_remove(const char *name, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
     if (access(path, F_OK) < 0)
         return 0;
@@ -97,6 +103,7 @@ int netns_remove(const char *name, struct err *err)
 int netns_enter(const char *name, int *ret_back, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
     _cleanup_close_ int back = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     _cleanup_close_ int to = open(path, O_RDONLY | O_CLOEXEC);
@@ -151,6 +158,7 @@ int link_cable(const char *name, const char *bridge, const char *ns, const char 
 int sysctl_set(const char *key, const char *value, struct err *err)
 {
     char path[128];
+
     snprintf(path, sizeof(path), "/proc/sys/%s", key);
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, value, strlen(value)) < 0)
