@@ -127,10 +127,10 @@ char *deployment_path(const struct deployment *d, const char *path)
 static int own_ssh_key(const struct deployment *d, char **ret_private, struct err *err)
 {
     _cleanup_free_ char *key = str_fmt("%s/ssh_key", d->state);
-    _cleanup_free_ char *public = str_fmt("%s.pub", key);
+    _cleanup_free_ char *public_path = str_fmt("%s.pub", key);
     _cleanup_free_ char *comment = str_fmt("muster %s", d->spec.deployment);
 
-    if (!fs_exists(public)) {
+    if (!fs_exists(public_path)) {
         unlink(key); /* a run that was killed between the two files */
         if (proc_call(PROC_ARGV("/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
                                 comment, "-f", key),
@@ -150,19 +150,19 @@ char *deployment_known_hosts(const struct deployment *d, const char *node)
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err)
 {
-    _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *private_path = NULL;
     _cleanup_free_ char *path = NULL;
     _cleanup_free_ char *text = NULL;
 
     if (d->spec.public_key[0]) {
         path = deployment_path(d, d->spec.public_key);
-        private = xstrdup(path);
-        if (str_ends(private, ".pub"))
-        private[strlen(private) - 4] = '\0';
+        private_path = xstrdup(path);
+        if (str_ends(private_path, ".pub"))
+            private_path[strlen(private_path) - 4] = '\0';
     } else {
-        if (own_ssh_key(d, &private, err) < 0)
+        if (own_ssh_key(d, &private_path, err) < 0)
             return -1;
-        path = str_fmt("%s.pub", private);
+        path = str_fmt("%s.pub", private_path);
     }
     if (fs_read(path, 16384, &text, NULL, err) < 0) {
         err->code = ERR_USAGE;
@@ -172,7 +172,7 @@ int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret
     if (!str_starts(text, "ssh-") && !str_starts(text, "ecdsa-") && !str_starts(text, "sk-"))
         return err_set(err, ERR_USAGE, "%s: is not an SSH public key", path);
     *ret_public = TAKE(text);
-    *ret_private = TAKE(private);
+    *ret_private = TAKE(private_path);
     return 0;
 }
 

@@ -55,6 +55,7 @@ char *apt_repo_pin(const struct apt_repo *r);
 /* NULL when the machine is in sync with it, else what differs. */
 const char *apt_repo_differs(const struct apt_repo *r);
 /* Reads its lists, and only when that went well makes it one of the machine's sources. */
-int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s, struct err *err);
+int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s,
+                   struct err *err);
 
 #endif

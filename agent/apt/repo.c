@@ -141,7 +141,8 @@ static int files_remove(const struct files *f, struct err *err)
     return 0;
 }
 
-int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s, struct err *err)
+int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_timeout_s,
+                   struct err *err)
 {
     _cleanup_(files_cleanup) struct files f = {0};
     files_fill(r, &f);

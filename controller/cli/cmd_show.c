@@ -69,12 +69,12 @@ int cmd_show(const struct cli *cli, struct err *err)
     }
     for (size_t z = 0; z < d.spec.n_zones; z++) {
         const struct item *address = items_find(&v.items, ITEM_ADDRESS, z);
-        const struct item *private = items_find(&v.items, ITEM_PRIVATE, z);
+        const struct item *inner = items_find(&v.items, ITEM_PRIVATE, z);
 
         show_network(&d.spec, items_find(&v.items, ITEM_GATEWAY, z), z, true,
                      js_opt_str(address->entity, "ipaddress", ""));
-        if (private)
-            show_network(&d.spec, private, z, false, "");
+        if (inner)
+            show_network(&d.spec, inner, z, false, "");
         if (z + 1 < d.spec.n_zones)
             puts("");
     }

@@ -22,8 +22,8 @@ int cmd_ssh(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_json_ json_t *layout = NULL;
-    _cleanup_free_ char *public = NULL;
-    _cleanup_free_ char *private = NULL;
+    _cleanup_free_ char *public_key = NULL;
+    _cleanup_free_ char *private_key = NULL;
     _cleanup_free_ char *known = NULL;
     _cleanup_free_ char *hosts = NULL;
     _cleanup_free_ char *at = NULL;
@@ -33,7 +33,7 @@ int cmd_ssh(const struct cli *cli, struct err *err)
     size_t n = 0;
 
     if (cli_open(cli, false, &d, err) < 0 || deployment_layout(&d, &layout, err) < 0 ||
-        deployment_ssh_key(&d, &public, &private, err) < 0)
+        deployment_ssh_key(&d, &public_key, &private_key, err) < 0)
         return -1;
     place = place_of(layout, cli->words[0]);
     if (!place)
@@ -53,7 +53,7 @@ int cmd_ssh(const struct cli *cli, struct err *err)
                                      "-p",
                                      port,
                                      "-i",
-                                     private,
+                                     private_key,
                                      "-o",
                                      hosts,
                                      "-o",

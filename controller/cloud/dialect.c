@@ -124,7 +124,7 @@ static int volume(const struct request *m, const struct item *it, struct pairs *
 static int vm(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
 {
     const struct spec_node *node = &m->spec->nodes[it->node];
-    const char *private = item_dep_id(m->items, it, ITEM_PRIVATE);
+    const char *inner = item_dep_id(m->items, it, ITEM_PRIVATE);
     _cleanup_free_ char *networks = NULL;
     char id[64];
 
@@ -138,8 +138,7 @@ static int vm(const struct request *m, const struct item *it, struct pairs *p, s
         return -1;
     pairs_add(p, "serviceofferingid", id);
     /* the gateway network first: it becomes the default one of the VM */
-    networks =
-        str_fmt("%s%s%s", item_dep_id(m->items, it, ITEM_GATEWAY), *private ? "," : "", private);
+    networks = str_fmt("%s%s%s", item_dep_id(m->items, it, ITEM_GATEWAY), *inner ? "," : "", inner);
     pairs_add(p, "networkids", networks);
     pairs_add(p, "name", it->label);
     pairs_add(p, "displayname", it->label);

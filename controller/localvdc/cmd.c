@@ -43,6 +43,7 @@ static int start_failed(struct err *err)
     struct err ignored = {0};
     _cleanup_free_ char *text = NULL;
     const char *last = "see " VDC_LOG;
+
     if (fs_read(VDC_LOG, 64 * 1024 * 1024, &text, NULL, &ignored) == 0) {
         str_chomp(text);
         const char *line = strrchr(text, '\n');
@@ -56,6 +57,7 @@ static int start_failed(struct err *err)
 static int wait_for_daemon(pid_t pid, struct err *err)
 {
     uint64_t end = clock_mono_ms() + START_WAIT_MS;
+
     while (clock_mono_ms() < end) {
         if (tool_pid(DAEMON_PIDFILE, DAEMON_MARK) == pid)
             return 0;
@@ -74,6 +76,7 @@ static int template_failed(struct vdb *db, struct err *err)
     size_t n = json_array_size(jobs);
     const json_t *last = n > 0 ? json_array_get(jobs, n - 1) : NULL;
     const char *text = vdc_str(json_object_get(last, "jobresult"), "errortext");
+
     return err_set(err, ERR_FAILED, "%s",
                    *text ? text : "the template was not built; see " VDC_LOG);
 }
@@ -82,6 +85,7 @@ static int template_failed(struct vdb *db, struct err *err)
 static int wait_for_template(struct vdb *db, struct err *err)
 {
     char now[256], before[256];
+
     template_progress(before, sizeof(before)); /* may be of an earlier build */
     while (!template_ready()) {
         template_progress(now, sizeof(now));
@@ -112,6 +116,7 @@ static int store_config(struct vdb *db, json_t *given, struct err *err)
 {
     _cleanup_json_ json_t *known = vdb_get(db, "meta", "config");
     _cleanup_json_ json_t *config = known ? json_incref(known) : json_object();
+
     if (json_object_size(given) == 0)
         return 0;
     json_object_update(config, given);
@@ -127,6 +132,7 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     bool wait = true;
     uint64_t ms = 0;
     _cleanup_json_ json_t *allow = json_array(), *given = json_object();
+
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'n')
             wait = false;
@@ -142,22 +148,23 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     if (json_array_size(allow) > 0)
         json_object_set(given, "allow", allow);
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &db, err) != 0 ||
-        store_config(db, given, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || tool_check_all(err) < 0 || vdc_open(true, &db, err) < 0 ||
+        store_config(db, given, err) < 0)
         return -1;
     pid_t daemon = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
     if (daemon > 0 && !template_ready()) { /* an earlier build failed */
-        if (job_want(db, JOB_TEMPLATE, "", "", err) != 0)
+        if (job_want(db, JOB_TEMPLATE, "", "", err) < 0)
             return -1;
         kill(daemon, SIGCHLD); /* look for jobs now */
     }
     if (daemon == 0) {
         pid_t pid = -1;
-        if (spawn_child((const char *const[]){"serve", NULL}, VDC_LOG, &pid, err) != 0 ||
-            wait_for_daemon(pid, err) != 0)
+
+        if (spawn_child((const char *const[]){"serve", NULL}, VDC_LOG, &pid, err) < 0 ||
+            wait_for_daemon(pid, err) < 0)
             return -1;
     }
-    if (wait && wait_for_template(db, err) != 0)
+    if (wait && wait_for_template(db, err) < 0)
         return -1;
     printf("The API is at http://" VDC_ADDRESS ":%d" VDC_PATH "\n", VDC_PORT);
     return 0;
@@ -168,7 +175,7 @@ int vdc_cmd_stop(int argc, char **argv, struct err *err)
     (void)argv;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "stop takes no arguments");
-    if (vdc_cmd_need_root(err) != 0)
+    if (vdc_cmd_need_root(err) < 0)
         return -1;
     tool_stop(DAEMON_LOCK, DAEMON_MARK);
     return 0;
@@ -178,6 +185,7 @@ static json_t *status_json(bool root)
 {
     char progress[256];
     pid_t pid = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
+
     json_t *s =
         json_pack("{s:i,s:s,s:s,s:s,s:b}", "schema", 1, "state", pid ? "running" : "stopped",
                   "endpoint", "http://" VDC_ADDRESS ":8899" VDC_PATH, "host_address",
@@ -189,7 +197,7 @@ static json_t *status_json(bool root)
         json_object_set_new(s, "template_progress", js_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (!root || vdc_open(false, &db, &err) != 0)
+    if (!root || vdc_open(false, &db, &err) < 0)
         return s;
     _cleanup_json_ json_t *keys = vdb_get(db, "meta", "keys");
     json_object_update(s, keys ? keys : json_null());
@@ -197,6 +205,7 @@ static json_t *status_json(bool root)
     static const char *const names[] = {"networks", "virtual_machines", "volumes"};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         _cleanup_json_ json_t *all = vdb_list(db, kinds[i]);
+
         json_object_set_new(s, names[i], json_integer((json_int_t)json_array_size(all)));
     }
     return s;
@@ -205,11 +214,13 @@ static json_t *status_json(bool root)
 int vdc_cmd_status(int argc, char **argv, struct err *err)
 {
     bool json = argc == 2 && str_eq(argv[1], "--json");
+
     if (argc > 2 || (argc == 2 && !json))
         return err_set(err, ERR_USAGE, "status takes --json only");
     _cleanup_json_ json_t *s = status_json(geteuid() == 0);
     if (json) {
         _cleanup_free_ char *text = json_dumps(s, JSON_COMPACT);
+
         printf("%s\n", text);
         return 0;
     }
@@ -234,6 +245,7 @@ int vdc_cmd_status(int argc, char **argv, struct err *err)
 int vdc_cmd_logs(int argc, char **argv, struct err *err)
 {
     const char *path = VDC_LOG;
+
     if (argc == 2 && str_eq(argv[1], "--calls"))
         path = VDC_CALLS;
     else if (argc == 2 && str_eq(argv[1], "--template"))
@@ -269,7 +281,8 @@ static pid_t parent_of(pid_t pid)
     struct err err = {0};
     _cleanup_free_ char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
     int parent = 0;
-    if (fs_read(path, 4096, &text, NULL, &err) != 0)
+
+    if (fs_read(path, 4096, &text, NULL, &err) < 0)
         return 0;
     const char *p = strrchr(text, ')');
     return p && sscanf(p, ") %*c %d", &parent) == 1 ? parent : 0;
@@ -280,10 +293,11 @@ int vdc_cmd_hook(int argc, char **argv, struct err *err)
 {
     const char *text = getenv("LXC_PID");
     uint64_t pid = 0;
-    if (argc < 2 || !text || str_to_u64(text, INT32_MAX, &pid) != 0)
+
+    if (argc < 2 || !text || str_to_u64(text, INT32_MAX, &pid) < 0)
         return err_set(err, ERR_USAGE, "hook: called by something other than a container");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     pid_t init = (pid_t)pid;
     return guest_started(db, argv[1], init, parent_of(init), err);

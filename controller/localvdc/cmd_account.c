@@ -12,6 +12,7 @@
 static int print_json(json_t *what)
 {
     _cleanup_free_ char *text = json_dumps(what, JSON_COMPACT);
+
     printf("%s\n", text);
     return 0;
 }
@@ -21,6 +22,7 @@ static int list(struct vdb *db, bool json)
     _cleanup_json_ json_t *all = account_list(db);
     size_t i = 0;
     json_t *one = NULL;
+
     if (json)
         return print_json(all);
     json_array_foreach(all, i, one)
@@ -38,18 +40,19 @@ int vdc_cmd_account(int argc, char **argv, struct err *err)
     int words = argc - json;
     bool add = str_eq(verb, "add") && words == 3, all = str_eq(verb, "list") && words == 2;
     bool drop = str_eq(verb, "remove") && words == 3 && !json;
+
     if (!add && !all && !drop)
         return err_set(err, ERR_USAGE,
                        "account takes: add NAME [--json], list [--json], remove NAME");
     _cleanup_(vdb_close) struct vdb *db = NULL;
     _cleanup_json_ json_t *made = NULL;
-    if (vdc_cmd_need_root(err) != 0 || vdc_open(false, &db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || vdc_open(false, &db, err) < 0)
         return -1;
     if (all)
         return list(db, json);
     if (drop)
         return account_remove(db, argv[2], err);
-    if (account_add(db, argv[2], &made, err) != 0)
+    if (account_add(db, argv[2], &made, err) < 0)
         return -1;
     if (json)
         return print_json(made);

@@ -14,13 +14,14 @@ int fault_put(struct vdb *db, json_t *doc, struct err *err)
 {
     char now[32];
     long long number = 0;
-    if (vdb_next(db, "fault", &number, err) != 0)
+
+    if (vdb_next(db, "fault", &number, err) < 0)
         return -1;
     _cleanup_free_ char *id = str_fmt("%lld", number);
     vdc_now(now);
     json_object_set_new(doc, "id", json_string(id));
     json_object_set_new(doc, "created", json_string(now));
-    if (vdb_put(db, "fault", id, doc, err) != 0)
+    if (vdb_put(db, "fault", id, doc, err) < 0)
         return -1;
     printf("%s\n", id);
     return 0;
@@ -28,17 +29,19 @@ int fault_put(struct vdb *db, json_t *doc, struct err *err)
 
 static int open_state(struct vdb **ret, struct err *err)
 {
-    return vdc_cmd_need_root(err) != 0 ? -1 : vdc_open(false, ret, err);
+    return vdc_cmd_need_root(err) < 0 ? -1 : vdc_open(false, ret, err);
 }
 
 static void print_fault(const json_t *one)
 {
     static const char *const shown[] = {"name", "account", "nth",        "times", "when",
                                         "code", "text",    "retryafter", "ms"};
+
     printf("%-4s %s %s:", vdc_str(one, "id"), vdc_str(one, "kind"), vdc_str(one, "action"));
     for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
         _cleanup_free_ char *text =
             json_dumps(json_object_get(one, shown[i]), JSON_ENCODE_ANY | JSON_COMPACT);
+
         if (text)
             printf(" %s %s", shown[i], text);
     }
@@ -49,14 +52,16 @@ static void print_fault(const json_t *one)
 static int cmd_list(int argc, char **argv, struct err *err)
 {
     bool json = argc == 2 && str_eq(argv[1], "--json");
+
     if (argc > 2 || (argc == 2 && !json))
         return err_set(err, ERR_USAGE, "fault list takes --json only");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     if (json) {
         _cleanup_free_ char *text = json_dumps(all, JSON_COMPACT);
+
         printf("%s\n", text);
         return 0;
     }
@@ -74,7 +79,7 @@ static int cmd_clear(int argc, char **argv, struct err *err)
     if (argc > 2)
         return err_set(err, ERR_USAGE, "fault clear takes one ID, or nothing for all");
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     bool found = false;
@@ -83,10 +88,11 @@ static int cmd_clear(int argc, char **argv, struct err *err)
     json_array_foreach(all, i, one)
     {
         const char *id = vdc_str(one, "id");
+
         if (argc == 2 && !str_eq(id, argv[1]))
             continue;
         found = true;
-        if (vdb_del(db, "fault", id, err) != 0)
+        if (vdb_del(db, "fault", id, err) < 0)
             return -1;
     }
     if (argc == 2 && !found)
@@ -126,6 +132,7 @@ static void usage(FILE *to)
 int vdc_cmd_fault(int argc, char **argv, struct err *err)
 {
     const char *name = argc > 1 ? argv[1] : "";
+
     if (str_eq(name, "--help") || str_eq(name, "help")) {
         usage(stdout);
         return 0;

@@ -26,7 +26,8 @@ static int to_number(const char *text, uint64_t min, uint64_t max, const char *o
                      json_t *fault, const char *key, struct err *err)
 {
     uint64_t value = 0;
-    if (str_to_u64(text, max, &value) != 0 || value < min)
+
+    if (str_to_u64(text, max, &value) < 0 || value < min)
         return err_set(err, ERR_USAGE, "fault call: --%s takes a number from %llu to %llu, not %s",
                        option, (unsigned long long)min, (unsigned long long)max, text);
     json_object_set_new(fault, key, json_integer((json_int_t)value));
@@ -43,7 +44,7 @@ static int set_action(json_t *fault, const char *name, struct err *err)
 
 static int set_option(json_t *fault, const char *name, const char *value, struct err *err)
 {
-    if (fault_action_of(name) != FAULT_NONE && set_action(fault, name, err) != 0)
+    if (fault_action_of(name) != FAULT_NONE && set_action(fault, name, err) < 0)
         return -1;
     if (str_eq(name, "nth") || str_eq(name, "times"))
         return to_number(value, 1, 1000000000, name, fault, name, err);
@@ -64,6 +65,7 @@ static int check_call(json_t *fault, struct err *err)
 {
     const char *name = vdc_str(fault, "name"), *action = vdc_str(fault, "action");
     bool when = json_object_get(fault, "when") != NULL;
+
     if (!*action)
         return usage(err, "give one of --error CODE, --http STATUS, --lose, --reset, --delay MS, "
                           "--fail-job, --kill-client");
@@ -101,19 +103,20 @@ int fault_cmd_call(int argc, char **argv, struct err *err)
     _cleanup_json_ json_t *fault = json_pack("{s:s,s:i,s:i,s:i,s:i}", "kind", "call", "nth", 1,
                                              "times", 1, "matched", 0, "fired", 0);
     int which = 0;
+
     for (int c; (c = getopt_long(argc, argv, "", options, &which)) != -1;) {
         if (c != 0)
             return usage(err, "no such option");
-        if (set_option(fault, options[which].name, optarg, err) != 0)
+        if (set_option(fault, options[which].name, optarg, err) < 0)
             return -1;
     }
     if (argc - optind != 1)
         return usage(err, "one NAME of a call is needed");
     json_object_set_new(fault, "name", json_string(argv[optind]));
-    if (check_call(fault, err) != 0)
+    if (check_call(fault, err) < 0)
         return -1;
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_cmd_need_root(err) != 0 || vdc_open(false, &db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || vdc_open(false, &db, err) < 0)
         return -1;
     return fault_put(db, fault, err);
 }

@@ -16,6 +16,7 @@ static json_t *find(struct vdb *db, const char *kind, const char *title, const c
                     struct err *err)
 {
     json_t *byid = vdb_get(db, kind, name);
+
     if (byid)
         return byid;
     _cleanup_json_ json_t *all = vdb_find(db, kind, "name", name);
@@ -32,6 +33,7 @@ static json_t *find(struct vdb *db, const char *kind, const char *title, const c
 static json_t *running(struct vdb *db, const char *name, int *ret_lock, struct err *err)
 {
     _cleanup_json_ json_t *vm = find(db, "vm", "virtual machine", name, err);
+
     if (!vm)
         return NULL;
     if (compute_of(vm)->record_only) {
@@ -52,13 +54,14 @@ static json_t *running(struct vdb *db, const char *name, int *ret_lock, struct e
 
 static int open_state(struct vdb **ret, struct err *err)
 {
-    return vdc_cmd_need_root(err) != 0 ? -1 : vdc_open(false, ret, err);
+    return vdc_cmd_need_root(err) < 0 ? -1 : vdc_open(false, ret, err);
 }
 
 int fault_cmd_vm(int argc, char **argv, struct err *err)
 {
     const char *what = argc == 3 ? argv[2] : "";
     bool off = str_eq(what, "power-off"), pause = str_eq(what, "pause");
+
     if (!off && !pause && !str_eq(what, "resume"))
         return err_set(err, ERR_USAGE,
                        "fault vm takes a name or id, and power-off, pause or resume");
@@ -69,7 +72,7 @@ int fault_cmd_vm(int argc, char **argv, struct err *err)
         return -1;
     if (!off)
         return compute_of(vm)->pause(vm, pause, err);
-    if (compute_of(vm)->power_off(db, vm, err) != 0)
+    if (compute_of(vm)->power_off(db, vm, err) < 0)
         return err_wrap(err, "power off %s", vdc_str(vm, "name"));
     return vdb_patch(db, "vm", vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped"), err);
 }
@@ -80,7 +83,7 @@ int fault_cmd_volume(int argc, char **argv, struct err *err)
         return err_set(err, ERR_USAGE, "fault volume takes a name or id, and detach");
     _cleanup_(vdb_close) struct vdb *db = NULL;
     _cleanup_close_ int lock = -1;
-    if (open_state(&db, err) != 0)
+    if (open_state(&db, err) < 0)
         return -1;
     _cleanup_json_ json_t *volume = find(db, "volume", "volume", argv[1], err);
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -89,7 +92,7 @@ int fault_cmd_volume(int argc, char **argv, struct err *err)
     if (!*holder)
         return err_set(err, ERR_FAILED, "volume %s is not attached", vdc_str(volume, "name"));
     _cleanup_json_ json_t *vm = running(db, holder, &lock, err);
-    if (!vm || compute_of(vm)->unplug(db, vm, volume, true, err) != 0)
+    if (!vm || compute_of(vm)->unplug(db, vm, volume, true, err) < 0)
         return -1;
     return volume_set_loose(db, vdc_str(volume, "id"), err);
 }
@@ -98,6 +101,7 @@ int fault_cmd_disk(int argc, char **argv, struct err *err)
 {
     const char *name = NULL, *volume_name = NULL;
     bool fill = false, undo = false, wrong = false;
+
     for (int i = 1; i < argc; i++) {
         if (str_eq(argv[i], "--undo"))
             undo = true;
@@ -123,7 +127,7 @@ int fault_cmd_disk(int argc, char **argv, struct err *err)
         return -1;
     if (volume && !str_eq(vdc_str(volume, "virtualmachineid"), vdc_str(vm, "id")))
         return err_set(err, ERR_USAGE, "volume %s is not attached to %s", volume_name, name);
-    if (compute_of(vm)->fill(vm, volume, undo, err) != 0)
+    if (compute_of(vm)->fill(vm, volume, undo, err) < 0)
         return err_wrap(err, "%s", volume ? vdc_str(volume, "name") : vdc_str(vm, "name"));
     return 0;
 }
@@ -133,6 +137,7 @@ int fault_cmd_link(int argc, char **argv, struct err *err)
 {
     char *args[8] = {0};
     bool restore = false;
+
     if (argc < 3 || argc + 1 >= (int)ARRAY_LEN(args))
         return err_set(err, ERR_USAGE, "fault link takes two zones, and --one-way or --restore");
     for (int i = 0; i < argc; i++) {

@@ -24,15 +24,16 @@ static int change_one(struct vdb *db, const struct change *c, const json_t *from
 {
     char id[80];
     const char *a = vdc_str(from, "name"), *b = vdc_str(to, "name");
+
     relay_link_id(from, to, id);
     struct link_set set = c->restore ? link_default(a, b) : relay_link(db, from, to);
     uint64_t rtt = 0;
-    if (c->rtt && link_parse_time(c->rtt, &rtt, err) != 0)
+    if (c->rtt && link_parse_time(c->rtt, &rtt, err) < 0)
         return -1;
     if (c->rtt)
         set.delay_ns = rtt / 2;
-    if ((c->rate && link_parse_rate(c->rate, &set.rate, err) != 0) ||
-        (c->loss && link_parse_loss(c->loss, &set.loss_ppm, err) != 0))
+    if ((c->rate && link_parse_rate(c->rate, &set.rate, err) < 0) ||
+        (c->loss && link_parse_loss(c->loss, &set.loss_ppm, err) < 0))
         return -1;
     set.cut = set.cut || c->cut;
     if (c->restore && !c->rtt && !c->rate && !c->loss && !c->cut)
@@ -45,6 +46,7 @@ static bool joined(const json_t *networks, const json_t *a, const json_t *b)
 {
     size_t i = 0, k = 0;
     json_t *x = NULL, *y = NULL;
+
     json_array_foreach(networks, i, x)
     {
         json_array_foreach(networks, k, y)
@@ -61,6 +63,7 @@ static bool joined(const json_t *networks, const json_t *a, const json_t *b)
 static bool changed(struct vdb *db, const json_t *from, const json_t *to)
 {
     char id[80];
+
     relay_link_id(from, to, id);
     _cleanup_json_ json_t *doc = vdb_get(db, "link", id);
     return doc != NULL;
@@ -71,6 +74,7 @@ static json_t *direction_json(struct vdb *db, const json_t *from, const json_t *
 {
     struct link_set s = relay_link(db, from, to);
     char rate[24];
+
     link_rate_text(s.rate, rate);
     return json_pack("{s:f,s:s,s:I,s:f,s:b,s:I,s:I,s:I}", "delay_ms", (double)s.delay_ns / 1e6,
                      "rate", rate, "rate_bits", (json_int_t)s.rate, "loss_percent",
@@ -84,11 +88,13 @@ static json_t *links_json(struct vdb *db)
     static struct relay_counts counts;
     _cleanup_json_ json_t *zones = zones_list(), *networks = vdb_list(db, "network");
     json_t *links = json_array();
+
     relay_read_counts(db, &counts);
     for (size_t i = 0; i < json_array_size(zones); i++) {
         for (size_t k = i + 1; k < json_array_size(zones); k++) {
             const json_t *a = json_array_get(zones, i), *b = json_array_get(zones, k);
             struct link_set forth = relay_link(db, a, b), back = relay_link(db, b, a);
+
             json_array_append_new(links,
                                   json_pack("{s:s,s:s,s:f,s:b,s:b,s:o,s:o}", "a",
                                             vdc_str(a, "name"), "b", vdc_str(b, "name"), "rtt_ms",
@@ -106,6 +112,7 @@ static const char *state_of(const json_t *forth, const json_t *back)
 {
     bool f = json_is_true(json_object_get(forth, "cut"));
     bool b = json_is_true(json_object_get(back, "cut"));
+
     return f && b ? "cut" : (f ? "cut ->" : (b ? "cut <-" : "up"));
 }
 
@@ -118,9 +125,11 @@ static void print_links(const json_t *links)
 {
     size_t i = 0, hidden = 0;
     json_t *one = NULL;
+
     json_array_foreach(links, i, one)
     {
         const json_t *forth = json_object_get(one, "forth"), *back = json_object_get(one, "back");
+
         if (!json_is_true(json_object_get(one, "in_use")) &&
             !json_is_true(json_object_get(one, "changed"))) {
             hidden++;
@@ -130,6 +139,7 @@ static void print_links(const json_t *links)
         printf("%-34s %s, rtt %.2f ms\n", pair, state_of(forth, back), number(one, "rtt_ms"));
         for (int way = 0; way < 2; way++) {
             const json_t *d = way ? back : forth;
+
             printf("  %s %.3f ms, rate %s, loss %g %%: %.1f MB, %.0f frames, %.0f lost\n",
                    way ? "<-" : "->", number(d, "delay_ms"), vdc_str(d, "rate"),
                    number(d, "loss_percent"), number(d, "bytes") / 1e6, number(d, "frames"),
@@ -144,6 +154,7 @@ static void print_links(const json_t *links)
 static int show(struct vdb *db, bool json, struct err *err)
 {
     _cleanup_json_ json_t *links = links_json(db);
+
     if (!json) {
         print_links(links);
         return 0;
@@ -158,18 +169,19 @@ static int change(struct vdb *db, const struct change *c, char **names, struct e
     _cleanup_json_ json_t *zones = zones_list();
     const json_t *a = link_zone(zones, names[0], err);
     const json_t *b = a ? link_zone(zones, names[1], err) : NULL;
+
     if (!b)
         return -1;
     if (a == b)
         return err_set(err, ERR_USAGE, "%s and %s are the same zone; a link joins two", names[0],
                        names[1]);
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (change_one(db, c, a, b, err) != 0 || (!c->one_way && change_one(db, c, b, a, err) != 0)) {
+    if (change_one(db, c, a, b, err) < 0 || (!c->one_way && change_one(db, c, b, a, err) < 0)) {
         vdb_rollback(db);
         return -1;
     }
-    if (vdb_commit(db, err) != 0)
+    if (vdb_commit(db, err) < 0)
         return -1;
     relay_reload_all(db);
     return 0;
@@ -186,6 +198,7 @@ int vdc_cmd_link(int argc, char **argv, struct err *err)
                                 "--rate RATE, --loss PERCENT, --cut, --one-way, --restore";
     struct change c = {0};
     bool json = false, any = false;
+
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (o) {
         case 't':
@@ -220,7 +233,7 @@ int vdc_cmd_link(int argc, char **argv, struct err *err)
     if ((list && any) || (!list && (n != 2 || json || !changes)))
         return err_set(err, ERR_USAGE, "%s", usage);
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_cmd_need_root(err) != 0 || vdc_open(false, &db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || vdc_open(false, &db, err) < 0)
         return -1;
     return list ? show(db, json, err) : change(db, &c, argv + optind, err);
 }

@@ -51,6 +51,7 @@ int main(int argc, char **argv)
 {
     struct err err = {0};
     const char *verb = argc > 1 ? argv[1] : "";
+
     log_open("muster-vdc");
     if (!strcmp(verb, "help") || !strcmp(verb, "--help") || !strcmp(verb, "-h")) {
         usage(stdout);
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
         puts("muster-vdc " MUSTER_VERSION);
         return 0;
     }
-    if (keys_init(&err) != 0) {
+    if (keys_init(&err) < 0) {
         fprintf(stderr, "muster-vdc: %s\n", err.msg);
         return err.code;
     }

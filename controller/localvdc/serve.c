@@ -48,7 +48,8 @@ struct daemon {
 static void want_job(struct vdb *db, const char *cmd, const char *key, const char *id)
 {
     struct err err = {0};
-    if (job_want(db, cmd, key, id, &err) != 0)
+
+    if (job_want(db, cmd, key, id, &err) < 0)
         log_warn("%s: %s", cmd, err.msg);
 }
 
@@ -57,6 +58,7 @@ static void watch_routers(struct daemon *d)
     _cleanup_json_ json_t *networks = vdb_list(d->db, "network");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(networks, i, one)
     {
         if (router_wanted(one) && !router_alive(one))
@@ -69,12 +71,14 @@ static void sync_guests(struct daemon *d)
     _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
     json_t *vm = NULL;
+
     json_array_foreach(vms, i, vm)
     {
         struct err err = {0};
         const char *id = vdc_str(vm, "id");
         pid_t init = guest_init(id);
-        if (init > 0 && disk_sync_guest(d->db, id, init, &err) != 0)
+
+        if (init > 0 && disk_sync_guest(d->db, id, init, &err) < 0)
             log_warn("disks of %s: %s", vdc_str(vm, "name"), err.msg);
     }
 }
@@ -103,6 +107,7 @@ static int note_restart(struct daemon *d, struct err *err)
 static void resume_guests(struct daemon *d)
 {
     char boot[40];
+
     vdc_boot_id(boot);
     _cleanup_json_ json_t *vms = vdb_list(d->db, "vm");
     size_t i = 0;
@@ -119,6 +124,7 @@ static void on_event(struct daemon *d)
 {
     int loop = -1;
     bool any = false;
+
     while ((loop = disk_events_next(d->events)) != -1)
         any = true;
     if (any)
@@ -128,6 +134,7 @@ static void on_event(struct daemon *d)
 static void on_signal(struct daemon *d)
 {
     struct signalfd_siginfo si;
+
     while (read(d->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
         if (si.ssi_signo != SIGCHLD)
             d->ending = true;
@@ -137,13 +144,15 @@ static void on_signal(struct daemon *d)
 static void forget_jobs(struct daemon *d)
 {
     struct err err = {0};
-    if (jobs_expire(d->db, time(NULL), &err) != 0)
+
+    if (jobs_expire(d->db, time(NULL), &err) < 0)
         log_warn("old jobs: %s", err.msg);
 }
 
 static void loop(struct daemon *d)
 {
     uint64_t next = clock_mono_ms() + WATCH_MS, forget = 0;
+
     jobs_tick(d->jobs);
     while (!d->ending) {
         struct pollfd fds[] = {{.fd = httpd_fd(d->httpd), .events = POLLIN},
@@ -151,6 +160,7 @@ static void loop(struct daemon *d)
                                {.fd = d->signals, .events = POLLIN}};
         uint64_t now = clock_mono_ms();
         int due = next > now ? (int)(next - now) : 0;
+
         due = clock_sooner(due, httpd_due_ms(d->httpd));
         due = clock_sooner(due, jobs_due_ms(d->jobs));
         if (poll(fds, ARRAY_LEN(fds), due) < 0 && errno != EINTR)
@@ -187,6 +197,7 @@ static int listen_api(struct daemon *d, struct err *err)
 static int open_signals(struct err *err)
 {
     sigset_t set;
+
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
@@ -211,7 +222,8 @@ static void daemon_free(struct daemon *d)
 static int read_settings(struct daemon *d, struct err *err)
 {
     _cleanup_(outside_free) struct outside o = {0};
-    if (outside_read(d->db, &o, err) != 0)
+
+    if (outside_read(d->db, &o, err) < 0)
         return -1;
     d->api.vdc_roots = o.vdc_roots;
     return 0;
@@ -221,6 +233,7 @@ static int write_pid(struct err *err)
 {
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
     return fs_write_atomic(DAEMON_PIDFILE, pid, (size_t)n, 0644, err);
 }
 
@@ -228,6 +241,7 @@ static int write_pid(struct err *err)
 static int lock_alone(struct err *err)
 {
     int lock = -1;
+
     for (uint64_t end = clock_mono_ms() + LOCK_MS;;) {
         *err = (struct err){0};
         lock = fs_lock(DAEMON_LOCK, false, err);
@@ -245,17 +259,17 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     if (argc != 1)
         return err_set(err, ERR_USAGE, "serve takes no arguments");
     _cleanup_(daemon_free) struct daemon d = {.events = -1, .signals = -1};
-    if (vdc_cmd_need_root(err) != 0 || tool_check_all(err) != 0 || vdc_open(true, &d.db, err) != 0)
+    if (vdc_cmd_need_root(err) < 0 || tool_check_all(err) < 0 || vdc_open(true, &d.db, err) < 0)
         return -1;
     _cleanup_close_ int lock = lock_alone(err);
     if (lock < 0)
         return -1;
-    if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
+    if (ftruncate(lock, 0) < 0 || dprintf(lock, "%d\n", (int)getpid()) < 0)
         return err_errno(err, errno, "write " DAEMON_LOCK);
     d.jobs = jobs_new(d.db);
     d.api = (struct api_server){.db = d.db, .table = &calls_table, .calls = VDC_CALLS};
-    if (read_settings(&d, err) != 0 || account_ensure(d.db, err) != 0 || listen_api(&d, err) != 0 ||
-        note_restart(&d, err) != 0 || host_ensure(d.db, err) != 0)
+    if (read_settings(&d, err) < 0 || account_ensure(d.db, err) < 0 || listen_api(&d, err) < 0 ||
+        note_restart(&d, err) < 0 || host_ensure(d.db, err) < 0)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;
@@ -264,7 +278,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     watch_routers(&d);
     resume_guests(&d);
     sync_guests(&d);
-    if (write_pid(err) != 0)
+    if (write_pid(err) < 0)
         return -1;
     log_info("the API is at http://" VDC_ADDRESS ":%d" VDC_PATH, VDC_PORT);
     loop(&d);

@@ -44,6 +44,7 @@ const struct api_call *api_call_find(const struct api_table *table, const char *
 int api_fail(struct api_rq *rq, int code, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     vsnprintf(rq->text, sizeof(rq->text), fmt, ap);
     va_end(ap);
@@ -76,6 +77,7 @@ static bool is_date(const char *s)
 {
     struct tm tm = {0};
     const char *end = strptime(s, "%Y-%m-%d", &tm);
+
     return end && (!*end || *end == ' ' || *end == 'T');
 }
 
@@ -83,6 +85,7 @@ static bool type_holds(enum api_type t, const char *value)
 {
     char *end = NULL;
     long long n = 0;
+
     switch (t) {
     case API_UUID:
         return uuid_valid(value);
@@ -103,6 +106,7 @@ static bool type_holds(enum api_type t, const char *value)
 static bool map_given(const struct api_rq *rq, const char *name)
 {
     size_t n = strlen(name);
+
     for (size_t i = 0; i < rq->params->n; i++) {
         if (strncmp(rq->params->v[i].name, name, n) == 0 && rq->params->v[i].name[n] == '[')
             return true;
@@ -139,6 +143,7 @@ static int check_text(struct api_rq *rq)
 {
     for (size_t i = 0; i < rq->params->n; i++) {
         _cleanup_json_ json_t *utf8 = json_string(rq->params->v[i].value);
+
         if (!utf8)
             return api_fail(rq, API_PARAM, "Received value for parameter %s is not UTF-8",
                             rq->params->v[i].name);
@@ -156,12 +161,14 @@ static int check_text(struct api_rq *rq)
 static int check_expiry(struct api_rq *rq)
 {
     const char *version = pairs_get_nocase(rq->params, "signatureVersion");
+
     if (!version || strcmp(version, "3") != 0)
         return 0;
     const char *expires = pairs_get_nocase(rq->params, "expires");
     struct tm tm = {0};
     if (expires && strptime(expires, "%Y-%m-%dT%H:%M:%S%z", &tm)) {
         long offset = tm.tm_gmtoff;
+
         if (timegm(&tm) - offset >= time(NULL))
             return 0;
     }
@@ -176,7 +183,8 @@ static int authorize(struct api_rq *rq)
     const char *signature = pairs_get_nocase(rq->params, "signature");
     _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
     bool known = signature && keys;
-    if (!known || check_expiry(rq) != 0 || !rq->call ||
+
+    if (!known || check_expiry(rq) < 0 || !rq->call ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
                         "unable to verify user credentials and/or request signature");
@@ -189,6 +197,7 @@ static int authorize(struct api_rq *rq)
 static int check_job_id(struct api_rq *rq)
 {
     const char *id = rq->call->async ? api_arg(rq, "customjobid") : NULL;
+
     if (!id)
         return 0;
     bool lower = uuid_valid(id);
@@ -209,9 +218,9 @@ static int check_and_run(struct api_rq *rq, bool dry)
         return api_fail(rq, API_UNSUPPORTED,
                         "The call %s is CloudStack's, but this cloud has no %s", rq->call->name,
                         rq->call->description);
-    if (check_text(rq) != 0 || check_params(rq, rq->call->params) != 0)
+    if (check_text(rq) < 0 || check_params(rq, rq->call->params) < 0)
         return -1;
-    if (rq->call->list && check_params(rq, api_list_params) != 0)
+    if (rq->call->list && check_params(rq, api_list_params) < 0)
         return -1;
     const char *account = api_arg(rq, "account");
     if (account && !str_eq(account, rq->account))
@@ -219,7 +228,7 @@ static int check_and_run(struct api_rq *rq, bool dry)
                         "Account %s does not have permission to operate with resources of account "
                         "%s",
                         rq->account, account);
-    if (check_job_id(rq) != 0)
+    if (check_job_id(rq) < 0)
         return -1;
     return dry ? 0 : rq->call->handler(rq);
 }
@@ -228,6 +237,7 @@ static int check_and_run(struct api_rq *rq, bool dry)
 static void spoil(struct api_rq *rq)
 {
     static const char text[] = "Internal error (a fault that was set)";
+
     json_decref(TAKE(rq->result));
     rq->code = 0;
     if (rq->fault.action == FAULT_ERROR)
@@ -237,13 +247,14 @@ static void spoil(struct api_rq *rq)
 static int execute(struct api_rq *rq, const char *command, bool dry)
 {
     struct err err = {0};
+
     if (!command)
         return api_fail(rq, API_UNSUPPORTED, "No command given");
     rq->call = api_call_find(rq->table, command);
-    if (authorize(rq) != 0)
+    if (authorize(rq) < 0)
         return -1;
     if (!dry &&
-        fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) != 0)
+        fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     enum fault_action action = rq->fault.action;
     bool instead = action != FAULT_NONE && action != FAULT_DELAY && action != FAULT_FAIL_JOB;
@@ -258,6 +269,7 @@ static bool break_http(const struct fault_hit *fault, const struct httpd_request
                        struct httpd_response *ret)
 {
     char seconds[16];
+
     switch (fault->action) {
     case FAULT_HTTP:
         httpd_reply(ret, fault->code, "text/html", str_fmt("HTTP error %d\n", fault->code));
@@ -296,6 +308,7 @@ static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
 {
     const char *before = vdc_roots && irregular(rq->call) ? "" : (rq->call ? command : "error");
     _cleanup_free_ char *root = str_fmt("%sresponse", before);
+
     for (char *c = root; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     json_t *inner = rq->result ? TAKE(rq->result) : json_object();
@@ -308,6 +321,7 @@ static void answer(struct api_rq *rq, const char *command, bool vdc_roots,
     const char *format = pairs_get(rq->params, "response");
     if (!format || strcasecmp(format, "json") != 0) {
         struct strbuf xml = {0};
+
         xml_write(root, inner, &xml);
         json_decref(inner);
         httpd_reply(ret, rq->code ? rq->code : 200, "text/xml; charset=UTF-8", xml.s);
@@ -335,11 +349,11 @@ void api_serve(void *ctx, const struct httpd_request *http, struct httpd_respons
         pairs_add(&all, http->args.v[i].name, http->args.v[i].value);
     int r = pairs_parse(&all, http->body, http->body_len, PARAMS_MAX, &err);
     const char *command = pairs_get(&all, "command");
-    if (r != 0)
+    if (r < 0)
         api_fail(&rq, API_MALFORMED, "%s", err.msg);
     else if (!rq.post && strcmp(http->method, "GET") != 0)
         api_fail(&rq, API_METHOD, "the API takes GET and POST");
-    else if (execute(&rq, command, server->dry) != 0 && rq.code == 0 && !*rq.fault.note)
+    else if (execute(&rq, command, server->dry) < 0 && rq.code == 0 && !*rq.fault.note)
         api_fail(&rq, API_INTERNAL, "internal error");
     if (break_http(&rq.fault, http, ret))
         json_decref(rq.result);

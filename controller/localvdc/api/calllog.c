@@ -16,6 +16,7 @@
 static bool hidden(const char *name)
 {
     static const char *const names[] = {"apikey", "signature", "userdata", "command", "response"};
+
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcasecmp(name, names[i]) == 0)
             return true;
@@ -27,6 +28,7 @@ void calllog_add(const char *path, const char *command, const struct pairs *para
                  int code, const char *fault)
 {
     _cleanup_json_ json_t *shown = json_object();
+
     for (size_t i = 0; i < params->n; i++) {
         if (!hidden(params->v[i].name))
             json_object_set_new(shown, params->v[i].name, json_string(params->v[i].value));

@@ -28,18 +28,21 @@ const char *api_arg(const struct api_rq *rq, const char *name)
 bool api_arg_bool(const struct api_rq *rq, const char *name, bool dflt)
 {
     const char *v = api_arg(rq, name);
+
     return v ? strcasecmp(v, "true") == 0 : dflt;
 }
 
 long long api_arg_int(const struct api_rq *rq, const char *name, long long dflt)
 {
     const char *v = api_arg(rq, name);
+
     return v ? strtoll(v, NULL, 10) : dflt;
 }
 
 bool api_match(const struct api_rq *rq, const char *name, const char *value)
 {
     const char *want = api_arg(rq, name);
+
     return !want || (value && strcasecmp(want, value) == 0);
 }
 
@@ -65,6 +68,7 @@ json_t *api_find(const struct api_rq *rq, const char *kind, const char *key, con
 json_t *api_get(const struct api_rq *rq, const char *kind, const char *id)
 {
     _cleanup_json_ json_t *doc = vdb_get(rq->db, kind, id);
+
     return doc && str_eq(account_of(doc), rq->account) ? TAKE(doc) : NULL;
 }
 
@@ -72,6 +76,7 @@ json_t *api_need(struct api_rq *rq, const char *arg, const char *kind)
 {
     const char *id = api_arg(rq, arg);
     json_t *doc = id ? api_get(rq, kind, id) : NULL;
+
     if (!doc)
         api_fail(rq, API_PARAM,
                  "Unable to execute API command %s due to invalid value. Invalid parameter %s "
@@ -83,8 +88,10 @@ json_t *api_need(struct api_rq *rq, const char *arg, const char *kind)
 json_t *api_split(const char *value)
 {
     json_t *items = json_array();
+
     for (const char *p = value; p && *p;) {
         size_t n = strcspn(p, ",");
+
         while (n > 0 && *p == ' ') {
             p++;
             n--;
@@ -105,6 +112,7 @@ static bool has_tag(const json_t *doc, const char *key, const char *value)
 {
     size_t i = 0;
     json_t *tag = NULL;
+
     json_array_foreach(json_object_get(doc, "tags"), i, tag)
     {
         if (str_eq(vdc_str(tag, "key"), key) && (!value || str_eq(vdc_str(tag, "value"), value)))
@@ -117,6 +125,7 @@ static bool match_tags(const struct api_rq *rq, const json_t *doc)
 {
     for (int i = 0; i < 32; i++) {
         char name[32], value[32];
+
         snprintf(name, sizeof(name), "tags[%d].key", i);
         snprintf(value, sizeof(value), "tags[%d].value", i);
         const char *key = api_arg(rq, name);
@@ -131,6 +140,7 @@ static bool match_tags(const struct api_rq *rq, const json_t *doc)
 bool api_match_common(const struct api_rq *rq, const json_t *doc)
 {
     const char *id = vdc_str(doc, "id");
+
     if (!api_match(rq, "id", id) || !match_tags(rq, doc))
         return false;
     const char *keyword = api_arg(rq, "keyword");
@@ -153,6 +163,7 @@ static bool match_member(const struct api_rq *rq, const json_t *doc, const char 
 {
     const json_t *value = json_object_get(doc, name);
     char number[24];
+
     if (json_is_boolean(value))
         return api_match(rq, name, json_is_true(value) ? "true" : "false");
     snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -165,9 +176,11 @@ int api_reply_where(struct api_rq *rq, const char *name, json_t *all, const char
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(docs, i, one)
     {
         bool match = api_match_common(rq, one);
+
         for (const char *const *f = filters; match && *f; f++)
             match = match_member(rq, one, *f);
         if (match)
@@ -182,6 +195,7 @@ int api_reply_list(struct api_rq *rq, const char *name, json_t *all)
     long long count = (long long)json_array_size(items);
     long long page = api_arg_int(rq, "page", 0), size = api_arg_int(rq, "pagesize", 0);
     bool paged = api_arg(rq, "page") != NULL;
+
     if (paged != (api_arg(rq, "pagesize") != NULL) && (paged || size != -1))
         return api_fail(rq, API_PARAM,
                         "\"page\" parameter and \"pagesize\" parameter have to be "
@@ -206,6 +220,7 @@ static int put_job(struct vdb *db, const char *account, json_int_t latency_ms, c
                    const char *type, const char *id, json_t *args, char ret_id[37], struct err *err)
 {
     char now[32], uuid[37];
+
     vdc_now(now);
     if (!*ret_id)
         keys_uuid(ret_id);
@@ -235,6 +250,7 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
     struct err err = {0};
     char job[37] = "";
     const char *custom = api_arg(rq, "customjobid");
+
     args = args ? args : json_object();
     if (rq->fault.action == FAULT_FAIL_JOB)
         json_object_set_new(args, "_fail", json_string("The job failed (a fault that was set)"));
@@ -242,7 +258,7 @@ int api_reply_job(struct api_rq *rq, const char *type, const char *id, json_t *a
         str_copy(job, sizeof(job), custom);
     _cleanup_json_ json_t *config = vdb_get(rq->db, "meta", "config");
     json_int_t latency = json_integer_value(json_object_get(config, "job_latency_ms"));
-    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) != 0)
+    if (put_job(rq->db, rq->account, latency, rq->call->name, type, id, args, job, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:s}", "jobid", job);
     if (id)
@@ -255,6 +271,7 @@ json_t *api_public(const json_t *doc)
     json_t *copy = json_object();
     const char *key = NULL;
     json_t *value = NULL;
+
     json_object_foreach((json_t *)doc, key, value)
     {
         if (key[0] != '_')

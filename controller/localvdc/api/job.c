@@ -34,6 +34,7 @@ struct jobs {
 struct jobs *jobs_new(struct vdb *db)
 {
     struct jobs *j = xcalloc(1, sizeof(*j));
+
     j->db = db;
     return j;
 }
@@ -51,6 +52,7 @@ int job_want(struct vdb *db, const char *cmd, const char *key, const char *id, s
     size_t i = 0;
     json_t *job = NULL;
     _cleanup_json_ json_t *open = vdb_find(db, "job", "_open", "yes");
+
     json_array_foreach(open, i, job)
     {
         if (str_eq(vdc_str(job, "cmd"), cmd) &&
@@ -65,6 +67,7 @@ int jobs_expire(struct vdb *db, time_t now, struct err *err)
     char before[32];
     time_t limit = now - JOB_EXPIRE_S;
     struct tm tm;
+
     gmtime_r(&limit, &tm);
     strftime(before, sizeof(before), VDC_TIME_FORMAT, &tm);
     return vdb_del_below(db, "job", "completed", before, err);
@@ -74,6 +77,7 @@ static int finish(struct vdb *db, const char *id, json_t *result, const struct e
 {
     char now[32];
     struct err bad = {0};
+
     vdc_now(now);
     if (!result)
         result = json_pack("{s:i,s:s}", "errorcode", API_INTERNAL, "errortext", err->msg);
@@ -88,6 +92,7 @@ static void reap(struct jobs *j)
 {
     for (size_t i = 0; i < j->n; i++) {
         struct slot *s = &j->slots[i];
+
         if (s->pid == 0 || waitpid(s->pid, NULL, WNOHANG) != s->pid)
             continue;
         s->pid = 0;
@@ -97,6 +102,7 @@ static void reap(struct jobs *j)
             continue; /* killed on its way: once more */
         if (open) {
             struct err err = {0};
+
             err_set(&err, ERR_FAILED, "the job's process ended early %d times, see " VDC_LOG,
                     s->tries);
             finish(j->db, s->id, NULL, &err);
@@ -132,6 +138,7 @@ void jobs_tick(struct jobs *j)
     json_array_foreach(open, i, job)
     {
         uint64_t due = (uint64_t)json_integer_value(json_object_get(job, "_due"));
+
         if (due > now) {
             j->next_ms = j->next_ms == 0 || due < j->next_ms ? due : j->next_ms;
             continue;
@@ -153,6 +160,7 @@ void jobs_tick(struct jobs *j)
 int jobs_due_ms(const struct jobs *j)
 {
     uint64_t now = clock_wall_ms();
+
     if (j->next_ms == 0)
         return -1;
     return j->next_ms > now ? (int)(j->next_ms - now) : 0;
@@ -182,7 +190,8 @@ static void undo(const struct api_table *table, struct api_job *job, const char 
 int job_run(const struct api_table *table, const char *id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     /* A job's process that outlived an earlier daemon holds the lock until it is done. */
     _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/job-%s", id);
@@ -197,7 +206,7 @@ int job_run(const struct api_table *table, const char *id, struct err *err)
     struct api_job job = {.db = db, .id = id, .params = json_object_get(row, "_args")};
     const char *cmd = vdc_str(row, "cmd"), *fail = vdc_str(job.params, "_fail");
     int r = *fail ? err_set(err, ERR_FAILED, "%s", fail) : effect(table, &job, cmd, err);
-    if (r != 0) {
+    if (r < 0) {
         undo(table, &job, cmd);
         log_warn("job %s %s: %s", cmd, id, err->msg);
         json_decref(job.result);

@@ -66,6 +66,7 @@ static void add_members(struct strbuf *out, const json_t *object)
     const char *name = NULL;
     json_t *value = NULL, *one = NULL;
     size_t i = 0;
+
     json_object_foreach((json_t *)object, name, value)
     {
         if (!json_is_array(value))

@@ -18,6 +18,7 @@
 static void become(const char *self, const char *const args[], const char *log)
 {
     const char *argv[ARGS_MAX + 2] = {"muster-vdc"};
+
     for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
         argv[i + 1] = args[i];
     sigset_t none;
@@ -28,7 +29,7 @@ static void become(const char *self, const char *const args[], const char *log)
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(127);
     close_range(3, ~0U, 0);
-    if (chdir("/") != 0)
+    if (chdir("/") < 0)
         _exit(127);
     umask(022);
     execve(self, (char *const *)argv, (char *const *)tool_env);
@@ -39,7 +40,8 @@ static int spawn(const char *const args[], const char *log, int daemon, pid_t *r
                  struct err *err)
 {
     char self[PATH_MAX];
-    if (vdc_self(self, sizeof(self), err) != 0)
+
+    if (vdc_self(self, sizeof(self), err) < 0)
         return -1;
     pid_t pid = fork();
     if (pid < 0)
@@ -63,7 +65,8 @@ int spawn_child(const char *const args[], const char *log, pid_t *ret_pid, struc
 int spawn_daemon(const char *const args[], const char *log, struct err *err)
 {
     pid_t pid = -1;
-    if (spawn(args, log, 1, &pid, err) != 0)
+
+    if (spawn(args, log, 1, &pid, err) < 0)
         return -1;
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -57,8 +57,9 @@ int tool_check_all(struct err *err)
 {
     char path[128];
     _cleanup_(strbuf_free) struct strbuf missing = {0};
+
     for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
-        if (!tools[i].optional && tool_find(tools[i].name, path, sizeof(path), err) != 0)
+        if (!tools[i].optional && tool_find(tools[i].name, path, sizeof(path), err) < 0)
             strbuf_addf(&missing, " %s", tools[i].package);
     }
     if (!fs_exists("/usr/share/lxc/config/common.conf"))
@@ -74,7 +75,8 @@ int tool_run(const char *name, const char *const args[], const char *input, stru
 {
     char path[128];
     const char *argv[TOOL_ARGS_MAX] = {path};
-    if (tool_find(name, path, sizeof(path), err) != 0)
+
+    if (tool_find(name, path, sizeof(path), err) < 0)
         return -1;
     for (size_t i = 0; args[i]; i++) {
         if (i + 2 >= TOOL_ARGS_MAX)
@@ -91,11 +93,12 @@ pid_t tool_pid(const char *pidfile, const char *mark)
     _cleanup_free_ char *text = NULL, *cmdline = NULL;
     uint64_t pid = 0;
     size_t len = 0;
-    if (fs_read(pidfile, 32, &text, NULL, &err) != 0 ||
-        str_to_u64(str_chomp(text), INT32_MAX, &pid) != 0 || pid < 2)
+
+    if (fs_read(pidfile, 32, &text, NULL, &err) < 0 ||
+        str_to_u64(str_chomp(text), INT32_MAX, &pid) < 0 || pid < 2)
         return 0;
     _cleanup_free_ char *path = str_fmt("/proc/%d/cmdline", (int)pid);
-    if (fs_read(path, 65536, &cmdline, &len, &err) != 0 || len == 0)
+    if (fs_read(path, 65536, &cmdline, &len, &err) < 0 || len == 0)
         return 0;
     return memmem(cmdline, len, mark, strlen(mark)) ? (pid_t)pid : 0;
 }
@@ -104,6 +107,7 @@ void tool_stop(const char *pidfile, const char *mark)
 {
     for (int i = 0; i < 200; i++) {
         pid_t pid = tool_pid(pidfile, mark);
+
         if (pid == 0)
             return;
         if (i == 0)
@@ -118,7 +122,8 @@ unsigned long long tool_starttime(pid_t pid)
 {
     struct err err = {0};
     _cleanup_free_ char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
-    if (fs_read(path, 4096, &text, NULL, &err) != 0)
+
+    if (fs_read(path, 4096, &text, NULL, &err) < 0)
         return 0;
     /* Field 22; the name in field 2 may hold anything, so counting starts after its ')'. */
     char *p = strrchr(text, ')');
@@ -133,5 +138,6 @@ ino_t tool_namespace(pid_t pid, const char *kind)
 {
     struct stat st;
     _cleanup_free_ char *path = str_fmt("/proc/%d/ns/%s", (int)pid, kind);
+
     return stat(path, &st) == 0 ? st.st_ino : 0;
 }

@@ -73,6 +73,7 @@ int vdb_put(struct vdb *db, const char *kind, const char *id, const json_t *doc,
                  "INSERT INTO object(kind, id, doc) VALUES(?1, ?2, ?3)"
                  " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
                  "sss", kind, id, text);
+
     return db_run(st, "put", err);
 }
 
@@ -80,6 +81,7 @@ static int patch_within(struct vdb *db, const char *kind, const char *id, json_t
                         struct err *err)
 {
     _cleanup_json_ json_t *doc = vdb_get(db, kind, id);
+
     if (!doc)
         return err_set(err, ERR_FAILED, "state: no %s %s", kind, id);
     const char *key = NULL;
@@ -97,11 +99,12 @@ static int patch_within(struct vdb *db, const char *kind, const char *id, json_t
 int vdb_patch(struct vdb *db, const char *kind, const char *id, json_t *members, struct err *err)
 {
     _cleanup_json_ json_t *m = members;
+
     if (db->in_transaction)
         return patch_within(db, kind, id, m, err);
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (patch_within(db, kind, id, m, err) != 0) {
+    if (patch_within(db, kind, id, m, err) < 0) {
         vdb_rollback(db);
         return -1;
     }
@@ -112,6 +115,7 @@ int vdb_del(struct vdb *db, const char *kind, const char *id, struct err *err)
 {
     _cleanup_query_ struct db_query *st =
         db_query(db->sql, err, "DELETE FROM object WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+
     return db_run(st, "delete", err);
 }
 
@@ -122,6 +126,7 @@ int vdb_del_below(struct vdb *db, const char *kind, const char *key, const char 
     _cleanup_query_ struct db_query *st =
         db_query(db->sql, err, "DELETE FROM object WHERE kind = ?1 AND json_extract(doc, ?2) < ?3",
                  "sss", kind, path, value);
+
     return db_run(st, "delete", err);
 }
 
@@ -135,6 +140,7 @@ json_t *vdb_get(struct vdb *db, const char *kind, const char *id)
     struct err ignored;
     _cleanup_query_ struct db_query *st = db_query(
         db->sql, &ignored, "SELECT doc FROM object WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+
     if (db_step(st, kind, &ignored) != 1)
         return NULL;
     return column_json(st);
@@ -144,8 +150,10 @@ static json_t *collect(struct db_query *st)
 {
     json_t *all = json_array();
     struct err ignored;
+
     while (db_step(st, "list", &ignored) == 1) {
         json_t *doc = column_json(st);
+
         if (doc)
             json_array_append_new(all, doc);
     }
@@ -157,6 +165,7 @@ json_t *vdb_list(struct vdb *db, const char *kind)
     struct err ignored;
     _cleanup_query_ struct db_query *st = db_query(
         db->sql, &ignored, "SELECT doc FROM object WHERE kind = ?1 ORDER BY seq", "s", kind);
+
     return collect(st);
 }
 
@@ -168,6 +177,7 @@ json_t *vdb_find(struct vdb *db, const char *kind, const char *key, const char *
                                        " json_extract(doc, '$.%s') = ?2 ORDER BY seq",
                                        key);
     _cleanup_query_ struct db_query *st = db_query(db->sql, &ignored, sql, "ss", kind, value);
+
     return collect(st);
 }
 
@@ -181,6 +191,7 @@ json_t *vdb_members(struct vdb *db, const char *kind, const char *array, const c
                 want, array, key);
     _cleanup_query_ struct db_query *st = db_query(db->sql, &ignored, sql, "ss", kind, value);
     json_t *all = json_array();
+
     while (db_step(st, kind, &ignored) == 1) {
         if (!db_is_null(st, 0))
             json_array_append_new(all, json_string(db_text(st, 0)));
@@ -195,6 +206,7 @@ int vdb_next(struct vdb *db, const char *counter, long long *ret, struct err *er
                  "INSERT INTO counter(name, value) VALUES(?1, 1)"
                  " ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value",
                  "s", counter);
+
     if (db_step(st, "counter", err) != 1)
         return -1;
     *ret = db_int(st, 0);

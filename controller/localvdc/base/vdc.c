@@ -26,6 +26,7 @@ void vdc_name(const char *prefix, const char *uuid, char ret[VDC_NAME_MAX])
 int vdc_self(char *ret, size_t cap, struct err *err)
 {
     ssize_t n = readlink("/proc/self/exe", ret, cap - 1);
+
     if (n < 0)
         return err_errno(err, errno, "read /proc/self/exe");
     ret[n] = '\0';
@@ -40,6 +41,7 @@ void vdc_now(char ret[32])
 {
     time_t now = time(NULL);
     struct tm tm;
+
     gmtime_r(&now, &tm);
     strftime(ret, 32, VDC_TIME_FORMAT, &tm);
 }
@@ -48,7 +50,8 @@ void vdc_boot_id(char ret[40])
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
-    if (fs_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL, &err) != 0)
+
+    if (fs_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL, &err) < 0)
         text = xstrdup("unknown");
     str_copy(ret, 40, str_chomp(text));
 }
@@ -56,6 +59,7 @@ void vdc_boot_id(char ret[40])
 const char *vdc_str(const json_t *doc, const char *key)
 {
     const char *s = json_string_value(json_object_get(doc, key));
+
     return s ? s : "";
 }
 
@@ -64,9 +68,10 @@ int vdc_open(bool make, struct vdb **ret, struct err *err)
     if (make) {
         static const char *const dirs[] = {VDC_DIR, VDC_DIR "/net", VDC_DIR "/vms",
                                            VDC_DIR "/volumes", VDC_DIR "/lock"};
+
         /* The name server drops its privileges and reads its folder below net. */
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-            if (fs_mkdirs(dirs[i], 0711, err) != 0)
+            if (fs_mkdirs(dirs[i], 0711, err) < 0)
                 return -1;
         }
     } else if (!fs_exists(VDC_STATE)) {

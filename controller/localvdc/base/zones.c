@@ -15,6 +15,7 @@ static const char *const zones[] = {
 static json_t *zone_json(const char *name)
 {
     char id[37];
+
     keys_uuid_derived("mvdc-zone", name, id);
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:[]}", "id", id, "name", name, "networktype",
                      "Advanced", "allocationstate", "Enabled", "dhcpprovider", "VirtualRouter",
@@ -24,6 +25,7 @@ static json_t *zone_json(const char *name)
 json_t *zones_list(void)
 {
     json_t *all = json_array();
+
     for (size_t i = 0; i < ARRAY_LEN(zones); i++)
         json_array_append_new(all, zone_json(zones[i]));
     return all;
@@ -34,6 +36,7 @@ json_t *zones_find(const char *id, const char *name)
     _cleanup_json_ json_t *all = zones_list();
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         if ((!id || strcasecmp(vdc_str(one, "id"), id) == 0) &&

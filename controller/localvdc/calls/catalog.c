@@ -24,6 +24,7 @@ static const char *const disks[] = {"EBS", "EBS Protected", "EBS Mirrored"};
 static json_t *service_json(size_t i)
 {
     char id[37], name[32];
+
     snprintf(name, sizeof(name), "%d-%d", services[i].memory, services[i].cpus);
     keys_uuid_derived("mvdc-service-offering", name, id);
     return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:s,s:b,s:b,s:b}", "id", id, "name", name,
@@ -35,6 +36,7 @@ static json_t *service_json(size_t i)
 static json_t *disk_json(const char *name)
 {
     char id[37];
+
     keys_uuid_derived("mvdc-disk-offering", name, id);
     return json_pack("{s:s,s:s,s:s,s:i,s:b,s:b,s:s}", "id", id, "name", name, "displaytext", name,
                      "disksize", 0, "iscustomized", 1, "displayoffering", 1, "storagetype",
@@ -53,6 +55,7 @@ static const struct {
 static json_t *template_json(size_t i, const json_t *zone)
 {
     char id[37], os[37];
+
     keys_uuid_derived("mvdc-template", templates[i].name, id);
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
     bool ready = template_ready();
@@ -70,6 +73,7 @@ static json_t *template_json(size_t i, const json_t *zone)
 static json_t *all_services(void)
 {
     json_t *all = json_array();
+
     for (size_t i = 0; i < ARRAY_LEN(services); i++)
         json_array_append_new(all, service_json(i));
     return all;
@@ -78,6 +82,7 @@ static json_t *all_services(void)
 static json_t *all_disks(void)
 {
     json_t *all = json_array();
+
     for (size_t i = 0; i < ARRAY_LEN(disks); i++)
         json_array_append_new(all, disk_json(disks[i]));
     return all;
@@ -89,6 +94,7 @@ static json_t *pick(json_t *array, const char *id)
     _cleanup_json_ json_t *all = array;
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         if (strcasecmp(vdc_str(one, "id"), id) == 0)
@@ -110,6 +116,7 @@ json_t *catalog_disk_offering(const char *id)
 json_t *catalog_template(const char *id)
 {
     json_t *all = json_array();
+
     for (size_t i = 0; i < ARRAY_LEN(templates); i++)
         json_array_append_new(all, template_json(i, NULL));
     return pick(all, id);
@@ -137,6 +144,7 @@ int call_list_templates(struct api_rq *rq)
         "featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all"};
     const char *filter = api_arg(rq, "templatefilter");
     bool known = false;
+
     for (size_t i = 0; i < ARRAY_LEN(filters); i++)
         known = known || strcasecmp(filters[i], filter) == 0;
     if (!known)

@@ -11,12 +11,14 @@
 json_t *vm_result(struct vdb *db, const char *id)
 {
     _cleanup_json_ json_t *vm = vdb_get(db, "vm", id);
+
     return vm ? json_pack("{s:o}", "virtualmachine", api_public(vm)) : NULL;
 }
 
 static json_t *need_state(struct api_rq *rq, const char *state, const char *first)
 {
     json_t *vm = api_need(rq, "id", "vm");
+
     if (!vm)
         return NULL;
     vm_refresh(rq->db, vm);
@@ -39,10 +41,12 @@ json_t *vm_keypairs(struct api_rq *rq, struct strbuf *ret_keys)
     _cleanup_json_ json_t *names = api_split(pairs ? pairs : api_arg(rq, "keypair"));
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(names, i, one)
     {
         const char *name = json_string_value(one);
         _cleanup_json_ json_t *found = api_find(rq, "key", "name", name);
+
         if (json_array_size(found) == 0) {
             api_fail(rq, API_PARAM, "A key pair with name '%s' was not found.", name);
             return NULL;
@@ -58,6 +62,7 @@ void vm_set_keypairs(json_t *vm, const json_t *names)
     _cleanup_(strbuf_free) struct strbuf all = {0};
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(names, i, one)
     {
         strbuf_addf(&all, "%s%s", i ? "," : "", json_string_value(one));
@@ -71,6 +76,7 @@ void vm_set_keypairs(json_t *vm, const json_t *names)
 static int patch(struct api_rq *rq, const char *id, json_t *members)
 {
     struct err err = {0};
+
     return vdb_patch(rq->db, "vm", id, members, &err) == 0
                ? 0
                : api_fail(rq, API_INTERNAL, "%s", err.msg);
@@ -82,6 +88,7 @@ int call_reset_key(struct api_rq *rq)
     _cleanup_(strbuf_free) struct strbuf keys = {0};
     _cleanup_json_ json_t *vm = vm_need_stopped(rq);
     _cleanup_json_ json_t *names = vm ? vm_keypairs(rq, &keys) : NULL;
+
     if (!names)
         return -1;
     if (json_array_size(names) == 0)
@@ -92,12 +99,13 @@ int call_reset_key(struct api_rq *rq)
     vm_set_keypairs(change, names);
     if (json_is_true(json_object_get(vm, "passwordenabled"))) {
         char password[PASSWORD_CHARS + 1];
+
         keys_token(password, PASSWORD_CHARS);
         json_object_set_new(change, "_password", json_string(password));
         json_object_set_new(args, "password", json_string(password));
         keys_wipe(password, sizeof(password));
     }
-    if (patch(rq, id, change) != 0) {
+    if (patch(rq, id, change) < 0) {
         json_decref(args);
         return -1;
     }
@@ -116,6 +124,7 @@ int job_reset_key(struct api_job *job, struct err *err)
 void vm_show_password(struct api_job *job)
 {
     const char *password = vdc_str(job->params, "password");
+
     if (*password)
         json_object_set_new(json_object_get(job->result, "virtualmachine"), "password",
                             json_string(password));
@@ -127,11 +136,12 @@ int call_update_vm(struct api_rq *rq)
     const char *name = api_arg(rq, "name");
     json_t *data = NULL;
     _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
+
     if (!vm)
         return -1;
-    if (name && !str_eq(name, vdc_str(vm, "name")) && vm_check_name(rq, name) != 0)
+    if (name && !str_eq(name, vdc_str(vm, "name")) && vm_check_name(rq, name) < 0)
         return -1;
-    if (userdata_of(rq, &data) != 0)
+    if (userdata_of(rq, &data) < 0)
         return -1;
     json_t *change = data ? data : json_object();
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -142,7 +152,7 @@ int call_update_vm(struct api_rq *rq)
         json_object_set_new(change, "name", json_string(name));
     if (api_arg(rq, "haenable"))
         json_object_set_new(change, "haenable", json_boolean(api_arg_bool(rq, "haenable", false)));
-    if (patch(rq, vdc_str(vm, "id"), change) != 0)
+    if (patch(rq, vdc_str(vm, "id"), change) < 0)
         return -1;
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));
     return 0;
@@ -151,7 +161,8 @@ int call_update_vm(struct api_rq *rq)
 int call_recover_vm(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = need_state(rq, "Destroyed", "destroyVirtualMachine");
-    if (!vm || patch(rq, vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped")) != 0)
+
+    if (!vm || patch(rq, vdc_str(vm, "id"), json_pack("{s:s}", "state", "Stopped")) < 0)
         return -1;
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));
     return 0;
@@ -160,6 +171,7 @@ int call_recover_vm(struct api_rq *rq)
 int call_expunge_vm(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = need_state(rq, "Destroyed", "destroyVirtualMachine");
+
     if (!vm)
         return -1;
     return api_reply_job(rq, "VirtualMachine", NULL,

@@ -20,6 +20,7 @@
 static bool is_host_name(const char *s)
 {
     size_t n = strlen(s);
+
     if (n == 0 || n > NAME_MAX_LEN || s[0] == '-' || s[n - 1] == '-' ||
         isdigit((unsigned char)s[0]))
         return false;
@@ -47,8 +48,10 @@ int vm_check_name(struct api_rq *rq, const char *name)
 static json_t *wanted_networks(const struct api_rq *rq)
 {
     json_t *ids = api_split(api_arg(rq, "networkids"));
+
     for (int i = 0; i < NICS_MAX && json_array_size(ids) < NICS_MAX; i++) {
         char name[48];
+
         snprintf(name, sizeof(name), "iptonetworklist[%d].networkid", i);
         if (api_arg(rq, name))
             json_array_append_new(ids, json_string(api_arg(rq, name)));
@@ -60,6 +63,7 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
 {
     for (int i = 0; i < NICS_MAX; i++) {
         char name[48], ip[48];
+
         snprintf(name, sizeof(name), "iptonetworklist[%d].networkid", i);
         snprintf(ip, sizeof(ip), "iptonetworklist[%d].ip", i);
         const char *id = api_arg(rq, name);
@@ -73,6 +77,7 @@ static const char *wanted_address(const struct api_rq *rq, const char *network_i
 static int default_network(struct api_rq *rq, const char *zone_id, json_t *ids)
 {
     _cleanup_json_ json_t *all = api_find(rq, "network", "zoneid", zone_id);
+
     if (json_array_size(all) != 1)
         return api_fail(rq, API_PARAM,
                         "networkids must name from 1 to %d networks: there are %zu in the zone",
@@ -86,13 +91,15 @@ static int add_nics(struct api_rq *rq, json_t *nics, const char *zone_id)
     _cleanup_json_ json_t *ids = wanted_networks(rq);
     size_t i = 0;
     json_t *one = NULL;
-    if (json_array_size(ids) == 0 && default_network(rq, zone_id, ids) != 0)
+
+    if (json_array_size(ids) == 0 && default_network(rq, zone_id, ids) < 0)
         return -1;
     json_array_foreach(ids, i, one)
     {
         const char *id = json_string_value(one);
+
         if (nic_add(rq, nics, id, zone_id, wanted_address(rq, id, i == 0),
-                    i == 0 ? api_arg(rq, "macaddress") : NULL) != 0)
+                    i == 0 ? api_arg(rq, "macaddress") : NULL) < 0)
             return -1;
     }
     return 0;
@@ -137,6 +144,7 @@ static void set_hidden(struct api_rq *rq, const struct wanted *w, json_t *vm)
     long long gib = api_arg_int(rq, "rootdisksize", ROOT_GIB);
     const char *key = NULL;
     json_t *value = NULL;
+
     template_dir(dir, sizeof(dir));
     set_text(vm, "_template", dir);
     set_text(vm, "_publickeys", strbuf_str(&w->keys));
@@ -154,6 +162,7 @@ static json_t *vm_new(struct api_rq *rq, const struct wanted *w, const char *id,
 {
     char now[32], os[37], user[37];
     const char *display = api_arg(rq, "displayname");
+
     vdc_now(now);
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
     keys_uuid_derived("mvdc-user", rq->account, user);
@@ -195,13 +204,14 @@ static int put_disk(struct api_rq *rq, const struct wanted *w, const json_t *vm,
 static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, const char *name)
 {
     struct err err = {0};
-    if (vm_check_name(rq, name) != 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) != 0)
+
+    if (vm_check_name(rq, name) < 0 || add_nics(rq, w->nics, vdc_str(w->zone, "id")) < 0)
         return -1;
     _cleanup_json_ json_t *vm = vm_new(rq, w, id, name);
     bool start = api_arg_bool(rq, "startvm", true);
     if (!start)
         json_object_set_new(vm, "state", json_string("Stopped"));
-    if (vdb_put(rq->db, "vm", id, vm, &err) != 0 || put_disk(rq, w, vm, &err) != 0)
+    if (vdb_put(rq->db, "vm", id, vm, &err) < 0 || put_disk(rq, w, vm, &err) < 0)
         return rq->code ? -1 : api_fail(rq, API_INTERNAL, "%s", err.msg);
     json_t *args = json_pack("{s:s,s:b,s:b}", "id", id, "deploy", 1, "start", start);
     set_text(args, "password", *w->password ? w->password : NULL);
@@ -212,6 +222,7 @@ static int deploy_within(struct api_rq *rq, struct wanted *w, const char *id, co
 static int find_wanted(struct api_rq *rq, struct wanted *w)
 {
     const char *hypervisor = api_arg(rq, "hypervisor"), *disk = api_arg(rq, "diskofferingid");
+
     w->zone = zones_find(api_arg(rq, "zoneid"), NULL);
     w->template = catalog_template(api_arg(rq, "templateid"));
     w->offering = catalog_service_offering(api_arg(rq, "serviceofferingid"));
@@ -239,14 +250,15 @@ int call_deploy_vm(struct api_rq *rq)
     char id[37];
     struct err err = {0};
     _cleanup_(wanted_free) struct wanted w = {0};
+
     keys_uuid(id);
     _cleanup_free_ char *made = str_fmt("VM-%s", id);
     const char *name = api_arg(rq, "name") ? api_arg(rq, "name") : made;
-    if (find_wanted(rq, &w) != 0 || userdata_of(rq, &w.userdata) != 0)
+    if (find_wanted(rq, &w) < 0 || userdata_of(rq, &w.userdata) < 0)
         return -1;
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    if (deploy_within(rq, &w, id, name) != 0) {
+    if (deploy_within(rq, &w, id, name) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }

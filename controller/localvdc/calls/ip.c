@@ -15,6 +15,7 @@ static bool is_free(const json_t *ips, const char *address)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(ips, i, one)
     {
         if (str_eq(vdc_str(one, "ipaddress"), address))
@@ -27,6 +28,7 @@ static bool is_free(const json_t *ips, const char *address)
 static int pick(struct api_rq *rq, const char *asked, char ret[16])
 {
     _cleanup_json_ json_t *ips = vdb_list(rq->db, "ip");
+
     for (int last = VDC_POOL_FIRST; last <= VDC_POOL_LAST; last++) {
         snprintf(ret, 16, VDC_POOL_PREFIX "%d", last);
         if ((!asked || str_eq(asked, ret)) && is_free(ips, ret))
@@ -41,7 +43,8 @@ json_t *ip_new(struct api_rq *rq, const json_t *network, const char *asked, bool
 {
     char id[37], now[32], address[16];
     struct err err = {0};
-    if (pick(rq, asked, address) != 0)
+
+    if (pick(rq, asked, address) < 0)
         return NULL;
     keys_uuid(id);
     vdc_now(now);
@@ -98,17 +101,18 @@ int call_associate_ip(struct api_rq *rq)
 {
     struct err err = {0};
     _cleanup_json_ json_t *network = network_of(rq);
+
     if (!network)
         return -1;
     if (!*vdc_str(network, "_ip"))
         return api_fail(rq, API_PARAM, "Network %s has no Internet gateway, so no public addresses",
                         vdc_str(network, "name"));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *ip = ip_new(rq, network, api_arg(rq, "ipaddress"), false);
     if (!ip || api_reply_job(rq, "IpAddress", vdc_str(ip, "id"),
                              json_pack("{s:s,s:s}", "id", vdc_str(ip, "id"), "networkid",
-                                       vdc_str(network, "id"))) != 0) {
+                                       vdc_str(network, "id"))) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -117,7 +121,7 @@ int call_associate_ip(struct api_rq *rq)
 
 int job_associate_ip(struct api_job *job, struct err *err)
 {
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0)
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0)
         return -1;
     _cleanup_json_ json_t *ip = vdb_get(job->db, "ip", vdc_str(job->params, "id"));
     if (!ip)
@@ -129,12 +133,14 @@ int job_associate_ip(struct api_job *job, struct err *err)
 void undo_associate_ip(struct api_job *job)
 {
     struct err err = {0};
+
     vdb_del(job->db, "ip", vdc_str(job->params, "id"), &err);
 }
 
 int call_disassociate_ip(struct api_rq *rq)
 {
     _cleanup_json_ json_t *ip = api_need(rq, "id", "ip");
+
     if (!ip)
         return -1;
     if (json_is_true(json_object_get(ip, "issourcenat")))
@@ -149,9 +155,10 @@ static int drop_rules(struct vdb *db, const char *kind, const char *ip_id, struc
     _cleanup_json_ json_t *all = vdb_find(db, kind, "ipaddressid", ip_id);
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
-        if (vdb_del(db, kind, vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, kind, vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -161,6 +168,7 @@ static int drop_rules(struct vdb *db, const char *kind, const char *ip_id, struc
 static int show_public(struct vdb *db, const char *vm_id, const json_t *ip, struct err *err)
 {
     _cleanup_json_ json_t *vm = vdb_get(db, "vm", vm_id);
+
     if (!vm)
         return 0;
     json_t *members = ip ? json_pack("{s:s,s:s}", "publicip", vdc_str(ip, "ipaddress"),
@@ -173,17 +181,18 @@ int job_disassociate_ip(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *ip = vdb_get(job->db, "ip", id);
+
     if (!ip)
         return 0; /* done before */
     const char *network_id = vdc_str(ip, "associatednetworkid");
     _cleanup_json_ json_t *network = vdb_get(job->db, "network", network_id);
-    if (drop_rules(job->db, "forward", id, err) != 0 ||
-        drop_rules(job->db, "firewall", id, err) != 0 ||
-        show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) != 0)
+    if (drop_rules(job->db, "forward", id, err) < 0 ||
+        drop_rules(job->db, "firewall", id, err) < 0 ||
+        show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) < 0)
         return -1;
     if (network && router_wanted(network))
         router_drop_address(network, vdc_str(ip, "ipaddress"));
-    if (vdb_del(job->db, "ip", id, err) != 0)
+    if (vdb_del(job->db, "ip", id, err) < 0)
         return -1;
     return router_update(job->db, network_id, err);
 }
@@ -199,6 +208,7 @@ int call_enable_static_nat(struct api_rq *rq)
     struct err err = {0};
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
     _cleanup_json_ json_t *vm = ip ? api_need(rq, "virtualmachineid", "vm") : NULL;
+
     if (!vm)
         return -1;
     const char *id = vdc_str(ip, "id"), *network_id = vdc_str(ip, "associatednetworkid");
@@ -213,16 +223,16 @@ int call_enable_static_nat(struct api_rq *rq)
     if (*holder && !str_eq(holder, vdc_str(vm, "id")))
         return api_fail(rq, API_PARAM, "The address %s is for static NAT of virtual machine %s",
                         vdc_str(ip, "ipaddress"), vdc_str(ip, "virtualmachinename"));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (vdb_patch(rq->db, "ip", id,
                   json_pack("{s:b,s:s,s:s,s:s,s:s}", "isstaticnat", 1, "virtualmachineid",
                             vdc_str(vm, "id"), "virtualmachinename", vdc_str(vm, "name"),
                             "virtualmachinedisplayname", vdc_str(vm, "displayname"), "vmipaddress",
                             address),
-                  &err) != 0 ||
-        show_public(rq->db, vdc_str(vm, "id"), ip, &err) != 0 ||
-        job_want(rq->db, JOB_UPDATE, "networkid", network_id, &err) != 0) {
+                  &err) < 0 ||
+        show_public(rq->db, vdc_str(vm, "id"), ip, &err) < 0 ||
+        job_want(rq->db, JOB_UPDATE, "networkid", network_id, &err) < 0) {
         vdb_rollback(rq->db);
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     }
@@ -233,6 +243,7 @@ int call_enable_static_nat(struct api_rq *rq)
 int call_disable_static_nat(struct api_rq *rq)
 {
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
+
     if (!ip)
         return -1;
     if (!json_is_true(json_object_get(ip, "isstaticnat")))
@@ -245,10 +256,11 @@ int job_disable_static_nat(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *ip = vdb_get(job->db, "ip", id);
+
     if (!ip)
         return 0;
-    if (show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) != 0 ||
-        vdb_patch(job->db, "ip", id, not_nat(), err) != 0)
+    if (show_public(job->db, vdc_str(ip, "virtualmachineid"), NULL, err) < 0 ||
+        vdb_patch(job->db, "ip", id, not_nat(), err) < 0)
         return -1;
     return router_update(job->db, vdc_str(ip, "associatednetworkid"), err);
 }
@@ -258,9 +270,10 @@ int ip_forget_vm(struct vdb *db, const char *vm_id, struct err *err)
     _cleanup_json_ json_t *ips = vdb_find(db, "ip", "virtualmachineid", vm_id);
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(ips, i, one)
     {
-        if (vdb_patch(db, "ip", vdc_str(one, "id"), not_nat(), err) != 0)
+        if (vdb_patch(db, "ip", vdc_str(one, "id"), not_nat(), err) < 0)
             return -1;
     }
     return 0;

@@ -20,10 +20,11 @@ static int pick_address(struct api_rq *rq, const json_t *network, const char *as
     uint32_t address = 0;
     const char *id = vdc_str(network, "id"), *gateway = vdc_str(network, "gateway");
     _cleanup_json_ json_t *used = vdb_members(rq->db, "vm", "nic", "networkid", id, "ipaddress");
-    if (guest_net_parse(vdc_str(network, "cidr"), &c, &err) != 0)
+
+    if (guest_net_parse(vdc_str(network, "cidr"), &c, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     if (!asked) {
-        if (guest_net_pick(&c, gateway, used, ret, &err) != 0)
+        if (guest_net_pick(&c, gateway, used, ret, &err) < 0)
             return api_fail(rq, API_CAPACITY, "network %s: %s", vdc_str(network, "name"), err.msg);
         return 0;
     }
@@ -34,7 +35,7 @@ static int pick_address(struct api_rq *rq, const json_t *network, const char *as
     {
         taken = taken || str_eq(json_string_value(one), asked);
     }
-    if (ipv4_parse(asked, &address) != 0 || !ipv4_net_has(&c, address) || taken)
+    if (ipv4_parse(asked, &address) < 0 || !ipv4_net_has(&c, address) || taken)
         return api_fail(rq, API_PARAM, "The address %s is not free in network %s", asked,
                         vdc_str(network, "name"));
     str_copy(ret, 16, asked);
@@ -47,6 +48,7 @@ static int pick_mac(struct api_rq *rq, const char *asked, char ret[18])
     unsigned b[6] = {2};
     uint8_t r[4];
     char end = 0;
+
     keys_random(r, sizeof(r));
     for (size_t i = 0; i < sizeof(r); i++)
         b[i + 2] = r[i];
@@ -66,9 +68,11 @@ static json_int_t next_device(const json_t *nics)
     json_int_t next = 0;
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(nics, i, one)
     {
         json_int_t n = strtol(vdc_str(one, "deviceid"), NULL, 10);
+
         next = n >= next ? n + 1 : next;
     }
     return next;
@@ -79,6 +83,7 @@ int nic_add(struct api_rq *rq, json_t *nics, const char *network_id, const char 
 {
     char id[37], address[16], hardware[18], device[24];
     bool first = json_array_size(nics) == 0;
+
     if (json_array_size(nics) >= NICS_MAX)
         return api_fail(rq, API_PARAM, "A virtual machine has at most %d NICs", NICS_MAX);
     _cleanup_json_ json_t *network = api_get(rq, "network", network_id);
@@ -87,7 +92,7 @@ int nic_add(struct api_rq *rq, json_t *nics, const char *network_id, const char 
     if (!str_eq(vdc_str(network, "zoneid"), zone_id))
         return api_fail(rq, API_PARAM, "Network %s is in zone %s, not in that of the VM",
                         vdc_str(network, "name"), vdc_str(network, "zonename"));
-    if (pick_address(rq, network, ip, address) != 0 || pick_mac(rq, mac, hardware) != 0)
+    if (pick_address(rq, network, ip, address) < 0 || pick_mac(rq, mac, hardware) < 0)
         return -1;
     keys_uuid(id);
     snprintf(device, sizeof(device), "%" JSON_INTEGER_FORMAT, next_device(nics));
@@ -104,6 +109,7 @@ int nic_add(struct api_rq *rq, json_t *nics, const char *network_id, const char 
 int call_list_nics(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = api_need(rq, "virtualmachineid", "vm");
+
     if (!vm)
         return -1;
     json_t *shown = json_array();
@@ -136,8 +142,9 @@ static int check_stopped(struct api_rq *rq, json_t *vm)
 static int put_nics(struct api_rq *rq, json_t *vm, const char *network_id)
 {
     struct err err = {0};
+
     if (vdb_patch(rq->db, "vm", vdc_str(vm, "id"),
-                  json_pack("{s:O}", "nic", json_object_get(vm, "nic")), &err) != 0)
+                  json_pack("{s:O}", "nic", json_object_get(vm, "nic")), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "VirtualMachine", NULL,
                          json_pack("{s:s,s:s}", "id", vdc_str(vm, "id"), "networkid", network_id));
@@ -146,10 +153,11 @@ static int put_nics(struct api_rq *rq, json_t *vm, const char *network_id)
 static int change_nics(struct api_rq *rq, int (*change)(struct api_rq *rq, json_t *vm))
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *vm = api_need(rq, "virtualmachineid", "vm");
-    if (!vm || check_stopped(rq, vm) != 0 || change(rq, vm) != 0) {
+    if (!vm || check_stopped(rq, vm) < 0 || change(rq, vm) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -162,6 +170,7 @@ static int add(struct api_rq *rq, json_t *vm)
     json_t *nics = json_object_get(vm, "nic");
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(nics, i, nic)
     {
         if (str_eq(vdc_str(nic, "networkid"), network_id))
@@ -169,7 +178,7 @@ static int add(struct api_rq *rq, json_t *vm)
                             vdc_str(vm, "name"), vdc_str(nic, "networkname"));
     }
     if (nic_add(rq, nics, network_id, vdc_str(vm, "zoneid"), api_arg(rq, "ipaddress"),
-                api_arg(rq, "macaddress")) != 0)
+                api_arg(rq, "macaddress")) < 0)
         return -1;
     return put_nics(rq, vm, network_id);
 }
@@ -179,6 +188,7 @@ static int drop(struct api_rq *rq, json_t *vm)
     json_t *nics = json_object_get(vm, "nic");
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(nics, i, nic)
     {
         if (!str_eq(vdc_str(nic, "id"), api_arg(rq, "nicid")))
@@ -213,7 +223,7 @@ int call_remove_nic(struct api_rq *rq)
 /* The document has changed with the call; the router's reservations follow. */
 int job_nics(struct api_job *job, struct err *err)
 {
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0)
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0)
         return -1;
     job->result = vm_result(job->db, vdc_str(job->params, "id"));
     return 0;

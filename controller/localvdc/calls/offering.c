@@ -31,6 +31,7 @@ static json_t *services_of(bool source_nat)
     static const char *const all[] = {"Dhcp",      "Dns",      "UserData",      "SourceNat",
                                       "StaticNat", "Firewall", "PortForwarding"};
     json_t *services = json_array();
+
     for (size_t i = 0; i < (source_nat ? ARRAY_LEN(all) : 3); i++)
         json_array_append_new(services, json_pack("{s:s,s:[{s:s}]}", "name", all[i], "provider",
                                                   "name", "VirtualRouter"));
@@ -40,6 +41,7 @@ static json_t *services_of(bool source_nat)
 static json_t *offering_json(size_t i)
 {
     char id[37], router[37];
+
     keys_uuid_derived("mvdc-network-offering", offerings[i].name, id);
     keys_uuid_derived("mvdc-router-offering", offerings[i].name, router);
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:b,s:o}", "id", id,
@@ -66,6 +68,7 @@ void offering_set(json_t *network, bool source_nat)
     for (size_t i = 0; i < ARRAY_LEN(offerings); i++) {
         if (offerings[i].source_nat == source_nat) {
             _cleanup_json_ json_t *offering = offering_json(i);
+
             set_offering(network, offering);
             return;
         }
@@ -77,6 +80,7 @@ static bool has_services(const json_t *offering, const char *wanted)
     _cleanup_json_ json_t *names = api_split(wanted);
     size_t i = 0, k = 0, found = 0;
     json_t *name = NULL, *service = NULL;
+
     json_array_foreach(names, i, name)
     {
         json_array_foreach(json_object_get(offering, "service"), k, service)
@@ -91,8 +95,10 @@ int call_list_network_offerings(struct api_rq *rq)
 {
     json_t *all = json_array();
     const char *nat = api_arg(rq, "sourcenatsupported");
+
     for (size_t i = 0; i < ARRAY_LEN(offerings); i++) {
         json_t *one = offering_json(i);
+
         bool fits =
             !nat || api_arg_bool(rq, "sourcenatsupported", false) == offerings[i].source_nat;
         if (fits && has_services(one, api_arg(rq, "supportedservices")))
@@ -111,6 +117,7 @@ static int cidr_of(struct api_rq *rq, char ret[20], const char **ret_gateway)
     uint32_t gateway = 0, mask = 0;
     char base[16];
     const char *g = api_arg(rq, "gateway"), *m = api_arg(rq, "netmask");
+
     if (!g != !m)
         return api_fail(rq, API_PARAM, "Give gateway and netmask together, or neither");
     g = g ? g : DEFAULT_GATEWAY;
@@ -128,7 +135,8 @@ static int cidr_of(struct api_rq *rq, char ret[20], const char **ret_gateway)
 static int put_network(struct api_rq *rq, json_t *network, bool source_nat)
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     _cleanup_json_ json_t *ip = source_nat ? ip_new(rq, network, NULL, true) : NULL;
     if (source_nat && !ip) {
@@ -151,8 +159,10 @@ int call_create_network(struct api_rq *rq)
     _cleanup_json_ json_t *zone = zones_find(api_arg(rq, "zoneid"), NULL);
     _cleanup_json_ json_t *offering = NULL;
     bool nat = false;
+
     for (size_t i = 0; i < ARRAY_LEN(offerings) && !offering; i++) {
         _cleanup_json_ json_t *one = offering_json(i);
+
         if (api_match(rq, "networkofferingid", vdc_str(one, "id"))) {
             offering = json_incref(one);
             nat = offerings[i].source_nat;
@@ -163,7 +173,7 @@ int call_create_network(struct api_rq *rq)
                         !zone ? "zone" : "network offering");
     if (api_arg(rq, "vpcid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no VPCs");
-    if (cidr_of(rq, cidr, &gateway) != 0)
+    if (cidr_of(rq, cidr, &gateway) < 0)
         return -1;
     _cleanup_json_ json_t *network = network_new(rq, zone, cidr, gateway, api_arg(rq, "name"));
     if (!network)
@@ -177,7 +187,7 @@ int call_create_network(struct api_rq *rq)
     json_object_set_new(network, "dns1", json_string(gateway));
     json_object_set_new(network, "_lazy", json_true());
     json_object_set_new(network, "ispersistent", json_false());
-    if (put_network(rq, network, nat) != 0)
+    if (put_network(rq, network, nat) < 0)
         return -1;
     rq->result = json_pack("{s:o}", "network", api_public(network));
     return 0;
@@ -187,6 +197,7 @@ int call_update_network(struct api_rq *rq)
 {
     static const char *const fixed[] = {"networkdomain", "guestvmcidr", "networkofferingid"};
     _cleanup_json_ json_t *network = api_need(rq, "id", "network");
+
     if (!network)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
@@ -208,12 +219,13 @@ int job_update_network(struct api_job *job, struct err *err)
 {
     static const char *const texts[] = {"name", "displaytext"};
     json_t *change = json_object();
+
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         if (json_object_get(job->params, texts[i]))
             json_object_set(change, texts[i], json_object_get(job->params, texts[i]));
     }
     const char *id = vdc_str(job->params, "id");
-    if (vdb_patch(job->db, "network", id, change, err) != 0)
+    if (vdb_patch(job->db, "network", id, change, err) < 0)
         return -1;
     _cleanup_json_ json_t *network = vdb_get(job->db, "network", id);
     job->result = json_pack("{s:o}", "network", api_public(network));
@@ -223,6 +235,7 @@ int job_update_network(struct api_job *job, struct err *err)
 int call_restart_network(struct api_rq *rq)
 {
     _cleanup_json_ json_t *network = api_need(rq, "id", "network");
+
     if (!network)
         return -1;
     return api_reply_job(rq, "Network", NULL, json_pack("{s:s}", "id", vdc_str(network, "id")));

@@ -26,6 +26,7 @@ static const char *protocol_of(struct api_rq *rq, bool ports_only)
 {
     static const char *const names[] = {"tcp", "udp", "icmp", "all"};
     const char *given = api_arg(rq, "protocol");
+
     for (size_t i = 0; i < (ports_only ? 2 : ARRAY_LEN(names)); i++) {
         if (strcasecmp(given, names[i]) == 0)
             return names[i];
@@ -40,12 +41,14 @@ static int cidrs_of(struct api_rq *rq, const char *arg, struct strbuf *out)
     _cleanup_json_ json_t *items = api_split(api_arg(rq, arg));
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(items, i, one)
     {
         const char *text = json_string_value(one);
         unsigned a = 0, b = 0, c = 0, d = 0, bits = 0;
         char end = 0;
         int n = sscanf(text, "%3u.%3u.%3u.%3u/%2u%c", &a, &b, &c, &d, &bits, &end);
+
         if (n != 5 || a > 255 || b > 255 || c > 255 || d > 255 || bits > 32)
             return api_fail(rq, API_PARAM, "Invalid value for parameter %s: %s", arg, text);
         strbuf_addf(out, "%s%u.%u.%u.%u/%u", i ? "," : "", a, b, c, d, bits);
@@ -59,6 +62,7 @@ static int ports_of(struct api_rq *rq, const char *from, const char *to, json_in
                     json_int_t *ret_to)
 {
     json_int_t a = api_arg_int(rq, from, 0), b = api_arg_int(rq, to, a);
+
     if ((api_arg(rq, from) && (a < 1 || a > PORT_MAX)) || b < a || b > PORT_MAX)
         return api_fail(rq, API_PARAM, "Invalid values for parameters %s and %s: %lld, %lld", from,
                         to, (long long)a, (long long)b);
@@ -71,6 +75,7 @@ static int reply_rule_job(struct api_rq *rq, const char *kind, const char *type,
                           const char *name)
 {
     const char *id = vdc_str(rule, "id");
+
     return api_reply_job(rq, type, name ? id : NULL,
                          json_pack("{s:s,s:s,s:s,s:s}", "kind", kind, "id", id, "networkid",
                                    vdc_str(rule, "networkid"), "name", name ? name : ""));
@@ -87,6 +92,7 @@ static void set_ports(json_t *rule, json_int_t from, json_int_t to)
 static void set_icmp(struct api_rq *rq, json_t *rule)
 {
     static const char *const names[] = {"icmptype", "icmpcode"};
+
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (str_eq(vdc_str(rule, "protocol"), "icmp") && api_arg(rq, names[i]))
             json_object_set_new(rule, names[i], json_integer(api_arg_int(rq, names[i], -1)));
@@ -101,9 +107,10 @@ int call_create_egress(struct api_rq *rq)
     _cleanup_(strbuf_free) struct strbuf cidrs = {0}, dest = {0};
     _cleanup_json_ json_t *network = api_need(rq, "networkid", "network");
     const char *protocol = network ? protocol_of(rq, false) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        cidrs_of(rq, "destcidrlist", &dest) != 0 ||
-        ports_of(rq, "startport", "endport", &from, &to) != 0)
+
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        cidrs_of(rq, "destcidrlist", &dest) < 0 ||
+        ports_of(rq, "startport", "endport", &from, &to) < 0)
         return -1;
     if (router_is_private(network))
         return api_fail(rq, API_PARAM, "Network %s has no Internet gateway, so no egress rules",
@@ -116,7 +123,7 @@ int call_create_egress(struct api_rq *rq)
     set_ports(rule, from, to);
     set_icmp(rq, rule);
     json_object_set_new(rule, "_account", json_string(rq->account));
-    if (vdb_put(rq->db, "egress", id, rule, &err) != 0)
+    if (vdb_put(rq->db, "egress", id, rule, &err) < 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "egress", "FirewallRule", rule, "firewallrule");
 }
@@ -126,6 +133,7 @@ static bool clash(const json_t *one, const char *protocol, json_int_t from, json
 {
     long a = strtol(vdc_str(one, "publicport"), NULL, 10);
     long b = strtol(vdc_str(one, "publicendport"), NULL, 10);
+
     return str_eq(vdc_str(one, "protocol"), protocol) && from <= b && a <= to;
 }
 
@@ -133,6 +141,7 @@ const char *nic_address(const json_t *vm, const char *network_id)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         if (str_eq(vdc_str(nic, "networkid"), network_id))
@@ -146,6 +155,7 @@ static json_t *firewall_new(struct api_rq *rq, const json_t *ip, const char *pro
                             const char *cidrs, const json_t *forward)
 {
     char id[37];
+
     keys_uuid(id);
     json_t *rule = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "id", id, "networkid",
                              vdc_str(ip, "associatednetworkid"), "ipaddressid", vdc_str(ip, "id"),
@@ -160,6 +170,7 @@ static int open_firewall(struct api_rq *rq, const json_t *ip, const json_t *forw
 {
     _cleanup_json_ json_t *rule =
         firewall_new(rq, ip, vdc_str(forward, "protocol"), vdc_str(forward, "cidrlist"), forward);
+
     set_ports(rule, from, to);
     return vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, err);
 }
@@ -171,8 +182,9 @@ int call_create_firewall(struct api_rq *rq)
     _cleanup_(strbuf_free) struct strbuf cidrs = {0};
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
     const char *protocol = ip ? protocol_of(rq, false) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        ports_of(rq, "startport", "endport", &from, &to) != 0)
+
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        ports_of(rq, "startport", "endport", &from, &to) < 0)
         return -1;
     _cleanup_json_ json_t *rule = firewall_new(rq, ip, protocol, strbuf_str(&cidrs), NULL);
     set_ports(rule, from, to);
@@ -184,6 +196,7 @@ int call_create_firewall(struct api_rq *rq)
     {
         json_int_t a = json_integer_value(json_object_get(one, "startport"));
         json_int_t b = json_integer_value(json_object_get(one, "endport"));
+
         if (str_eq(vdc_str(one, "protocol"), protocol) && from <= b && a <= to &&
             str_eq(vdc_str(one, "cidrlist"), strbuf_str(&cidrs)))
             return api_fail(rq, API_CONFLICT,
@@ -192,7 +205,7 @@ int call_create_firewall(struct api_rq *rq)
                             (long long)from, (long long)to, vdc_str(one, "id"), (long long)a,
                             (long long)b);
     }
-    if (vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, &err) != 0)
+    if (vdb_put(rq->db, "firewall", vdc_str(rule, "id"), rule, &err) < 0)
         return internal(rq, &err);
     return reply_rule_job(rq, "firewall", "FirewallRule", rule, "firewallrule");
 }
@@ -204,12 +217,13 @@ static json_t *forward_new(struct api_rq *rq, const json_t *ip, const json_t *vm
     json_int_t inside = 0, inside_end = 0;
     const char *network_id = vdc_str(ip, "associatednetworkid");
     const char *address = nic_address(vm, network_id);
+
     if (!address) {
         api_fail(rq, API_PARAM, "Virtual machine %s has no NIC in the network of address %s",
                  vdc_str(vm, "name"), vdc_str(ip, "ipaddress"));
         return NULL;
     }
-    if (ports_of(rq, "privateport", "privateendport", &inside, &inside_end) != 0)
+    if (ports_of(rq, "privateport", "privateendport", &inside, &inside_end) < 0)
         return NULL;
     if (!api_arg(rq, "privateendport"))
         inside_end = inside + (to - from);
@@ -238,8 +252,9 @@ int call_create_forward(struct api_rq *rq)
     _cleanup_json_ json_t *ip = api_need(rq, "ipaddressid", "ip");
     _cleanup_json_ json_t *vm = ip ? api_need(rq, "virtualmachineid", "vm") : NULL;
     const char *protocol = vm ? protocol_of(rq, true) : NULL;
-    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) != 0 ||
-        ports_of(rq, "publicport", "publicendport", &from, &to) != 0)
+
+    if (!protocol || cidrs_of(rq, "cidrlist", &cidrs) < 0 ||
+        ports_of(rq, "publicport", "publicendport", &from, &to) < 0)
         return -1;
     if (json_is_true(json_object_get(ip, "isstaticnat")))
         return api_fail(rq, API_PARAM, "The address %s is for static NAT of virtual machine %s",
@@ -248,7 +263,7 @@ int call_create_forward(struct api_rq *rq)
     if (!forward)
         return -1;
     json_object_set_new(forward, "_account", json_string(rq->account));
-    if (vdb_begin(rq->db, &err) != 0)
+    if (vdb_begin(rq->db, &err) < 0)
         return internal(rq, &err);
     _cleanup_json_ json_t *others = vdb_find(rq->db, "forward", "ipaddressid", vdc_str(ip, "id"));
     size_t i = 0;
@@ -264,11 +279,11 @@ int call_create_forward(struct api_rq *rq)
                             vdc_str(one, "publicport"), vdc_str(one, "publicendport"));
         }
     }
-    if (vdb_put(rq->db, "forward", vdc_str(forward, "id"), forward, &err) != 0 ||
+    if (vdb_put(rq->db, "forward", vdc_str(forward, "id"), forward, &err) < 0 ||
         (api_arg_bool(rq, "openfirewall", true) &&
-         open_firewall(rq, ip, forward, from, to, &err) != 0) ||
-        reply_rule_job(rq, "forward", "PortForwardingRule", forward, "portforwardingrule") != 0 ||
-        vdb_commit(rq->db, &err) != 0)
+         open_firewall(rq, ip, forward, from, to, &err) < 0) ||
+        reply_rule_job(rq, "forward", "PortForwardingRule", forward, "portforwardingrule") < 0 ||
+        vdb_commit(rq->db, &err) < 0)
         return internal(rq, &err);
     return 0;
 }
@@ -296,6 +311,7 @@ int call_list_firewall(struct api_rq *rq)
 static int delete_rule(struct api_rq *rq, const char *kind, const char *type)
 {
     _cleanup_json_ json_t *rule = api_need(rq, "id", kind);
+
     return rule ? reply_rule_job(rq, kind, type, rule, NULL) : -1;
 }
 
@@ -317,8 +333,9 @@ int call_delete_firewall(struct api_rq *rq)
 int job_create_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (router_update(job->db, vdc_str(job->params, "networkid"), err) != 0 ||
-        vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) != 0)
+
+    if (router_update(job->db, vdc_str(job->params, "networkid"), err) < 0 ||
+        vdb_patch(job->db, kind, id, json_pack("{s:s}", "state", "Active"), err) < 0)
         return -1;
     _cleanup_json_ json_t *rule = vdb_get(job->db, kind, id);
     job->result = json_pack("{s:o}", vdc_str(job->params, "name"), api_public(rule));
@@ -331,9 +348,10 @@ static int drop_rule(struct vdb *db, const char *kind, const char *id, struct er
     _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", id);
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(opened, i, one)
     {
-        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "firewall", vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return vdb_del(db, kind, id, err);
@@ -342,13 +360,15 @@ static int drop_rule(struct vdb *db, const char *kind, const char *id, struct er
 void undo_create_rule(struct api_job *job)
 {
     struct err err = {0};
+
     drop_rule(job->db, vdc_str(job->params, "kind"), vdc_str(job->params, "id"), &err);
 }
 
 int job_delete_rule(struct api_job *job, struct err *err)
 {
     const char *kind = vdc_str(job->params, "kind"), *id = vdc_str(job->params, "id");
-    if (drop_rule(job->db, kind, id, err) != 0)
+
+    if (drop_rule(job->db, kind, id, err) < 0)
         return -1;
     return router_update(job->db, vdc_str(job->params, "networkid"), err);
 }

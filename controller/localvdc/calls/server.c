@@ -33,6 +33,7 @@ static void add_api_params(json_t *out, const struct api_param *p)
 int call_list_apis(struct api_rq *rq)
 {
     json_t *all = json_array();
+
     for (const struct api_call *c = rq->table->calls; c->name; c++) {
         if (!c->handler || !api_match(rq, "name", c->name))
             continue;
@@ -52,6 +53,7 @@ int call_list_apis(struct api_rq *rq)
 int call_query_job(struct api_rq *rq)
 {
     _cleanup_json_ json_t *job = api_need(rq, "jobid", "job");
+
     if (!job)
         return -1;
     rq->result = api_public(job);
@@ -66,6 +68,7 @@ int call_list_jobs(struct api_rq *rq)
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         if (!start || strcmp(vdc_str(one, "created"), start) >= 0)
@@ -77,6 +80,7 @@ int call_list_jobs(struct api_rq *rq)
 int call_list_hypervisors(struct api_rq *rq)
 {
     json_t *all = json_array();
+
     for (size_t i = 0; compute_drivers[i]; i++)
         json_array_append_new(all, json_pack("{s:s}", "name", compute_drivers[i]->name));
     rq->result =
@@ -87,6 +91,7 @@ int call_list_hypervisors(struct api_rq *rq)
 int call_list_os_types(struct api_rq *rq)
 {
     char id[37], category[37];
+
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, id);
     keys_uuid_derived("mvdc-os-category", "Debian", category);
     return api_reply_where(rq, "ostype",
@@ -106,6 +111,7 @@ int call_list_none(struct api_rq *rq)
 static json_t *user_json(const char *name)
 {
     char id[37], account[37], domain[37];
+
     keys_uuid_derived("mvdc-user", name, id);
     account_id(name, account);
     account_domain_id(domain);
@@ -138,6 +144,7 @@ int call_list_accounts(struct api_rq *rq)
                   VDC_DOMAIN, "state", "enabled", "isdefault", 0, "user", user_json(rq->account));
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         _cleanup_json_ json_t *all = api_list(rq, counts[i].kind);
+
         json_object_set_new(account, counts[i].member,
                             json_integer((json_int_t)json_array_size(all)));
     }

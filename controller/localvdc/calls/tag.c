@@ -25,6 +25,7 @@ static const char *kind_of(struct api_rq *rq, const char *id, const char **ret_t
 {
     const char *type = api_arg(rq, "resourcetype");
     bool known = false;
+
     for (size_t i = 0; i < ARRAY_LEN(taggable); i++) {
         if (strcasecmp(type, taggable[i].type) != 0)
             continue;
@@ -45,6 +46,7 @@ static void remove_tag(json_t *tags, const char *key, const char *value)
 {
     for (size_t i = json_array_size(tags); i > 0; i--) {
         const json_t *tag = json_array_get(tags, i - 1);
+
         if ((!key || str_eq(vdc_str(tag, "key"), key)) &&
             (!value || str_eq(vdc_str(tag, "value"), value)))
             json_array_remove(tags, i - 1);
@@ -56,6 +58,7 @@ static void change_tags(struct api_rq *rq, json_t *tags, const char *type, const
 {
     for (int i = 0; i < TAGS_MAX; i++) {
         char k[32], v[32];
+
         snprintf(k, sizeof(k), "tags[%d].key", i);
         snprintf(v, sizeof(v), "tags[%d].value", i);
         const char *key = api_arg(rq, k), *value = api_arg(rq, v);
@@ -78,6 +81,7 @@ static int tag_one(struct api_rq *rq, const char *id, bool add)
     struct err err = {0};
     const char *type = NULL;
     const char *kind = kind_of(rq, id, &type);
+
     if (!kind)
         return -1;
     _cleanup_json_ json_t *doc = api_get(rq, kind, id);
@@ -91,9 +95,10 @@ static int tag_all(struct api_rq *rq, bool add)
     _cleanup_json_ json_t *ids = api_split(api_arg(rq, "resourceids"));
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(ids, i, one)
     {
-        if (tag_one(rq, json_string_value(one), add) != 0)
+        if (tag_one(rq, json_string_value(one), add) < 0)
             return -1;
     }
     return api_reply_job(rq, NULL, NULL, NULL);
@@ -102,9 +107,10 @@ static int tag_all(struct api_rq *rq, bool add)
 static int tags_call(struct api_rq *rq, bool add)
 {
     struct err err = {0};
-    if (vdb_begin(rq->db, &err) != 0)
+
+    if (vdb_begin(rq->db, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
-    if (tag_all(rq, add) != 0) {
+    if (tag_all(rq, add) < 0) {
         vdb_rollback(rq->db);
         return -1;
     }
@@ -124,10 +130,12 @@ int call_delete_tags(struct api_rq *rq)
 int call_list_tags(struct api_rq *rq)
 {
     json_t *shown = json_array();
+
     for (size_t t = 0; t < ARRAY_LEN(taggable); t++) {
         _cleanup_json_ json_t *docs = api_list(rq, taggable[t].kind);
         size_t i = 0, k = 0;
         json_t *doc = NULL, *tag = NULL;
+
         json_array_foreach(docs, i, doc)
         {
             json_array_foreach(json_object_get(doc, "tags"), k, tag)

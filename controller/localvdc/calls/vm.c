@@ -17,6 +17,7 @@
 static int set_state(struct vdb *db, const char *id, const char *state, struct err *err)
 {
     char boot[40];
+
     vdc_boot_id(boot);
     return vdb_patch(db, "vm", id, json_pack("{s:s,s:s}", "state", state, "_boot", boot), err);
 }
@@ -25,6 +26,7 @@ void vm_refresh(struct vdb *db, json_t *vm)
 {
     struct err err = {0};
     char boot[40];
+
     vdc_boot_id(boot);
     const char *id = vdc_str(vm, "id");
     /* After a reboot of the machine the guest is started again; it is not "stopped". */
@@ -39,6 +41,7 @@ static bool on_network(const json_t *vm, const char *network_id)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         if (str_eq(vdc_str(nic, "networkid"), network_id))
@@ -51,6 +54,7 @@ static bool in_group(const json_t *vm, const char *group_id)
 {
     size_t i = 0;
     json_t *group = NULL;
+
     json_array_foreach(json_object_get(vm, "affinitygroup"), i, group)
     {
         if (str_eq(vdc_str(group, "id"), group_id))
@@ -66,6 +70,7 @@ int call_list_vms(struct api_rq *rq)
     json_t *shown = json_array();
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         vm_refresh(rq->db, one);
@@ -80,6 +85,7 @@ int call_list_vms(struct api_rq *rq)
 static int vm_job(struct api_rq *rq, const char *flag, bool value)
 {
     _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
+
     if (!vm)
         return -1;
     return api_reply_job(rq, "VirtualMachine", NULL,
@@ -104,6 +110,7 @@ int call_reboot_vm(struct api_rq *rq)
 int call_destroy_vm(struct api_rq *rq)
 {
     _cleanup_json_ json_t *vm = api_need(rq, "id", "vm");
+
     if (!vm)
         return -1;
     _cleanup_json_ json_t *volumes = api_split(api_arg(rq, "volumeids"));
@@ -112,6 +119,7 @@ int call_destroy_vm(struct api_rq *rq)
     json_array_foreach(volumes, i, one)
     {
         _cleanup_json_ json_t *volume = api_get(rq, "volume", json_string_value(one));
+
         if (!str_eq(vdc_str(volume, "virtualmachineid"), vdc_str(vm, "id")))
             return api_fail(rq, API_PARAM, "Volume %s is not attached to virtual machine %s",
                             json_string_value(one), vdc_str(vm, "name"));
@@ -134,20 +142,21 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
     const char *id = vdc_str(vm, "id");
     size_t i = 0;
     json_t *nic = NULL, *volume = NULL;
+
     if (compute_of(vm)->record_only)
         return set_state(db, id, "Running", err);
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
-        if (router_ensure(db, vdc_str(nic, "networkid"), err) != 0)
+        if (router_ensure(db, vdc_str(nic, "networkid"), err) < 0)
             return -1;
     }
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     json_array_foreach(volumes, i, volume)
     {
-        if (volume_make(db, volume, err) != 0)
+        if (volume_make(db, volume, err) < 0)
             return -1;
     }
-    if (compute_of(vm)->start(db, vm, err) != 0)
+    if (compute_of(vm)->start(db, vm, err) < 0)
         return -1;
     return set_state(db, id, "Running", err);
 }
@@ -155,7 +164,8 @@ static int bring_up(struct vdb *db, const json_t *vm, struct err *err)
 static int bring_down(struct vdb *db, const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if (set_state(db, id, "Stopping", err) != 0 || compute_of(vm)->stop(vm, forced, err) != 0)
+
+    if (set_state(db, id, "Stopping", err) < 0 || compute_of(vm)->stop(vm, forced, err) < 0)
         return -1;
     return set_state(db, id, "Stopped", err);
 }
@@ -164,6 +174,7 @@ static json_t *load_vm(const struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
     json_t *vm = vdb_get(job->db, "vm", id);
+
     if (!vm)
         err_set(err, ERR_FAILED, "the virtual machine %s does not exist any more", id);
     return vm;
@@ -178,16 +189,16 @@ int job_start_vm(struct api_job *job, struct err *err)
 {
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+
     if (!vm)
         return -1;
     const char *id = vdc_str(vm, "id"), *state = vdc_str(vm, "state");
     if (str_eq(state, "Destroyed"))
         return err_set(err, ERR_FAILED, "virtual machine %s is destroyed", vdc_str(vm, "name"));
     if (json_is_true(json_object_get(job->params, "start"))) {
-        if (!alive(vm) && !str_eq(state, "Starting") &&
-            set_state(job->db, id, "Starting", err) != 0)
+        if (!alive(vm) && !str_eq(state, "Starting") && set_state(job->db, id, "Starting", err) < 0)
             return -1;
-        if (bring_up(job->db, vm, err) != 0)
+        if (bring_up(job->db, vm, err) < 0)
             return -1;
     }
     set_result(job);
@@ -202,6 +213,7 @@ void undo_start_vm(struct api_job *job)
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", id);
     bool deploy = json_is_true(json_object_get(job->params, "deploy"));
+
     if (vm && !str_eq(vdc_str(vm, "state"), "Destroyed") && !alive(vm))
         set_state(job->db, id, deploy ? "Error" : "Stopped", &err);
 }
@@ -210,6 +222,7 @@ int job_resume(struct api_job *job, struct err *err)
 {
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
+
     if (!vm)
         return -1;
     if (bring_up(job->db, vm, err) == 0)
@@ -224,7 +237,8 @@ int job_stop_vm(struct api_job *job, struct err *err)
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
-    if (!vm || bring_down(job->db, vm, forced, err) != 0)
+
+    if (!vm || bring_down(job->db, vm, forced, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -235,7 +249,8 @@ int job_reboot_vm(struct api_job *job, struct err *err)
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
     _cleanup_json_ json_t *vm = lock >= 0 ? load_vm(job, err) : NULL;
     bool forced = json_is_true(json_object_get(job->params, "forced"));
-    if (!vm || bring_down(job->db, vm, forced, err) != 0 || bring_up(job->db, vm, err) != 0)
+
+    if (!vm || bring_down(job->db, vm, forced, err) < 0 || bring_up(job->db, vm, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -247,15 +262,17 @@ static int drop_forwards(struct vdb *db, const char *id, struct err *err)
     _cleanup_json_ json_t *all = vdb_find(db, "forward", "virtualmachineid", id);
     size_t i = 0, k = 0;
     json_t *one = NULL, *rule = NULL;
+
     json_array_foreach(all, i, one)
     {
         _cleanup_json_ json_t *opened = vdb_find(db, "firewall", "_forward", vdc_str(one, "id"));
+
         json_array_foreach(opened, k, rule)
         {
-            if (vdb_del(db, "firewall", vdc_str(rule, "id"), err) != 0)
+            if (vdb_del(db, "firewall", vdc_str(rule, "id"), err) < 0)
                 return -1;
         }
-        if (vdb_del(db, "forward", vdc_str(one, "id"), err) != 0)
+        if (vdb_del(db, "forward", vdc_str(one, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -266,9 +283,10 @@ static int delete_volumes(struct api_job *job, struct err *err)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(json_object_get(job->params, "volumeids"), i, one)
     {
-        if (volume_delete(job->db, json_string_value(one), err) != 0)
+        if (volume_delete(job->db, json_string_value(one), err) < 0)
             return -1;
     }
     return 0;
@@ -281,15 +299,16 @@ static int expunge(struct vdb *db, const json_t *vm, struct err *err)
     json_t *nic = NULL;
     _cleanup_json_ json_t *forwards = vdb_find(db, "forward", "virtualmachineid", id);
     _cleanup_json_ json_t *ips = vdb_find(db, "ip", "virtualmachineid", id);
+
     bool known =
         !compute_of(vm)->record_only || json_array_size(forwards) > 0 || json_array_size(ips) > 0;
-    if (compute_of(vm)->clean(id, err) != 0 || volume_unplug_all(db, id, err) != 0 ||
-        rootfs_remove(id, err) != 0 || drop_forwards(db, id, err) != 0 ||
-        ip_forget_vm(db, id, err) != 0 || vdb_del(db, "vm", id, err) != 0)
+    if (compute_of(vm)->clean(id, err) < 0 || volume_unplug_all(db, id, err) < 0 ||
+        rootfs_remove(id, err) < 0 || drop_forwards(db, id, err) < 0 ||
+        ip_forget_vm(db, id, err) < 0 || vdb_del(db, "vm", id, err) < 0)
         return -1;
     json_array_foreach(known ? json_object_get(vm, "nic") : NULL, i, nic)
     {
-        if (router_update(db, vdc_str(nic, "networkid"), err) != 0)
+        if (router_update(db, vdc_str(nic, "networkid"), err) < 0)
             return -1;
     }
     return 0;
@@ -299,14 +318,15 @@ int job_destroy_vm(struct api_job *job, struct err *err)
 {
     bool final = json_is_true(json_object_get(job->params, "expunge"));
     _cleanup_close_ int lock = guest_lock(vdc_str(job->params, "id"), err);
+
     if (lock < 0)
         return -1;
     _cleanup_json_ json_t *vm = vdb_get(job->db, "vm", vdc_str(job->params, "id"));
-    if (vm && (bring_down(job->db, vm, true, err) != 0 || delete_volumes(job, err) != 0))
+    if (vm && (bring_down(job->db, vm, true, err) < 0 || delete_volumes(job, err) < 0))
         return -1;
-    if (vm && final && expunge(job->db, vm, err) != 0)
+    if (vm && final && expunge(job->db, vm, err) < 0)
         return -1;
-    if (vm && !final && set_state(job->db, vdc_str(vm, "id"), "Destroyed", err) != 0)
+    if (vm && !final && set_state(job->db, vdc_str(vm, "id"), "Destroyed", err) < 0)
         return -1;
     _cleanup_json_ json_t *last = json_deep_copy(json_object_get(job->params, "vm"));
     json_object_set_new(last, "state", json_string(final ? "Expunging" : "Destroyed"));

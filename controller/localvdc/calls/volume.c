@@ -25,6 +25,7 @@ json_t *volume_new(struct api_rq *rq, const char *name, const json_t *zone, cons
 {
     char id[37], now[32];
     long long gib = api_arg_int(rq, "size", 0);
+
     if (gib < 1 || gib > GIB_MAX) {
         api_fail(rq, API_PARAM,
                  "The disk offering is custom sized: parameter size must be from 1 to %d (GB)",
@@ -49,6 +50,7 @@ int call_create_volume(struct api_rq *rq)
     const char *offering_id = api_arg(rq, "diskofferingid"), *zone_id = api_arg(rq, "zoneid");
     _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
     _cleanup_json_ json_t *zone = zone_id ? zones_find(zone_id, NULL) : NULL;
+
     if (api_arg(rq, "snapshotid"))
         return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
     if (!offering || !zone)
@@ -58,7 +60,7 @@ int call_create_volume(struct api_rq *rq)
     if (!volume)
         return -1;
     const char *id = vdc_str(volume, "id");
-    if (vdb_put(rq->db, "volume", id, volume, &err) != 0)
+    if (vdb_put(rq->db, "volume", id, volume, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     return api_reply_job(rq, "Volume", id, json_pack("{s:s}", "id", id));
 }
@@ -67,6 +69,7 @@ int call_create_volume(struct api_rq *rq)
 static json_t *root_volume(const json_t *vm)
 {
     char id[37];
+
     keys_uuid_derived("mvdc-root-volume", vdc_str(vm, "id"), id);
     _cleanup_free_ char *name = str_fmt("ROOT-%.8s", vdc_str(vm, "id"));
     return json_pack(
@@ -84,6 +87,7 @@ int call_list_volumes(struct api_rq *rq)
     _cleanup_json_ json_t *vms = api_list(rq, "vm");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(vms, i, one)
     {
         json_array_append_new(all, root_volume(one));
@@ -97,6 +101,7 @@ int call_attach_volume(struct api_rq *rq)
 {
     _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
     _cleanup_json_ json_t *vm = volume ? api_need(rq, "virtualmachineid", "vm") : NULL;
+
     if (!vm)
         return -1;
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -120,6 +125,7 @@ int call_attach_volume(struct api_rq *rq)
 int call_detach_volume(struct api_rq *rq)
 {
     const char *vm_id = api_arg(rq, "virtualmachineid");
+
     if (!api_arg(rq, "id") && !(vm_id && api_arg(rq, "deviceid")))
         return api_fail(rq, API_PARAM, "Specify either id, or virtualmachineid and deviceid");
     _cleanup_json_ json_t *all = api_list(rq, "volume");
@@ -129,6 +135,7 @@ int call_detach_volume(struct api_rq *rq)
     {
         json_int_t device = json_integer_value(json_object_get(one, "deviceid"));
         const char *holder = vdc_str(one, "virtualmachineid");
+
         if (!api_match(rq, "id", vdc_str(one, "id")) ||
             (vm_id && (!str_eq(holder, vm_id) || device != api_arg_int(rq, "deviceid", device))))
             continue;
@@ -144,11 +151,12 @@ int call_delete_volume(struct api_rq *rq)
 {
     struct err err = {0};
     _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
+
     if (!volume)
         return -1;
     if (*vdc_str(volume, "virtualmachineid"))
         return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
-    if (volume_delete(rq->db, vdc_str(volume, "id"), &err) != 0)
+    if (volume_delete(rq->db, vdc_str(volume, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
     return 0;
@@ -157,8 +165,9 @@ int call_delete_volume(struct api_rq *rq)
 int volume_delete(struct vdb *db, const char *id, struct err *err)
 {
     char path[128];
+
     volume_path(id, path, sizeof(path));
-    if (disk_release(path, err) != 0 || vdb_del(db, "volume", id, err) != 0)
+    if (disk_release(path, err) < 0 || vdb_del(db, "volume", id, err) < 0)
         return -1;
     unlink(path);
     return 0;
@@ -167,6 +176,7 @@ int volume_delete(struct vdb *db, const char *id, struct err *err)
 static void set_result(struct api_job *job)
 {
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", vdc_str(job->params, "id"));
+
     if (volume)
         job->result = json_pack("{s:o}", "volume", api_public(volume));
 }
@@ -174,6 +184,7 @@ static void set_result(struct api_job *job)
 static void warn_large(const char *name, uint64_t bytes)
 {
     struct statvfs v;
+
     if (statvfs(VDC_DIR, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < bytes)
         log_warn("volume %s of %llu GB is larger than what is free below " VDC_DIR " (%llu GB): "
                  "writes to it will fail when the disk is full",
@@ -186,10 +197,11 @@ int volume_make(struct vdb *db, const json_t *volume, struct err *err)
     char path[128];
     const char *id = vdc_str(volume, "id");
     uint64_t bytes = (uint64_t)json_integer_value(json_object_get(volume, "size"));
+
     if (!str_eq(vdc_str(volume, "state"), "Creating"))
         return 0;
     volume_path(id, path, sizeof(path));
-    if (disk_make(path, bytes, err) != 0)
+    if (disk_make(path, bytes, err) < 0)
         return -1;
     warn_large(vdc_str(volume, "name"), bytes);
     return vdb_patch(db, "volume", id, json_pack("{s:s}", "state", "Ready"), err);
@@ -199,9 +211,10 @@ int job_create_volume(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
-    if (volume_make(job->db, volume, err) != 0)
+    if (volume_make(job->db, volume, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -211,6 +224,7 @@ int call_resize_volume(struct api_rq *rq)
 {
     _cleanup_json_ json_t *volume = api_need(rq, "id", "volume");
     long long gib = api_arg_int(rq, "size", 0);
+
     if (!volume)
         return -1;
     json_int_t now = json_integer_value(json_object_get(volume, "size"));
@@ -232,17 +246,18 @@ int job_resize_volume(struct api_job *job, struct err *err)
     const char *id = vdc_str(job->params, "id");
     json_int_t bytes = json_integer_value(json_object_get(job->params, "size"));
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     volume_path(id, path, sizeof(path));
-    if (disk_grow(path, (uint64_t)bytes, err) != 0 ||
-        vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) != 0)
+    if (disk_grow(path, (uint64_t)bytes, err) < 0 ||
+        vdb_patch(job->db, "volume", id, json_pack("{s:I}", "size", bytes), err) < 0)
         return -1;
     warn_large(vdc_str(volume, "name"), (uint64_t)bytes);
     const char *holder = vdc_str(volume, "virtualmachineid");
     _cleanup_close_ int lock = *holder ? guest_lock(holder, err) : -1;
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", holder) : NULL;
-    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) != 0)))
+    if (*holder && (lock < 0 || (vm && compute_of(vm)->plug(vm, volume, err) < 0)))
         return -1;
     set_result(job);
     return 0;
@@ -253,6 +268,7 @@ void undo_create_volume(struct api_job *job)
     char path[128];
     struct err err = {0};
     const char *id = vdc_str(job->params, "id");
+
     volume_path(id, path, sizeof(path));
     unlink(path);
     vdb_del(job->db, "volume", id, &err);
@@ -266,9 +282,11 @@ static int pick_device(struct vdb *db, const char *vm_id, json_int_t asked, json
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(volumes, i, one)
     {
         json_int_t n = json_integer_value(json_object_get(one, "deviceid"));
+
         if (n >= 0 && n <= DEVICE_MAX)
             used[n] = true;
     }
@@ -284,6 +302,7 @@ static int pick_device(struct vdb *db, const char *vm_id, json_int_t asked, json
 void volume_claim(json_t *volume, const json_t *vm, json_int_t device)
 {
     char now[32];
+
     vdc_now(now);
     _cleanup_json_ json_t *holder =
         json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "virtualmachineid", vdc_str(vm, "id"), "vmname",
@@ -297,6 +316,7 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
     json_int_t device = 0;
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(vm, "id");
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *holder = vdc_str(volume, "virtualmachineid");
@@ -306,7 +326,7 @@ static int claim(struct api_job *job, const json_t *vm, struct err *err)
         return err_set(err, ERR_FAILED, "volume %s was attached to virtual machine %s meanwhile",
                        vdc_str(volume, "name"), vdc_str(volume, "vmname"));
     json_int_t asked = json_integer_value(json_object_get(job->params, "deviceid"));
-    if (pick_device(job->db, vm_id, asked, &device, err) != 0)
+    if (pick_device(job->db, vm_id, asked, &device, err) < 0)
         return -1;
     volume_claim(volume, vm, device);
     return vdb_put(job->db, "volume", id, volume, err);
@@ -317,23 +337,24 @@ int job_attach_volume(struct api_job *job, struct err *err)
     const char *id = vdc_str(job->params, "id"), *vm_id = vdc_str(job->params, "vm");
     _cleanup_close_ int lock = guest_lock(vm_id, err);
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
+
     if (lock < 0)
         return -1;
     if (!vm)
         return err_set(err, ERR_FAILED, "the virtual machine %s does not exist any more", vm_id);
-    if (vdb_begin(job->db, err) != 0)
+    if (vdb_begin(job->db, err) < 0)
         return -1;
-    if (claim(job, vm, err) != 0) {
+    if (claim(job, vm, err) < 0) {
         vdb_rollback(job->db);
         return -1;
     }
-    if (vdb_commit(job->db, err) != 0)
+    if (vdb_commit(job->db, err) < 0)
         return -1;
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
-    if (compute_of(vm)->plug(vm, volume, err) != 0)
+    if (compute_of(vm)->plug(vm, volume, err) < 0)
         return -1;
     pid_t init = guest_init(vm_id);
-    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -354,16 +375,17 @@ int job_detach_volume(struct api_job *job, struct err *err)
 {
     const char *id = vdc_str(job->params, "id");
     _cleanup_json_ json_t *volume = vdb_get(job->db, "volume", id);
+
     if (!volume)
         return err_set(err, ERR_FAILED, "volume %s does not exist any more", id);
     const char *vm_id = vdc_str(volume, "virtualmachineid");
     _cleanup_close_ int lock = guest_lock(vm_id, err);
     _cleanup_json_ json_t *vm = lock >= 0 ? vdb_get(job->db, "vm", vm_id) : NULL;
-    if (lock < 0 || (vm && compute_of(vm)->unplug(job->db, vm, volume, false, err) != 0) ||
-        volume_set_loose(job->db, id, err) != 0)
+    if (lock < 0 || (vm && compute_of(vm)->unplug(job->db, vm, volume, false, err) < 0) ||
+        volume_set_loose(job->db, id, err) < 0)
         return -1;
     pid_t init = guest_init(vm_id);
-    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) != 0)
+    if (init > 0 && disk_sync_guest(job->db, vm_id, init, err) < 0)
         return -1;
     set_result(job);
     return 0;
@@ -374,12 +396,14 @@ int volume_unplug_all(struct vdb *db, const char *vm_id, struct err *err)
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vm_id);
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(volumes, i, one)
     {
         char path[128];
         const char *id = vdc_str(one, "id");
+
         volume_path(id, path, sizeof(path));
-        if (disk_release(path, err) != 0 || volume_set_loose(db, id, err) != 0)
+        if (disk_release(path, err) < 0 || volume_set_loose(db, id, err) < 0)
             return -1;
     }
     return 0;

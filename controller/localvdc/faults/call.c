@@ -48,6 +48,7 @@ bool fault_count(json_t *fault, const char *command, const char *account, bool h
                  struct fault_hit *ret)
 {
     const char *only = vdc_str(fault, "account");
+
     if (!str_eq(vdc_str(fault, "kind"), "call") ||
         !fault_name_matches(vdc_str(fault, "name"), command) || (*only && !str_eq(only, account)))
         return false;
@@ -78,12 +79,14 @@ static int take_within(struct vdb *db, const char *command, const char *account,
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         struct fault_hit hit = {0};
+
         if (!fault_count(one, command, account, has_job, &hit))
             continue;
-        if (vdb_put(db, "fault", vdc_str(one, "id"), one, err) != 0)
+        if (vdb_put(db, "fault", vdc_str(one, "id"), one, err) < 0)
             return -1;
         if (hit.action != FAULT_NONE) {
             *ret = hit;
@@ -97,11 +100,12 @@ int fault_take(struct vdb *db, const char *command, const char *account, bool ha
                struct fault_hit *ret, struct err *err)
 {
     _cleanup_json_ json_t *all = vdb_list(db, "fault");
+
     if (json_array_size(all) == 0)
         return 0;
-    if (vdb_begin(db, err) != 0)
+    if (vdb_begin(db, err) < 0)
         return -1;
-    if (take_within(db, command, account, has_job, ret, err) != 0) {
+    if (take_within(db, command, account, has_job, ret, err) < 0) {
         vdb_rollback(db);
         return -1;
     }

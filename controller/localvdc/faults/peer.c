@@ -19,11 +19,13 @@ static unsigned long socket_of(const char *address, uint16_t port)
     struct in_addr in;
     char line[512];
     _cleanup_fclose_ FILE *f = fopen("/proc/net/tcp", "re");
+
     if (!f || inet_pton(AF_INET, address, &in) != 1)
         return 0;
     while (fgets(line, sizeof(line), f)) {
         unsigned at = 0, at_port = 0, to_port = 0;
         unsigned long inode = 0;
+
         /* sl local remote st queues timer retransmits uid timeout inode; addresses as they lie in
          * memory. */
         if (sscanf(line, " %*u: %x:%x %*x:%x %*x %*s %*s %*s %*u %*u %lu", &at, &at_port, &to_port,
@@ -38,9 +40,11 @@ static bool holds(int pid, const char *socket)
 {
     _cleanup_free_ char *path = str_fmt("/proc/%d/fd", pid);
     _cleanup_closedir_ DIR *dir = opendir(path);
+
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         char to[64] = "";
         ssize_t n = readlinkat(dirfd(dir), e->d_name, to, sizeof(to) - 1);
+
         if (n > 0 && str_eq(to, socket))
             return true;
     }
@@ -50,6 +54,7 @@ static bool holds(int pid, const char *socket)
 int fault_kill_peer(const char *address, uint16_t port)
 {
     unsigned long inode = socket_of(address, port);
+
     if (inode == 0)
         return 0;
     int killed = 0;
@@ -57,6 +62,7 @@ int fault_kill_peer(const char *address, uint16_t port)
     _cleanup_closedir_ DIR *proc = opendir("/proc");
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         int pid = atoi(e->d_name);
+
         if (pid > 1 && pid != getpid() && holds(pid, socket) && kill(pid, SIGKILL) == 0)
             killed++;
     }

@@ -28,6 +28,7 @@ const struct compute_ops *compute_find(const char *name)
 const struct compute_ops *compute_of(const json_t *vm)
 {
     const struct compute_ops *driver = compute_find(vdc_str(vm, "hypervisor"));
+
     return driver ? driver : compute_drivers[0];
 }
 
@@ -42,8 +43,9 @@ static struct record record_read(const char *vm_id)
     struct err err = {0};
     struct record r = {0};
     _cleanup_free_ char *text = NULL;
+
     guest_path(vm_id, "running", path, sizeof(path));
-    if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) != 0 ||
+    if (!fs_exists(path) || fs_read(path, 256, &text, NULL, &err) < 0 ||
         sscanf(text, "%d %llu %d %llu", &r.init, &r.init_start, &r.keeper, &r.keeper_start) != 4)
         return (struct record){0};
     return r;
@@ -57,6 +59,7 @@ static bool same_process(int pid, unsigned long long start)
 int guest_record(const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 {
     char path[160], text[128];
+
     guest_path(vm_id, "running", path, sizeof(path));
     int n = snprintf(text, sizeof(text), "%d %llu %d %llu\n", (int)init, tool_starttime(init),
                      (int)keeper, tool_starttime(keeper));
@@ -65,7 +68,7 @@ int guest_record(const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 
 int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, struct err *err)
 {
-    if (guest_record(vm_id, init, keeper, err) != 0)
+    if (guest_record(vm_id, init, keeper, err) < 0)
         return -1;
     return disk_sync_guest(db, vm_id, init, err);
 }
@@ -73,17 +76,20 @@ int guest_started(struct vdb *db, const char *vm_id, pid_t init, pid_t keeper, s
 bool guest_alive(const char *vm_id)
 {
     struct record r = record_read(vm_id);
+
     return same_process(r.keeper, r.keeper_start);
 }
 
 pid_t guest_init(const char *vm_id)
 {
     struct record r = record_read(vm_id);
+
     return same_process(r.init, r.init_start) ? r.init : 0;
 }
 
 int guest_lock(const char *vm_id, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/vm-%s", vm_id);
+
     return fs_lock(path, true, err);
 }

@@ -29,11 +29,12 @@ int disk_make(const char *path, uint64_t bytes, struct err *err)
 {
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
+
+    if (fd < 0 || fstat(fd, &st) < 0)
         return err_errno(err, errno, "make disk %s", path);
     if (st.st_size > 0)
         return 0;
-    if (ftruncate(fd, (off_t)bytes) != 0 || fsync(fd) != 0)
+    if (ftruncate(fd, (off_t)bytes) < 0 || fsync(fd) < 0)
         return err_errno(err, errno, "make disk %s of %llu bytes", path, (unsigned long long)bytes);
     return fs_sync_parent(path, err);
 }
@@ -43,12 +44,14 @@ static bool is_forsaken(const char *loop)
 {
     struct err err = {0};
     _cleanup_free_ char *file = str_fmt("/sys/block/%s/loop/sizelimit", loop), *text = NULL;
+
     return fs_read(file, 32, &text, NULL, &err) == 0 && atoll(text) == ABANDONED_SIZE;
 }
 
 int disk_loop_of(const char *path)
 {
     _cleanup_closedir_ DIR *dir = opendir("/sys/block");
+
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (!str_starts(e->d_name, "loop"))
             continue;
@@ -66,7 +69,7 @@ static int open_loop(int number, char ret_dev[32])
 {
     snprintf(ret_dev, 32, "/dev/loop%d", number);
     /* Without udev nobody makes the nodes above those that came with the machine. */
-    if (access(ret_dev, F_OK) != 0)
+    if (access(ret_dev, F_OK) < 0)
         mknod(ret_dev, S_IFBLK | 0660, makedev(LOOP_MAJOR, (unsigned)number));
     return open(ret_dev, O_RDWR | O_CLOEXEC);
 }
@@ -76,13 +79,14 @@ int disk_grow(const char *path, uint64_t bytes, struct err *err)
     char dev[32];
     struct stat st;
     _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0)
+
+    if (fd < 0 || fstat(fd, &st) < 0)
         return err_errno(err, errno, "grow %s", path);
-    if ((uint64_t)st.st_size < bytes && (ftruncate(fd, (off_t)bytes) != 0 || fsync(fd) != 0))
+    if ((uint64_t)st.st_size < bytes && (ftruncate(fd, (off_t)bytes) < 0 || fsync(fd) < 0))
         return err_errno(err, errno, "grow %s to %llu bytes", path, (unsigned long long)bytes);
     int number = disk_loop_of(path);
     _cleanup_close_ int loop = number >= 0 ? open_loop(number, dev) : -1;
-    if (number >= 0 && (loop < 0 || ioctl(loop, LOOP_SET_CAPACITY, 0) != 0))
+    if (number >= 0 && (loop < 0 || ioctl(loop, LOOP_SET_CAPACITY, 0) < 0))
         return err_errno(err, errno, "grow %s on %s", path, dev);
     return 0;
 }
@@ -91,12 +95,13 @@ int disk_grow(const char *path, uint64_t bytes, struct err *err)
 static int keep(int loop, const char *path, struct err *err)
 {
     struct loop_info64 info = {0};
-    if (ioctl(loop, LOOP_GET_STATUS64, &info) != 0)
+
+    if (ioctl(loop, LOOP_GET_STATUS64, &info) < 0)
         return err_errno(err, errno, "look at the loop device of %s", path);
     if (!(info.lo_flags & LO_FLAGS_AUTOCLEAR))
         return 0;
     info.lo_flags &= ~(uint32_t)LO_FLAGS_AUTOCLEAR;
-    if (ioctl(loop, LOOP_SET_STATUS64, &info) != 0)
+    if (ioctl(loop, LOOP_SET_STATUS64, &info) < 0)
         return err_errno(err, errno, "keep the loop device of %s", path);
     return 0;
 }
@@ -105,6 +110,7 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
 {
     for (int i = 0, number = disk_loop_of(path); number >= 0; number = disk_loop_of(path)) {
         _cleanup_close_ int there = open_loop(number, ret_dev);
+
         if (there < 0)
             return err_errno(err, errno, "open %s", ret_dev);
         if (keep(there, path, err) == 0)
@@ -120,6 +126,7 @@ int disk_attach(const char *path, char ret_dev[32], struct err *err)
     struct loop_config config = {.fd = (uint32_t)file, .info = {.lo_flags = LO_FLAGS_PARTSCAN}};
     for (int i = 0; i < ATTACH_TRIES; i++) {
         int number = ioctl(control, LOOP_CTL_GET_FREE);
+
         if (number < 0)
             return err_errno(err, errno, "attach %s: no free loop device", path);
         _cleanup_close_ int loop = open_loop(number, ret_dev);
@@ -140,11 +147,13 @@ static bool in_mounts(int number, const char *mountinfo)
     _cleanup_free_ char *pattern = str_fmt("/sys/block/loop%d{,/loop%dp*}/dev", number, number);
     glob_t g = {0};
     bool found = false;
+
     if (glob(pattern, GLOB_BRACE, NULL, &g) == 0) {
         for (size_t i = 0; i < g.gl_pathc && !found; i++) {
             struct err err = {0};
             _cleanup_free_ char *dev = NULL;
-            if (fs_read(g.gl_pathv[i], 64, &dev, NULL, &err) != 0)
+
+            if (fs_read(g.gl_pathv[i], 64, &dev, NULL, &err) < 0)
                 continue;
             _cleanup_free_ char *field = str_fmt(" %s ", str_chomp(dev)); /* id, parent, device */
             found = strstr(mountinfo, field) != NULL;
@@ -163,11 +172,13 @@ static enum holder holder_of(int number, pid_t init)
     enum holder found = HOLDER_NONE;
     ino_t guest = init > 0 ? tool_namespace(init, "pid") : 0;
     _cleanup_closedir_ DIR *proc = opendir("/proc");
+
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         struct err err = {0};
         int pid = atoi(e->d_name);
         _cleanup_free_ char *path = str_fmt("/proc/%s/mountinfo", e->d_name), *text = NULL;
-        if (pid < 1 || fs_read(path, 16 * 1024 * 1024, &text, NULL, &err) != 0 ||
+
+        if (pid < 1 || fs_read(path, 16 * 1024 * 1024, &text, NULL, &err) < 0 ||
             !in_mounts(number, text))
             continue;
         if (guest != 0 && tool_namespace(pid, "pid") == guest)
@@ -182,9 +193,11 @@ static enum holder holder_of(int number, pid_t init)
 static int check_unused(const char *path, int number, pid_t init, struct err *err)
 {
     char dev[32];
+
     for (int i = 0; i < 20; i++) {
         _cleanup_close_ int loop = open_loop(number, dev);
         _cleanup_close_ int alone = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
+
         if (loop < 0 || (alone < 0 && errno != EBUSY))
             return err_errno(err, errno, "open %s", dev);
         if (alone >= 0)
@@ -202,9 +215,10 @@ static int clear(int number, const char *path, struct err *err)
 {
     char dev[32];
     _cleanup_close_ int loop = open_loop(number, dev);
+
     if (loop < 0)
         return err_errno(err, errno, "open %s", dev);
-    if (ioctl(loop, LOOP_CLR_FD) != 0 && errno != ENXIO)
+    if (ioctl(loop, LOOP_CLR_FD) < 0 && errno != ENXIO)
         return err_errno(err, errno, "detach %s from %s", path, dev);
     return 0;
 }
@@ -212,7 +226,7 @@ static int clear(int number, const char *path, struct err *err)
 int disk_release(const char *path, struct err *err)
 {
     for (int i = 0, number = disk_loop_of(path); number >= 0 && i < RELEASE_TRIES; i++) {
-        if (clear(number, path, err) != 0)
+        if (clear(number, path, err) < 0)
             return -1;
         if ((number = disk_loop_of(path)) >= 0)
             clock_pause_ms(20);
@@ -223,23 +237,25 @@ int disk_release(const char *path, struct err *err)
 int disk_detach(const char *path, pid_t init, struct err *err)
 {
     int number = disk_loop_of(path);
+
     if (number < 0)
         return 0;
-    return check_unused(path, number, init, err) != 0 ? -1 : disk_release(path, err);
+    return check_unused(path, number, init, err) < 0 ? -1 : disk_release(path, err);
 }
 
 int disk_forsake(const char *path, struct err *err)
 {
     char dev[32];
-    if (disk_release(path, err) != 0)
+
+    if (disk_release(path, err) < 0)
         return -1;
     int number = disk_loop_of(path);
     _cleanup_close_ int loop = number >= 0 ? open_loop(number, dev) : -1;
     struct loop_info64 info = {0};
-    if (number < 0 || (loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) != 0 && errno == ENXIO))
+    if (number < 0 || (loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) < 0 && errno == ENXIO))
         return 0;
     info.lo_sizelimit = ABANDONED_SIZE;
-    if (loop < 0 || ioctl(loop, LOOP_SET_STATUS64, &info) != 0)
+    if (loop < 0 || ioctl(loop, LOOP_SET_STATUS64, &info) < 0)
         return err_errno(err, errno, "cut %s off from %s", dev, path);
     return 0;
 }

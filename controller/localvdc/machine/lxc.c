@@ -36,9 +36,11 @@ static void add_nics(const json_t *vm, struct strbuf *out)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         char bridge[VDC_NAME_MAX];
+
         vdc_name("mvdcb", vdc_str(nic, "networkid"), bridge);
         strbuf_addf(out,
                     "lxc.net.%zu.type = veth\nlxc.net.%zu.link = %s\nlxc.net.%zu.name = eth%zu\n"
@@ -56,6 +58,7 @@ static void add_memory(const json_t *vm, struct strbuf *out)
     struct err err = {0};
     _cleanup_free_ char *controllers = NULL;
     long long mib = json_integer_value(json_object_get(vm, "memory"));
+
     if (mib <= 0)
         return;
     if (access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0)
@@ -72,7 +75,8 @@ static int write_config(const json_t *vm, struct err *err)
     char self[PATH_MAX], path[160], dir[160];
     const char *id = vdc_str(vm, "id");
     _cleanup_(strbuf_free) struct strbuf text = {0};
-    if (vdc_self(self, sizeof(self), err) != 0)
+
+    if (vdc_self(self, sizeof(self), err) < 0)
         return -1;
     guest_path(id, NULL, dir, sizeof(dir));
     guest_path(id, "config", path, sizeof(path));
@@ -100,6 +104,7 @@ static int write_config(const json_t *vm, struct err *err)
 static struct lxc_container *container_of(const char *vm_id, struct err *err)
 {
     char name[VDC_NAME_MAX];
+
     vdc_name("mvdc-", vm_id, name);
     struct lxc_container *c = lxc_container_new(name, VMS_DIR);
     if (!c)
@@ -111,9 +116,11 @@ static struct lxc_container *container_of(const char *vm_id, struct err *err)
 static void remove_group(const char *path)
 {
     _cleanup_closedir_ DIR *dir = opendir(path);
+
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
         if (e->d_type == DT_DIR && !str_eq(e->d_name, ".") && !str_eq(e->d_name, "..")) {
             _cleanup_free_ char *sub = str_fmt("%s/%s", path, e->d_name);
+
             remove_group(sub);
         }
     }
@@ -124,10 +131,11 @@ static void remove_group(const char *path)
 static void remove_lock(const char *name)
 {
     _cleanup_free_ char *path = str_fmt("/run/lxc/lock" VMS_DIR "/.%s", name);
+
     unlink(path);
     for (char *slash = strrchr(path, '/'); slash && slash > path; slash = strrchr(path, '/')) {
         *slash = '\0';
-        if (str_eq(path, "/run") || rmdir(path) != 0)
+        if (str_eq(path, "/run") || rmdir(path) < 0)
             return; /* somebody else's containers have theirs here */
     }
 }
@@ -148,6 +156,7 @@ static int lxc_clean(const char *vm_id, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
             _cleanup_free_ char *dir = str_fmt("/sys/fs/cgroup/%s%s%s", places[i], kinds[k], name);
+
             if (fs_exists(dir))
                 remove_group(dir);
         }
@@ -158,6 +167,7 @@ static int lxc_clean(const char *vm_id, struct err *err)
 static int start_failed(const json_t *vm, struct err *err)
 {
     char path[160];
+
     guest_path(vdc_str(vm, "id"), "lxc.log", path, sizeof(path));
     struct err ignored = {0};
     _cleanup_free_ char *log = NULL;
@@ -165,6 +175,7 @@ static int start_failed(const json_t *vm, struct err *err)
     if (fs_read(path, 1024 * 1024, &log, NULL, &ignored) == 0) {
         /* The first error is the cause; those after it follow from it. */
         char *first = strstr(log, " ERROR ");
+
         last = first ? first + strspn(first, " ") : last;
         if (first)
             *strchrnul(first, '\n') = '\0';
@@ -177,15 +188,16 @@ static int start_failed(const json_t *vm, struct err *err)
 static int mount_disks(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
-    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) != 0) ||
-        rootfs_unmount(id, err) != 0 || rootfs_mount(vm, err) != 0)
+
+    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) < 0) ||
+        rootfs_unmount(id, err) < 0 || rootfs_mount(vm, err) < 0)
         return -1;
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     size_t i = 0;
     json_t *volume = NULL;
     json_array_foreach(volumes, i, volume)
     {
-        if (volume_plug(vdc_str(volume, "id"), err) != 0)
+        if (volume_plug(vdc_str(volume, "id"), err) < 0)
             return -1;
     }
     return 0;
@@ -195,14 +207,15 @@ static int lxc_start(struct vdb *db, const json_t *vm, struct err *err)
 {
     char log[160];
     const char *id = vdc_str(vm, "id");
+
     if (guest_alive(id))
         return 0;
-    if (mount_disks(db, vm, err) != 0)
+    if (mount_disks(db, vm, err) < 0)
         return -1;
     guest_path(id, "lxc.log", log, sizeof(log));
     unlink(log);
     /* Groups of one that was killed: beside them liblxc would make others under other names. */
-    if (lxc_clean(id, err) != 0 || write_config(vm, err) != 0)
+    if (lxc_clean(id, err) < 0 || write_config(vm, err) < 0)
         return -1;
     _cleanup_container_ struct lxc_container *c = container_of(id, err);
     if (!c)
@@ -219,6 +232,7 @@ static int end_container(const json_t *vm, bool forced, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
     char config[160];
+
     guest_path(id, "config", config, sizeof(config));
     if (!fs_exists(config))
         return 0; /* was never started */
@@ -241,7 +255,7 @@ static int end_container(const json_t *vm, bool forced, struct err *err)
 
 static int lxc_stop(const json_t *vm, bool forced, struct err *err)
 {
-    return end_container(vm, forced, err) != 0 ? -1 : rootfs_unmount(vdc_str(vm, "id"), err);
+    return end_container(vm, forced, err) < 0 ? -1 : rootfs_unmount(vdc_str(vm, "id"), err);
 }
 
 static int lxc_plug(const json_t *vm, const json_t *volume, struct err *err)
@@ -256,10 +270,11 @@ static int lxc_unplug(struct vdb *db, const json_t *vm, const json_t *volume, bo
     char path[128];
     const char *id = vdc_str(vm, "id");
     pid_t init = guest_init(id);
+
     volume_path(vdc_str(volume, "id"), path, sizeof(path));
     if (!pulled)
         return disk_detach(path, init, err);
-    if (power_shut_image(init, path, err) != 0 || disk_forsake(path, err) != 0)
+    if (power_shut_image(init, path, err) < 0 || disk_forsake(path, err) < 0)
         return -1;
     return init > 0 ? disk_sync_guest(db, id, init, err) : 0;
 }
@@ -267,6 +282,7 @@ static int lxc_unplug(struct vdb *db, const json_t *vm, const json_t *volume, bo
 static int lxc_pause(const json_t *vm, bool on, struct err *err)
 {
     _cleanup_container_ struct lxc_container *c = container_of(vdc_str(vm, "id"), err);
+
     if (!c)
         return -1;
     if (on ? c->freeze(c) : c->unfreeze(c))
@@ -285,24 +301,25 @@ static int lxc_power_off(struct vdb *db, const json_t *vm, struct err *err)
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     size_t i = 0;
     json_t *volume = NULL;
-    if (lxc_pause(vm, true, err) != 0)
+
+    if (lxc_pause(vm, true, err) < 0)
         return -1;
     json_array_foreach(volumes, i, volume)
     {
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
-        if (power_shut_image(init, path, err) != 0)
+        if (power_shut_image(init, path, err) < 0)
             return -1;
     }
     guest_path(id, "disk", path, sizeof(path));
-    if (power_shut_path(path, err) != 0 || lxc_stop(vm, true, err) != 0)
+    if (power_shut_path(path, err) < 0 || lxc_stop(vm, true, err) < 0)
         return -1;
     guest_path(id, "disk.img", path, sizeof(path));
-    if (disk_forsake(path, err) != 0)
+    if (disk_forsake(path, err) < 0)
         return -1;
     json_array_foreach(volumes, i, volume)
     {
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
-        if (disk_forsake(path, err) != 0)
+        if (disk_forsake(path, err) < 0)
             return -1;
     }
     return 0;
@@ -312,6 +329,7 @@ static int lxc_fill(const json_t *vm, const json_t *volume, bool undo, struct er
 {
     char path[160];
     const char *id = vdc_str(vm, "id");
+
     if (volume) {
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
         return power_fill_image(guest_init(id), path, undo, err);

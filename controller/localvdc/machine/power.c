@@ -30,6 +30,7 @@ int power_shut_path(const char *path, struct err *err)
 {
     uint32_t how = FS_SHUTDOWN_NOLOGFLUSH;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
     if (fd >= 0 && ioctl(fd, FS_SHUTDOWN, &how) == 0)
         return 0;
     if (errno == EIO)
@@ -46,8 +47,10 @@ int power_shut_path(const char *path, struct err *err)
 static void unescape(char *s)
 {
     char *to = s;
+
     for (; *s; s++, to++) {
         unsigned code = 0;
+
         if (s[0] == '\\' && sscanf(s + 1, "%3o", &code) == 1) {
             *to = (char)code;
             s += 3;
@@ -64,10 +67,12 @@ static void devices_of(const char *image, struct strbuf *out)
     int number = disk_loop_of(image);
     _cleanup_free_ char *pattern = str_fmt("/sys/block/loop%d{,/loop%dp*}/dev", number, number);
     glob_t g = {0};
+
     if (number >= 0 && glob(pattern, GLOB_BRACE, NULL, &g) == 0) {
         for (size_t i = 0; i < g.gl_pathc; i++) {
             struct err err = {0};
             _cleanup_free_ char *dev = NULL;
+
             if (fs_read(g.gl_pathv[i], 64, &dev, NULL, &err) == 0)
                 strbuf_addf(out, " %s ", str_chomp(dev));
         }
@@ -83,11 +88,13 @@ static int visit_process(int pid, const char *devices, visit fn, void *ctx, size
 {
     struct err ignored = {0};
     _cleanup_free_ char *path = str_fmt("/proc/%d/mountinfo", pid), *text = NULL;
-    if (fs_read(path, 16 * 1024 * 1024, &text, NULL, &ignored) != 0)
+
+    if (fs_read(path, 16 * 1024 * 1024, &text, NULL, &ignored) < 0)
         return 0; /* ended meanwhile */
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char dev[32], at[PATH_MAX];
+
         if (sscanf(line, "%*d %*d %31s %*s %4095s", dev, at) != 2)
             continue;
         _cleanup_free_ char *field = str_fmt(" %s ", dev);
@@ -98,10 +105,10 @@ static int visit_process(int pid, const char *devices, visit fn, void *ctx, size
         struct stat st;
         unsigned major = 0, minor = 0;
         /* Something else may be mounted over it. */
-        if (stat(whole, &st) != 0 || sscanf(dev, "%u:%u", &major, &minor) != 2 ||
+        if (stat(whole, &st) < 0 || sscanf(dev, "%u:%u", &major, &minor) != 2 ||
             st.st_dev != makedev(major, minor))
             continue;
-        if (fn(whole, ctx, err) != 0)
+        if (fn(whole, ctx, err) < 0)
             return -1;
         ++*ret_n;
     }
@@ -114,14 +121,16 @@ static int visit_guest(pid_t init, const char *image, visit fn, void *ctx, size_
 {
     _cleanup_(strbuf_free) struct strbuf devices = {0};
     ino_t guest = tool_namespace(init, "pid"), last = 0;
+
     devices_of(image, &devices);
     _cleanup_closedir_ DIR *proc = opendir("/proc");
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         int pid = atoi(e->d_name);
+
         if (pid < 2 || guest == 0 || tool_namespace(pid, "pid") != guest)
             continue;
         ino_t table = tool_namespace(pid, "mnt");
-        if (table != last && visit_process(pid, strbuf_str(&devices), fn, ctx, ret_n, err) != 0)
+        if (table != last && visit_process(pid, strbuf_str(&devices), fn, ctx, ret_n, err) < 0)
             return -1;
         last = table;
     }
@@ -137,6 +146,7 @@ static int shut(const char *path, void *ctx, struct err *err)
 int power_shut_image(pid_t init, const char *image, struct err *err)
 {
     size_t n = 0;
+
     return visit_guest(init, image, shut, NULL, &n, err);
 }
 
@@ -144,10 +154,11 @@ int power_fill_path(const char *dir, const char *name, bool undo, struct err *er
 {
     struct statvfs v;
     _cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
+
     if (undo)
         return unlink(path) == 0 || errno == ENOENT ? 0 : err_errno(err, errno, "remove %s", path);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fstatvfs(fd, &v) != 0)
+    if (fd < 0 || fstatvfs(fd, &v) < 0)
         return err_errno(err, errno, "make %s", path);
     off_t end = lseek(fd, 0, SEEK_END);
     for (off_t step = (off_t)(v.f_bfree * v.f_frsize); step >= FILL_STEP_MIN;) {
@@ -169,7 +180,8 @@ static int fill(const char *path, void *ctx, struct err *err)
 int power_fill_image(pid_t init, const char *image, bool undo, struct err *err)
 {
     size_t n = 0;
-    if (visit_guest(init, image, fill, &undo, &n, err) != 0)
+
+    if (visit_guest(init, image, fill, &undo, &n, err) < 0)
         return -1;
     return n > 0 ? 0
                  : err_set(err, ERR_FAILED, "the guest has not mounted it; mount it there first");

@@ -34,6 +34,7 @@
 static pid_t qemu_pid(const char *vm_id)
 {
     char pidfile[PATH_SIZE], name[VDC_NAME_MAX];
+
     guest_path(vm_id, "qemu.pid", pidfile, sizeof(pidfile));
     vdc_name("mvdc-", vm_id, name);
     pid_t pid = tool_pid(pidfile, name);
@@ -44,14 +45,16 @@ static int make_taps(const json_t *vm, struct err *err)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         char tap[VDC_NAME_MAX], bridge[VDC_NAME_MAX];
+
         qemu_tap(vdc_str(vm, "id"), i, tap);
         vdc_name("mvdcb", vdc_str(nic, "networkid"), bridge);
         if ((!link_exists(tap) &&
-             TOOL("ip", err, "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr") != 0) ||
-            TOOL("ip", err, "link", "set", tap, "addrgenmode", "none", "master", bridge, "up") != 0)
+             TOOL("ip", err, "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr") < 0) ||
+            TOOL("ip", err, "link", "set", tap, "addrgenmode", "none", "master", bridge, "up") < 0)
             return -1;
     }
     return 0;
@@ -61,8 +64,9 @@ static int remove_taps(const char *vm_id, struct err *err)
 {
     for (size_t i = 0; i < NICS_MAX; i++) {
         char tap[VDC_NAME_MAX];
+
         qemu_tap(vm_id, i, tap);
-        if (link_remove(tap, err) != 0)
+        if (link_remove(tap, err) < 0)
             return -1;
     }
     return 0;
@@ -75,6 +79,7 @@ static int ensure_root(const json_t *vm, struct err *err)
     char dir[PATH_SIZE], image[PATH_SIZE], root[PATH_SIZE], base[PATH_SIZE];
     char from[PATH_SIZE], tmp[PATH_SIZE], size[32];
     const char *id = vdc_str(vm, "id");
+
     guest_path(id, NULL, dir, sizeof(dir));
     guest_path(id, "image", image, sizeof(image));
     guest_path(id, "image/" TEMPLATE_DISK, base, sizeof(base));
@@ -82,10 +87,10 @@ static int ensure_root(const json_t *vm, struct err *err)
     guest_path(id, "root.tmp", tmp, sizeof(tmp));
     if (fs_exists(root))
         return 0;
-    if (fs_mkdirs(dir, 0711, err) != 0 || template_disk_ensure(from, sizeof(from), err) != 0)
+    if (fs_mkdirs(dir, 0711, err) < 0 || template_disk_ensure(from, sizeof(from), err) < 0)
         return -1;
     unlink(image);
-    if (symlink(from, image) != 0)
+    if (symlink(from, image) < 0)
         return err_errno(err, errno, "link %s", image);
     snprintf(size, sizeof(size), "%lld",
              (long long)json_integer_value(json_object_get(vm, "_rootsize")));
@@ -101,7 +106,8 @@ static int run(struct vdb *db, const json_t *vm, bool kvm, struct err *err)
     _cleanup_(qemu_args_free) struct qemu_args a = {0};
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", vdc_str(vm, "id"));
     struct proc_opts opts = {.env = tool_env, .timeout_s = START_S};
-    if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) != 0)
+
+    if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) < 0)
         return -1;
     qemu_args_build(&a, tool, vm, volumes, kvm);
     return proc_run((const char *const *)a.v, &opts, NULL, err);
@@ -112,17 +118,18 @@ static int qemu_start(struct vdb *db, const json_t *vm, struct err *err)
     char tool[128];
     struct err ignored = {0};
     const char *id = vdc_str(vm, "id");
+
     if (guest_alive(id))
         return 0;
-    if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) != 0 ||
-        tool_find("qemu-img", tool, sizeof(tool), err) != 0 || ensure_root(vm, err) != 0 ||
-        make_taps(vm, err) != 0)
+    if (tool_find("qemu-system-x86_64", tool, sizeof(tool), err) < 0 ||
+        tool_find("qemu-img", tool, sizeof(tool), err) < 0 || ensure_root(vm, err) < 0 ||
+        make_taps(vm, err) < 0)
         return -1;
     /* One that runs already was started by a job that was killed before it wrote that down. A
      * machine may have KVM in name only, which shows when it is used. */
     bool runs = qemu_pid(id) != 0 ||
                 (access("/dev/kvm", R_OK | W_OK) == 0 && run(db, vm, true, &ignored) == 0);
-    if (!runs && run(db, vm, false, err) != 0)
+    if (!runs && run(db, vm, false, err) < 0)
         return err_wrap(err, "start of %s", vdc_str(vm, "name"));
     return guest_record(id, 0, qemu_pid(id), err);
 }
@@ -131,6 +138,7 @@ static int qemu_start(struct vdb *db, const json_t *vm, struct err *err)
 static int monitor(const char *vm_id, FILE **ret, struct err *err)
 {
     char path[PATH_SIZE];
+
     guest_path(vm_id, "qmp.sock", path, sizeof(path));
     return qmp_open(path, ret, err);
 }
@@ -138,6 +146,7 @@ static int monitor(const char *vm_id, FILE **ret, struct err *err)
 static bool gone_within(const char *vm_id, unsigned ms)
 {
     uint64_t end = clock_mono_ms() + ms;
+
     while (qemu_pid(vm_id) != 0) {
         if (clock_mono_ms() >= end)
             return false;
@@ -149,6 +158,7 @@ static bool gone_within(const char *vm_id, unsigned ms)
 static int kill_it(const char *vm_id, struct err *err)
 {
     pid_t pid = qemu_pid(vm_id);
+
     if (pid > 0)
         kill(pid, SIGKILL);
     return gone_within(vm_id, SHUTDOWN_MS)
@@ -165,14 +175,15 @@ static int qemu_stop(const json_t *vm, bool forced, struct err *err)
     bool asked = !forced && qemu_pid(id) > 0 && monitor(id, &qmp, &ignored) == 0 &&
                  qmp_call(qmp, "cont", NULL, NULL, &ignored) == 0 &&
                  qmp_call(qmp, "system_powerdown", NULL, NULL, &ignored) == 0;
+
     if (asked)
         gone_within(id, SHUTDOWN_MS);
-    return kill_it(id, err) != 0 ? -1 : remove_taps(id, err);
+    return kill_it(id, err) < 0 ? -1 : remove_taps(id, err);
 }
 
 static int qemu_clean(const char *vm_id, struct err *err)
 {
-    return kill_it(vm_id, err) != 0 ? -1 : remove_taps(vm_id, err);
+    return kill_it(vm_id, err) < 0 ? -1 : remove_taps(vm_id, err);
 }
 
 /* Whether the array of objects has one whose member is the text. */
@@ -180,6 +191,7 @@ static bool has(const json_t *all, const char *member, const char *text)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(all, i, one)
     {
         if (str_eq(vdc_str(one, member), text))
@@ -193,9 +205,10 @@ static int look(FILE *qmp, const char *node, const char *device, bool *ret_node,
                 struct err *err)
 {
     _cleanup_json_ json_t *nodes = NULL, *devices = NULL;
-    if (qmp_call(qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) != 0 ||
+
+    if (qmp_call(qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) < 0 ||
         qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &devices,
-                 err) != 0)
+                 err) < 0)
         return -1;
     *ret_node = has(nodes, "node-name", node);
     *ret_device = has(devices, "name", device);
@@ -208,21 +221,22 @@ static int qemu_plug(const json_t *vm, const json_t *volume, struct err *err)
     const char *id = vdc_str(vm, "id");
     bool has_node = false, has_device = false;
     _cleanup_fclose_ FILE *qmp = NULL;
+
     if (qemu_pid(id) == 0)
         return 0;
     qemu_serial(volume, serial);
     snprintf(node, sizeof(node), "v%s", serial);
     snprintf(device, sizeof(device), "d%s", serial);
     volume_path(vdc_str(volume, "id"), path, sizeof(path));
-    if (monitor(id, &qmp, err) != 0 || look(qmp, node, device, &has_node, &has_device, err) != 0)
+    if (monitor(id, &qmp, err) < 0 || look(qmp, node, device, &has_node, &has_device, err) < 0)
         return -1;
     if (!has_node && qmp_call(qmp, "blockdev-add",
                               json_pack("{s:s,s:s,s:{s:s,s:s}}", "driver", "raw", "node-name", node,
                                         "file", "driver", "file", "filename", path),
-                              NULL, err) != 0)
+                              NULL, err) < 0)
         return -1;
     struct stat st;
-    if (stat(path, &st) != 0)
+    if (stat(path, &st) < 0)
         return err_errno(err, errno, "look at %s", path);
     if (has_device)
         return qmp_call(qmp, "block_resize",
@@ -249,14 +263,14 @@ static int qemu_unplug(struct vdb *db, const json_t *vm, const json_t *volume, b
     qemu_serial(volume, serial);
     snprintf(node, sizeof(node), "v%s", serial);
     snprintf(device, sizeof(device), "d%s", serial);
-    if (monitor(id, &qmp, err) != 0 || look(qmp, node, device, &has_node, &has_device, err) != 0)
+    if (monitor(id, &qmp, err) < 0 || look(qmp, node, device, &has_node, &has_device, err) < 0)
         return -1;
     /* Refused while an earlier wish is under way; that one will do. */
     struct err ignored = {0};
     if (has_device)
         qmp_call(qmp, "device_del", json_pack("{s:s}", "id", device), NULL, &ignored);
     for (uint64_t end = clock_mono_ms() + UNPLUG_MS; has_device; clock_pause_ms(PAUSE_MS)) {
-        if (look(qmp, node, device, &has_node, &has_device, err) != 0)
+        if (look(qmp, node, device, &has_node, &has_device, err) < 0)
             return -1;
         if (has_device && clock_mono_ms() >= end)
             return err_set(err, ERR_FAILED,
@@ -277,7 +291,8 @@ static int qemu_power_off(struct vdb *db, const json_t *vm, struct err *err)
 static int qemu_pause(const json_t *vm, bool on, struct err *err)
 {
     _cleanup_fclose_ FILE *qmp = NULL;
-    if (monitor(vdc_str(vm, "id"), &qmp, err) != 0)
+
+    if (monitor(vdc_str(vm, "id"), &qmp, err) < 0)
         return -1;
     return qmp_call(qmp, on ? "stop" : "cont", NULL, NULL, err);
 }

@@ -35,6 +35,7 @@ static void add_option(struct qemu_args *a, const char *option, char *value)
 void qemu_serial(const json_t *volume, char ret[21])
 {
     size_t n = 0;
+
     for (const char *p = vdc_str(volume, "id"); *p && n < 20; p++) {
         if (*p != '-')
             ret[n++] = *p;
@@ -51,9 +52,11 @@ static void add_volumes(const json_t *volumes, struct qemu_args *a)
 {
     size_t i = 0;
     json_t *volume = NULL;
+
     json_array_foreach(volumes, i, volume)
     {
         char path[PATH_SIZE], serial[21];
+
         qemu_serial(volume, serial);
         volume_path(vdc_str(volume, "id"), path, sizeof(path));
         add_option(
@@ -68,9 +71,11 @@ static void add_nics(const json_t *vm, struct qemu_args *a)
 {
     size_t i = 0;
     json_t *nic = NULL;
+
     json_array_foreach(json_object_get(vm, "nic"), i, nic)
     {
         char tap[VDC_NAME_MAX];
+
         qemu_tap(vdc_str(vm, "id"), i, tap);
         add_option(a, "-netdev", str_fmt("tap,id=n%zu,ifname=%s,script=no,downscript=no", i, tap));
         add_option(
@@ -84,6 +89,7 @@ void qemu_args_build(struct qemu_args *a, const char *program, const json_t *vm,
 {
     char dir[PATH_SIZE];
     const char *id = vdc_str(vm, "id");
+
     guest_path(id, NULL, dir, sizeof(dir));
     add(a, xstrdup(program));
     add_option(a, "-name", str_fmt("mvdc-%.8s", id));

@@ -28,6 +28,7 @@ static bool is_mount_point(const char *path)
 {
     struct stat at, above;
     _cleanup_free_ char *parent = str_fmt("%s/..", path);
+
     return lstat(path, &at) == 0 && stat(parent, &above) == 0 && at.st_dev != above.st_dev;
 }
 
@@ -38,10 +39,10 @@ static int ensure_image(const char *image, uint64_t bytes, struct err *err)
         return 0;
     _cleanup_free_ char *tmp = str_fmt("%s.tmp", image);
     unlink(tmp);
-    if (disk_make(tmp, bytes, err) != 0 || TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-E",
-                                                "lazy_itable_init=1", "-L", "root", tmp) != 0)
+    if (disk_make(tmp, bytes, err) < 0 || TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-E",
+                                               "lazy_itable_init=1", "-L", "root", tmp) < 0)
         return -1;
-    if (rename(tmp, image) != 0)
+    if (rename(tmp, image) < 0)
         return err_errno(err, errno, "rename %s", tmp);
     return fs_sync_parent(image, err);
 }
@@ -49,11 +50,12 @@ static int ensure_image(const char *image, uint64_t bytes, struct err *err)
 static int mount_image(const char *image, const char *at, struct err *err)
 {
     char dev[32];
+
     if (is_mount_point(at))
         return 0;
-    if (disk_attach(image, dev, err) != 0)
+    if (disk_attach(image, dev, err) < 0)
         return -1;
-    if (mount(dev, at, "ext4", MS_NOATIME, NULL) != 0)
+    if (mount(dev, at, "ext4", MS_NOATIME, NULL) < 0)
         return err_errno(err, errno, "mount %s at %s", dev, at);
     return 0;
 }
@@ -62,21 +64,22 @@ int rootfs_mount(const json_t *vm, struct err *err)
 {
     char image[PATH_SIZE], disk[PATH_SIZE], root[PATH_SIZE], upper[PATH_SIZE], work[PATH_SIZE];
     const char *id = vdc_str(vm, "id"), *lower = vdc_str(vm, "_template");
+
     guest_path(id, "disk.img", image, sizeof(image));
     guest_path(id, "disk", disk, sizeof(disk));
     guest_path(id, "rootfs", root, sizeof(root));
     guest_path(id, "disk/upper", upper, sizeof(upper));
     guest_path(id, "disk/work", work, sizeof(work));
     uint64_t bytes = (uint64_t)json_integer_value(json_object_get(vm, "_rootsize"));
-    if (fs_mkdirs(disk, 0711, err) != 0 || fs_mkdirs(root, 0755, err) != 0 ||
-        ensure_image(image, bytes, err) != 0 || mount_image(image, disk, err) != 0 ||
-        fs_mkdirs(upper, 0755, err) != 0 || fs_mkdirs(work, 0755, err) != 0)
+    if (fs_mkdirs(disk, 0711, err) < 0 || fs_mkdirs(root, 0755, err) < 0 ||
+        ensure_image(image, bytes, err) < 0 || mount_image(image, disk, err) < 0 ||
+        fs_mkdirs(upper, 0755, err) < 0 || fs_mkdirs(work, 0755, err) < 0)
         return err_wrap(err, "root disk of %s", vdc_str(vm, "name"));
     if (is_mount_point(root))
         return 0;
     _cleanup_free_ char *options =
         str_fmt("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
-    if (mount("mvdc", root, "overlay", 0, options) != 0)
+    if (mount("mvdc", root, "overlay", 0, options) < 0)
         return err_errno(err, errno, "root disk of %s: mount the overlay", vdc_str(vm, "name"));
     return 0;
 }
@@ -87,6 +90,7 @@ static int unmount(const char *path, struct err *err)
 {
     for (int i = 0; is_mount_point(path); i++) {
         int how = UMOUNT_NOFOLLOW | (i < UNMOUNT_TRIES ? 0 : MNT_DETACH);
+
         if (umount2(path, how) == 0)
             continue;
         if (errno != EBUSY || i > UNMOUNT_TRIES)
@@ -101,10 +105,11 @@ static int unmount(const char *path, struct err *err)
 int rootfs_unmount(const char *vm_id, struct err *err)
 {
     char image[PATH_SIZE], disk[PATH_SIZE], root[PATH_SIZE];
+
     guest_path(vm_id, "disk.img", image, sizeof(image));
     guest_path(vm_id, "disk", disk, sizeof(disk));
     guest_path(vm_id, "rootfs", root, sizeof(root));
-    if (unmount(root, err) != 0 || unmount(disk, err) != 0)
+    if (unmount(root, err) < 0 || unmount(disk, err) < 0)
         return -1;
     return disk_release(image, err);
 }
@@ -112,8 +117,9 @@ int rootfs_unmount(const char *vm_id, struct err *err)
 int rootfs_remove(const char *vm_id, struct err *err)
 {
     char dir[PATH_SIZE];
+
     guest_path(vm_id, NULL, dir, sizeof(dir));
-    if (rootfs_unmount(vm_id, err) != 0)
+    if (rootfs_unmount(vm_id, err) < 0)
         return -1;
     return fs_remove_tree(dir, err);
 }

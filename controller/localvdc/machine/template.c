@@ -101,6 +101,7 @@ static void sources_text(struct strbuf *out)
     _cleanup_json_ json_t *sources = sources_read();
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(sources, i, one)
     {
         strbuf_addf(out, "deb %s%s %s %s\n", fs_exists(KEYRING) ? "[signed-by=" KEYRING "] " : "",
@@ -112,6 +113,7 @@ static void recipe_dir(const struct recipe *r, char *ret, size_t cap)
 {
     char digest[SHA256_HEX_SIZE];
     _cleanup_(strbuf_free) struct strbuf recipe = {0};
+
     sources_text(&recipe);
     strbuf_addf(&recipe, "%s%s", packages, r->packages);
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
@@ -132,6 +134,7 @@ void template_dir(char *ret, size_t cap)
 bool template_ready(void)
 {
     char dir[128];
+
     template_dir(dir, sizeof(dir));
     return fs_exists(dir);
 }
@@ -141,6 +144,7 @@ bool template_building(void)
     struct err err = {0};
     _cleanup_close_ int lock =
         fs_exists(VDC_CACHE "/lock") ? fs_lock(VDC_CACHE "/lock", false, &err) : -1;
+
     return lock < 0 && err.code == ERR_LOCKED;
 }
 
@@ -148,8 +152,9 @@ void template_progress(char *ret, size_t cap)
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
+
     *ret = '\0';
-    if (fs_read(VDC_TEMPLATE_LOG, 16 * 1024 * 1024, &text, NULL, &err) != 0)
+    if (fs_read(VDC_TEMPLATE_LOG, 16 * 1024 * 1024, &text, NULL, &err) < 0)
         return;
     str_chomp(text);
     const char *last = strrchr(text, '\n');
@@ -169,6 +174,7 @@ static void say(void *ctx, const char *line)
     unsigned s = (unsigned)((clock_mono_ms() - b->start) / 1000);
     /* mmdebstrap draws bars with carriage returns; the last state of a line is enough. */
     const char *last = strrchr(line, '\r');
+
     dprintf(b->log, "template: %3u s: %s\n", s, last && last[1] ? last + 1 : line);
     if (strstr(line, "No space left on device") || strstr(line, "enough free space"))
         b->full = true;
@@ -179,6 +185,7 @@ static void say(void *ctx, const char *line)
 static int put(const char *root, const char *path, const char *text, struct err *err)
 {
     _cleanup_free_ char *whole = str_fmt("%s/%s", root, path);
+
     unlink(whole);
     return fs_write_atomic(whole, text, strlen(text), 0644, err);
 }
@@ -187,8 +194,9 @@ static int mask(const char *root, const char *const units[], struct err *err)
 {
     for (size_t i = 0; units[i]; i++) {
         _cleanup_free_ char *unit = str_fmt("%s/etc/systemd/system/%s", root, units[i]);
+
         unlink(unit);
-        if (symlink("/dev/null", unit) != 0)
+        if (symlink("/dev/null", unit) < 0)
             return err_errno(err, errno, "mask %s", unit);
     }
     return 0;
@@ -198,37 +206,42 @@ static int dress(const struct recipe *r, const char *root, const struct strbuf *
                  struct err *err)
 {
     char proxy[300];
+
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        if (put(root, files[i].path, files[i].text, err) != 0)
+        if (put(root, files[i].path, files[i].text, err) < 0)
             return -1;
     }
-    if (mask(root, masked, err) != 0 || mask(root, r->masked, err) != 0)
+    if (mask(root, masked, err) < 0 || mask(root, r->masked, err) < 0)
         return -1;
     static const char *const gone[] = {"etc/apt/sources.list.d", "var/lib/apt/lists",
                                        "var/cache/apt/archives", "var/lib/dbus/machine-id"};
     for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
         _cleanup_free_ char *path = str_fmt("%s/%s", root, gone[i]);
-        if (fs_remove_tree(path, err) != 0)
+
+        if (fs_remove_tree(path, err) < 0)
             return -1;
     }
     static const char *const made[] = {"etc/apt/sources.list.d", "var/lib/apt/lists/partial",
                                        "var/cache/apt/archives/partial"};
     for (size_t i = 0; i < ARRAY_LEN(made); i++) {
         _cleanup_free_ char *path = str_fmt("%s/%s", root, made[i]);
-        if (fs_mkdirs(path, 0755, err) != 0)
+
+        if (fs_mkdirs(path, 0755, err) < 0)
             return -1;
     }
     static const char *const types[] = {"rsa", "ecdsa", "ed25519"};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         _cleanup_free_ char *key = str_fmt("%s/etc/ssh/ssh_host_%s_key", root, types[i]);
         _cleanup_free_ char *pub = str_fmt("%s.pub", key);
+
         unlink(key);
         unlink(pub);
     }
     sources_proxy(proxy, sizeof(proxy));
     if (*proxy) {
         _cleanup_free_ char *conf = str_fmt("Acquire::http::Proxy \"%s\";\n", proxy);
-        if (put(root, "etc/apt/apt.conf.d/91mvdc-proxy", conf, err) != 0)
+
+        if (put(root, "etc/apt/apt.conf.d/91mvdc-proxy", conf, err) < 0)
             return -1;
     }
     return put(root, "etc/apt/sources.list", strbuf_str(sources), err);
@@ -237,7 +250,8 @@ static int dress(const struct recipe *r, const char *root, const struct strbuf *
 static int check_space(const struct recipe *r, struct err *err)
 {
     struct statvfs v;
-    if (statvfs(VDC_CACHE, &v) != 0)
+
+    if (statvfs(VDC_CACHE, &v) < 0)
         return err_errno(err, errno, "look at " VDC_CACHE);
     unsigned long long mib = (unsigned long long)v.f_bavail * v.f_frsize >> 20;
     if (mib < r->space_mib)
@@ -254,15 +268,16 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
     _cleanup_(strbuf_free) struct strbuf sources = {0};
     static const char scratch[] = VDC_CACHE "/scratch";
     const char *list = VDC_CACHE "/build.list";
+
     sources_text(&sources);
     if (sources.len == 0)
         return err_set(err, ERR_FAILED,
                        "this machine has no apt source for Debian " SOURCES_SUITE
                        ", from which the "
                        "template is built; add one below /etc/apt/sources.list.d");
-    if (fs_remove_tree(tmp, err) != 0 || check_space(r, err) != 0 ||
-        tool_find("mmdebstrap", tool, sizeof(tool), err) != 0 ||
-        fs_write_atomic(list, sources.s, sources.len, 0644, err) != 0)
+    if (fs_remove_tree(tmp, err) < 0 || check_space(r, err) < 0 ||
+        tool_find("mmdebstrap", tool, sizeof(tool), err) < 0 ||
+        fs_write_atomic(list, sources.s, sources.len, 0644, err) < 0)
         return -1;
     _cleanup_free_ char *include = str_fmt("--include=%s%s", packages, r->packages);
     _cleanup_free_ char *tree = str_fmt("%s/tree", scratch);
@@ -274,15 +289,15 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
     const char *env[16] = {"TMPDIR=" VDC_CACHE "/scratch"};
     for (size_t i = 0; tool_env[i] && i + 2 < ARRAY_LEN(env); i++)
         env[i + 1] = tool_env[i];
-    if (fs_remove_tree(scratch, err) != 0 || fs_mkdirs(scratch, 0755, err) != 0)
+    if (fs_remove_tree(scratch, err) < 0 || fs_mkdirs(scratch, 0755, err) < 0)
         return -1;
     struct proc_opts opts = {.env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
     say(b, title);
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
                            "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tree,
                            list),
-                 &opts, NULL, err) != 0 ||
-        dress(r, tree, &sources, err) != 0 || r->finish(tree, tmp, err) != 0) {
+                 &opts, NULL, err) < 0 ||
+        dress(r, tree, &sources, err) < 0 || r->finish(tree, tmp, err) < 0) {
         if (b->full || strstr(err->msg, strerror(ENOSPC)))
             return err_set(err, ERR_FAILED,
                            "template: the disk became full below " VDC_CACHE
@@ -311,19 +326,21 @@ static int take_file(const char *tree, const char *pattern, const char *to, cons
     _cleanup_free_ char *data = NULL;
     int r = glob(all, 0, NULL, &g) == 0 ? fs_read(g.gl_pathv[0], KERNEL_MAX, &data, &len, err)
                                         : err_set(err, ERR_FAILED, "no %s was installed", pattern);
+
     globfree(&g);
-    return r != 0 ? -1 : fs_write_atomic(path, data, len, 0644, err);
+    return r < 0 ? -1 : fs_write_atomic(path, data, len, 0644, err);
 }
 
 static int finish_disk(const char *tree, const char *to, struct err *err)
 {
     _cleanup_free_ char *disk = str_fmt("%s/" TEMPLATE_DISK, to);
-    if (fs_mkdirs(to, 0755, err) != 0 ||
-        take_file(tree, "boot/vmlinuz-*", to, TEMPLATE_KERNEL, err) != 0 ||
-        take_file(tree, "boot/initrd.img-*", to, TEMPLATE_INITRD, err) != 0)
+
+    if (fs_mkdirs(to, 0755, err) < 0 ||
+        take_file(tree, "boot/vmlinuz-*", to, TEMPLATE_KERNEL, err) < 0 ||
+        take_file(tree, "boot/initrd.img-*", to, TEMPLATE_INITRD, err) < 0)
         return -1;
-    if (disk_make(disk, DISK_BYTES, err) != 0 ||
-        TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-L", "root", "-d", tree, disk) != 0)
+    if (disk_make(disk, DISK_BYTES, err) < 0 ||
+        TOOL("mkfs.ext4", err, "-q", "-F", "-m", "0", "-L", "root", "-d", tree, disk) < 0)
         return -1;
     return 0;
 }
@@ -333,7 +350,7 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
     recipe_dir(r, dir, cap);
     if (fs_exists(dir))
         return 0;
-    if (fs_mkdirs(VDC_CACHE, 0755, err) != 0)
+    if (fs_mkdirs(VDC_CACHE, 0755, err) < 0)
         return -1;
     _cleanup_close_ int lock = fs_lock(VDC_CACHE "/lock", true, err);
     if (lock < 0)
@@ -346,14 +363,15 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
     if (log < 0)
         return err_errno(err, errno, "write " VDC_TEMPLATE_LOG);
     struct build b = {.log = log, .start = clock_mono_ms()};
-    if (build_in(r, tmp, &b, err) != 0) {
+    if (build_in(r, tmp, &b, err) < 0) {
         struct err ignored = {0};
+
         say(&b, err->msg);
         fs_remove_tree(tmp, &ignored);
         return -1;
     }
     sync(); /* many small files: one flush instead of one for each */
-    if (rename(tmp, dir) != 0)
+    if (rename(tmp, dir) < 0)
         return err_errno(err, errno, "rename %s to %s", tmp, dir);
     say(&b, "ready");
     return fs_sync_parent(dir, err);
@@ -362,6 +380,7 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
 int template_ensure(struct err *err)
 {
     char dir[128];
+
     return recipe_ensure(&container, dir, sizeof(dir), err);
 }
 

@@ -37,6 +37,7 @@ void relay_path(const char *group, const char *file, char ret[128])
 int relay_lock(const char *group, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/dcg-%s", group);
+
     return fs_lock(path, true, err);
 }
 
@@ -44,23 +45,25 @@ static bool has_link(const char *ns, const char *name)
 {
     struct err err = {0};
     _cleanup_(netns_leave) int back = -1;
+
     return netns_enter(ns, &back, &err) == 0 && link_exists(name);
 }
 
 int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
 {
     char ns[VDC_NETNS_MAX];
+
     relay_zone_ns(group, zone_id, ns);
-    if (netns_make(ns, err) != 0)
+    if (netns_make(ns, err) < 0)
         return -1;
     /* another job of the group may make it at the same time */
     if (!has_link(ns, RELAY_DEVICE) &&
-        TOOL("ip", err, "-n", ns, "tuntap", "add", "dev", RELAY_DEVICE, "mode", "tun",
-             "vnet_hdr") != 0 &&
+        TOOL("ip", err, "-n", ns, "tuntap", "add", "dev", RELAY_DEVICE, "mode", "tun", "vnet_hdr") <
+            0 &&
         !has_link(ns, RELAY_DEVICE))
         return -1;
     if (TOOL("ip", err, "-n", ns, "link", "set", RELAY_DEVICE, "addrgenmode", "none", "txqueuelen",
-             QUEUE, "up") != 0)
+             QUEUE, "up") < 0)
         return -1;
     return TOOL("ip", err, "-n", ns, "route", "replace", "default", "dev", RELAY_DEVICE);
 }
@@ -70,7 +73,8 @@ static bool is_idle(const char *ns)
 {
     struct err err = {0};
     _cleanup_(netns_leave) int back = -1;
-    if (netns_enter(ns, &back, &err) != 0)
+
+    if (netns_enter(ns, &back, &err) < 0)
         return true;
     _cleanup_fclose_ FILE *f = fopen("/proc/net/dev", "re");
     char line[512];
@@ -85,6 +89,7 @@ static bool is_idle(const char *ns)
 static pid_t relay_pid(const char *group)
 {
     char pidfile[128];
+
     relay_path(group, "relay.pid", pidfile);
     return tool_pid(pidfile, group);
 }
@@ -97,11 +102,12 @@ bool relay_alive(const char *group)
 int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
 {
     char ns[VDC_NETNS_MAX], core[VDC_NETNS_MAX], path[128];
+
     relay_zone_ns(group, zone_id, ns);
     relay_ns(group, core);
     if (!is_idle(ns))
         return 0;
-    if (netns_remove(ns, err) != 0)
+    if (netns_remove(ns, err) < 0)
         return -1;
     glob_t g = {0};
     _cleanup_free_ char *pattern = str_fmt("/run/netns/%s-*", core);
@@ -110,13 +116,14 @@ int relay_zone_remove(const char *group, const char *zone_id, struct err *err)
     if (!last) {
         /* The process holds the device of the zone, and with it all that is left of its router. */
         pid_t pid = relay_pid(group);
+
         if (pid > 0)
             kill(pid, SIGHUP);
         return 0;
     }
     relay_path(group, "relay.pid", path);
     tool_stop(path, group);
-    if (netns_remove(core, err) != 0)
+    if (netns_remove(core, err) < 0)
         return -1;
     relay_path(group, NULL, path);
     return fs_remove_tree(path, err);
@@ -126,14 +133,15 @@ int relay_ensure(const char *group, struct err *err)
 {
     char core[VDC_NETNS_MAX], dir[128], log[128];
     pid_t pid = relay_pid(group);
+
     if (pid > 0 && kill(pid, SIGHUP) == 0)
         return 0;
     relay_ns(group, core);
     relay_path(group, NULL, dir);
     relay_path(group, "relay.log", log);
     _cleanup_(netns_leave) int back = -1;
-    if (fs_mkdirs(dir, 0711, err) != 0 || netns_make(core, err) != 0 ||
-        netns_enter(core, &back, err) != 0)
+    if (fs_mkdirs(dir, 0711, err) < 0 || netns_make(core, err) < 0 ||
+        netns_enter(core, &back, err) < 0)
         return -1;
     return spawn_daemon((const char *const[]){"relay", group, NULL}, log, err);
 }
@@ -143,9 +151,11 @@ void relay_reload_all(struct vdb *db)
     _cleanup_json_ json_t *groups = vdb_list(db, "dcg");
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(groups, i, one)
     {
         pid_t pid = relay_pid(vdc_str(one, "id"));
+
         if (pid > 0)
             kill(pid, SIGHUP);
     }
@@ -156,6 +166,7 @@ void relay_read_counts(struct vdb *db, struct relay_counts *ret)
     _cleanup_json_ json_t *groups = vdb_list(db, "dcg");
     size_t i = 0;
     json_t *one = NULL;
+
     memset(ret, 0, sizeof(*ret));
     json_array_foreach(groups, i, one)
     {
@@ -163,8 +174,9 @@ void relay_read_counts(struct vdb *db, struct relay_counts *ret)
         struct err err = {0};
         size_t len = 0;
         _cleanup_free_ char *data = NULL;
+
         relay_path(vdc_str(one, "id"), "counts", path);
-        if (fs_read(path, sizeof(*ret), &data, &len, &err) != 0 || len != sizeof(*ret))
+        if (fs_read(path, sizeof(*ret), &data, &len, &err) < 0 || len != sizeof(*ret))
             continue;
         const struct relay_count *from = (const struct relay_count *)(const void *)data;
         struct relay_count *to = &ret->of[0][0];
@@ -184,6 +196,7 @@ void relay_link_id(const json_t *from, const json_t *to, char ret[80])
 struct link_set relay_link(struct vdb *db, const json_t *from, const json_t *to)
 {
     char id[80];
+
     relay_link_id(from, to, id);
     _cleanup_json_ json_t *doc = vdb_get(db, "link", id);
     return link_from_doc(vdc_str(from, "name"), vdc_str(to, "name"), doc);

@@ -21,12 +21,13 @@
 static int remember(struct vdb *db, struct err *err)
 {
     char boot[40];
+
     vdc_boot_id(boot);
     _cleanup_json_ json_t *known = vdb_get(db, "meta", "host");
     if (str_eq(vdc_str(known, "boot"), boot))
         return 0;
     _cleanup_free_ char *forward = NULL;
-    if (fs_read("/proc/sys/" FORWARD_KEY, 16, &forward, NULL, err) != 0)
+    if (fs_read("/proc/sys/" FORWARD_KEY, 16, &forward, NULL, err) < 0)
         return -1;
     _cleanup_json_ json_t *doc = json_pack("{s:s,s:s,s:b}", "boot", boot, "ip_forward",
                                            str_chomp(forward), "netns", fs_exists("/run/netns"));
@@ -36,15 +37,16 @@ static int remember(struct vdb *db, struct err *err)
 int host_ensure(struct vdb *db, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf nft = {0};
+
     rules_nft_host(&nft);
-    if (remember(db, err) != 0)
+    if (remember(db, err) < 0)
         return -1;
     /* First the route that swallows the pool: while the bridge is away nothing of it may reach
      * a real network. The bridge's own route has the better metric. */
     if (TOOL("ip", err, "route", "replace", "blackhole", VDC_POOL, "metric", BLACKHOLE_METRIC) ||
-        link_bridge(VDC_PUBLIC_BRIDGE, err) != 0 ||
+        link_bridge(VDC_PUBLIC_BRIDGE, err) < 0 ||
         TOOL("ip", err, "addr", "replace", VDC_HOST_ADDRESS "/24", "dev", VDC_PUBLIC_BRIDGE) ||
-        sysctl_set(FORWARD_KEY, "1", err) != 0)
+        sysctl_set(FORWARD_KEY, "1", err) < 0)
         return -1;
     return tool_run("nft", (const char *const[]){"-f", "-", NULL}, strbuf_str(&nft), err);
 }
@@ -59,6 +61,7 @@ int host_remove(struct vdb *db, struct err *err)
 {
     char boot[40];
     struct err now = {0};
+
     vdc_boot_id(boot);
     *err = (struct err){0};
     first_of(link_remove(VDC_PUBLIC_BRIDGE, &now), &now, err);
@@ -70,8 +73,8 @@ int host_remove(struct vdb *db, struct err *err)
     if (known && str_eq(vdc_str(known, "boot"), boot)) {
         first_of(sysctl_set(FORWARD_KEY, vdc_str(known, "ip_forward"), &now), &now, err);
         /* `ip netns` turned its folder into a mount point; gone only when nobody else uses it. */
-        if (!json_is_true(json_object_get(known, "netns")) && rmdir("/run/netns") != 0) {
-            if (umount("/run/netns") == 0 && rmdir("/run/netns") != 0)
+        if (!json_is_true(json_object_get(known, "netns")) && rmdir("/run/netns") < 0) {
+            if (umount("/run/netns") == 0 && rmdir("/run/netns") < 0)
                 first_of(TOOL("ip", &now, "netns", "list"), &now, err);
         }
     }

@@ -57,6 +57,7 @@ static const struct {
 struct link_set link_default(const char *from, const char *to)
 {
     uint64_t rtt = rtt_ms[region_of(from)][region_of(to)] * NS_PER_MS;
+
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if ((str_eq(from, known[i].a) && str_eq(to, known[i].b)) ||
             (str_eq(from, known[i].b) && str_eq(to, known[i].a)))
@@ -68,6 +69,7 @@ struct link_set link_default(const char *from, const char *to)
 struct link_set link_from_doc(const char *from, const char *to, const json_t *doc)
 {
     struct link_set s = link_default(from, to);
+
     if (!doc)
         return s;
     s.delay_ns = (uint64_t)json_integer_value(json_object_get(doc, "delay_ns"));
@@ -88,6 +90,7 @@ json_t *link_to_doc(const char *from, const char *to, const struct link_set *set
 static int number(const char *text, double *ret, const char **ret_unit)
 {
     char *end = NULL;
+
     if (!text || strspn(text, "0123456789.") == 0)
         return -1;
     *ret = strtod(text, &end);
@@ -127,6 +130,7 @@ int link_parse_rate(const char *text, uint64_t *ret, struct err *err)
     }
     for (size_t i = 0; number(text, &n, &unit) == 0 && i < ARRAY_LEN(units); i++) {
         double bits = n * (double)units[i].bits;
+
         if (strcasecmp(unit, units[i].unit) == 0 && bits >= RATE_MIN && bits <= RATE_MAX) {
             *ret = (uint64_t)(bits + 0.5);
             return 0;
@@ -141,7 +145,8 @@ int link_parse_loss(const char *text, uint32_t *ret_ppm, struct err *err)
 {
     double n = 0;
     const char *unit = "";
-    if (number(text, &n, &unit) != 0 || (*unit && !str_eq(unit, "%")) || n > 100)
+
+    if (number(text, &n, &unit) < 0 || (*unit && !str_eq(unit, "%")) || n > 100)
         return err_set(err, ERR_USAGE, "'%s' is no loss from 0 to 100 percent; write 0.5",
                        text ? text : "");
     *ret_ppm = (uint32_t)(n * PPM / 100 + 0.5);
@@ -166,9 +171,11 @@ const json_t *link_zone(const json_t *zones, const char *text, struct err *err)
     size_t i = 0, n = 0;
     json_t *one = NULL;
     _cleanup_(strbuf_free) struct strbuf names = {0}, all = {0};
+
     json_array_foreach(zones, i, one)
     {
         const char *name = vdc_str(one, "name");
+
         strbuf_addf(&all, "%s%s", all.len > 0 ? ", " : "", name);
         if (strcasecmp(name, text) == 0)
             return one;
@@ -190,6 +197,7 @@ const json_t *link_zone(const json_t *zones, const char *text, struct err *err)
 bool lane_admit(struct lane *l, uint64_t now, uint64_t bytes, uint32_t random, uint64_t *ret_due)
 {
     const struct link_set *s = &l->set;
+
     if (s->cut || (s->loss_ppm > 0 && (uint64_t)random * PPM >> 32 < s->loss_ppm))
         return false;
     /* The buffer in front of the transmitter holds a round trip's worth of its rate. */

@@ -27,6 +27,7 @@ static json_t *guest_at(const struct service *s, const char *address)
     _cleanup_json_ json_t *vms = vdb_list(s->db, "vm");
     size_t i = 0, k = 0;
     json_t *vm = NULL, *nic = NULL;
+
     json_array_foreach(vms, i, vm)
     {
         json_array_foreach(json_object_get(vm, "nic"), k, nic)
@@ -45,6 +46,7 @@ static json_t *values_of(const struct service *s, const json_t *vm, const char *
     _cleanup_json_ json_t *network = vdb_get(s->db, "network", s->network_id);
     const char *id = vdc_str(vm, "id"), *public_ip = vdc_str(network, "_ip");
     _cleanup_free_ char *cloud = str_fmt("CloudStack-{%s}", vdc_str(vm, "zoneid"));
+
     json_t *values =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "service-offering",
                   vdc_str(vm, "serviceofferingname"), "availability-zone", vdc_str(vm, "zonename"),
@@ -64,6 +66,7 @@ static void serve_metadata(void *ctx, const struct httpd_request *rq, struct htt
 {
     const struct service *s = ctx;
     _cleanup_json_ json_t *vm = guest_at(s, rq->client);
+
     if (!vm || !str_starts(rq->path, "/latest/"))
         return;
     const char *what = rq->path + strlen("/latest/");
@@ -72,6 +75,7 @@ static void serve_metadata(void *ctx, const struct httpd_request *rq, struct htt
         size_t len = 0;
         char *data = NULL;
         const char *text = vdc_str(vm, "_userdata");
+
         if (*text && base64_decode(text, &data, &len, &err) == 0) {
             ret->status = 200;
             ret->body = data;
@@ -84,6 +88,7 @@ static void serve_metadata(void *ctx, const struct httpd_request *rq, struct htt
         _cleanup_(strbuf_free) struct strbuf list = {0};
         const char *key = NULL;
         json_t *value = NULL;
+
         json_object_foreach(values, key, value)
         {
             strbuf_addf(&list, "%s\n", key);
@@ -106,11 +111,12 @@ static void serve_password(void *ctx, const struct httpd_request *rq, struct htt
     const char *wish = httpd_header(rq, "DomU_Request");
     _cleanup_json_ json_t *vm = wish ? guest_at(s, rq->client) : NULL;
     const char *password = vdc_str(vm, "_password");
+
     if (vm && str_eq(wish, "send_my_password")) {
         reply_text(ret, *password ? password : "saved_password");
     } else if (vm && str_eq(wish, "saved_password")) {
         if (*password &&
-            vdb_patch(s->db, "vm", vdc_str(vm, "id"), json_pack("{s:n}", "_password"), &err) != 0)
+            vdb_patch(s->db, "vm", vdc_str(vm, "id"), json_pack("{s:n}", "_password"), &err) < 0)
             return;
         reply_text(ret, "saved_password");
     } else {
@@ -126,7 +132,8 @@ static void httpd_closep(struct httpd **h)
 int metadata_run(const char *network_id, struct err *err)
 {
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0)
+
+    if (vdc_open(false, &db, err) < 0)
         return -1;
     _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
     if (!network)
@@ -134,17 +141,18 @@ int metadata_run(const char *network_id, struct err *err)
     struct service s = {db, network_id};
     const char *gateway = vdc_str(network, "gateway");
     _cleanup_(httpd_closep) struct httpd *meta = NULL, *password = NULL;
-    if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) != 0 ||
-        httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) != 0)
+    if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) < 0 ||
+        httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) < 0)
         return err_wrap(err, "metadata of network %s", vdc_str(network, "name"));
     _cleanup_free_ char *pidfile = str_fmt(VDC_DIR "/net/%s/metadata.pid", network_id);
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) != 0)
+    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) < 0)
         return -1;
     for (;;) {
         struct pollfd fds[] = {{.fd = httpd_fd(meta), .events = POLLIN},
                                {.fd = httpd_fd(password), .events = POLLIN}};
+
         poll(fds, ARRAY_LEN(fds), clock_sooner(httpd_due_ms(meta), httpd_due_ms(password)));
         httpd_run(meta);
         httpd_run(password);

@@ -30,6 +30,7 @@ bool netns_exists(const char *name)
 {
     char path[64];
     struct statfs st;
+
     ns_path(name, path, sizeof(path));
     return statfs(path, &st) == 0 && st.f_type == NSFS_MAGIC;
 }
@@ -37,6 +38,7 @@ bool netns_exists(const char *name)
 int netns_make(const char *name, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
     /* the networks of a group are made side by side and share its namespace */
     _cleanup_free_ char *lock = str_fmt(VDC_DIR "/lock/%s", name);
@@ -46,7 +48,7 @@ int netns_make(const char *name, struct err *err)
     if (netns_exists(name))
         return 0;
     unlink(path); /* what a kill between its two steps left */
-    if (TOOL("ip", err, "netns", "add", name) != 0)
+    if (TOOL("ip", err, "netns", "add", name) < 0)
         return -1;
     return TOOL("ip", err, "-n", name, "link", "set", "lo", "up");
 }
@@ -55,14 +57,16 @@ int netns_make(const char *name, struct err *err)
 static pid_t inhabitant(ino_t ns)
 {
     _cleanup_closedir_ DIR *proc = opendir("/proc");
+
     for (struct dirent *e = proc ? readdir(proc) : NULL; e; e = readdir(proc)) {
         char path[300], comm[32] = "";
         struct stat st;
         struct err ignored = {0};
         _cleanup_free_ char *text = NULL;
         pid_t pid = atoi(e->d_name);
+
         snprintf(path, sizeof(path), "/proc/%s/ns/net", e->d_name);
-        if (pid < 2 || pid == getpid() || stat(path, &st) != 0 || st.st_ino != ns)
+        if (pid < 2 || pid == getpid() || stat(path, &st) < 0 || st.st_ino != ns)
             continue;
         snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
         if (fs_read(path, sizeof(comm), &text, NULL, &ignored) == 0)
@@ -78,6 +82,7 @@ static void end_inhabitants(const char *path)
 {
     struct stat st;
     pid_t pid = 0;
+
     for (int i = 0; i < 100 && stat(path, &st) == 0 && (pid = inhabitant(st.st_ino)) != 0; i++) {
         kill(pid, SIGKILL);
         clock_pause_ms(20);
@@ -87,8 +92,9 @@ static void end_inhabitants(const char *path)
 int netns_remove(const char *name, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
-    if (access(path, F_OK) != 0)
+    if (access(path, F_OK) < 0)
         return 0;
     end_inhabitants(path);
     return TOOL("ip", err, "netns", "del", name);
@@ -97,10 +103,11 @@ int netns_remove(const char *name, struct err *err)
 int netns_enter(const char *name, int *ret_back, struct err *err)
 {
     char path[64];
+
     ns_path(name, path, sizeof(path));
     _cleanup_close_ int back = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     _cleanup_close_ int to = open(path, O_RDONLY | O_CLOEXEC);
-    if (back < 0 || to < 0 || setns(to, CLONE_NEWNET) != 0)
+    if (back < 0 || to < 0 || setns(to, CLONE_NEWNET) < 0)
         return err_errno(err, errno, "enter namespace %s", name);
     *ret_back = back;
     back = -1;
@@ -111,7 +118,7 @@ void netns_leave(int *back)
 {
     if (*back < 0)
         return;
-    if (setns(*back, CLONE_NEWNET) != 0)
+    if (setns(*back, CLONE_NEWNET) < 0)
         _exit(1); /* going on in the wrong namespace would change the wrong host */
     close(*back);
     *back = -1;
@@ -129,7 +136,7 @@ int link_remove(const char *name, struct err *err)
 
 int link_bridge(const char *name, struct err *err)
 {
-    if (!link_exists(name) && TOOL("ip", err, "link", "add", name, "type", "bridge") != 0)
+    if (!link_exists(name) && TOOL("ip", err, "link", "add", name, "type", "bridge") < 0)
         return -1;
     return TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "up");
 }
@@ -138,12 +145,12 @@ int link_veth(const char *name, const char *bridge, const char *ns, const char *
               const char *address, struct err *err)
 {
     /* Both ends come into being at once, so that one of them tells of the other. */
-    if (!link_exists(name) && TOOL("ip", err, "link", "add", name, "type", "veth", "peer", "name",
-                                   peer, "netns", ns) != 0)
+    if (!link_exists(name) &&
+        TOOL("ip", err, "link", "add", name, "type", "veth", "peer", "name", peer, "netns", ns) < 0)
         return -1;
-    if (TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "master", bridge, "up") != 0)
+    if (TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "master", bridge, "up") < 0)
         return -1;
-    if (TOOL("ip", err, "-n", ns, "addr", "replace", address, "dev", peer) != 0)
+    if (TOOL("ip", err, "-n", ns, "addr", "replace", address, "dev", peer) < 0)
         return -1;
     return TOOL("ip", err, "-n", ns, "link", "set", peer, "up");
 }
@@ -151,6 +158,7 @@ int link_veth(const char *name, const char *bridge, const char *ns, const char *
 int sysctl_set(const char *key, const char *value, struct err *err)
 {
     char path[128];
+
     snprintf(path, sizeof(path), "/proc/sys/%s", key);
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, value, strlen(value)) < 0)

@@ -15,6 +15,7 @@ static void add_unique(json_t *arr, const char *s)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(arr, i, one)
     {
         if (str_eq(json_string_value(one), s))
@@ -34,15 +35,17 @@ static bool is_host(const char *s)
 static int read_conf(struct outside *o, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
+
     if (!fs_exists(VDC_CONF))
         return 0;
-    if (fs_read(VDC_CONF, 65536, &text, NULL, err) != 0)
+    if (fs_read(VDC_CONF, 65536, &text, NULL, err) < 0)
         return -1;
     char *save = NULL;
     int number = 0;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char key[16] = "", value[254] = "";
         uint32_t address = 0;
+
         number++;
         *strchrnul(line, '#') = '\0';
         if (line[strspn(line, " \t\r")] == '\0')
@@ -68,12 +71,14 @@ static void read_servers(const char *path, json_t *out)
 {
     struct err err = {0};
     _cleanup_free_ char *text = NULL;
-    if (fs_read(path, 65536, &text, NULL, &err) != 0)
+
+    if (fs_read(path, 65536, &text, NULL, &err) < 0)
         return;
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char value[64] = "";
         uint32_t address = 0;
+
         /* A server on the machine's own loopback cannot be reached from a router. */
         if (sscanf(line, "nameserver %63s", value) == 1 && ipv4_parse(value, &address) == 0 &&
             address >> 24 != 127)
@@ -87,7 +92,8 @@ int outside_read(struct vdb *db, struct outside *ret, struct err *err)
     char host[254], proxy[300];
     size_t i = 0;
     json_t *one = NULL;
-    if (read_conf(&o, err) != 0) {
+
+    if (read_conf(&o, err) < 0) {
         outside_free(&o);
         return -1;
     }

@@ -88,6 +88,7 @@ static void on_hup(int sig)
 static uint64_t now_ns(void)
 {
     struct timespec t;
+
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
@@ -105,6 +106,7 @@ static void drop_all(struct direction *d)
 {
     while (d->first) {
         struct frame *f = d->first;
+
         d->first = f->next;
         lane_done(&d->lane, f->len);
         free(f);
@@ -116,13 +118,15 @@ static ino_t inode_of(const char *ns)
 {
     struct stat st;
     _cleanup_free_ char *path = str_fmt("/run/netns/%s", ns);
+
     return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
 static int open_device(const char *ns, struct err *err)
 {
     _cleanup_(netns_leave) int back = -1;
-    if (netns_enter(ns, &back, err) != 0)
+
+    if (netns_enter(ns, &back, err) < 0)
         return -1;
     struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
     str_copy(ifr.ifr_name, sizeof(ifr.ifr_name), RELAY_DEVICE);
@@ -152,6 +156,7 @@ static void need_zone(struct relay *r, size_t index, const char *id)
 {
     struct err err = {0};
     char ns[VDC_NETNS_MAX];
+
     relay_zone_ns(r->group, id, ns);
     ino_t inode = inode_of(ns);
     for (size_t i = 0; i < r->n_zones; i++) {
@@ -174,6 +179,7 @@ static size_t index_of(const json_t *zones, const char *id)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(zones, i, one)
     {
         if (str_eq(vdc_str(one, "id"), id))
@@ -187,6 +193,7 @@ static void load_links(struct relay *r, const json_t *zones)
     for (size_t a = 0; a < r->n_zones; a++) {
         for (size_t b = 0; b < r->n_zones; b++) {
             size_t from = r->zones[a].index, to = r->zones[b].index;
+
             struct link_set set =
                 relay_link(r->db, json_array_get(zones, from), json_array_get(zones, to));
             lane_set(&r->dirs[from][to].lane, &set);
@@ -203,6 +210,7 @@ static void load(struct relay *r)
     bool wanted[RELAY_ZONES] = {false};
     size_t i = 0;
     json_t *one = NULL;
+
     r->n_targets = 0;
     r->targets = xrealloc(r->targets, (json_array_size(networks) + 1) * sizeof(*r->targets));
     json_array_foreach(networks, i, one)
@@ -210,7 +218,8 @@ static void load(struct relay *r)
         struct err err = {0};
         struct ipv4_net net;
         size_t index = index_of(zones, vdc_str(one, "zoneid"));
-        if (index >= RELAY_ZONES || guest_net_parse(vdc_str(one, "cidr"), &net, &err) != 0)
+
+        if (index >= RELAY_ZONES || guest_net_parse(vdc_str(one, "cidr"), &net, &err) < 0)
             continue;
         r->targets[r->n_targets++] = (struct target){net, index};
         wanted[index] = true;
@@ -239,6 +248,7 @@ static size_t zone_of(const struct relay *r, const unsigned char *packet, size_t
 static void take(struct relay *r, size_t from, const unsigned char *data, size_t len, uint64_t now)
 {
     size_t to = len > HEADER ? zone_of(r, data + HEADER, len - HEADER) : RELAY_ZONES;
+
     if (to == RELAY_ZONES || to == from || !r->open[to])
         return; /* for nobody here */
     struct direction *d = &r->dirs[from][to];
@@ -259,8 +269,10 @@ static void take(struct relay *r, size_t from, const unsigned char *data, size_t
 static void receive(struct relay *r, const struct zone *z, uint64_t waited)
 {
     static unsigned char buf[HEADER + PACKET_MAX];
+
     for (int i = 0; i < BATCH; i++) {
         ssize_t n = read(z->fd, buf, sizeof(buf));
+
         if (n <= 0)
             return;
         take(r, z->index, buf, (size_t)n, now_ns() - waited - PATH_NS);
@@ -271,13 +283,16 @@ static void receive(struct relay *r, const struct zone *z, uint64_t waited)
 static uint64_t deliver(struct relay *r)
 {
     uint64_t next = UINT64_MAX;
+
     for (size_t b = 0; b < r->n_zones; b++) {
         for (size_t a = 0; a < r->n_zones; a++) {
             size_t from = r->zones[a].index, to = r->zones[b].index;
             struct direction *d = &r->dirs[from][to];
+
             while (d->first && d->first->due <= now_ns()) {
                 struct frame *f = d->first;
                 struct relay_count *count = &r->counts->of[from][to];
+
                 if (write(r->zones[b].fd, f->data, f->len) == (ssize_t)f->len) {
                     count->bytes += f->len - HEADER;
                     count->frames++;
@@ -302,6 +317,7 @@ static uint64_t deliver(struct relay *r)
 static uint64_t wait_for(struct relay *r, struct pollfd *fds, uint64_t next)
 {
     sigset_t none;
+
     sigemptyset(&none);
     for (size_t i = 0; i < r->n_zones; i++)
         fds[i] = (struct pollfd){.fd = r->zones[i].fd, .events = POLLIN};
@@ -312,6 +328,7 @@ static uint64_t wait_for(struct relay *r, struct pollfd *fds, uint64_t next)
     uint64_t slept = now_ns() - start;
     if (n == 0 && left > 0) {
         uint64_t late = slept - left < LATENESS_MAX ? slept - left : LATENESS_MAX;
+
         r->lateness = (7 * r->lateness + late) / 8;
     }
     for (size_t i = 0; n < 0 && i < r->n_zones; i++)
@@ -341,6 +358,7 @@ static void loop(struct relay *r)
 static struct relay_counts *map_counts(const char *group, struct err *err)
 {
     char path[128];
+
     relay_path(group, "counts", path);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     void *map = MAP_FAILED;
@@ -365,6 +383,7 @@ int relay_run(const char *group, struct err *err)
 {
     char lock[128], pidfile[128], pid[16];
     sigset_t hup;
+
     sigemptyset(&hup);
     sigaddset(&hup, SIGHUP);
     sigprocmask(SIG_BLOCK, &hup, NULL);
@@ -376,11 +395,11 @@ int relay_run(const char *group, struct err *err)
         return -1;
     static struct relay r;
     _cleanup_(vdb_close) struct vdb *db = NULL;
-    if (vdc_open(false, &db, err) != 0 || !(r.counts = map_counts(group, err)))
+    if (vdc_open(false, &db, err) < 0 || !(r.counts = map_counts(group, err)))
         return -1;
     /* From here on a signal is heard, and the networks are read after it. */
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) != 0)
+    if (fs_write_atomic(pidfile, pid, (size_t)n, 0644, err) < 0)
         return -1;
     r.db = db;
     r.group = group;

@@ -22,7 +22,7 @@
 struct router {
     const json_t *network;
     const char *id;
-    bool private;
+    bool is_private;
     const char *group, *zone;  /* of a private one */
     char ns[VDC_NETNS_MAX];    /* its namespace, or that of its zone in the group */
     char iface[VDC_NAME_MAX];  /* inside: towards the guests */
@@ -42,14 +42,15 @@ static struct router router_of(const json_t *network)
 {
     struct router r = {.network = network,
                        .id = vdc_str(network, "id"),
-                       .private = router_is_private(network),
+                       .is_private = router_is_private(network),
                        .group = vdc_str(network, "dcgid"),
                        .zone = vdc_str(network, "zoneid")};
-    if (r.private)
+
+    if (r.is_private)
         relay_zone_ns(r.group, r.zone, r.ns);
     else
         vdc_name(VDC_NETNS, r.id, r.ns);
-    if (r.private)
+    if (r.is_private)
         vdc_name("p", r.id, r.iface);
     else
         str_copy(r.iface, sizeof(r.iface), "lan");
@@ -67,21 +68,22 @@ static int ensure_links(const struct router *r, struct err *err)
 {
     char address[32];
     const char *slash = strchr(vdc_str(r->network, "cidr"), '/');
+
     snprintf(address, sizeof(address), "%s%s", vdc_str(r->network, "gateway"),
              slash ? slash : "/24");
     /* Networks of one zone and group share a namespace, and are made side by side. */
-    _cleanup_close_ int lock = r->private ? relay_lock(r->group, err) : -1;
-    if (r->private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) != 0))
+    _cleanup_close_ int lock = r->is_private ? relay_lock(r->group, err) : -1;
+    if (r->is_private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) < 0))
         return -1;
-    if (link_bridge(r->bridge, err) != 0 || netns_make(r->ns, err) != 0 ||
-        link_veth(r->veth, r->bridge, r->ns, r->iface, address, err) != 0)
+    if (link_bridge(r->bridge, err) < 0 || netns_make(r->ns, err) < 0 ||
+        link_veth(r->veth, r->bridge, r->ns, r->iface, address, err) < 0)
         return -1;
-    if (r->private)
+    if (r->is_private)
         return relay_ensure(r->group, err);
     if (!*vdc_str(r->network, "_ip"))
         return 0;
     snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
-    if (link_veth(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) != 0)
+    if (link_veth(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) < 0)
         return -1;
     return TOOL("ip", err, "-n", r->ns, "route", "replace", "default", "via", VDC_HOST_ADDRESS);
 }
@@ -92,12 +94,14 @@ static int ensure_addresses(struct vdb *db, const struct router *r, struct err *
     _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
     size_t i = 0;
     json_t *ip = NULL;
+
     json_array_foreach(ips, i, ip)
     {
         char address[32];
+
         snprintf(address, sizeof(address), "%s/24", vdc_str(ip, "ipaddress"));
         if (!json_is_true(json_object_get(ip, "issourcenat")) &&
-            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") != 0)
+            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") < 0)
             return -1;
     }
     return 0;
@@ -109,6 +113,7 @@ static int put_file(const struct router *r, const char *name, const struct strbu
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", r->dir, name), *old = NULL;
     struct err ignored = {0};
+
     if (fs_read(path, 1024 * 1024, &old, NULL, &ignored) == 0 && strcmp(old, strbuf_str(text)) == 0)
         return 0;
     *ret_changed = true;
@@ -123,11 +128,12 @@ static int ensure_dnsmasq(struct vdb *db, const struct router *r, const struct o
     _cleanup_(strbuf_free) struct strbuf conf = {0}, hosts = {0}, names = {0};
     _cleanup_json_ json_t *vms = vdb_list(db, "vm");
     bool changed = false;
-    rules_dnsmasq(r->network, r->private ? NULL : o, r->iface, r->dir, &conf);
+
+    rules_dnsmasq(r->network, r->is_private ? NULL : o, r->iface, r->dir, &conf);
     rules_dhcp_hosts(r->id, vms, &hosts, &names);
-    if (put_file(r, "dnsmasq.conf", &conf, &changed, err) != 0 ||
-        put_file(r, "hosts", &hosts, &changed, err) != 0 ||
-        put_file(r, "names", &names, &changed, err) != 0)
+    if (put_file(r, "dnsmasq.conf", &conf, &changed, err) < 0 ||
+        put_file(r, "hosts", &hosts, &changed, err) < 0 ||
+        put_file(r, "names", &names, &changed, err) < 0)
         return -1;
     if (!changed && tool_pid(r->pidfile, r->conf))
         return 0;
@@ -146,12 +152,14 @@ static int ensure_filter(struct vdb *db, const struct router *r, const struct ou
     _cleanup_json_ json_t *firewall = vdb_find(db, "firewall", "networkid", r->id);
     _cleanup_(strbuf_free) struct strbuf nft = {0};
     _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
+
     rules_nft(r->network, egress, forwards, firewall, ips, &nft);
     size_t i = 0;
     json_t *host = NULL;
     json_array_foreach(o->hosts, i, host)
     {
         uint32_t literal = 0;
+
         if (ipv4_parse(json_string_value(host), &literal) == 0)
             strbuf_addf(&nft, "add element ip mvdc allowed { %s }\n", json_string_value(host));
     }
@@ -160,7 +168,7 @@ static int ensure_filter(struct vdb *db, const struct router *r, const struct ou
 
 static int ensure_metadata(const struct router *r, struct err *err)
 {
-    if (r->private || tool_pid(r->metadata_pid, r->id))
+    if (r->is_private || tool_pid(r->metadata_pid, r->id))
         return 0;
     _cleanup_free_ char *log = str_fmt("%s/metadata.log", r->dir);
     return spawn_daemon((const char *const[]){"metadata", r->id, NULL}, log, err);
@@ -170,17 +178,19 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
 {
     _cleanup_(outside_free) struct outside o = {0};
     _cleanup_(netns_leave) int back = -1;
-    if (outside_read(db, &o, err) != 0 || netns_enter(r->ns, &back, err) != 0 ||
-        sysctl_set("net/ipv4/ip_forward", "1", err) != 0)
+
+    if (outside_read(db, &o, err) < 0 || netns_enter(r->ns, &back, err) < 0 ||
+        sysctl_set("net/ipv4/ip_forward", "1", err) < 0)
         return -1;
-    if (!r->private && ensure_filter(db, r, &o, err) != 0)
+    if (!r->is_private && ensure_filter(db, r, &o, err) < 0)
         return -1;
-    return ensure_dnsmasq(db, r, &o, err) != 0 ? -1 : ensure_metadata(r, err);
+    return ensure_dnsmasq(db, r, &o, err) < 0 ? -1 : ensure_metadata(r, err);
 }
 
 int router_lock(const char *network_id, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt(VDC_DIR "/lock/net-%s", network_id);
+
     return fs_lock(path, true, err);
 }
 
@@ -188,13 +198,14 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err)
 {
     _cleanup_close_ int held = router_lock(network_id, err);
     _cleanup_json_ json_t *network = held >= 0 ? vdb_get(db, "network", network_id) : NULL;
+
     if (held < 0)
         return -1;
     if (!network)
         return 0; /* deleted meanwhile */
     struct router r = router_of(network);
-    if (fs_mkdirs(r.dir, 0755, err) != 0 || ensure_links(&r, err) != 0 ||
-        ensure_addresses(db, &r, err) != 0 || ensure_services(db, &r, err) != 0)
+    if (fs_mkdirs(r.dir, 0755, err) < 0 || ensure_links(&r, err) < 0 ||
+        ensure_addresses(db, &r, err) < 0 || ensure_services(db, &r, err) < 0)
         return err_wrap(err, "router of network %s", vdc_str(network, "name"));
     json_t *done = json_pack("{s:s}", "state", "Implemented");
     if (json_object_get(network, "isprovisioned"))
@@ -211,12 +222,14 @@ bool router_wanted(const json_t *network)
 int router_update(struct vdb *db, const char *network_id, struct err *err)
 {
     _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
+
     return network && router_wanted(network) ? router_ensure(db, network_id, err) : 0;
 }
 
 int router_restart(struct vdb *db, const char *network_id, struct err *err)
 {
     _cleanup_json_ json_t *network = vdb_get(db, "network", network_id);
+
     if (!network || !router_wanted(network))
         return 0;
     struct router r = router_of(network);
@@ -230,24 +243,27 @@ void router_drop_address(const json_t *network, const char *address)
     struct err gone_already = {0};
     struct router r = router_of(network);
     _cleanup_free_ char *with_bits = str_fmt("%s/24", address);
+
     TOOL("ip", &gone_already, "-n", r.ns, "addr", "del", with_bits, "dev", "pub");
 }
 
 static int remove_zone(const struct router *r, struct err *err)
 {
     _cleanup_close_ int lock = relay_lock(r->group, err);
+
     return lock < 0 ? -1 : relay_zone_remove(r->group, r->zone, err);
 }
 
 int router_remove(const json_t *network, struct err *err)
 {
     struct router r = router_of(network);
+
     tool_stop(r.metadata_pid, r.id);
     tool_stop(r.pidfile, r.conf);
-    if (link_remove(r.veth, err) != 0 || link_remove(r.uplink, err) != 0 ||
-        link_remove(r.bridge, err) != 0)
+    if (link_remove(r.veth, err) < 0 || link_remove(r.uplink, err) < 0 ||
+        link_remove(r.bridge, err) < 0)
         return -1;
-    if ((r.private ? remove_zone(&r, err) : netns_remove(r.ns, err)) != 0)
+    if ((r.is_private ? remove_zone(&r, err) : netns_remove(r.ns, err)) < 0)
         return -1;
     return fs_remove_tree(r.dir, err);
 }
@@ -255,6 +271,7 @@ int router_remove(const json_t *network, struct err *err)
 bool router_alive(const json_t *network)
 {
     struct router r = router_of(network);
+
     return netns_exists(r.ns) && link_exists(r.veth) && tool_pid(r.pidfile, r.conf) &&
-           (r.private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
+           (r.is_private ? relay_alive(r.group) : tool_pid(r.metadata_pid, r.id) != 0);
 }

@@ -17,6 +17,7 @@ static void add_ports(struct strbuf *out, const char *key, const json_t *rule)
 {
     json_int_t first = json_integer_value(json_object_get(rule, "startport"));
     json_int_t last = json_integer_value(json_object_get(rule, "endport"));
+
     if (first > 0)
         strbuf_addf(out, "%s %d-%d ", key, (int)first, (int)(last > 0 ? last : first));
 }
@@ -24,6 +25,7 @@ static void add_ports(struct strbuf *out, const char *key, const json_t *rule)
 static void add_protocol(struct strbuf *out, const json_t *rule, const char *port_key)
 {
     const char *protocol = vdc_str(rule, "protocol");
+
     if (str_eq(protocol, "all"))
         return;
     strbuf_addf(out, "meta l4proto %s ", protocol);
@@ -35,6 +37,7 @@ static void add_egress(struct strbuf *out, const json_t *egress)
 {
     size_t i = 0;
     json_t *rule = NULL;
+
     json_array_foreach(egress, i, rule)
     {
         strbuf_adds(out, "  iifname \"lan\" oifname \"pub\" ");
@@ -49,6 +52,7 @@ static void add_firewall(struct strbuf *out, const json_t *firewall)
 {
     size_t i = 0;
     json_t *rule = NULL;
+
     json_array_foreach(firewall, i, rule)
     {
         strbuf_adds(out, "  ct status dnat ");
@@ -64,6 +68,7 @@ static void add_forwards(struct strbuf *out, const char *public_ip, const json_t
 {
     size_t i = 0;
     json_t *rule = NULL;
+
     json_array_foreach(forwards, i, rule)
     {
         const char *first = vdc_str(rule, "publicport"), *last = vdc_str(rule, "publicendport");
@@ -71,6 +76,7 @@ static void add_forwards(struct strbuf *out, const char *public_ip, const json_t
         const char *protocol = vdc_str(rule, "protocol");
         const char *own = vdc_str(rule, "ipaddress");
         bool range = *last && !str_eq(first, last);
+
         strbuf_addf(out, "  ip daddr %s %s dport %s", *own ? own : public_ip, protocol, first);
         if (range)
             strbuf_addf(out, "-%s", last);
@@ -86,6 +92,7 @@ static void add_static_nat(struct strbuf *out, const char *before, const char *k
 {
     size_t i = 0;
     json_t *ip = NULL;
+
     json_array_foreach(ips, i, ip)
     {
         if (json_is_true(json_object_get(ip, "isstaticnat")))
@@ -99,6 +106,7 @@ void rules_nft(const json_t *network, const json_t *egress, const json_t *forwar
 {
     const char *pub = vdc_str(network, "_ip");
     const char *cidr = vdc_str(network, "cidr");
+
     /* The set is kept when it is there: the name server fills it as guests ask for names. */
     strbuf_adds(out, "add table ip mvdc\n"
                      "add set ip mvdc allowed { type ipv4_addr; }\n"
@@ -159,12 +167,14 @@ static void add_names(const struct outside *outside, struct strbuf *out)
 {
     size_t i = 0;
     json_t *host = NULL;
+
     /* A name that is not listed is answered here: nothing of it leaves the machine. */
     strbuf_adds(out, "address=/#/\n");
     json_array_foreach(outside->hosts, i, host)
     {
         const char *name = json_string_value(host);
         uint32_t literal = 0;
+
         if (ipv4_parse(name, &literal) == 0)
             continue; /* put into the set by the router */
         size_t k = 0;
@@ -181,6 +191,7 @@ void rules_dnsmasq(const json_t *network, const struct outside *outside, const c
                    const char *dir, struct strbuf *out)
 {
     const char *cidr = vdc_str(network, "cidr"), *gateway = vdc_str(network, "gateway");
+
     strbuf_addf(out,
                 "interface=%s\nbind-interfaces\nexcept-interface=lo\nno-resolv\nno-hosts\n"
                 "no-poll\nno-ping\ndhcp-authoritative\ndhcp-range=%.*s,static,%s,12h\n"
@@ -206,6 +217,7 @@ void rules_dhcp_hosts(const char *network_id, const json_t *vms, struct strbuf *
 {
     size_t i = 0, k = 0;
     json_t *vm = NULL, *nic = NULL;
+
     json_array_foreach(vms, i, vm)
     {
         json_array_foreach(json_object_get(vm, "nic"), k, nic)

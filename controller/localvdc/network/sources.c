@@ -19,6 +19,7 @@
 bool sources_uri_host(const char *uri, char *ret, size_t cap)
 {
     const char *p = strstr(uri, "://");
+
     if (!p)
         return false;
     p += 3;
@@ -37,6 +38,7 @@ static bool is_debian(const char *uri)
 {
     _cleanup_free_ char *u = xstrdup(uri);
     size_t n = strlen(u);
+
     while (n > 0 && u[n - 1] == '/')
         u[--n] = '\0';
     return str_starts(u, "http") && (str_ends(u, "/debian") || str_ends(u, "/debian-security"));
@@ -53,8 +55,10 @@ static void add(json_t *out, const char *uri, const char *suite, const char *com
 static char *field(const char *stanza, size_t len, const char *name)
 {
     size_t n = strlen(name);
+
     for (const char *p = stanza, *end = stanza + len; p < end;) {
         size_t line = strcspn(p, "\n");
+
         if (strncasecmp(p, name, n) == 0 && p[n] == ':')
             return strndup(p + n + 1, line - n - 1);
         p += line + 1;
@@ -68,6 +72,7 @@ static void parse_stanza(const char *stanza, size_t len, json_t *out)
     _cleanup_free_ char *suites = field(stanza, len, "Suites");
     _cleanup_free_ char *components = field(stanza, len, "Components");
     _cleanup_free_ char *enabled = field(stanza, len, "Enabled");
+
     if (!types || !uris || !suites || !components || (enabled && strcasestr(enabled, "no")))
         return;
     if (!strstr(types, "deb"))
@@ -76,6 +81,7 @@ static void parse_stanza(const char *stanza, size_t len, json_t *out)
     char *save_uri = NULL, *save_suite = NULL;
     for (char *u = strtok_r(uris, " \t", &save_uri); u; u = strtok_r(NULL, " \t", &save_uri)) {
         _cleanup_free_ char *copy = xstrdup(suites);
+
         for (char *s = strtok_r(copy, " \t", &save_suite); s;
              s = strtok_r(NULL, " \t", &save_suite))
             add(out, u, s, c);
@@ -86,6 +92,7 @@ static void parse_line(char *line, json_t *out)
 {
     char *save = NULL;
     char *word = strtok_r(line, " \t", &save);
+
     if (!word || strcmp(word, "deb") != 0)
         return;
     char *uri = strtok_r(NULL, " \t", &save);
@@ -105,6 +112,7 @@ void sources_parse(const char *text, bool deb822, json_t *out)
         if (deb822) {
             const char *end = strstr(p, "\n\n");
             size_t n = end ? (size_t)(end - p) + 1 : strlen(p);
+
             parse_stanza(p, n, out);
             p += n;
             p += strspn(p, "\n");
@@ -123,10 +131,12 @@ void sources_parse(const char *text, bool deb822, json_t *out)
 static void read_glob(const char *pattern, bool deb822, json_t *out)
 {
     glob_t g = {0};
+
     if (glob(pattern, 0, NULL, &g) == 0) {
         for (size_t i = 0; i < g.gl_pathc; i++) {
             struct err err = {0};
             _cleanup_free_ char *text = NULL;
+
             if (fs_read(g.gl_pathv[i], FILE_MAX, &text, NULL, &err) == 0)
                 sources_parse(text, deb822, out);
         }
@@ -137,6 +147,7 @@ static void read_glob(const char *pattern, bool deb822, json_t *out)
 json_t *sources_read(void)
 {
     json_t *out = json_array();
+
     read_glob("/etc/apt/sources.list", false, out);
     read_glob("/etc/apt/sources.list.d/*.list", false, out);
     read_glob("/etc/apt/sources.list.d/*.sources", true, out);
@@ -149,11 +160,13 @@ void sources_proxy(char *ret, size_t cap)
     struct err err = {0};
     struct proc_result r = {0};
     struct proc_opts opts = {.env = tool_env, .timeout_s = APT_CONFIG_MAX_S};
+
     *ret = '\0';
-    if (tool_find("apt-config", path, sizeof(path), &err) != 0)
+    if (tool_find("apt-config", path, sizeof(path), &err) < 0)
         return;
     if (proc_run(PROC_ARGV(path, "shell", "P", "Acquire::http::Proxy"), &opts, &r, &err) == 0) {
         const char *s = strstr(strbuf_str(&r.out), "P='"); /* P='http://host:port' */
+
         if (s)
             snprintf(ret, cap, "%.*s", (int)strcspn(s + 3, "'"), s + 3);
     }
