@@ -21,8 +21,8 @@ struct store;
 int store_open(const char *dir, bool create, struct store **ret, struct err *err);
 void store_close(struct store *s);
 
-/* A transaction that cannot be committed, or of which a step failed, is rolled back, so that what is
- * recorded next is not part of it. store_rollback without a transaction does nothing. */
+/* A transaction that cannot be committed, or of which a step failed, is rolled back, so that what
+ * is recorded next is not part of it. store_rollback without a transaction does nothing. */
 int store_begin(struct store *s, struct err *err);
 int store_commit(struct store *s, struct err *err);
 void store_rollback(struct store *s);
