@@ -64,7 +64,7 @@ static int say(struct up *u, const char *node, enum event_kind kind, const char 
 
 /* ---- hook of the cloud part ---- */
 
-static void on_item(void *ctx, const struct item *it, enum event_kind kind, const char *msg)
+static void on_resource(void *ctx, const struct resource *it, enum event_kind kind, const char *msg)
 {
     struct up *u = ctx;
     struct err ignored;
@@ -104,8 +104,8 @@ static int cloud_is_done(struct up *u, struct err *err)
     _cleanup_free_ char *text = NULL;
 
     up_drop_plans(u);
-    layout_facts(&u->d->spec, &u->survey->items, u->facts);
-    layout = layout_json(&u->d->spec, &u->survey->items, u->facts);
+    layout_facts(&u->d->spec, &u->survey->resources, u->facts);
+    layout = layout_json(&u->d->spec, &u->survey->resources, u->facts);
     text = js_text(layout);
     u->cloud_done = true;
     return up_expect_nodes(u, err) < 0 ? -1 : store_set(u->d->store, "layout", text, err);
@@ -185,7 +185,7 @@ static void set_signals(void)
 
 static int prepare(struct up *u, struct err *err)
 {
-    const struct apply_hooks hooks = {.ctx = u, .user_data = up_user_data, .event = on_item};
+    const struct apply_hooks hooks = {.ctx = u, .user_data = up_user_data, .event = on_resource};
     const struct spec *s = &u->d->spec;
 
     u->facts = xcalloc(s->n_nodes, sizeof(*u->facts));
@@ -204,8 +204,8 @@ static int prepare(struct up *u, struct err *err)
 
 static bool cloud_is_settled(const struct up *u)
 {
-    for (size_t i = 0; i < u->survey->items.n; i++)
-        if (u->survey->items.v[i].state != ITEM_DONE)
+    for (size_t i = 0; i < u->survey->resources.n; i++)
+        if (u->survey->resources.v[i].state != RESOURCE_DONE)
             return false;
     return true;
 }
@@ -213,8 +213,8 @@ static bool cloud_is_settled(const struct up *u)
 static void sum_up(const struct up *u, struct up_result *ret)
 {
     *ret = (struct up_result){0};
-    for (size_t i = 0; i < u->survey->items.n; i++) {
-        const struct item *it = &u->survey->items.v[i];
+    for (size_t i = 0; i < u->survey->resources.n; i++) {
+        const struct resource *it = &u->survey->resources.v[i];
 
         ret->created += it->created;
         ret->removed += it->want != WANT_THERE && it->destroyed;
@@ -227,7 +227,7 @@ static void sum_up(const struct up *u, struct up_result *ret)
 /* What was ready stays so for `status` while its nodes only look. */
 static int begin(struct up *u, struct err *err)
 {
-    const struct items *items = &u->survey->items;
+    const struct resources *resources = &u->survey->resources;
     struct store *st = u->d->store;
     _cleanup_free_ char *recorded = NULL;
     bool looks;
@@ -242,9 +242,9 @@ static int begin(struct up *u, struct err *err)
         store_rollback(st);
         return -1;
     }
-    for (size_t i = 0; i < items->n; i++)
-        if (items->v[i].state == ITEM_DONE && items->v[i].want == WANT_THERE)
-            on_item(u, &items->v[i], EVENT_OK, "is there");
+    for (size_t i = 0; i < resources->n; i++)
+        if (resources->v[i].state == RESOURCE_DONE && resources->v[i].want == WANT_THERE)
+            on_resource(u, &resources->v[i], EVENT_OK, "is there");
     return store_commit(st, err);
 }
 

@@ -29,7 +29,7 @@ struct up_result {
     unsigned changed;                    /* steps on the nodes */
 };
 
-/* The deployment is open and locked; `v` is what a survey found, its items are worked on. */
+/* The deployment is open and locked; `v` is what a survey found, its resources are worked on. */
 int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
            struct up_result *ret, struct err *err);
 

@@ -204,7 +204,7 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
 
 static bool vm_touched(const struct up *u, size_t node)
 {
-    const struct item *vm = items_find(&u->survey->items, ITEM_VM, node);
+    const struct resource *vm = resources_find(&u->survey->resources, RESOURCE_VM, node);
 
     return vm && (vm->created || vm->changed);
 }

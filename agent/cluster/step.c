@@ -259,6 +259,27 @@ static void found_running(struct cluster *c, uint64_t now)
     cluster_enter(c, CLUSTER_UNCONF, now, "the database was found starting");
 }
 
+/* The first look that says something, after the agent's start or while the database starts. */
+static void first_look(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
+{
+    if (ev->primary && ev->synced) {
+        if (c->rec.joining || c->rec.last_epoch != c->rec.epoch || c->rec.failures ||
+            c->rec.booted != c->rec.epoch || c->rec.amnesiac) {
+            now_primary(c);
+            cluster_act(out, ACT_SAVE);
+        }
+        cluster_enter(c, CLUSTER_PRIMARY, ev->now, "found running");
+    } else if (!ev->running) {
+        cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database does not run");
+    } else {
+        snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
+        /* A joiner may take hours; it is never disturbed (I18). */
+        if ((!c->rec.joining || ev->left) && ev->answers &&
+            ev->now - c->since > CLUSTER_NONPRIM_WAIT_MS)
+            cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
+    }
+}
+
 static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     /* It runs and does not answer: that says nothing about its quorum, and nothing follows. */
@@ -282,22 +303,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         c->live = ev->position;
     switch (c->state) {
     case CLUSTER_UNCONF:
-        if (ev->primary && ev->synced) {
-            if (c->rec.joining || c->rec.last_epoch != c->rec.epoch || c->rec.failures ||
-                c->rec.booted != c->rec.epoch || c->rec.amnesiac) {
-                now_primary(c);
-                cluster_act(out, ACT_SAVE);
-            }
-            cluster_enter(c, CLUSTER_PRIMARY, ev->now, "found running");
-        } else if (!ev->running) {
-            cluster_enter(c, CLUSTER_STOPPED, ev->now, "the database does not run");
-        } else {
-            snprintf(c->why, sizeof(c->why), "the database was found starting; waiting for it");
-            /* A joiner may take hours; it is never disturbed (I18). */
-            if ((!c->rec.joining || ev->left) && ev->answers &&
-                ev->now - c->since > CLUSTER_NONPRIM_WAIT_MS)
-                cluster_enter(c, CLUSTER_NONPRIM, ev->now, "found running without quorum");
-        }
+        first_look(c, ev, out);
         break;
     case CLUSTER_PRIMARY:
         if (!ev->running)

@@ -16,7 +16,7 @@
 
 #include "agent/app/config.h"
 #include "agent/galera/sql.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/webcheck.h"
 #include "common/cleanup.h"
@@ -260,4 +260,4 @@ static int app_apply(const void *self, struct run *run, struct err *err)
     return app_config_each(a, run, true, true, &why, err);
 }
 
-const struct resource_ops res_app = {"app", app_parse, app_check, app_apply, free};
+const struct step_ops step_app = {"app", app_parse, app_check, app_apply, free};

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/app/archive.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/keys.h"
@@ -49,5 +49,4 @@ static int archive_apply(const void *self, struct run *run, struct err *err)
     return archive_get(a->url, a->sha256, run, err);
 }
 
-const struct resource_ops res_archive = {"archive", archive_parse, archive_check, archive_apply,
-                                         free};
+const struct step_ops step_archive = {"archive", archive_parse, archive_check, archive_apply, free};

@@ -14,7 +14,7 @@
 #include "agent/galera/datadir.h"
 #include "agent/galera/galera.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/mnt.h"
 #include "agent/sys/svc.h"
@@ -252,5 +252,4 @@ static int datadir_apply(const void *self, struct run *run, struct err *err)
     return conf_write(&c.settings, NULL, err);
 }
 
-const struct resource_ops res_datadir = {"datadir", datadir_parse, datadir_check, datadir_apply,
-                                         free};
+const struct step_ops step_datadir = {"datadir", datadir_parse, datadir_check, datadir_apply, free};

@@ -15,7 +15,7 @@
 
 #include "agent/disk/disk.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 
@@ -183,4 +183,4 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
     return make_filesystem(&h, run, err);
 }
 
-const struct resource_ops res_disk = {"disk", disk_parse, disk_check, disk_apply, free};
+const struct step_ops step_disk = {"disk", disk_parse, disk_check, disk_apply, free};

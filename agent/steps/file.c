@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/str.h"
@@ -76,4 +76,4 @@ static int file_apply(const void *self, struct run *run, struct err *err)
     return f->notify ? svc_notify_serve(f->notify, err) : 0;
 }
 
-const struct resource_ops res_file = {"file", file_parse, file_check, file_apply, free};
+const struct step_ops step_file = {"file", file_parse, file_check, file_apply, free};

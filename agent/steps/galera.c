@@ -12,7 +12,7 @@
 #include "agent/galera/galera.h"
 #include "agent/galera/sql.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -164,4 +164,4 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }
 
-const struct resource_ops res_galera = {"galera", galera_parse, galera_check, galera_apply, free};
+const struct step_ops step_galera = {"galera", galera_parse, galera_check, galera_apply, free};

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/disk/disk.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/mnt.h"
 #include "common/cleanup.h"
 #include "common/str.h"
@@ -68,4 +68,4 @@ static int grow_apply(const void *self, struct run *run, struct err *err)
     return disk_fs_grow(source, g->path, g->filesystem, err);
 }
 
-const struct resource_ops res_grow = {"grow", grow_parse, grow_check, grow_apply, free};
+const struct step_ops step_grow = {"grow", grow_parse, grow_check, grow_apply, free};

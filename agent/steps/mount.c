@@ -14,7 +14,7 @@
 
 #include "agent/disk/disk.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/mnt.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -210,4 +210,4 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     return mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err);
 }
 
-const struct resource_ops res_mount = {"mount", mount_parse, mount_check, mount_apply, free};
+const struct step_ops step_mount = {"mount", mount_parse, mount_check, mount_apply, free};

@@ -12,7 +12,7 @@
 #include "agent/apt/apt.h"
 #include "agent/apt/dpkg.h"
 #include "agent/apt/journal.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -244,5 +244,4 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     return r;
 }
 
-const struct resource_ops res_package = {"package", package_parse, package_check, package_apply,
-                                         free};
+const struct step_ops step_package = {"package", package_parse, package_check, package_apply, free};

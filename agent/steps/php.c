@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -112,4 +112,4 @@ static int php_apply(const void *self, struct run *run, struct err *err)
     return n < 0 ? -1 : svc_notify_serve(WEB_SERVICE, err);
 }
 
-const struct resource_ops res_php = {"php", php_parse, php_check, php_apply, free};
+const struct step_ops step_php = {"php", php_parse, php_check, php_apply, free};

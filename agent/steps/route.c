@@ -12,7 +12,7 @@
 #include "agent/route/guard.h"
 #include "agent/route/netconf.h"
 #include "agent/route/rtnl.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -329,4 +329,4 @@ static int route_apply(const void *self, struct run *run, struct err *err)
     return conf_write(&n.conf, NULL, err);
 }
 
-const struct resource_ops res_route = {"route", route_parse, route_check, route_apply, free};
+const struct step_ops step_route = {"route", route_parse, route_check, route_apply, free};

@@ -2,7 +2,7 @@
 /* Step `service`: a systemd service that starts at boot or not, and runs or not. */
 #include <stdlib.h>
 
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 
@@ -67,5 +67,4 @@ static int service_apply(const void *self, struct run *run, struct err *err)
     return svc_notify_serve(s->name, err);
 }
 
-const struct resource_ops res_service = {"service", service_parse, service_check, service_apply,
-                                         free};
+const struct step_ops step_service = {"service", service_parse, service_check, service_apply, free};

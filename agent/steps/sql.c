@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "agent/galera/sql.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 
@@ -119,4 +119,4 @@ static int sql_step_apply(const void *self, struct run *run, struct err *err)
     return sql_exec(db, grant, err);
 }
 
-const struct resource_ops res_sql = {"sql", sql_step_parse, sql_step_check, sql_step_apply, free};
+const struct step_ops step_sql = {"sql", sql_step_parse, sql_step_check, sql_step_apply, free};

@@ -6,7 +6,7 @@
 #include "agent/galera/galera.h"
 #include "agent/galera/sql.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/life.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -127,4 +127,4 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     return own_account(err);
 }
 
-const struct resource_ops res_synced = {"synced", synced_parse, synced_check, synced_apply, free};
+const struct step_ops step_synced = {"synced", synced_parse, synced_check, synced_apply, free};

@@ -9,7 +9,7 @@
 
 #include "agent/app/web.h"
 #include "agent/ipc/paths.h"
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "agent/sys/webcheck.h"
@@ -155,4 +155,4 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     return svc_notify_drop(SERVICE, err);
 }
 
-const struct resource_ops res_web = {"web", web_parse, web_check, web_apply, free};
+const struct step_ops step_web = {"web", web_parse, web_check, web_apply, free};

@@ -32,7 +32,7 @@ static int step_parse(struct plan *p, const json_t *spec, struct step *st, struc
     if (ahead && !json_is_boolean(ahead))
         return err_set(err, ERR_USAGE, "%s: member 'ahead' is not true or false", id);
     st->ahead = json_is_true(ahead);
-    st->ops = resource_ops_find(type);
+    st->ops = step_ops_find(type);
     if (!st->ops)
         return err_set(err, ERR_USAGE, "type '%.32s' is not known; a newer agent may be needed",
                        type);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/steps/resource.h"
+#include "agent/steps/step.h"
 #include "common/err.h"
 #include "common/event.h"
 
@@ -15,7 +15,7 @@
 #define PLAN_STEPS_MAX 256
 
 struct step {
-    const struct resource_ops *ops;
+    const struct step_ops *ops;
     char id[EVENT_ID_MAX];
     void *self; /* made by ops->parse */
     bool ahead; /* needs none of the steps before it: may begin beside them */

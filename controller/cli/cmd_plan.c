@@ -91,7 +91,7 @@ int cmd_plan(const struct cli *cli, struct err *err)
 
     if (cli_session_open(cli, false, true, &o, &s, err) < 0)
         return -1;
-    plan = moves_plan(&s.v.items, &s.d.spec);
+    plan = moves_plan(&s.v.resources, &s.d.spec);
     changes = count_changes(plan);
     if (cli->json) {
         _cleanup_json_ json_t *out =

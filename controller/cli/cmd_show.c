@@ -23,8 +23,8 @@ static void show_node(const struct spec *s, size_t n, bool ports, const char *la
     puts("");
 }
 
-static void show_network(const struct spec *s, const struct item *net, size_t zone, bool gateway,
-                         const char *ip)
+static void show_network(const struct spec *s, const struct resource *net, size_t zone,
+                         bool gateway, const char *ip)
 {
     const struct spec_zone *z = &s->zones[zone];
     size_t of_zone = 0;
@@ -39,14 +39,15 @@ static void show_network(const struct spec *s, const struct item *net, size_t zo
             show_node(s, n, gateway, --of_zone ? "├" : "└");
 }
 
-static void show_json(const struct deployment *d, const struct items *items)
+static void show_json(const struct deployment *d, const struct resources *resources)
 {
     _cleanup_json_ json_t *arr = json_array();
     _cleanup_json_ json_t *out = NULL;
 
-    for (size_t i = 0; i < items->n; i++)
-        json_array_append_new(arr, json_pack("{s:s, s:s, s:s}", "resource", items->v[i].name,
-                                             "name", items->v[i].label, "id", items->v[i].id));
+    for (size_t i = 0; i < resources->n; i++)
+        json_array_append_new(arr,
+                              json_pack("{s:s, s:s, s:s}", "resource", resources->v[i].name, "name",
+                                        resources->v[i].label, "id", resources->v[i].id));
     out = json_pack("{s:i, s:s, s:O}", "schema", 1, "deployment", d->spec.deployment, "resources",
                     arr);
     cli_print_json(out, true);
@@ -64,14 +65,14 @@ int cmd_show(const struct cli *cli, struct err *err)
         survey_run(&reach, d.store, &d.spec, &o, &v, &missing, err) < 0)
         return -1;
     if (cli->json) {
-        show_json(&d, &v.items);
+        show_json(&d, &v.resources);
         return 0;
     }
     for (size_t z = 0; z < d.spec.n_zones; z++) {
-        const struct item *address = items_find(&v.items, ITEM_ADDRESS, z);
-        const struct item *inner = items_find(&v.items, ITEM_PRIVATE, z);
+        const struct resource *address = resources_find(&v.resources, RESOURCE_ADDRESS, z);
+        const struct resource *inner = resources_find(&v.resources, RESOURCE_PRIVATE, z);
 
-        show_network(&d.spec, items_find(&v.items, ITEM_GATEWAY, z), z, true,
+        show_network(&d.spec, resources_find(&v.resources, RESOURCE_GATEWAY, z), z, true,
                      js_opt_str(address->entity, "ipaddress", ""));
         if (inner)
             show_network(&d.spec, inner, z, false, "");

@@ -33,18 +33,18 @@ static void ask_to_adopt(const struct cli *cli, struct survey *v, const struct s
 
     if (!isatty(0) || cli->yes)
         return;
-    for (size_t i = 0; i < v->items.n; i++) {
-        struct item *it = &v->items.v[i];
+    for (size_t i = 0; i < v->resources.n; i++) {
+        struct resource *it = &v->resources.v[i];
 
-        if (it->found != FOUND_BY_NAME || item_move(it, &v->items, s).kind != MOVE_REFUSE)
+        if (it->found != FOUND_BY_NAME || resource_move(it, &v->resources, s).kind != MOVE_REFUSE)
             continue;
         text_print(stderr, "  %-16s %s (%s) has our name and is not ours\n",
-                   item_ops(&v->items, it->kind)->what, it->label, it->id);
+                   resource_ops(&v->resources, it->kind)->what, it->label, it->id);
         asked = true;
     }
     yes = asked && cli_confirmed(cli, "Take these over?");
-    for (size_t i = 0; i < v->items.n; i++)
-        v->items.v[i].adopt = v->items.v[i].adopt || yes;
+    for (size_t i = 0; i < v->resources.n; i++)
+        v->resources.v[i].adopt = v->resources.v[i].adopt || yes;
 }
 
 /* VMs that go are told before; data disks never go here. */
@@ -53,11 +53,11 @@ static int confirm_losses(const struct cli *cli, const struct survey *v, const s
 {
     bool any = false;
 
-    for (size_t i = 0; i < v->items.n; i++) {
-        const struct item *it = &v->items.v[i];
-        struct move m = item_move(it, &v->items, s);
+    for (size_t i = 0; i < v->resources.n; i++) {
+        const struct resource *it = &v->resources.v[i];
+        struct move m = resource_move(it, &v->resources, s);
 
-        if (it->kind != ITEM_VM || it->want == WANT_THERE || m.kind != MOVE_DESTROY)
+        if (it->kind != RESOURCE_VM || it->want == WANT_THERE || m.kind != MOVE_DESTROY)
             continue;
         text_print(stderr, "  - VM %s: %s\n", it->label, m.why);
         any = true;

@@ -7,12 +7,12 @@
 
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cloud/items.h"
+#include "controller/cloud/resources.h"
 #include "controller/nodes/layout.h"
 
 void view_init(struct view *v, const struct spec *s)
 {
-    struct items items;
+    struct resources resources;
 
     *v = (struct view){.n = s->n_nodes, .has_database = s->database.present};
     str_copy(v->deployment, sizeof(v->deployment), s->deployment);
@@ -21,14 +21,14 @@ void view_init(struct view *v, const struct spec *s)
         str_copy(v->rows[i].name, sizeof(v->rows[i].name), s->nodes[i].name);
         str_copy(v->rows[i].zone, sizeof(v->rows[i].zone), s->zones[s->nodes[i].zone].name);
     }
-    items_build(s, &items);
-    for (size_t i = 0; i < items.n; i++) {
-        if (items.v[i].of_node)
-            v->rows[items.v[i].node].cloud_total++;
+    resources_build(s, &resources);
+    for (size_t i = 0; i < resources.n; i++) {
+        if (resources.v[i].of_node)
+            v->rows[resources.v[i].node].cloud_total++;
         else
             v->cloud_total++;
     }
-    items_free(&items);
+    resources_free(&resources);
 }
 
 void view_free(struct view *v)

@@ -10,15 +10,15 @@
 #define IN_FLIGHT_MAX 64
 
 /* What was listed before a dependency changed says nothing any more. */
-static bool is_stale(const struct apply *a, const struct item *it)
+static bool is_stale(const struct apply *a, const struct resource *it)
 {
-    const struct items *items = &a->survey->items;
+    const struct resources *resources = &a->survey->resources;
     bool moved = false;
 
     for (size_t d = 0; d < it->n_deps; d++)
-        moved = moved || items->v[it->deps[d]].created || items->v[it->deps[d]].destroyed;
-    return moved && (it->found != FOUND_NOT || it->kind == ITEM_FIREWALL ||
-                     !item_ops(items, it->kind)->create);
+        moved = moved || resources->v[it->deps[d]].created || resources->v[it->deps[d]].destroyed;
+    return moved && (it->found != FOUND_NOT || it->kind == RESOURCE_FIREWALL ||
+                     !resource_ops(resources, it->kind)->create);
 }
 
 /* What goes, goes in phases, and before anything comes. */
@@ -26,28 +26,28 @@ static int removal_phase(const struct apply *a)
 {
     int phase = TEARDOWN_PHASES;
 
-    for (size_t i = 0; i < a->survey->items.n; i++) {
-        const struct item *it = &a->survey->items.v[i];
-        int p = item_ops(&a->survey->items, it->kind)->phase;
+    for (size_t i = 0; i < a->survey->resources.n; i++) {
+        const struct resource *it = &a->survey->resources.v[i];
+        int p = resource_ops(&a->survey->resources, it->kind)->phase;
 
-        if (it->want != WANT_THERE && it->state != ITEM_DONE && p < phase)
+        if (it->want != WANT_THERE && it->state != RESOURCE_DONE && p < phase)
             phase = p;
     }
     return phase;
 }
 
-static bool ready_to_start(const struct apply *a, const struct item *it, int phase)
+static bool ready_to_start(const struct apply *a, const struct resource *it, int phase)
 {
-    const struct items *items = &a->survey->items;
+    const struct resources *resources = &a->survey->resources;
 
-    if (it->state != ITEM_PENDING)
+    if (it->state != RESOURCE_PENDING)
         return false;
     if (it->want != WANT_THERE)
-        return item_ops(items, it->kind)->phase == phase;
+        return resource_ops(resources, it->kind)->phase == phase;
     if (phase < TEARDOWN_PHASES)
         return false;
     for (size_t d = 0; d < it->n_deps; d++)
-        if (!items->v[it->deps[d]].usable)
+        if (!resources->v[it->deps[d]].usable)
             return false;
     return true;
 }
@@ -55,19 +55,19 @@ static bool ready_to_start(const struct apply *a, const struct item *it, int pha
 /* Items that need nothing, with all that they depend on: done without a call. */
 static void skip_settled(struct apply *a)
 {
-    for (size_t i = 0; i < a->survey->items.n; i++) {
-        struct item *it = &a->survey->items.v[i];
-        struct move m = item_move(it, &a->survey->items, a->spec);
+    for (size_t i = 0; i < a->survey->resources.n; i++) {
+        struct resource *it = &a->survey->resources.v[i];
+        struct move m = resource_move(it, &a->survey->resources, a->spec);
         bool done = m.kind == MOVE_NONE || m.kind == MOVE_LEAVE;
         struct err ignored;
 
         for (size_t d = 0; d < it->n_deps && it->want == WANT_THERE; d++)
-            done = done && a->survey->items.v[it->deps[d]].state == ITEM_DONE;
+            done = done && a->survey->resources.v[it->deps[d]].state == RESOURCE_DONE;
         if (a->options.removals_only && it->want == WANT_THERE)
-            it->state = ITEM_DONE;
-        else if (done && !it->job[0] && item_settle(a, it, &ignored) == 0)
-            it->state = ITEM_DONE;
-        it->usable = it->state == ITEM_DONE;
+            it->state = RESOURCE_DONE;
+        else if (done && !it->job[0] && resource_settle(a, it, &ignored) == 0)
+            it->state = RESOURCE_DONE;
+        it->usable = it->state == RESOURCE_DONE;
     }
 }
 
@@ -82,8 +82,8 @@ struct apply *apply_new(struct cloud *c, struct store *st, const struct spec *s,
     a->survey = v;
     a->options = *o;
     a->hooks = *hooks;
-    a->work = xcalloc(v->items.n, sizeof(*a->work));
-    for (size_t i = 0; i < v->items.n; i++)
+    a->work = xcalloc(v->resources.n, sizeof(*a->work));
+    for (size_t i = 0; i < v->resources.n; i++)
         a->work[i] = (struct work){.apply = a, .index = i};
     skip_settled(a);
     return a;
@@ -99,24 +99,24 @@ void apply_free(struct apply *a)
 
 int apply_tick(struct apply *a, struct err *err)
 {
-    struct items *items = &a->survey->items;
+    struct resources *resources = &a->survey->resources;
     uint64_t now = clock_mono_ms();
-    const struct item *failed = NULL;
+    const struct resource *failed = NULL;
     bool all = true;
     int phase;
 
-    for (size_t i = 0; i < items->n; i++) {
-        if (items->v[i].state == ITEM_FAILED && !failed)
-            failed = &items->v[i];
+    for (size_t i = 0; i < resources->n; i++) {
+        if (resources->v[i].state == RESOURCE_FAILED && !failed)
+            failed = &resources->v[i];
         if (a->work[i].due && a->work[i].due <= now)
-            item_look(&a->work[i]);
+            resource_look(&a->work[i]);
     }
     phase = removal_phase(a);
-    for (size_t i = 0; i < items->n && !failed && a->in_flight < IN_FLIGHT_MAX; i++)
-        if (ready_to_start(a, &items->v[i], phase))
-            item_start(&a->work[i], is_stale(a, &items->v[i]));
-    for (size_t i = 0; i < items->n; i++)
-        all = all && items->v[i].state == ITEM_DONE;
+    for (size_t i = 0; i < resources->n && !failed && a->in_flight < IN_FLIGHT_MAX; i++)
+        if (ready_to_start(a, &resources->v[i], phase))
+            resource_start(&a->work[i], is_stale(a, &resources->v[i]));
+    for (size_t i = 0; i < resources->n; i++)
+        all = all && resources->v[i].state == RESOURCE_DONE;
     if (all)
         return 1;
     if (failed && !a->in_flight) {

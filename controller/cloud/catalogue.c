@@ -22,7 +22,7 @@ static const json_t *offered(const struct inventory *inv, enum listing l, const 
     return NULL;
 }
 
-int catalogue_id(const struct inventory *inv, const struct spec *s, const struct item *it,
+int catalogue_id(const struct inventory *inv, const struct spec *s, const struct resource *it,
                  enum listing l, const char *name, char ret[64], struct err *err)
 {
     entity_text(offered(inv, l, name, s->zones[it->zone].name), "id", ret, 64);
@@ -58,14 +58,14 @@ static void check_one(const struct spec *s, const struct inventory *inv, size_t 
         missing(lines, inv, l, what, name);
 }
 
-int catalogue_check(const struct items *items, const struct spec *s, const struct inventory *inv,
-                    struct strbuf *lines)
+int catalogue_check(const struct resources *resources, const struct spec *s,
+                    const struct inventory *inv, struct strbuf *lines)
 {
     size_t before = lines->len;
 
     for (size_t z = 0; z < s->n_zones; z++) {
         check_one(s, inv, z, LIST_ZONES, "zone", s->zones[z].name, lines);
-        if (items->dialect->lists[LIST_NETWORK_OFFERINGS])
+        if (resources->dialect->lists[LIST_NETWORK_OFFERINGS])
             check_one(s, inv, z, LIST_NETWORK_OFFERINGS, "network offering",
                       s->zones[z].gateway_offering, lines);
     }

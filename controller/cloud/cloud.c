@@ -35,7 +35,7 @@ struct call {
     char command[64];
     char member[64];
     struct pairs params;
-    json_t *items;
+    json_t *resources;
     unsigned page;
     unsigned tries;
     unsigned pause_ms;
@@ -68,7 +68,7 @@ static void call_free(struct call *k)
         at = &(*at)->next;
     *at = k->next;
     pairs_free(&k->params);
-    json_decref(k->items);
+    json_decref(k->resources);
     free(k);
 }
 
@@ -220,10 +220,10 @@ const json_t *cloud_parse_list(const json_t *payload, const char *member)
 /* A server that knows no pages answers every one with the same. */
 static bool repeats_itself(const struct call *k, const json_t *page)
 {
-    size_t before = json_array_size(k->items);
+    size_t before = json_array_size(k->resources);
 
     return k->page > 1 && before >= PAGE_SIZE &&
-           json_equal(json_array_get(page, 0), json_array_get(k->items, before - PAGE_SIZE));
+           json_equal(json_array_get(page, 0), json_array_get(k->resources, before - PAGE_SIZE));
 }
 
 /* One page has come. */
@@ -233,17 +233,17 @@ static void list_answer(struct call *k, const json_t *payload)
     json_int_t count = json_integer_value(json_object_get(payload, "count"));
 
     if (repeats_itself(k, page)) {
-        finish(k, k->items, NULL);
+        finish(k, k->resources, NULL);
         return;
     }
     if (page)
-        json_array_extend(k->items, (json_t *)page);
-    if (json_array_size(page) == PAGE_SIZE && (json_int_t)json_array_size(k->items) != count &&
+        json_array_extend(k->resources, (json_t *)page);
+    if (json_array_size(page) == PAGE_SIZE && (json_int_t)json_array_size(k->resources) != count &&
         k->page < PAGES_MAX) {
         k->page++;
         send_call(k);
     } else {
-        finish(k, k->items, NULL);
+        finish(k, k->resources, NULL);
     }
 }
 
@@ -411,7 +411,7 @@ void cloud_list(struct cloud *c, const char *command, const char *member,
     struct call *k = call_new(c, CALL_LIST, command, params, done, ctx);
 
     str_copy(k->member, sizeof(k->member), member);
-    k->items = json_array();
+    k->resources = json_array();
     send_call(k);
 }
 

@@ -21,28 +21,29 @@ static void add_number(struct pairs *p, const char *name, unsigned long long val
 }
 
 static void add_dep(struct pairs *p, const char *name, const struct request *m,
-                    const struct item *it, enum item_kind kind)
+                    const struct resource *it, enum resource_kind kind)
 {
-    pairs_add(p, name, item_dep_id(m->items, it, kind));
+    pairs_add(p, name, resource_dep_id(m->resources, it, kind));
 }
 
-static int named(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int named(const struct request *m, const struct resource *it, struct pairs *p,
+                 struct err *err)
 {
     (void)err;
     pairs_add(p, "name", it->label);
-    if (it->kind == ITEM_KEYPAIR)
+    if (it->kind == RESOURCE_KEYPAIR)
         pairs_add(p, "publickey", m->public_key);
     return 0;
 }
 
-static const struct cidr *cidr_of(const struct request *m, const struct item *it)
+static const struct cidr *cidr_of(const struct request *m, const struct resource *it)
 {
     const struct spec_zone *zone = &m->spec->zones[it->zone];
 
-    return it->kind == ITEM_GATEWAY ? &zone->gateway : &zone->private;
+    return it->kind == RESOURCE_GATEWAY ? &zone->gateway : &zone->private;
 }
 
-static int vdc_network(const struct request *m, const struct item *it, struct pairs *p,
+static int vdc_network(const struct request *m, const struct resource *it, struct pairs *p,
                        struct err *err)
 {
     char gateway[16];
@@ -53,19 +54,19 @@ static int vdc_network(const struct request *m, const struct item *it, struct pa
     pairs_add(p, "zonename", m->spec->zones[it->zone].name);
     pairs_add(p, "cidr", cidr_of(m, it)->text);
     pairs_add(p, "gateway", gateway);
-    if (it->kind == ITEM_PRIVATE)
-        add_dep(p, "dcgid", m, it, ITEM_GROUP);
+    if (it->kind == RESOURCE_PRIVATE)
+        add_dep(p, "dcgid", m, it, RESOURCE_GROUP);
     return 0;
 }
 
-static int stock_network(const struct request *m, const struct item *it, struct pairs *p,
+static int stock_network(const struct request *m, const struct resource *it, struct pairs *p,
                          struct err *err)
 {
     const struct spec_zone *zone = &m->spec->zones[it->zone];
     const struct cidr *cidr = cidr_of(m, it);
     char id[64], text[16];
 
-    if (it->kind == ITEM_PRIVATE && !zone->vpc[0])
+    if (it->kind == RESOURCE_PRIVATE && !zone->vpc[0])
         return err_set(err, ERR_CLOUD,
                        "%s: the cloud has no network '%s' in zone '%s'; the file says that it is "
                        "there already (private.network)",
@@ -76,36 +77,39 @@ static int stock_network(const struct request *m, const struct item *it, struct 
     pairs_add(p, "displaytext", it->label);
     pairs_add(p, "zoneid", id);
     if (catalogue_id(m->inv, m->spec, it, LIST_NETWORK_OFFERINGS,
-                     it->kind == ITEM_GATEWAY ? zone->gateway_offering : zone->private_offering, id,
-                     err) < 0)
+                     it->kind == RESOURCE_GATEWAY ? zone->gateway_offering : zone->private_offering,
+                     id, err) < 0)
         return -1;
     pairs_add(p, "networkofferingid", id);
     cidr_host(cidr, 1, text);
     pairs_add(p, "gateway", text);
     ipv4_text(ipv4_mask(cidr->net.len), text);
     pairs_add(p, "netmask", text);
-    if (it->kind == ITEM_PRIVATE)
+    if (it->kind == RESOURCE_PRIVATE)
         pairs_add(p, "vpcid", zone->vpc);
     return 0;
 }
 
-static int address(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int address(const struct request *m, const struct resource *it, struct pairs *p,
+                   struct err *err)
 {
     (void)err;
-    add_dep(p, "networkid", m, it, ITEM_GATEWAY);
+    add_dep(p, "networkid", m, it, RESOURCE_GATEWAY);
     return 0;
 }
 
-static int egress(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int egress(const struct request *m, const struct resource *it, struct pairs *p,
+                  struct err *err)
 {
     (void)err;
-    add_dep(p, "networkid", m, it, ITEM_GATEWAY);
+    add_dep(p, "networkid", m, it, RESOURCE_GATEWAY);
     pairs_add(p, "protocol", "all");
     pairs_add(p, "cidrlist", m->spec->zones[it->zone].gateway.text);
     return 0;
 }
 
-static int volume(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int volume(const struct request *m, const struct resource *it, struct pairs *p,
+                  struct err *err)
 {
     const struct spec_disk *d = &m->spec->nodes[it->node].disk;
     char id[64];
@@ -121,10 +125,10 @@ static int volume(const struct request *m, const struct item *it, struct pairs *
     return 0;
 }
 
-static int vm(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int vm(const struct request *m, const struct resource *it, struct pairs *p, struct err *err)
 {
     const struct spec_node *node = &m->spec->nodes[it->node];
-    const char *inner = item_dep_id(m->items, it, ITEM_PRIVATE);
+    const char *inner = resource_dep_id(m->resources, it, RESOURCE_PRIVATE);
     _cleanup_free_ char *networks = NULL;
     char id[64];
 
@@ -138,22 +142,24 @@ static int vm(const struct request *m, const struct item *it, struct pairs *p, s
         return -1;
     pairs_add(p, "serviceofferingid", id);
     /* the gateway network first: it becomes the default one of the VM */
-    networks = str_fmt("%s%s%s", item_dep_id(m->items, it, ITEM_GATEWAY), *inner ? "," : "", inner);
+    networks = str_fmt("%s%s%s", resource_dep_id(m->resources, it, RESOURCE_GATEWAY),
+                       *inner ? "," : "", inner);
     pairs_add(p, "networkids", networks);
     pairs_add(p, "name", it->label);
     pairs_add(p, "displayname", it->label);
-    add_dep(p, "keypair", m, it, ITEM_KEYPAIR);
+    add_dep(p, "keypair", m, it, RESOURCE_KEYPAIR);
     if (m->spec->hypervisor[0])
         pairs_add(p, "hypervisor", m->spec->hypervisor);
     pairs_add(p, "userdata", m->user_data);
     return 0;
 }
 
-static int forward(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int forward(const struct request *m, const struct resource *it, struct pairs *p,
+                   struct err *err)
 {
     (void)err;
-    add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
-    add_dep(p, "virtualmachineid", m, it, ITEM_VM);
+    add_dep(p, "ipaddressid", m, it, RESOURCE_ADDRESS);
+    add_dep(p, "virtualmachineid", m, it, RESOURCE_VM);
     pairs_add(p, "protocol", "tcp");
     add_number(p, "publicport", it->port.public_port);
     add_number(p, "privateport", it->port.private_port);
@@ -161,11 +167,11 @@ static int forward(const struct request *m, const struct item *it, struct pairs 
     return 0;
 }
 
-static int firewall(const struct request *m, const struct item *it, struct pairs *p,
+static int firewall(const struct request *m, const struct resource *it, struct pairs *p,
                     struct err *err)
 {
     (void)err;
-    add_dep(p, "ipaddressid", m, it, ITEM_ADDRESS);
+    add_dep(p, "ipaddressid", m, it, RESOURCE_ADDRESS);
     pairs_add(p, "protocol", "tcp");
     add_number(p, "startport", it->port.public_port);
     add_number(p, "endport", it->port.public_port);
@@ -173,11 +179,12 @@ static int firewall(const struct request *m, const struct item *it, struct pairs
     return 0;
 }
 
-static int attach(const struct request *m, const struct item *it, struct pairs *p, struct err *err)
+static int attach(const struct request *m, const struct resource *it, struct pairs *p,
+                  struct err *err)
 {
     (void)err;
-    add_dep(p, "id", m, it, ITEM_VOLUME);
-    add_dep(p, "virtualmachineid", m, it, ITEM_VM);
+    add_dep(p, "id", m, it, RESOURCE_VOLUME);
+    add_dep(p, "virtualmachineid", m, it, RESOURCE_VM);
     return 0;
 }
 
@@ -186,19 +193,19 @@ static int attach(const struct request *m, const struct item *it, struct pairs *
 /* What both clouds call the same. */
 /* clang-format off */
 #define COMMON_OPS                                                                                 \
-    [ITEM_EGRESS] = {"egress", "egress rule", LIST_EGRESS, "createEgressFirewallRule", egress,     \
+    [RESOURCE_EGRESS] = {"egress", "egress rule", LIST_EGRESS, "createEgressFirewallRule", egress,     \
                      "deleteEgressFirewallRule", 1, "FirewallRule", false, false},                 \
-    [ITEM_KEYPAIR] = {"keypair", "SSH key pair", LIST_KEYPAIRS, "registerSSHKeyPair", named,       \
+    [RESOURCE_KEYPAIR] = {"keypair", "SSH key pair", LIST_KEYPAIRS, "registerSSHKeyPair", named,       \
                       "deleteSSHKeyPair", 5, NULL, true, false},                                   \
-    [ITEM_VOLUME] = {"volume", "data disk", LIST_VOLUMES, "createVolume", volume,                  \
+    [RESOURCE_VOLUME] = {"volume", "data disk", LIST_VOLUMES, "createVolume", volume,                  \
                      "deleteVolume", 1, "Volume", false, false},                                   \
-    [ITEM_VM] = {"vm", "VM", LIST_VMS, "deployVirtualMachine", vm,                                 \
+    [RESOURCE_VM] = {"vm", "VM", LIST_VMS, "deployVirtualMachine", vm,                                 \
                  "destroyVirtualMachine", 0, "UserVm", false, false},                              \
-    [ITEM_FORWARD] = {"forward", "port forward", LIST_FORWARDS, "createPortForwardingRule",        \
+    [RESOURCE_FORWARD] = {"forward", "port forward", LIST_FORWARDS, "createPortForwardingRule",        \
                       forward, "deletePortForwardingRule", 1, "PortForwardingRule", false, false}, \
-    [ITEM_FIREWALL] = {"firewall", "firewall rule", LIST_FIREWALL, "createFirewallRule", firewall,    \
+    [RESOURCE_FIREWALL] = {"firewall", "firewall rule", LIST_FIREWALL, "createFirewallRule", firewall,    \
                       "deleteFirewallRule", 2, "FirewallRule", false, false},                      \
-    [ITEM_ATTACH] = {"attach", "disk attachment", LIST_VOLUMES, "attachVolume", attach,            \
+    [RESOURCE_ATTACH] = {"attach", "disk attachment", LIST_VOLUMES, "attachVolume", attach,            \
                      NULL, 0, NULL, false, false}
 
 #define COMMON_LISTS                                                                               \
@@ -212,13 +219,13 @@ static const struct dialect vdc = {
     .region = true,
     .ops = {
         COMMON_OPS,
-        [ITEM_GROUP] = {"group", "Direct Connect Group", LIST_GROUPS, "createDirectConnectGroup",
+        [RESOURCE_GROUP] = {"group", "Direct Connect Group", LIST_GROUPS, "createDirectConnectGroup",
                         named, NULL, 0, NULL, true, true},
-        [ITEM_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createLocalNetwork",
+        [RESOURCE_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createLocalNetwork",
                           vdc_network, "deleteNetwork", 4, "Network", false, false},
-        [ITEM_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createPrivateDirectConnect",
+        [RESOURCE_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createPrivateDirectConnect",
                           vdc_network, "deleteNetwork", 4, "Network", false, true},
-        [ITEM_ADDRESS] = {"address", "public address", LIST_ADDRESSES, NULL,
+        [RESOURCE_ADDRESS] = {"address", "public address", LIST_ADDRESSES, NULL,
                           NULL, NULL, 0, "PublicIpAddress", false, false},
     },
     .lists = {COMMON_LISTS, [LIST_GROUPS] = true},
@@ -228,12 +235,12 @@ static const struct dialect cloudstack = {
     .name = "cloudstack",
     .ops = {
         COMMON_OPS,
-        [ITEM_GROUP] = {"group", "group", LIST_GROUPS, NULL, NULL, NULL, 0, NULL, true, true},
-        [ITEM_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createNetwork",
+        [RESOURCE_GROUP] = {"group", "group", LIST_GROUPS, NULL, NULL, NULL, 0, NULL, true, true},
+        [RESOURCE_GATEWAY] = {"gateway", "gateway network", LIST_NETWORKS, "createNetwork",
                           stock_network, "deleteNetwork", 4, "Network", false, false},
-        [ITEM_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createNetwork",
+        [RESOURCE_PRIVATE] = {"private", "private network", LIST_NETWORKS, "createNetwork",
                           stock_network, "deleteNetwork", 4, "Network", false, false},
-        [ITEM_ADDRESS] = {"address", "public address", LIST_ADDRESSES, "associateIpAddress",
+        [RESOURCE_ADDRESS] = {"address", "public address", LIST_ADDRESSES, "associateIpAddress",
                           address, "disassociateIpAddress", 3, "PublicIpAddress", false, false},
     },
     .lists = {COMMON_LISTS, [LIST_NETWORK_OFFERINGS] = true},
@@ -247,24 +254,24 @@ const struct dialect *dialect_of(const struct spec *s)
 
 /* ---- parameters of the other calls ---- */
 
-void params_destroy(const struct item *it, bool expunge, struct pairs *ret)
+void params_destroy(const struct resource *it, bool expunge, struct pairs *ret)
 {
-    pairs_add(ret, it->kind == ITEM_KEYPAIR ? "name" : "id", it->id);
-    if (expunge && it->kind == ITEM_VM && !entity_is(it->entity, "state", "Destroyed"))
+    pairs_add(ret, it->kind == RESOURCE_KEYPAIR ? "name" : "id", it->id);
+    if (expunge && it->kind == RESOURCE_VM && !entity_is(it->entity, "state", "Destroyed"))
         pairs_add(ret, "expunge", "true");
 }
 
-void params_tags(const struct items *items, const struct item *it, struct pairs *ret)
+void params_tags(const struct resources *resources, const struct resource *it, struct pairs *ret)
 {
     pairs_add(ret, "resourceids", it->id);
-    pairs_add(ret, "resourcetype", item_ops(items, it->kind)->tag);
+    pairs_add(ret, "resourcetype", resource_ops(resources, it->kind)->tag);
     pairs_add(ret, "tags[0].key", TAG_DEPLOYMENT);
-    pairs_add(ret, "tags[0].value", items->deployment);
+    pairs_add(ret, "tags[0].value", resources->deployment);
     pairs_add(ret, "tags[1].key", TAG_RESOURCE);
     pairs_add(ret, "tags[1].value", it->name);
 }
 
-void params_grow(const struct request *m, const struct item *it, struct pairs *ret)
+void params_grow(const struct request *m, const struct resource *it, struct pairs *ret)
 {
     pairs_add(ret, "id", it->id);
     add_number(ret, "size", m->spec->nodes[it->node].disk.size >> 30);

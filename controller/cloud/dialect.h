@@ -8,7 +8,7 @@
 
 /* What parameters are made from. */
 struct request {
-    const struct items *items;
+    const struct resources *resources;
     const struct spec *spec;
     const struct inventory *inv;
     const char *user_data;  /* base64, of VMs */
@@ -17,9 +17,9 @@ struct request {
 
 const struct dialect *dialect_of(const struct spec *s);
 
-/* A call that changes an item in place, or removes it. */
-void params_destroy(const struct item *it, bool expunge, struct pairs *ret);
-void params_tags(const struct items *items, const struct item *it, struct pairs *ret);
-void params_grow(const struct request *m, const struct item *it, struct pairs *ret);
+/* A call that changes an resource in place, or removes it. */
+void params_destroy(const struct resource *it, bool expunge, struct pairs *ret);
+void params_tags(const struct resources *resources, const struct resource *it, struct pairs *ret);
+void params_grow(const struct request *m, const struct resource *it, struct pairs *ret);
 
 #endif

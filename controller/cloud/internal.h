@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One item's way through a run of apply; shared by apply.c (which item when) and apply_item.c (what
- * happens to one). */
+/* One resource's way through a run of apply; shared by apply.c (which resource when) and
+ * apply_resource.c (what happens to one). */
 #ifndef MUSTER_CONTROLLER_CLOUD_INTERNAL_H
 #define MUSTER_CONTROLLER_CLOUD_INTERNAL_H
 
 #include "controller/cloud/apply.h"
 
-/* What is under way for one item. */
+/* What is under way for one resource. */
 struct work {
     struct apply *apply;
     size_t index;
@@ -31,10 +31,10 @@ struct apply {
 };
 
 /* Its turn has come: `stale`: what was listed of it says nothing any more. */
-void item_start(struct work *w, bool stale);
+void resource_start(struct work *w, bool stale);
 /* Lists it again, and goes on from there. */
-void item_look(struct work *w);
-/* Writes what the journal has to say about an item that needs no more moves. */
-int item_settle(struct apply *a, struct item *it, struct err *err);
+void resource_look(struct work *w);
+/* Writes what the journal has to say about an resource that needs no more moves. */
+int resource_settle(struct apply *a, struct resource *it, struct err *err);
 
 #endif

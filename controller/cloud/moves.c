@@ -45,7 +45,7 @@ static struct move none(void)
     return (struct move){.kind = MOVE_NONE};
 }
 
-static const char *text_of(const struct item *it, const char *key, char ret[128])
+static const char *text_of(const struct resource *it, const char *key, char ret[128])
 {
     entity_text(it->entity, key, ret, 128);
     return ret;
@@ -59,15 +59,15 @@ static bool differs(const char *there, const char *wanted)
 
 /* ---- networks ---- */
 
-static struct move network_move(const struct item *it, const struct items *items,
+static struct move network_move(const struct resource *it, const struct resources *resources,
                                 const struct spec *s)
 {
     const struct spec_zone *zone = &s->zones[it->zone];
-    const char *wanted = it->kind == ITEM_GATEWAY ? zone->gateway.text : zone->private.text;
+    const char *wanted = it->kind == RESOURCE_GATEWAY ? zone->gateway.text : zone->private.text;
     const json_t *provisioned = json_object_get(it->entity, "isprovisioned");
     char there[128];
 
-    (void)items;
+    (void)resources;
     if (differs(text_of(it, "cidr", there), wanted))
         return move(MOVE_REFUSE, NULL,
                     "it has the addresses %s, the file says %s; a network cannot be renumbered "
@@ -80,42 +80,44 @@ static struct move network_move(const struct item *it, const struct items *items
 
 /* ---- rules ---- */
 
-static struct move egress_move(const struct item *it, const struct items *items,
+static struct move egress_move(const struct resource *it, const struct resources *resources,
                                const struct spec *s)
 {
     char there[128];
 
     if (differs(text_of(it, "cidrlist", there), s->zones[it->zone].gateway.text) &&
         !str_eq(there, "0.0.0.0/0"))
-        return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "lets out %s only", there);
+        return move(MOVE_REPLACE, resource_ops(resources, it->kind)->destroy, "lets out %s only",
+                    there);
     return none();
 }
 
-static struct move forward_move(const struct item *it, const struct items *items,
+static struct move forward_move(const struct resource *it, const struct resources *resources,
                                 const struct spec *s)
 {
     char vm[128], port[128], wanted[8];
 
     (void)s;
     snprintf(wanted, sizeof(wanted), "%u", it->port.private_port);
-    if (differs(text_of(it, "virtualmachineid", vm), item_dep_id(items, it, ITEM_VM)))
-        return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "leads to another VM");
+    if (differs(text_of(it, "virtualmachineid", vm), resource_dep_id(resources, it, RESOURCE_VM)))
+        return move(MOVE_REPLACE, resource_ops(resources, it->kind)->destroy,
+                    "leads to another VM");
     if (differs(text_of(it, "privateport", port), wanted))
-        return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy,
+        return move(MOVE_REPLACE, resource_ops(resources, it->kind)->destroy,
                     "leads to port %s, the file says %s", port, wanted);
     return none();
 }
 
 /* ---- disks ---- */
 
-static struct move volume_move(const struct item *it, const struct items *items,
+static struct move volume_move(const struct resource *it, const struct resources *resources,
                                const struct spec *s)
 {
     const struct spec_disk *d = &s->nodes[it->node].disk;
     char there[128];
     uint64_t bytes = 0;
 
-    (void)items;
+    (void)resources;
     text_of(it, "size", there);
     if (there[0] && str_to_u64(there, UINT64_MAX, &bytes) == 0 && bytes > d->size)
         return move(MOVE_REFUSE, NULL,
@@ -134,13 +136,13 @@ static struct move volume_move(const struct item *it, const struct items *items,
     return none();
 }
 
-static struct move attach_move(const struct item *it, const struct items *items,
+static struct move attach_move(const struct resource *it, const struct resources *resources,
                                const struct spec *s)
 {
     char vm[128], name[128];
 
     (void)s;
-    if (!differs(text_of(it, "virtualmachineid", vm), item_dep_id(items, it, ITEM_VM)))
+    if (!differs(text_of(it, "virtualmachineid", vm), resource_dep_id(resources, it, RESOURCE_VM)))
         return none();
     text_of(it, "vmname", name);
     return move(MOVE_REFUSE, NULL,
@@ -150,7 +152,7 @@ static struct move attach_move(const struct item *it, const struct items *items,
 
 /* ---- VMs ---- */
 
-static bool on_network(const struct item *it, const char *network)
+static bool on_network(const struct resource *it, const char *network)
 {
     const json_t *nics = json_object_get(it->entity, "nic");
 
@@ -158,8 +160,8 @@ static bool on_network(const struct item *it, const char *network)
 }
 
 /* Why the VM cannot become what the file says. */
-static bool vm_differs(const struct item *it, const struct items *items, const struct spec *s,
-                       char *why, size_t cap)
+static bool vm_differs(const struct resource *it, const struct resources *resources,
+                       const struct spec *s, char *why, size_t cap)
 {
     const struct spec_node *n = &s->nodes[it->node];
     char there[128];
@@ -168,18 +170,19 @@ static bool vm_differs(const struct item *it, const struct items *items, const s
         snprintf(why, cap, "its template is '%.50s', the file says '%.50s'", there, n->template);
     else if (differs(text_of(it, "serviceofferingname", there), n->offering))
         snprintf(why, cap, "its offering is '%.50s', the file says '%.50s'", there, n->offering);
-    else if (!on_network(it, item_dep_id(items, it, ITEM_GATEWAY)))
+    else if (!on_network(it, resource_dep_id(resources, it, RESOURCE_GATEWAY)))
         snprintf(why, cap, "it is not on the gateway network");
-    else if (!on_network(it, item_dep_id(items, it, ITEM_PRIVATE)))
+    else if (!on_network(it, resource_dep_id(resources, it, RESOURCE_PRIVATE)))
         snprintf(why, cap, "it is not on the private network");
     else
         return false;
     return true;
 }
 
-static struct move vm_move(const struct item *it, const struct items *items, const struct spec *s)
+static struct move vm_move(const struct resource *it, const struct resources *resources,
+                           const struct spec *s)
 {
-    const char *destroy = item_ops(items, it->kind)->destroy;
+    const char *destroy = resource_ops(resources, it->kind)->destroy;
     const char *node = s->nodes[it->node].name;
     char why[160];
 
@@ -192,7 +195,7 @@ static struct move vm_move(const struct item *it, const struct items *items, con
         return move(MOVE_WAIT, NULL, "an earlier VM of that name is being expunged");
     if (it->replace[0] && str_eq(it->replace, it->id))
         return move(MOVE_REPLACE, destroy, "--replace %s; its data disk stays", node);
-    if (vm_differs(it, items, s, why, sizeof(why)))
+    if (vm_differs(it, resources, s, why, sizeof(why)))
         return needs("--replace",
                      move(MOVE_REFUSE, NULL,
                           "%s; that needs another VM: --replace %s makes it (the data disk stays)",
@@ -206,7 +209,7 @@ static struct move vm_move(const struct item *it, const struct items *items, con
 
 /* ---- key pairs ---- */
 
-static struct move keypair_move(const struct item *it, const struct items *items,
+static struct move keypair_move(const struct resource *it, const struct resources *resources,
                                 const struct spec *s)
 {
     char there[128];
@@ -216,7 +219,8 @@ static struct move keypair_move(const struct item *it, const struct items *items
         strlen(there) != strlen(it->fingerprint)) /* of another kind: nothing is known */
         return none();
     if (it->owned || it->adopt)
-        return move(MOVE_REPLACE, item_ops(items, it->kind)->destroy, "it holds another key");
+        return move(MOVE_REPLACE, resource_ops(resources, it->kind)->destroy,
+                    "it holds another key");
     return needs("--adopt",
                  move(MOVE_REFUSE, NULL,
                       "there is one of that name with another key; --adopt replaces it, another "
@@ -225,98 +229,103 @@ static struct move keypair_move(const struct item *it, const struct items *items
 
 /* ---- all ---- */
 
-/* What makes an item that is there differ from the file, by its kind; NULL: nothing can. */
-static struct move (*const of_kind[ITEM_KINDS])(const struct item *it, const struct items *items,
-                                                const struct spec *s) = {
-    [ITEM_GATEWAY] = network_move, [ITEM_PRIVATE] = network_move, [ITEM_EGRESS] = egress_move,
-    [ITEM_KEYPAIR] = keypair_move, [ITEM_VOLUME] = volume_move,   [ITEM_VM] = vm_move,
-    [ITEM_FORWARD] = forward_move, [ITEM_ATTACH] = attach_move,
+/* What makes an resource that is there differ from the file, by its kind; NULL: nothing can. */
+static struct move (*const of_kind[RESOURCE_KINDS])(const struct resource *it,
+                                                    const struct resources *resources,
+                                                    const struct spec *s) = {
+    [RESOURCE_GATEWAY] = network_move, [RESOURCE_PRIVATE] = network_move,
+    [RESOURCE_EGRESS] = egress_move,   [RESOURCE_KEYPAIR] = keypair_move,
+    [RESOURCE_VOLUME] = volume_move,   [RESOURCE_VM] = vm_move,
+    [RESOURCE_FORWARD] = forward_move, [RESOURCE_ATTACH] = attach_move,
 };
 
-static bool lacks_tags(const struct item *it, const struct items *items)
+static bool lacks_tags(const struct resource *it, const struct resources *resources)
 {
-    return item_ops(items, it->kind)->tag && !it->tagged && !it->foreign &&
-           !(entity_has_tag(it->entity, TAG_DEPLOYMENT, items->deployment) &&
+    return resource_ops(resources, it->kind)->tag && !it->tagged && !it->foreign &&
+           !(entity_has_tag(it->entity, TAG_DEPLOYMENT, resources->deployment) &&
              entity_has_tag(it->entity, TAG_RESOURCE, it->name));
 }
 
-static struct move wanted_move(const struct item *it, const struct items *items,
+static struct move wanted_move(const struct resource *it, const struct resources *resources,
                                const struct spec *s)
 {
     struct move m = none();
 
-    if (it->found == FOUND_BY_NAME && !it->foreign && !item_is_ours(it, items) &&
-        !item_ops(items, it->kind)->shared)
+    if (it->found == FOUND_BY_NAME && !it->foreign && !resource_is_ours(it, resources) &&
+        !resource_ops(resources, it->kind)->shared)
         return needs(
             "--adopt",
             move(MOVE_REFUSE, NULL,
                  "there is one of that name that this deployment did not make; --adopt takes "
                  "it over, another deployment name avoids it"));
     if (of_kind[it->kind])
-        m = of_kind[it->kind](it, items, s);
-    if (m.kind == MOVE_NONE && lacks_tags(it, items))
+        m = of_kind[it->kind](it, resources, s);
+    if (m.kind == MOVE_NONE && lacks_tags(it, resources))
         return move(MOVE_CHANGE, "createTags", "it does not carry our tags");
     return m;
 }
 
-static struct move unwanted_move(const struct item *it, const struct items *items)
+static struct move unwanted_move(const struct resource *it, const struct resources *resources)
 {
-    const struct item_ops *ops = item_ops(items, it->kind);
+    const struct resource_ops *ops = resource_ops(resources, it->kind);
 
     if (it->foreign || (ops->shared && !it->owned))
         return none();
-    if (!item_is_ours(it, items))
+    if (!resource_is_ours(it, resources))
         return move(MOVE_LEAVE, NULL, "this deployment did not make it");
     if (it->want == WANT_LEFT)
         return move(MOVE_LEAVE, NULL, "holds data; destroy --with-data destroys it");
     if (!ops->destroy)
         return ops->stays ? move(MOVE_LEAVE, NULL, "the API cannot destroy it") : none();
-    if (it->kind == ITEM_VM && entity_is(it->entity, "state", "Expunging"))
+    if (it->kind == RESOURCE_VM && entity_is(it->entity, "state", "Expunging"))
         return move(MOVE_WAIT, NULL, "is being expunged");
-    if (it->kind == ITEM_VM && entity_is(it->entity, "state", "Destroyed"))
+    if (it->kind == RESOURCE_VM && entity_is(it->entity, "state", "Destroyed"))
         return move(MOVE_DESTROY, "expungeVirtualMachine", "waits to be expunged");
     return move(MOVE_DESTROY, ops->destroy, "%s",
-                it->zone == ITEM_NO_INDEX ? "it is not in the file" : "");
+                it->zone == RESOURCE_NO_INDEX ? "it is not in the file" : "");
 }
 
-struct move item_move(const struct item *it, const struct items *items, const struct spec *s)
+struct move resource_move(const struct resource *it, const struct resources *resources,
+                          const struct spec *s)
 {
     if (it->found == FOUND_NOT) {
         if (it->want != WANT_THERE)
             return none();
         if (it->foreign)
             return move(MOVE_REFUSE, NULL, "the file says that it is there, and it is not");
-        return item_ops(items, it->kind)->create ? move(MOVE_CREATE, NULL, "%s", "")
-                                                 : move(MOVE_WAIT, NULL, "comes with its network");
+        return resource_ops(resources, it->kind)->create
+                   ? move(MOVE_CREATE, NULL, "%s", "")
+                   : move(MOVE_WAIT, NULL, "comes with its network");
     }
-    return it->want == WANT_THERE ? wanted_move(it, items, s) : unwanted_move(it, items);
+    return it->want == WANT_THERE ? wanted_move(it, resources, s) : unwanted_move(it, resources);
 }
 
 /* ---- the plan ---- */
 
 /* The move of a dependency of that kind, as planned. */
-static bool dep_is_replaced(const struct item *it, const struct items *items, const struct spec *s)
+static bool dep_is_replaced(const struct resource *it, const struct resources *resources,
+                            const struct spec *s)
 {
     for (size_t d = 0; d < it->n_deps; d++) {
-        const struct item *dep = &items->v[it->deps[d]];
+        const struct resource *dep = &resources->v[it->deps[d]];
 
-        if (dep->kind == ITEM_VM && item_move(dep, items, s).kind == MOVE_REPLACE)
+        if (dep->kind == RESOURCE_VM && resource_move(dep, resources, s).kind == MOVE_REPLACE)
             return true;
     }
     return false;
 }
 
-json_t *moves_plan(const struct items *items, const struct spec *s)
+json_t *moves_plan(const struct resources *resources, const struct spec *s)
 {
     json_t *arr = json_array();
 
-    for (size_t i = 0; i < items->n; i++) {
-        const struct item *it = &items->v[i];
-        struct move m = item_move(it, items, s);
-        bool of_file = it->zone != ITEM_NO_INDEX;
+    for (size_t i = 0; i < resources->n; i++) {
+        const struct resource *it = &resources->v[i];
+        struct move m = resource_move(it, resources, s);
+        bool of_file = it->zone != RESOURCE_NO_INDEX;
 
-        if (m.kind == MOVE_NONE && (it->kind == ITEM_FORWARD || it->kind == ITEM_ATTACH) &&
-            it->want == WANT_THERE && dep_is_replaced(it, items, s))
+        if (m.kind == MOVE_NONE && (it->kind == RESOURCE_FORWARD || it->kind == RESOURCE_ATTACH) &&
+            it->want == WANT_THERE && dep_is_replaced(it, resources, s))
             m = move(MOVE_REPLACE, NULL, "goes with the VM");
         if (it->want != WANT_THERE && it->found == FOUND_NOT)
             continue;
@@ -324,7 +333,7 @@ json_t *moves_plan(const struct items *items, const struct spec *s)
             m.kind = MOVE_REPLACE;
         json_array_append_new(
             arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "resource", it->name, "kind",
-                           item_ops(items, it->kind)->what, "name", it->label, "node",
+                           resource_ops(resources, it->kind)->what, "name", it->label, "node",
                            it->of_node && of_file ? s->nodes[it->node].name : "", "zone",
                            of_file ? s->zones[it->zone].name : "", "action", move_name(m.kind),
                            "reason", m.why, "needs", m.consent ? m.consent : ""));

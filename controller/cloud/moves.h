@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is to be done next about an item, judged from what was found of it: the rules of plan, up
- * and destroy in one place. Pure. */
+/* What is to be done next about an resource, judged from what was found of it: the rules of plan,
+ * up and destroy in one place. Pure. */
 #ifndef MUSTER_CONTROLLER_CLOUD_MOVES_H
 #define MUSTER_CONTROLLER_CLOUD_MOVES_H
 
@@ -25,14 +25,15 @@ struct move {
     char why[240];
 };
 
-struct move item_move(const struct item *it, const struct items *items, const struct spec *s);
+struct move resource_move(const struct resource *it, const struct resources *resources,
+                          const struct spec *s);
 
 /* "create", "change", "replace", "destroy", "none", "left", "refused". */
 const char *move_name(enum move_kind k);
 
-/* The whole plan: what `up` would do about each item, consequences included (a port forward goes
- * with its VM). Array of {resource, kind, name, node, zone, action, reason, needs}: needs is the
- * option without which `up` refuses, or "". New reference. */
-json_t *moves_plan(const struct items *items, const struct spec *s);
+/* The whole plan: what `up` would do about each resource, consequences included (a port forward
+ * goes with its VM). Array of {resource, kind, name, node, zone, action, reason, needs}: needs is
+ * the option without which `up` refuses, or "". New reference. */
+json_t *moves_plan(const struct resources *resources, const struct spec *s);
 
 #endif

@@ -41,28 +41,29 @@ static bool is_tcp(const json_t *e)
 }
 
 /* By its place: what it is a part of is ours. */
-static bool place_matches(const json_t *e, const struct item *it, const struct items *items)
+static bool place_matches(const json_t *e, const struct resource *it,
+                          const struct resources *resources)
 {
-    const char *network = item_dep_id(items, it, ITEM_GATEWAY);
-    const char *ip = item_dep_id(items, it, ITEM_ADDRESS);
-    const char *volume = item_dep_id(items, it, ITEM_VOLUME);
+    const char *network = resource_dep_id(resources, it, RESOURCE_GATEWAY);
+    const char *ip = resource_dep_id(resources, it, RESOURCE_ADDRESS);
+    const char *volume = resource_dep_id(resources, it, RESOURCE_VOLUME);
 
     switch (it->kind) {
-    case ITEM_EGRESS:
+    case RESOURCE_EGRESS:
         return *network && entity_is(e, "networkid", network) && entity_is(e, "protocol", "all");
-    case ITEM_ADDRESS:
+    case RESOURCE_ADDRESS:
         /* the one that comes with the network, unless addresses are asked for one by one */
         return *network && entity_is(e, "associatednetworkid", network) &&
-               (!item_ops(items, it->kind)->create ||
+               (!resource_ops(resources, it->kind)->create ||
                 !json_is_true(json_object_get(e, "issourcenat")));
-    case ITEM_FORWARD:
+    case RESOURCE_FORWARD:
         return *ip && entity_is(e, "ipaddressid", ip) &&
                same_port(e, "publicport", it->port.public_port) && is_tcp(e);
-    case ITEM_FIREWALL:
+    case RESOURCE_FIREWALL:
         return *ip && entity_is(e, "ipaddressid", ip) && is_tcp(e) &&
                same_port(e, "startport", it->port.public_port) &&
                same_port(e, "endport", it->port.public_port);
-    case ITEM_ATTACH: {
+    case RESOURCE_ATTACH: {
         char vm[64];
 
         entity_text(e, "virtualmachineid", vm, sizeof(vm));
@@ -73,75 +74,79 @@ static bool place_matches(const json_t *e, const struct item *it, const struct i
     }
 }
 
-static bool name_matches(const json_t *e, const struct item *it, const struct spec *s,
+static bool name_matches(const json_t *e, const struct resource *it, const struct spec *s,
                          const struct inventory *inv)
 {
     switch (it->kind) {
-    case ITEM_GROUP:
-    case ITEM_KEYPAIR:
+    case RESOURCE_GROUP:
+    case RESOURCE_KEYPAIR:
         return entity_is(e, "name", it->label);
-    case ITEM_GATEWAY:
-    case ITEM_PRIVATE:
+    case RESOURCE_GATEWAY:
+    case RESOURCE_PRIVATE:
         return (entity_is(e, "displaytext", it->label) || entity_is(e, "name", it->label)) &&
                in_zone(e, s, inv, it->zone);
-    case ITEM_VM:
+    case RESOURCE_VM:
         return entity_is(e, "name", it->label) && !vm_is_gone(e) && in_zone(e, s, inv, it->zone);
-    case ITEM_VOLUME:
+    case RESOURCE_VOLUME:
         return entity_is(e, "name", it->label) && in_zone(e, s, inv, it->zone);
     default:
         return false;
     }
 }
 
-static bool tag_matches(const json_t *e, const struct item *it, const struct items *items)
+static bool tag_matches(const json_t *e, const struct resource *it,
+                        const struct resources *resources)
 {
-    return it->kind != ITEM_ATTACH && entity_has_tag(e, TAG_DEPLOYMENT, items->deployment) &&
-           entity_has_tag(e, TAG_RESOURCE, it->name) && (it->kind != ITEM_VM || !vm_is_gone(e));
+    return it->kind != RESOURCE_ATTACH &&
+           entity_has_tag(e, TAG_DEPLOYMENT, resources->deployment) &&
+           entity_has_tag(e, TAG_RESOURCE, it->name) && (it->kind != RESOURCE_VM || !vm_is_gone(e));
 }
 
-static bool is_in_file(const struct item *it)
+static bool is_in_file(const struct resource *it)
 {
-    return it->zone != ITEM_NO_INDEX || it->kind == ITEM_GROUP || it->kind == ITEM_KEYPAIR;
+    return it->zone != RESOURCE_NO_INDEX || it->kind == RESOURCE_GROUP ||
+           it->kind == RESOURCE_KEYPAIR;
 }
 
-static enum item_found how(const json_t *e, const struct item *it, const struct items *items,
-                           const struct spec *s, const struct inventory *inv, const char *known_id)
+static enum resource_found how(const json_t *e, const struct resource *it,
+                               const struct resources *resources, const struct spec *s,
+                               const struct inventory *inv, const char *known_id)
 {
-    if (it->kind == ITEM_ATTACH)
-        return place_matches(e, it, items) ? FOUND_BY_PLACE : FOUND_NOT;
-    if (known_id[0] && entity_is(e, it->kind == ITEM_KEYPAIR ? "name" : "id", known_id))
+    if (it->kind == RESOURCE_ATTACH)
+        return place_matches(e, it, resources) ? FOUND_BY_PLACE : FOUND_NOT;
+    if (known_id[0] && entity_is(e, it->kind == RESOURCE_KEYPAIR ? "name" : "id", known_id))
         return FOUND_BY_ID;
-    if (tag_matches(e, it, items))
+    if (tag_matches(e, it, resources))
         return FOUND_BY_TAG;
     if (!is_in_file(it))
         return FOUND_NOT;
-    if (place_matches(e, it, items))
+    if (place_matches(e, it, resources))
         return FOUND_BY_PLACE;
     return name_matches(e, it, s, inv) ? FOUND_BY_NAME : FOUND_NOT;
 }
 
-static void take_entity(struct item *it, const json_t *e)
+static void take_entity(struct resource *it, const json_t *e)
 {
     json_t *old = it->entity;
 
     it->entity = json_incref((json_t *)e);
     json_decref(old);
-    entity_text(e, it->kind == ITEM_KEYPAIR ? "name" : "id", it->id, sizeof(it->id));
+    entity_text(e, it->kind == RESOURCE_KEYPAIR ? "name" : "id", it->id, sizeof(it->id));
     if (!is_in_file(it))
         entity_text(e, json_object_get(e, "name") ? "name" : "id", it->label, sizeof(it->label));
 }
 
-int item_recognise(struct item *it, const struct items *items, const struct spec *s,
-                   const struct inventory *inv, const char *known_id, struct err *err)
+int resource_recognise(struct resource *it, const struct resources *resources, const struct spec *s,
+                       const struct inventory *inv, const char *known_id, struct err *err)
 {
-    const json_t *list = inv->list[item_ops(items, it->kind)->list];
+    const json_t *list = inv->list[resource_ops(resources, it->kind)->list];
     const json_t *best = NULL;
     bool twice = false;
 
     it->found = FOUND_NOT;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *e = json_array_get(list, i);
-        enum item_found f = how(e, it, items, s, inv, known_id);
+        enum resource_found f = how(e, it, resources, s, inv, known_id);
 
         if (f == FOUND_NOT || (it->found != FOUND_NOT && f > it->found))
             continue;
@@ -155,7 +160,7 @@ int item_recognise(struct item *it, const struct items *items, const struct spec
         return err_set(err, ERR_CLOUD,
                        "%s '%s' is there twice at the cloud; delete the one that is not used, "
                        "then run again",
-                       item_ops(items, it->kind)->what, it->label);
+                       resource_ops(resources, it->kind)->what, it->label);
     if (best) {
         take_entity(it, best);
     } else {
@@ -167,8 +172,8 @@ int item_recognise(struct item *it, const struct items *items, const struct spec
 }
 
 /* {"id":…} | {"network":{…}} | {"localnetwork":[{…}]} */
-int item_take_answer(struct item *it, const struct items *items, const json_t *answer,
-                     struct err *err)
+int resource_take_answer(struct resource *it, const struct resources *resources,
+                         const json_t *answer, struct err *err)
 {
     const json_t *e = answer;
     const char *key;
@@ -182,12 +187,13 @@ int item_take_answer(struct item *it, const struct items *items, const json_t *a
             if (json_is_object(v))
                 e = v;
         }
-    if (it->kind == ITEM_ATTACH || it->kind == ITEM_KEYPAIR) /* neither has an id of its own */
+    if (it->kind == RESOURCE_ATTACH ||
+        it->kind == RESOURCE_KEYPAIR) /* neither has an id of its own */
         str_copy(it->id, sizeof(it->id), it->label);
     else
         entity_text(e, "id", it->id, sizeof(it->id));
     if (!it->id[0])
         return err_set(err, ERR_CLOUD, "%s: the cloud's answer to %s has no id", it->name,
-                       item_ops(items, it->kind)->create);
+                       resource_ops(resources, it->kind)->create);
     return 0;
 }

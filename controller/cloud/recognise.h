@@ -5,13 +5,13 @@
 
 #include "controller/cloud/resource.h"
 
-/* Finds the item among what was listed: by `known_id`, by our tags, by its place (a rule of our
+/* Finds the resource among what was listed: by `known_id`, by our tags, by its place (a rule of our
  * network), by its name and zone. Sets found, id and entity; FOUND_NOT is no error. -1 when two
  * have its name and nothing tells which is ours. */
-int item_recognise(struct item *it, const struct items *items, const struct spec *s,
-                   const struct inventory *inv, const char *known_id, struct err *err);
+int resource_recognise(struct resource *it, const struct resources *resources, const struct spec *s,
+                       const struct inventory *inv, const char *known_id, struct err *err);
 /* Takes id and entity from the answer of the create call. */
-int item_take_answer(struct item *it, const struct items *items, const json_t *answer,
-                     struct err *err);
+int resource_take_answer(struct resource *it, const struct resources *resources,
+                         const json_t *answer, struct err *err);
 
 #endif

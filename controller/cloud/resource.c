@@ -27,9 +27,9 @@ const struct listing_call *listing_call(enum listing l)
     return &list_table[l];
 }
 
-const struct item_ops *item_ops(const struct items *items, enum item_kind k)
+const struct resource_ops *resource_ops(const struct resources *resources, enum resource_kind k)
 {
-    return &items->dialect->ops[k];
+    return &resources->dialect->ops[k];
 }
 
 void inventory_free(struct inventory *inv)
@@ -39,53 +39,56 @@ void inventory_free(struct inventory *inv)
     *inv = (struct inventory){0};
 }
 
-void items_free(struct items *items)
+void resources_free(struct resources *resources)
 {
-    for (size_t i = 0; i < items->n; i++)
-        json_decref(items->v[i].entity);
-    free(items->v);
-    *items = (struct items){0};
+    for (size_t i = 0; i < resources->n; i++)
+        json_decref(resources->v[i].entity);
+    free(resources->v);
+    *resources = (struct resources){0};
 }
 
-struct item *items_find(const struct items *items, enum item_kind kind, size_t index)
+struct resource *resources_find(const struct resources *resources, enum resource_kind kind,
+                                size_t index)
 {
-    for (size_t i = 0; i < items->n; i++) {
-        struct item *it = &items->v[i];
+    for (size_t i = 0; i < resources->n; i++) {
+        struct resource *it = &resources->v[i];
 
         if (it->kind == kind &&
-            (kind == ITEM_KEYPAIR || (it->of_node ? it->node : it->zone) == index))
+            (kind == RESOURCE_KEYPAIR || (it->of_node ? it->node : it->zone) == index))
             return it;
     }
     return NULL;
 }
 
-struct item *items_named(const struct items *items, const char *name)
+struct resource *resources_named(const struct resources *resources, const char *name)
 {
-    for (size_t i = 0; i < items->n; i++)
-        if (str_eq(items->v[i].name, name))
-            return &items->v[i];
+    for (size_t i = 0; i < resources->n; i++)
+        if (str_eq(resources->v[i].name, name))
+            return &resources->v[i];
     return NULL;
 }
 
-const char *item_dep_id(const struct items *items, const struct item *it, enum item_kind kind)
+const char *resource_dep_id(const struct resources *resources, const struct resource *it,
+                            enum resource_kind kind)
 {
     for (size_t i = 0; i < it->n_deps; i++)
-        if (items->v[it->deps[i]].kind == kind)
-            return items->v[it->deps[i]].id;
+        if (resources->v[it->deps[i]].kind == kind)
+            return resources->v[it->deps[i]].id;
     return "";
 }
 
-bool item_is_ours(const struct item *it, const struct items *items)
+bool resource_is_ours(const struct resource *it, const struct resources *resources)
 {
     if (it->foreign || it->found == FOUND_NOT)
         return false;
     if (it->owned || it->found == FOUND_BY_ID || it->found == FOUND_BY_TAG)
         return true;
     for (size_t d = 0; it->found == FOUND_BY_PLACE && d < it->n_deps; d++) {
-        const struct item *dep = &items->v[it->deps[d]];
+        const struct resource *dep = &resources->v[it->deps[d]];
 
-        if (dep->kind == ITEM_GATEWAY || dep->kind == ITEM_ADDRESS || dep->kind == ITEM_VOLUME)
-            return item_is_ours(dep, items);
+        if (dep->kind == RESOURCE_GATEWAY || dep->kind == RESOURCE_ADDRESS ||
+            dep->kind == RESOURCE_VOLUME)
+            return resource_is_ours(dep, resources);
     }
     return it->found == FOUND_BY_NAME && it->adopt;
 }

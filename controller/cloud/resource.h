@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cloud resources of a deployment ("items"): their kinds, what is known of each, what each kind
+/* The cloud resources of a deployment: their kinds, what is known of each, what each kind
  * is called at the cloud, and the lists in which they are found. Pure. */
 #ifndef MUSTER_CONTROLLER_CLOUD_RESOURCE_H
 #define MUSTER_CONTROLLER_CLOUD_RESOURCE_H
@@ -11,22 +11,22 @@
 #include "common/pairs.h"
 #include "controller/spec/spec.h"
 
-enum item_kind {
-    ITEM_GROUP,   /* Direct Connect Group */
-    ITEM_GATEWAY, /* network with internet gateway */
-    ITEM_PRIVATE, /* network between the nodes */
-    ITEM_EGRESS,
-    ITEM_ADDRESS, /* public address of a gateway network */
-    ITEM_KEYPAIR,
-    ITEM_VOLUME,
-    ITEM_VM,
-    ITEM_FORWARD,
-    ITEM_FIREWALL, /* firewall rule that lets a port forward's traffic in */
-    ITEM_ATTACH,
-    ITEM_KINDS
+enum resource_kind {
+    RESOURCE_GROUP,   /* Direct Connect Group */
+    RESOURCE_GATEWAY, /* network with internet gateway */
+    RESOURCE_PRIVATE, /* network between the nodes */
+    RESOURCE_EGRESS,
+    RESOURCE_ADDRESS, /* public address of a gateway network */
+    RESOURCE_KEYPAIR,
+    RESOURCE_VOLUME,
+    RESOURCE_VM,
+    RESOURCE_FORWARD,
+    RESOURCE_FIREWALL, /* firewall rule that lets a port forward's traffic in */
+    RESOURCE_ATTACH,
+    RESOURCE_KINDS
 };
 
-/* The lists that an inventory holds; each item kind is found in one of them. Those from
+/* The lists that an inventory holds; each resource kind is found in one of them. Those from
  * LIST_ZONES on are the catalogue: only needed to create something. */
 enum listing {
     LIST_GROUPS,
@@ -51,24 +51,24 @@ struct inventory {
 };
 void inventory_free(struct inventory *inv);
 
-enum item_want { WANT_THERE, WANT_GONE, WANT_LEFT /* not in the file, kept all the same */ };
+enum resource_want { WANT_THERE, WANT_GONE, WANT_LEFT /* not in the file, kept all the same */ };
 /* How the entity was recognised. */
-enum item_found { FOUND_NOT, FOUND_BY_ID, FOUND_BY_TAG, FOUND_BY_PLACE, FOUND_BY_NAME };
-enum item_state { ITEM_PENDING, ITEM_BUSY, ITEM_DONE, ITEM_FAILED };
+enum resource_found { FOUND_NOT, FOUND_BY_ID, FOUND_BY_TAG, FOUND_BY_PLACE, FOUND_BY_NAME };
+enum resource_state { RESOURCE_PENDING, RESOURCE_BUSY, RESOURCE_DONE, RESOURCE_FAILED };
 
-#define ITEM_DEPS_MAX 6
-#define ITEM_NO_INDEX SIZE_MAX
+#define RESOURCE_DEPS_MAX 6
+#define RESOURCE_NO_INDEX SIZE_MAX
 
-struct item {
-    enum item_kind kind;
-    enum item_want want;
+struct resource {
+    enum resource_kind kind;
+    enum resource_want want;
     char name[160];  /* journal key and tag: "vm:fra" */
     char label[100]; /* its name at the cloud */
-    size_t zone;     /* indices into the spec; ITEM_NO_INDEX when it is not in the file */
+    size_t zone;     /* indices into the spec; RESOURCE_NO_INDEX when it is not in the file */
     size_t node;     /* only for kinds that belong to one */
     bool of_node;
     struct spec_port port;
-    size_t deps[ITEM_DEPS_MAX];
+    size_t deps[RESOURCE_DEPS_MAX];
     size_t n_deps;
     char fingerprint[48]; /* of a key pair, as it should be; "" when unknown */
     char replace[64];     /* id of the entity that the operator wants replaced, or "" */
@@ -78,13 +78,13 @@ struct item {
     bool settled;         /* the journal says that it was done */
     char job[64];         /* of an earlier run, maybe still under way */
     /* what is known of the real one */
-    enum item_found found;
+    enum resource_found found;
     char id[64];
     json_t *entity;  /* as last listed or answered; may be NULL */
     bool tagged;     /* its tags were written after it was listed, or … */
     bool untaggable; /* … the cloud refuses them */
     /* this run */
-    enum item_state state;
+    enum resource_state state;
     bool usable; /* what depends on it may begin: it is done, or only its tags are missing */
     bool created, changed, destroyed;
     struct err err;
@@ -92,12 +92,12 @@ struct item {
 
 struct request; /* dialect.h */
 
-struct item_ops {
-    const char *prefix; /* of item.name */
+struct resource_ops {
+    const char *prefix; /* of resource.name */
     const char *what;   /* for people: "VM" */
     enum listing list;  /* where it is found */
     const char *create; /* API call; NULL: it comes with something else */
-    int (*params)(const struct request *m, const struct item *it, struct pairs *ret,
+    int (*params)(const struct request *m, const struct resource *it, struct pairs *ret,
                   struct err *err);
     const char *destroy; /* NULL: goes with something else, or the API cannot */
     int phase;           /* of teardown: a phase begins when the one before has ended */
@@ -111,14 +111,14 @@ struct item_ops {
 struct dialect {
     const char *name;
     bool region; /* calls carry the region */
-    struct item_ops ops[ITEM_KINDS];
+    struct resource_ops ops[RESOURCE_KINDS];
     bool lists[LISTINGS]; /* those that this cloud has */
 };
 
-struct items {
+struct resources {
     const struct dialect *dialect;
     char deployment[SPEC_NAME_MAX];
-    struct item *v;
+    struct resource *v;
     size_t n;
 };
 
@@ -129,17 +129,19 @@ struct listing_call {
     const char *value;
 };
 
-const struct item_ops *item_ops(const struct items *items, enum item_kind k);
+const struct resource_ops *resource_ops(const struct resources *resources, enum resource_kind k);
 const struct listing_call *listing_call(enum listing l);
 
-void items_free(struct items *items);
-/* By zone or node; ITEM_KEYPAIR has only one. NULL when there is none. */
-struct item *items_find(const struct items *items, enum item_kind kind, size_t index);
-struct item *items_named(const struct items *items, const char *name);
+void resources_free(struct resources *resources);
+/* By zone or node; RESOURCE_KEYPAIR has only one. NULL when there is none. */
+struct resource *resources_find(const struct resources *resources, enum resource_kind kind,
+                                size_t index);
+struct resource *resources_named(const struct resources *resources, const char *name);
 /* The id of the dependency of that kind, "" without. */
-const char *item_dep_id(const struct items *items, const struct item *it, enum item_kind kind);
+const char *resource_dep_id(const struct resources *resources, const struct resource *it,
+                            enum resource_kind kind);
 /* Whether what was found belongs to this deployment: it is in the journal, it carries our tags, it
  * was adopted, or it is a part of what does. A name alone says nothing. */
-bool item_is_ours(const struct item *it, const struct items *items);
+bool resource_is_ours(const struct resource *it, const struct resources *resources);
 
 #endif

@@ -10,8 +10,8 @@
 #include "common/sign.h"
 #include "common/str.h"
 #include "controller/cloud/catalogue.h"
-#include "controller/cloud/items.h"
 #include "controller/cloud/recognise.h"
+#include "controller/cloud/resources.h"
 
 #define LIST_TIMEOUT_MS 120000
 
@@ -80,19 +80,19 @@ static int list_round(struct reach *reach, const struct dialect *d, enum listing
 
 /* ---- what is wanted ---- */
 
-static bool is_of_node(const struct item *it, const struct spec *s, const char *node)
+static bool is_of_node(const struct resource *it, const struct spec *s, const char *node)
 {
     const char *key = strchr(it->name, ':') + 1;
     size_t n = strlen(node);
 
-    if (it->of_node && it->node != ITEM_NO_INDEX)
+    if (it->of_node && it->node != RESOURCE_NO_INDEX)
         return str_eq(s->nodes[it->node].name, node);
-    return (it->kind == ITEM_VM || it->kind == ITEM_VOLUME || it->kind == ITEM_ATTACH ||
-            it->kind == ITEM_FORWARD || it->kind == ITEM_FIREWALL) &&
+    return (it->kind == RESOURCE_VM || it->kind == RESOURCE_VOLUME || it->kind == RESOURCE_ATTACH ||
+            it->kind == RESOURCE_FORWARD || it->kind == RESOURCE_FIREWALL) &&
            strncmp(key, node, n) == 0 && (key[n] == '\0' || key[n] == '/');
 }
 
-static void set_want(struct item *it, const struct spec *s, const struct survey_options *o)
+static void set_want(struct resource *it, const struct spec *s, const struct survey_options *o)
 {
     if (!o->destroy)
         return;
@@ -100,15 +100,15 @@ static void set_want(struct item *it, const struct spec *s, const struct survey_
         it->foreign = it->foreign || it->want != WANT_THERE; /* not this time */
         return;
     }
-    it->want = it->kind == ITEM_VOLUME && !o->with_data ? WANT_LEFT : WANT_GONE;
+    it->want = it->kind == RESOURCE_VOLUME && !o->with_data ? WANT_LEFT : WANT_GONE;
 }
 
 static void on_row(void *ctx, const struct store_resource *row)
 {
-    struct items *items = ctx;
-    struct item *it = items_named(items, row->name);
+    struct resources *resources = ctx;
+    struct resource *it = resources_named(resources, row->name);
 
-    if (!it && !(it = items_add_gone(items, row->name, row->id)))
+    if (!it && !(it = resources_add_gone(resources, row->name, row->id)))
         return;
     it->owned = true;
     it->untaggable = it->tagged = str_eq(row->state, "untagged");
@@ -120,18 +120,18 @@ static void on_row(void *ctx, const struct store_resource *row)
 static int recognise(struct survey *v, const struct spec *s, const struct survey_options *o,
                      struct err *err)
 {
-    for (size_t i = 0; i < v->items.n; i++) {
-        struct item *it = &v->items.v[i];
+    for (size_t i = 0; i < v->resources.n; i++) {
+        struct resource *it = &v->resources.v[i];
         char known[64];
 
         str_copy(known, sizeof(known), it->id);
         set_want(it, s, o);
         it->adopt = o->adopt;
-        if (it->kind == ITEM_KEYPAIR && it->want == WANT_THERE && o->public_key)
+        if (it->kind == RESOURCE_KEYPAIR && it->want == WANT_THERE && o->public_key)
             ssh_fingerprint(o->public_key, it->fingerprint);
-        if (item_recognise(it, &v->items, s, &v->inv, known, err) < 0)
+        if (resource_recognise(it, &v->resources, s, &v->inv, known, err) < 0)
             return -1;
-        if (o->replace && it->kind == ITEM_VM && is_of_node(it, s, o->replace))
+        if (o->replace && it->kind == RESOURCE_VM && is_of_node(it, s, o->replace))
             str_copy(it->replace, sizeof(it->replace), it->id);
     }
     return 0;
@@ -139,8 +139,8 @@ static int recognise(struct survey *v, const struct spec *s, const struct survey
 
 static bool creates_something(const struct survey *v, const struct spec *s)
 {
-    for (size_t i = 0; i < v->items.n; i++) {
-        enum move_kind k = item_move(&v->items.v[i], &v->items, s).kind;
+    for (size_t i = 0; i < v->resources.n; i++) {
+        enum move_kind k = resource_move(&v->resources.v[i], &v->resources, s).kind;
 
         if (k == MOVE_CREATE || k == MOVE_REPLACE)
             return true;
@@ -165,18 +165,18 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
 {
     _cleanup_(survey_free) struct survey v = {0};
 
-    items_build(s, &v.items);
-    if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.items, err) < 0 ||
-        list_round(r, v.items.dialect, 0, LIST_ZONES, &v.inv, err) < 0 ||
+    resources_build(s, &v.resources);
+    if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.resources, err) < 0 ||
+        list_round(r, v.resources.dialect, 0, LIST_ZONES, &v.inv, err) < 0 ||
         recognise(&v, s, o, err) < 0)
         return -1;
-    items_add_found(&v.items, &v.inv);
-    for (size_t i = 0; i < v.items.n; i++)
-        set_want(&v.items.v[i], s, o);
+    resources_add_found(&v.resources, &v.inv);
+    for (size_t i = 0; i < v.resources.n; i++)
+        set_want(&v.resources.v[i], s, o);
     if (!o->destroy && !o->facts_only && creates_something(&v, s)) {
-        if (list_round(r, v.items.dialect, LIST_ZONES, LISTINGS, &v.inv, err) < 0)
+        if (list_round(r, v.resources.dialect, LIST_ZONES, LISTINGS, &v.inv, err) < 0)
             return -1;
-        if (catalogue_check(&v.items, s, &v.inv, missing) < 0)
+        if (catalogue_check(&v.resources, s, &v.inv, missing) < 0)
             return err_set(err, ERR_USAGE, "the file names what this cloud does not have");
     }
     *ret = v;
@@ -186,7 +186,7 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
 
 void survey_free(struct survey *s)
 {
-    items_free(&s->items);
+    resources_free(&s->resources);
     inventory_free(&s->inv);
 }
 
@@ -195,13 +195,14 @@ int survey_check(const struct survey *v, const struct spec *spec, struct strbuf 
 {
     unsigned n = 0;
 
-    for (size_t i = 0; i < v->items.n; i++) {
-        const struct item *it = &v->items.v[i];
-        struct move m = item_move(it, &v->items, spec);
+    for (size_t i = 0; i < v->resources.n; i++) {
+        const struct resource *it = &v->resources.v[i];
+        struct move m = resource_move(it, &v->resources, spec);
 
         if (m.kind != MOVE_REFUSE)
             continue;
-        strbuf_addf(lines, "%s '%s': %s\n", item_ops(&v->items, it->kind)->what, it->label, m.why);
+        strbuf_addf(lines, "%s '%s': %s\n", resource_ops(&v->resources, it->kind)->what, it->label,
+                    m.why);
         n++;
     }
     if (!n)

@@ -19,7 +19,7 @@ struct survey_options {
 };
 
 struct survey {
-    struct items items;
+    struct resources resources;
     struct inventory inv;
 };
 

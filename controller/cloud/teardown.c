@@ -20,10 +20,10 @@ struct teardown {
 void teardown_preview(const struct survey *v, const struct spec *s, struct strbuf *gone,
                       struct strbuf *left)
 {
-    for (size_t i = 0; i < v->items.n; i++) {
-        const struct item *it = &v->items.v[i];
-        const char *what = item_ops(&v->items, it->kind)->what;
-        struct move m = item_move(it, &v->items, s);
+    for (size_t i = 0; i < v->resources.n; i++) {
+        const struct resource *it = &v->resources.v[i];
+        const char *what = resource_ops(&v->resources, it->kind)->what;
+        struct move m = resource_move(it, &v->resources, s);
 
         if (it->want == WANT_THERE)
             continue;
@@ -35,15 +35,15 @@ void teardown_preview(const struct survey *v, const struct spec *s, struct strbu
 }
 
 /* The node's name of "vm:NAME"; what was known of its agent goes with the VM. */
-static void forget_node(struct teardown *t, const struct item *it)
+static void forget_node(struct teardown *t, const struct resource *it)
 {
     struct err ignored;
 
-    if (it->kind == ITEM_VM)
+    if (it->kind == RESOURCE_VM)
         store_node_delete(t->store, strchr(it->name, ':') + 1, &ignored);
 }
 
-static void on_event(void *ctx, const struct item *it, enum event_kind kind, const char *msg)
+static void on_event(void *ctx, const struct resource *it, enum event_kind kind, const char *msg)
 {
     struct teardown *t = ctx;
     _cleanup_free_ char *line = NULL;
@@ -54,7 +54,8 @@ static void on_event(void *ctx, const struct item *it, enum event_kind kind, con
     } else if (kind != EVENT_NOTE && kind != EVENT_FAILED) {
         return;
     }
-    line = str_fmt("%s %s: %s", item_ops(&t->survey->items, it->kind)->what, it->label, msg);
+    line =
+        str_fmt("%s %s: %s", resource_ops(&t->survey->resources, it->kind)->what, it->label, msg);
     t->say(line);
 }
 
@@ -78,9 +79,9 @@ int teardown_run(struct reach *r, struct store *store, const struct spec *s, str
     int rc = work(r, a, err);
 
     apply_free(a);
-    for (size_t i = 0; i < v->items.n; i++)
+    for (size_t i = 0; i < v->resources.n; i++)
         t.result.data_disks +=
-            v->items.v[i].kind == ITEM_VOLUME && v->items.v[i].found != FOUND_NOT;
+            v->resources.v[i].kind == RESOURCE_VOLUME && v->resources.v[i].found != FOUND_NOT;
     *ret = t.result;
     return rc;
 }

@@ -29,19 +29,22 @@ static uint16_t public_port(const struct spec_node *n, uint16_t private_port)
     return 0;
 }
 
-static void public_ip(const struct spec *s, const struct items *items, size_t node, char ret[16])
+static void public_ip(const struct spec *s, const struct resources *resources, size_t node,
+                      char ret[16])
 {
-    const struct item *address = items_find(items, ITEM_ADDRESS, s->nodes[node].zone);
+    const struct resource *address =
+        resources_find(resources, RESOURCE_ADDRESS, s->nodes[node].zone);
 
     entity_text(address ? address->entity : NULL, "ipaddress", ret, 16);
 }
 
-void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret)
+void layout_facts(const struct spec *s, const struct resources *resources, struct node_facts *ret)
 {
     for (size_t n = 0; n < s->n_nodes; n++) {
-        const struct item *vm = items_find(items, ITEM_VM, n);
-        const struct item *network = items_find(items, ITEM_PRIVATE, s->nodes[n].zone);
-        const struct item *volume = items_find(items, ITEM_VOLUME, n);
+        const struct resource *vm = resources_find(resources, RESOURCE_VM, n);
+        const struct resource *network =
+            resources_find(resources, RESOURCE_PRIVATE, s->nodes[n].zone);
+        const struct resource *volume = resources_find(resources, RESOURCE_VOLUME, n);
         const json_t *nic = network ? nic_of(vm->entity, network->id) : NULL;
         uint16_t web = public_port(&s->nodes[n], 80);
         char ip[16];
@@ -51,7 +54,7 @@ void layout_facts(const struct spec *s, const struct items *items, struct node_f
         entity_text(nic, "macaddress", ret[n].private_mac, sizeof(ret[n].private_mac));
         if (volume)
             str_copy(ret[n].volume, sizeof(ret[n].volume), volume->id);
-        public_ip(s, items, n, ip);
+        public_ip(s, resources, n, ip);
         if (web == 80)
             snprintf(ret[n].url, sizeof(ret[n].url), "http://%s", ip);
         else if (web)
@@ -59,19 +62,21 @@ void layout_facts(const struct spec *s, const struct items *items, struct node_f
     }
 }
 
-json_t *layout_json(const struct spec *s, const struct items *items, const struct node_facts *facts)
+json_t *layout_json(const struct spec *s, const struct resources *resources,
+                    const struct node_facts *facts)
 {
     json_t *arr = json_array();
 
     for (size_t n = 0; n < s->n_nodes; n++) {
         char ip[16];
 
-        public_ip(s, items, n, ip);
+        public_ip(s, resources, n, ip);
         json_array_append_new(
             arr, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "name", s->nodes[n].name, "zone",
-                           s->zones[s->nodes[n].zone].name, "vm", items_find(items, ITEM_VM, n)->id,
-                           "public_ip", ip, "private_ip", facts[n].private_address, "url",
-                           facts[n].url, "ssh_port", public_port(&s->nodes[n], 22)));
+                           s->zones[s->nodes[n].zone].name, "vm",
+                           resources_find(resources, RESOURCE_VM, n)->id, "public_ip", ip,
+                           "private_ip", facts[n].private_address, "url", facts[n].url, "ssh_port",
+                           public_port(&s->nodes[n], 22)));
     }
     return arr;
 }

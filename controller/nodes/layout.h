@@ -9,10 +9,10 @@
 #include "controller/cloud/resource.h"
 #include "controller/nodes/planner.h"
 
-/* All items are done. Fills one record per node. */
-void layout_facts(const struct spec *s, const struct items *items, struct node_facts *ret);
+/* All resources are done. Fills one record per node. */
+void layout_facts(const struct spec *s, const struct resources *resources, struct node_facts *ret);
 /* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
-json_t *layout_json(const struct spec *s, const struct items *items,
+json_t *layout_json(const struct spec *s, const struct resources *resources,
                     const struct node_facts *facts);
 /* The steps that a node's state, or its health page, says differ from the plan: "file:f, web:x". */
 void layout_drift(const json_t *state, char *ret, size_t cap);

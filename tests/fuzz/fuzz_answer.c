@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "controller/cloud/cloud.h"
-#include "controller/cloud/items.h"
 #include "controller/cloud/moves.h"
 #include "controller/cloud/recognise.h"
+#include "controller/cloud/resources.h"
 #include "controller/nodes/layout.h"
 
 static struct spec_zone zone = {.name = "z", .has_private = true, .group = "g", .egress_all = true};
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct node_facts facts[1];
     struct cloud_failure why;
     struct inventory inv = {0};
-    struct items items = {0};
+    struct resources resources = {0};
     struct err err;
     const json_t *result;
     json_t *j = NULL, *plan;
@@ -41,18 +41,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t l = 0; l < LISTINGS; l++)
         inv.list[l] =
             json_incref((json_t *)cloud_parse_list(j, listing_call((enum listing)l)->member));
-    items_build(&spec, &items);
-    for (size_t i = 0; i < items.n; i++) {
-        item_recognise(&items.v[i], &items, &spec, &inv, "", &err);
-        item_move(&items.v[i], &items, &spec);
+    resources_build(&spec, &resources);
+    for (size_t i = 0; i < resources.n; i++) {
+        item_recognise(&resources.v[i], &resources, &spec, &inv, "", &err);
+        item_move(&resources.v[i], &resources, &spec);
     }
-    items_add_found(&items, &inv);
-    plan = moves_plan(&items, &spec);
-    for (size_t i = 0; i < items.n; i++)
-        item_take_answer(&items.v[i], &items, j, &err);
-    layout_facts(&spec, &items, facts);
+    items_add_found(&resources, &inv);
+    plan = moves_plan(&resources, &spec);
+    for (size_t i = 0; i < resources.n; i++)
+        item_take_answer(&resources.v[i], &resources, j, &err);
+    layout_facts(&spec, &resources, facts);
     json_decref(plan);
-    items_free(&items);
+    resources_free(&resources);
     inventory_free(&inv);
     json_decref(j);
     return 0;

@@ -19,13 +19,13 @@
 #include "controller/cloud/cloud.h"
 #include "controller/cloud/dialect.h"
 #include "controller/cloud/entity.h"
-#include "controller/cloud/items.h"
 #include "controller/cloud/moves.h"
 #include "controller/cloud/recognise.h"
+#include "controller/cloud/resources.h"
 
 struct world {
     struct spec spec;
-    struct items items;
+    struct resources resources;
     struct inventory inv;
     bool old; /* numeric ids, ports as texts */
 };
@@ -52,19 +52,19 @@ static void load(struct world *w, const char *cloud)
     if (spec_parse("saas", &doc, &w->spec, &problems) != 0)
         fail_msg("%s", strbuf_str(&problems.text));
     yaml_doc_free(&doc);
-    items_build(&w->spec, &w->items);
+    resources_build(&w->spec, &w->resources);
 }
 
 static void world_free(struct world *w)
 {
-    items_free(&w->items);
+    resources_free(&w->resources);
     inventory_free(&w->inv);
     spec_free(&w->spec);
 }
 
-static char *id_of(const struct world *w, const struct item *it)
+static char *id_of(const struct world *w, const struct resource *it)
 {
-    size_t n = it ? (size_t)(it - w->items.v) + 1 : 0;
+    size_t n = it ? (size_t)(it - w->resources.v) + 1 : 0;
 
     return w->old ? str_fmt("%zu", 1000 + n) : str_fmt("00000000-0000-4000-8000-%012zu", n);
 }
@@ -74,7 +74,7 @@ static void set_text(json_t *e, const char *key, const char *value)
     json_object_set_new(e, key, json_string(value));
 }
 
-static void set_id(const struct world *w, json_t *e, const char *key, const struct item *it)
+static void set_id(const struct world *w, json_t *e, const char *key, const struct resource *it)
 {
     _cleanup_free_ char *id = id_of(w, it);
 
@@ -88,35 +88,35 @@ static void set_number(const struct world *w, json_t *e, const char *key, long l
     json_object_set_new(e, key, w->old ? json_string(text) : json_integer(n));
 }
 
-static void set_parts(const struct world *w, const struct item *it, json_t *e)
+static void set_parts(const struct world *w, const struct resource *it, json_t *e)
 {
     const struct spec_zone *zone = &w->spec.zones[it->zone];
-    const struct item *gateway = items_find(&w->items, ITEM_GATEWAY, it->zone);
-    const struct item *address = items_find(&w->items, ITEM_ADDRESS, it->zone);
+    const struct resource *gateway = resources_find(&w->resources, RESOURCE_GATEWAY, it->zone);
+    const struct resource *address = resources_find(&w->resources, RESOURCE_ADDRESS, it->zone);
     json_t *nics = json_array();
 
     switch (it->kind) {
-    case ITEM_GATEWAY:
-    case ITEM_PRIVATE:
+    case RESOURCE_GATEWAY:
+    case RESOURCE_PRIVATE:
         set_text(e, w->old ? "displaytext" : "name", it->label);
-        set_text(e, "cidr", it->kind == ITEM_GATEWAY ? zone->gateway.text : zone->private.text);
+        set_text(e, "cidr", it->kind == RESOURCE_GATEWAY ? zone->gateway.text : zone->private.text);
         json_object_set_new(e, "isprovisioned", w->old ? json_string("true") : json_true());
         break;
-    case ITEM_EGRESS:
+    case RESOURCE_EGRESS:
         set_id(w, e, "networkid", gateway);
         set_text(e, "protocol", "all");
         set_text(e, "cidrlist", zone->gateway.text);
         break;
-    case ITEM_ADDRESS:
+    case RESOURCE_ADDRESS:
         set_id(w, e, "associatednetworkid", gateway);
         set_text(e, "ipaddress", "198.51.100.10");
         break;
-    case ITEM_VOLUME:
+    case RESOURCE_VOLUME:
         json_object_set_new(e, "size", json_integer(200LL << 30));
         set_text(e, "diskofferingname", "EBS Protected");
-        set_id(w, e, "virtualmachineid", items_find(&w->items, ITEM_VM, it->node));
+        set_id(w, e, "virtualmachineid", resources_find(&w->resources, RESOURCE_VM, it->node));
         break;
-    case ITEM_VM:
+    case RESOURCE_VM:
         set_text(e, "state", "Running");
         set_text(e, "templatename", "Debian 12");
         set_text(e, "serviceofferingname", "2048-1");
@@ -124,19 +124,19 @@ static void set_parts(const struct world *w, const struct item *it, json_t *e)
             json_t *nic = json_object();
 
             set_id(w, nic, "networkid",
-                   i ? items_find(&w->items, ITEM_PRIVATE, it->zone) : gateway);
+                   i ? resources_find(&w->resources, RESOURCE_PRIVATE, it->zone) : gateway);
             json_array_append_new(nics, nic);
         }
         json_object_set(e, "nic", nics);
         break;
-    case ITEM_FORWARD:
+    case RESOURCE_FORWARD:
         set_id(w, e, "ipaddressid", address);
-        set_id(w, e, "virtualmachineid", items_find(&w->items, ITEM_VM, it->node));
+        set_id(w, e, "virtualmachineid", resources_find(&w->resources, RESOURCE_VM, it->node));
         set_number(w, e, "publicport", it->port.public_port);
         set_number(w, e, "privateport", it->port.private_port);
         set_text(e, "protocol", "tcp");
         break;
-    case ITEM_FIREWALL:
+    case RESOURCE_FIREWALL:
         set_id(w, e, "ipaddressid", address);
         set_number(w, e, "startport", it->port.public_port);
         set_number(w, e, "endport", it->port.public_port);
@@ -155,26 +155,26 @@ static void make_world(struct world *w, const char *cloud, bool old)
     load(w, cloud);
     for (size_t l = 0; l < LIST_ZONES; l++)
         w->inv.list[l] = json_array();
-    for (size_t i = 0; i < w->items.n; i++) {
-        struct item *it = &w->items.v[i];
+    for (size_t i = 0; i < w->resources.n; i++) {
+        struct resource *it = &w->resources.v[i];
         json_t *e = json_object();
 
         it->owned = true;
-        if (it->kind == ITEM_ATTACH) {
+        if (it->kind == RESOURCE_ATTACH) {
             json_decref(e);
             continue;
         }
         set_id(w, e, "id", it);
         set_text(e, "name", it->label);
-        if (it->zone != ITEM_NO_INDEX) {
+        if (it->zone != RESOURCE_NO_INDEX) {
             set_text(e, "zonename", w->spec.zones[it->zone].name);
             set_parts(w, it, e);
         }
-        if (item_ops(&w->items, it->kind)->tag)
+        if (resource_ops(&w->resources, it->kind)->tag)
             json_object_set_new(e, "tags",
                                 json_pack("[{s:s,s:s},{s:s,s:s}]", "key", TAG_DEPLOYMENT, "value",
                                           "saas", "key", TAG_RESOURCE, "value", it->name));
-        json_array_append_new(w->inv.list[item_ops(&w->items, it->kind)->list], e);
+        json_array_append_new(w->inv.list[resource_ops(&w->resources, it->kind)->list], e);
     }
 }
 
@@ -182,10 +182,10 @@ static void recognise(struct world *w)
 {
     struct err err = {0};
 
-    for (size_t i = 0; i < w->items.n; i++)
-        if (item_recognise(&w->items.v[i], &w->items, &w->spec, &w->inv, "", &err) != 0)
+    for (size_t i = 0; i < w->resources.n; i++)
+        if (resource_recognise(&w->resources.v[i], &w->resources, &w->spec, &w->inv, "", &err) != 0)
             fail_msg("%s", err.msg);
-    items_add_found(&w->items, &w->inv);
+    resources_add_found(&w->resources, &w->inv);
 }
 
 static const char *const clouds[] = {

@@ -159,7 +159,7 @@ static int fake_apply(const void *self, struct run *run, struct err *err)
     return f->apply_fails ? err_set(err, ERR_FAILED, "apply broke") : 0;
 }
 
-static const struct resource_ops fake_ops = {"fake", NULL, fake_check, fake_apply, NULL};
+static const struct step_ops fake_ops = {"fake", NULL, fake_check, fake_apply, NULL};
 
 struct seen {
     char kinds[256];
@@ -254,9 +254,9 @@ static void count(void *ctx, const struct event *ev)
 static void test_ahead(void **state)
 {
     (void)state;
-    const struct resource_ops slow = {"slow", NULL, fake_check, slow_apply, NULL};
-    const struct resource_ops quick = {"quick", NULL, quick_check, quick_apply, NULL};
-    const struct resource_ops dying = {"quick", NULL, quick_check, dying_apply, NULL};
+    const struct step_ops slow = {"slow", NULL, fake_check, slow_apply, NULL};
+    const struct step_ops quick = {"quick", NULL, quick_check, quick_apply, NULL};
+    const struct step_ops dying = {"quick", NULL, quick_check, dying_apply, NULL};
     struct fake a = {.script = "do"};
     int said = 0;
     pid_t self = getpid();

@@ -25,7 +25,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/cloud/items.h"
+#include "controller/cloud/resources.h"
 #include "controller/nodes/hub.h"
 #include "controller/up.h"
 
@@ -298,9 +298,9 @@ static void test_up_run(void **state)
 
     read_spec(&d.spec);
     reach.cloud = cloud_new(reach.http, &access);
-    items_build(&d.spec, &v.items);
-    for (size_t i = 0; i < v.items.n; i++)
-        v.items.v[i].state = ITEM_DONE;
+    resources_build(&d.spec, &v.resources);
+    for (size_t i = 0; i < v.resources.n; i++)
+        v.resources.v[i].state = RESOURCE_DONE;
     start_agent(w, 17500);
     for (unsigned i = 0; i < 3; i++) {
         uint64_t began = clock_mono_ms();
@@ -310,7 +310,7 @@ static void test_up_run(void **state)
         printf("up: %llu ms\n", (unsigned long long)(clock_mono_ms() - began));
         assert_int_equal(result.created + result.repaired + result.removed + result.changed, 0);
     }
-    items_free(&v.items);
+    resources_free(&v.resources);
     spec_free(&d.spec);
     cloud_free(reach.cloud);
     http_free(reach.http);

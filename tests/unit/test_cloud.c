@@ -5,18 +5,19 @@
 
 static json_t *entity(struct world *w, const char *name)
 {
-    struct item *it = items_named(&w->items, name);
+    struct resource *it = resources_named(&w->resources, name);
     _cleanup_free_ char *id = NULL;
 
     assert_non_null(it);
     id = id_of(w, it);
-    return (json_t *)entity_find(w->inv.list[item_ops(&w->items, it->kind)->list], "id", id);
+    return (json_t *)entity_find(w->inv.list[resource_ops(&w->resources, it->kind)->list], "id",
+                                 id);
 }
 
 static void drop(struct world *w, const char *name)
 {
-    struct item *it = items_named(&w->items, name);
-    json_t *list = w->inv.list[item_ops(&w->items, it->kind)->list], *e = entity(w, name);
+    struct resource *it = resources_named(&w->resources, name);
+    json_t *list = w->inv.list[resource_ops(&w->resources, it->kind)->list], *e = entity(w, name);
 
     for (size_t i = 0; i < json_array_size(list); i++)
         if (json_array_get(list, i) == e) {
@@ -35,11 +36,11 @@ static void as_raised_nothing_is_to_be_done(void **state)
 
             make_world(&w, clouds[c], old);
             recognise(&w);
-            for (size_t i = 0; i < w.items.n; i++) {
-                struct move m = item_move(&w.items.v[i], &w.items, &w.spec);
+            for (size_t i = 0; i < w.resources.n; i++) {
+                struct move m = resource_move(&w.resources.v[i], &w.resources, &w.spec);
 
                 if (m.kind != MOVE_NONE)
-                    fail_msg("%s: %s: %s", w.items.v[i].name, move_name(m.kind), m.why);
+                    fail_msg("%s: %s: %s", w.resources.v[i].name, move_name(m.kind), m.why);
             }
         }
 }
@@ -54,15 +55,15 @@ static void from_nothing_everything_is_created(void **state)
         for (size_t l = 0; l < LIST_ZONES; l++)
             w.inv.list[l] = json_array();
         recognise(&w);
-        for (size_t i = 0; i < w.items.n; i++) {
-            const struct item *it = &w.items.v[i];
-            struct move m = item_move(it, &w.items, &w.spec);
+        for (size_t i = 0; i < w.resources.n; i++) {
+            const struct resource *it = &w.resources.v[i];
+            struct move m = resource_move(it, &w.resources, &w.spec);
 
             if (it->foreign)
                 assert_int_equal(m.kind, MOVE_REFUSE);
             else
-                assert_int_equal(m.kind,
-                                 item_ops(&w.items, it->kind)->create ? MOVE_CREATE : MOVE_WAIT);
+                assert_int_equal(m.kind, resource_ops(&w.resources, it->kind)->create ? MOVE_CREATE
+                                                                                      : MOVE_WAIT);
         }
     }
 }
@@ -71,7 +72,7 @@ static void from_nothing_everything_is_created(void **state)
 static void what_differs_is_judged(void **state)
 {
     static const struct {
-        const char *item, *member, *value; /* JSON; NULL: the entity is not there */
+        const char *resource, *member, *value; /* JSON; NULL: the entity is not there */
         enum move_kind kind;
         const char *call, *why;
     } cases[] = {
@@ -104,24 +105,24 @@ static void what_differs_is_judged(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_(world_free) struct world w;
-        bool attach = str_starts(cases[i].item, "attach:");
+        bool attach = str_starts(cases[i].resource, "attach:");
         json_t *e;
         struct move m;
 
         make_world(&w, clouds[0], false);
-        e = entity(&w, attach ? "volume:fra" : cases[i].item);
+        e = entity(&w, attach ? "volume:fra" : cases[i].resource);
         assert_non_null(e);
         if (cases[i].member)
             json_object_set_new(e, cases[i].member,
                                 json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
         else
-            drop(&w, cases[i].item);
+            drop(&w, cases[i].resource);
         recognise(&w);
-        m = item_move(items_named(&w.items, cases[i].item), &w.items, &w.spec);
+        m = resource_move(resources_named(&w.resources, cases[i].resource), &w.resources, &w.spec);
         if (m.kind != cases[i].kind ||
             !str_eq(m.call ? m.call : "", cases[i].call ? cases[i].call : "") ||
             !strstr(m.why, cases[i].why))
-            fail_msg("%s %s=%s: %s %s: %s", cases[i].item, cases[i].member, cases[i].value,
+            fail_msg("%s %s=%s: %s %s: %s", cases[i].resource, cases[i].member, cases[i].value,
                      move_name(m.kind), m.call ? m.call : "-", m.why);
     }
 }
@@ -134,42 +135,44 @@ static void a_detached_disk_is_attached_again(void **state)
     make_world(&w, clouds[0], false);
     json_object_del(entity(&w, "volume:fra"), "virtualmachineid");
     recognise(&w);
-    assert_int_equal(item_move(items_named(&w.items, "attach:fra"), &w.items, &w.spec).kind,
-                     MOVE_CREATE);
-    assert_int_equal(item_move(items_named(&w.items, "attach:par"), &w.items, &w.spec).kind,
-                     MOVE_NONE);
+    assert_int_equal(
+        resource_move(resources_named(&w.resources, "attach:fra"), &w.resources, &w.spec).kind,
+        MOVE_CREATE);
+    assert_int_equal(
+        resource_move(resources_named(&w.resources, "attach:par"), &w.resources, &w.spec).kind,
+        MOVE_NONE);
 }
 
 static void consent_is_asked_for(void **state)
 {
     _cleanup_(world_free) struct world w;
     _cleanup_json_ json_t *plan = NULL;
-    struct item *vm, *volume;
+    struct resource *vm, *volume;
 
     (void)state;
     make_world(&w, clouds[0], false);
     json_object_set_new(entity(&w, "vm:par"), "templatename", json_string("Debian 11"));
     recognise(&w);
-    plan = moves_plan(&w.items, &w.spec);
+    plan = moves_plan(&w.resources, &w.spec);
     assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "action", "replace"));
     assert_true(entity_is(entity_find(plan, "resource", "vm:par"), "needs", "--replace"));
     assert_true(entity_is(entity_find(plan, "resource", "vm:fra"), "needs", ""));
-    vm = items_named(&w.items, "vm:par");
-    volume = items_named(&w.items, "volume:par");
+    vm = resources_named(&w.resources, "vm:par");
+    volume = resources_named(&w.resources, "volume:par");
     str_copy(vm->replace, sizeof(vm->replace), vm->id);
-    assert_int_equal(item_move(vm, &w.items, &w.spec).kind, MOVE_REPLACE);
-    assert_int_equal(item_move(volume, &w.items, &w.spec).kind, MOVE_NONE);
+    assert_int_equal(resource_move(vm, &w.resources, &w.spec).kind, MOVE_REPLACE);
+    assert_int_equal(resource_move(volume, &w.resources, &w.spec).kind, MOVE_NONE);
     /* found by its name only */
     volume->owned = false;
     json_object_set_new(entity(&w, "volume:par"), "tags", json_array());
     recognise(&w);
     assert_int_equal(volume->found, FOUND_BY_NAME);
-    assert_int_equal(item_move(volume, &w.items, &w.spec).kind, MOVE_REFUSE);
+    assert_int_equal(resource_move(volume, &w.resources, &w.spec).kind, MOVE_REFUSE);
     volume->adopt = true;
-    assert_int_equal(item_move(volume, &w.items, &w.spec).kind, MOVE_CHANGE);
+    assert_int_equal(resource_move(volume, &w.resources, &w.spec).kind, MOVE_CHANGE);
     volume->adopt = false;
     volume->want = WANT_GONE;
-    assert_int_equal(item_move(volume, &w.items, &w.spec).kind, MOVE_LEAVE);
+    assert_int_equal(resource_move(volume, &w.resources, &w.spec).kind, MOVE_LEAVE);
 }
 
 /* However many there are: an error's text has room for three or four. */
@@ -184,17 +187,17 @@ static void all_refusals_are_told(void **state)
     (void)state;
     make_world(&w, clouds[0], false);
     recognise(&w);
-    v.items = w.items;
+    v.resources = w.resources;
     assert_int_equal(survey_check(&v, &w.spec, &lines, &err), 0);
     assert_int_equal(lines.len, 0);
-    for (size_t i = 0; i < w.items.n; i++) {
-        const struct item *it = &w.items.v[i];
+    for (size_t i = 0; i < w.resources.n; i++) {
+        const struct resource *it = &w.resources.v[i];
 
-        if (it->kind == ITEM_VM)
+        if (it->kind == RESOURCE_VM)
             json_object_set_new(it->entity, "templatename", json_string("Debian 11"));
-        else if (it->kind == ITEM_VOLUME)
+        else if (it->kind == RESOURCE_VOLUME)
             json_object_set_new(it->entity, "size", json_integer(INT64_MAX));
-        else if (it->kind == ITEM_GATEWAY || it->kind == ITEM_PRIVATE)
+        else if (it->kind == RESOURCE_GATEWAY || it->kind == RESOURCE_PRIVATE)
             json_object_set_new(it->entity, "cidr", json_string("192.0.2.0/24"));
         else
             continue;
@@ -214,7 +217,7 @@ static void what_the_file_does_not_have_goes(void **state)
     _cleanup_(world_free) struct world w;
     _cleanup_json_ json_t *plan = NULL;
     const json_t *e;
-    struct item *it;
+    struct resource *it;
 
     (void)state;
     make_world(&w, clouds[0], false);
@@ -235,7 +238,7 @@ static void what_the_file_does_not_have_goes(void **state)
                                         "tags", "key", TAG_DEPLOYMENT, "value", "saas", "key",
                                         TAG_RESOURCE, "value", old[i]));
     recognise(&w);
-    plan = moves_plan(&w.items, &w.spec);
+    plan = moves_plan(&w.resources, &w.spec);
     e = entity_find(plan, "resource", "forward:extra");
     assert_true(entity_is(e, "action", "destroy"));
     e = entity_find(plan, "resource", "vm:ber");
@@ -244,11 +247,11 @@ static void what_the_file_does_not_have_goes(void **state)
     assert_true(entity_is(e, "action", "left"));
     assert_null(entity_find(plan, "resource", "forward:theirs"));
     /* what the journal knows and the file does not */
-    it = items_add_gone(&w.items, "keypair:old", "old");
+    it = resources_add_gone(&w.resources, "keypair:old", "old");
     assert_non_null(it);
-    assert_null(items_add_gone(&w.items, "keypair:old", "old"));
-    assert_null(items_add_gone(&w.items, "nonsense", "old"));
-    assert_null(items_add_gone(&w.items, "thing:old", "old"));
+    assert_null(resources_add_gone(&w.resources, "keypair:old", "old"));
+    assert_null(resources_add_gone(&w.resources, "nonsense", "old"));
+    assert_null(resources_add_gone(&w.resources, "thing:old", "old"));
 }
 
 /* Somebody else's stack has our names: not even its rules are touched. */
@@ -261,48 +264,48 @@ static void a_name_alone_says_nothing(void **state)
     for (size_t l = 0; l < LIST_ZONES; l++)
         for (size_t i = 0; i < json_array_size(w.inv.list[l]); i++)
             json_object_del(json_array_get(w.inv.list[l], i), "tags");
-    for (size_t i = 0; i < w.items.n; i++)
-        w.items.v[i].owned = false;
+    for (size_t i = 0; i < w.resources.n; i++)
+        w.resources.v[i].owned = false;
     json_t *extra = json_deep_copy(entity(&w, "forward:fra/80"));
     json_object_set_new(extra, "id", json_string("extra"));
     json_object_set_new(extra, "publicport", json_integer(8443));
     json_array_append_new(w.inv.list[LIST_FORWARDS], extra);
     recognise(&w);
-    assert_null(items_named(&w.items, "forward:extra"));
-    for (size_t i = 0; i < w.items.n; i++) {
-        struct item *it = &w.items.v[i];
+    assert_null(resources_named(&w.resources, "forward:extra"));
+    for (size_t i = 0; i < w.resources.n; i++) {
+        struct resource *it = &w.resources.v[i];
 
         it->want = WANT_GONE;
-        enum move_kind k = item_move(it, &w.items, &w.spec).kind;
+        enum move_kind k = resource_move(it, &w.resources, &w.spec).kind;
         if (k != MOVE_LEAVE && k != MOVE_NONE)
             fail_msg("%s: %s", it->name, move_name(k));
     }
-    for (size_t i = 0; i < w.items.n; i++)
-        w.items.v[i].adopt = true;
-    items_add_found(&w.items, &w.inv);
-    assert_non_null(items_named(&w.items, "forward:extra"));
+    for (size_t i = 0; i < w.resources.n; i++)
+        w.resources.v[i].adopt = true;
+    resources_add_found(&w.resources, &w.inv);
+    assert_non_null(resources_named(&w.resources, "forward:extra"));
 }
 
 static void twins_are_told(void **state)
 {
     _cleanup_(world_free) struct world w;
     struct err err = {0};
-    struct item *it;
+    struct resource *it;
     json_t *twin;
 
     (void)state;
     make_world(&w, clouds[0], false);
-    it = items_named(&w.items, "volume:fra");
+    it = resources_named(&w.resources, "volume:fra");
     twin = json_deep_copy(entity(&w, "volume:fra"));
     json_object_set_new(twin, "id", json_string("twin"));
     json_object_set_new(twin, "tags", json_array());
     json_array_append_new(w.inv.list[LIST_VOLUMES], twin);
-    assert_int_equal(item_recognise(it, &w.items, &w.spec, &w.inv, "", &err), 0);
+    assert_int_equal(resource_recognise(it, &w.resources, &w.spec, &w.inv, "", &err), 0);
     assert_int_equal(it->found, FOUND_BY_TAG); /* the other one is somebody else's */
     json_object_set_new(entity(&w, "volume:fra"), "tags", json_array());
-    assert_int_equal(item_recognise(it, &w.items, &w.spec, &w.inv, "", &err), -1);
+    assert_int_equal(resource_recognise(it, &w.resources, &w.spec, &w.inv, "", &err), -1);
     assert_non_null(strstr(err.msg, "twice"));
-    assert_int_equal(item_recognise(it, &w.items, &w.spec, &w.inv, "twin", &err), 0);
+    assert_int_equal(resource_recognise(it, &w.resources, &w.spec, &w.inv, "twin", &err), 0);
     assert_string_equal(it->id, "twin");
 }
 
@@ -321,17 +324,17 @@ static void answers_of_create_calls(void **state)
         {"{}", NULL},
     };
     _cleanup_(world_free) struct world w = {0};
-    struct item *it;
+    struct resource *it;
 
     (void)state;
     load(&w, clouds[0]);
-    it = items_named(&w.items, "gateway:paris-esx");
+    it = resources_named(&w.resources, "gateway:paris-esx");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_json_ json_t *j = json_loads(cases[i].text, 0, NULL);
         struct err err;
 
         it->id[0] = '\0';
-        assert_int_equal(item_take_answer(it, &w.items, j, &err), cases[i].id ? 0 : -1);
+        assert_int_equal(resource_take_answer(it, &w.resources, j, &err), cases[i].id ? 0 : -1);
         if (cases[i].id)
             assert_string_equal(it->id, cases[i].id);
     }

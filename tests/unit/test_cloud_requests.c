@@ -122,10 +122,10 @@ static void requests_are_cloudstacks(void **state)
         make_world(&w, clouds[c], false);
         offer_everything(&w);
         recognise(&w);
-        m = (struct request){&w.items, &w.spec, &w.inv, "dXNlci1kYXRh", "ssh-ed25519 AAAA"};
-        for (size_t i = 0; i < w.items.n; i++) {
-            const struct item *it = &w.items.v[i];
-            const struct item_ops *ops = item_ops(&w.items, it->kind);
+        m = (struct request){&w.resources, &w.spec, &w.inv, "dXNlci1kYXRh", "ssh-ed25519 AAAA"};
+        for (size_t i = 0; i < w.resources.n; i++) {
+            const struct resource *it = &w.resources.v[i];
+            const struct resource_ops *ops = resource_ops(&w.resources, it->kind);
             _cleanup_(pairs_free) struct pairs make = {0};
             _cleanup_(pairs_free) struct pairs destroy = {0};
             _cleanup_(pairs_free) struct pairs tags = {0};
@@ -137,13 +137,13 @@ static void requests_are_cloudstacks(void **state)
                 check_request(api, ops->create, &make);
             }
             params_destroy(it, true, &destroy);
-            if (ops->destroy && it->kind != ITEM_ATTACH)
+            if (ops->destroy && it->kind != RESOURCE_ATTACH)
                 check_request(api, ops->destroy, &destroy);
             if (ops->tag) {
-                params_tags(&w.items, it, &tags);
+                params_tags(&w.resources, it, &tags);
                 check_request(api, "createTags", &tags);
             }
-            if (it->kind == ITEM_VOLUME) {
+            if (it->kind == RESOURCE_VOLUME) {
                 _cleanup_(pairs_free) struct pairs grow = {0};
 
                 params_grow(&m, it, &grow);
@@ -153,7 +153,7 @@ static void requests_are_cloudstacks(void **state)
         for (int l = 0; l < LISTINGS; l++) {
             const struct listing_call *lc = listing_call((enum listing)l);
 
-            if (!w.items.dialect->lists[l])
+            if (!w.resources.dialect->lists[l])
                 continue;
             one_pair(api, lc->command, lc->param, lc->value);
             if (l < LIST_ZONES && l != LIST_KEYPAIRS && !lc->param)

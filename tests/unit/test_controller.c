@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pure parts between file and node: items, plan, user-data, the cloud's answers, the picture.
- * Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them again. */
+/* The pure parts between file and node: resources, plan, user-data, the cloud's answers, the
+ * picture. Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include "common/str.h"
 #include "controller/cli/view.h"
 #include "controller/cloud/cloud.h"
-#include "controller/cloud/items.h"
+#include "controller/cloud/resources.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/planner.h"
 #include "controller/nodes/userdata.h"
@@ -65,21 +65,21 @@ static void load(struct spec *s)
 static void test_items(void **state)
 {
     _cleanup_(spec_free) struct spec s = {0};
-    _cleanup_(items_free) struct items items = {0};
+    _cleanup_(resources_free) struct resources resources = {0};
     _cleanup_(strbuf_free) struct strbuf out = {0};
 
     (void)state;
     load(&s);
-    items_build(&s, &items);
-    for (size_t i = 0; i < items.n; i++) {
-        strbuf_addf(&out, "%s (%s) after", items.v[i].name, items.v[i].label);
-        for (size_t d = 0; d < items.v[i].n_deps; d++) {
-            assert_true(items.v[i].deps[d] < i);
-            strbuf_addf(&out, " %s", items.v[items.v[i].deps[d]].name);
+    resources_build(&s, &resources);
+    for (size_t i = 0; i < resources.n; i++) {
+        strbuf_addf(&out, "%s (%s) after", resources.v[i].name, resources.v[i].label);
+        for (size_t d = 0; d < resources.v[i].n_deps; d++) {
+            assert_true(resources.v[i].deps[d] < i);
+            strbuf_addf(&out, " %s", resources.v[resources.v[i].deps[d]].name);
         }
         strbuf_adds(&out, "\n");
     }
-    golden("items.txt", strbuf_str(&out));
+    golden("resources.txt", strbuf_str(&out));
 }
 
 /* test_agent_plan.c sees that the agent takes these plans. */

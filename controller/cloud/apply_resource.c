@@ -13,7 +13,7 @@
 #include "controller/cloud/entity.h"
 #include "controller/cloud/recognise.h"
 
-#define MOVES_MAX 16 /* of one item in one run: more means that it goes in circles */
+#define MOVES_MAX 16 /* of one resource in one run: more means that it goes in circles */
 #define WAIT_MS 400
 #define LOOKS_AFTER_LOST 3 /* listings before an answer that was lost counts as never sent */
 #define LOOK_AGAIN_MS 700
@@ -22,19 +22,19 @@
 #define BUSY_MS 500
 #define COMPANION_LOOKS 40
 
-static struct item *item_of(const struct work *w)
+static struct resource *resource_of(const struct work *w)
 {
-    return &w->apply->survey->items.v[w->index];
+    return &w->apply->survey->resources.v[w->index];
 }
 
-static const struct item_ops *ops_of(const struct work *w)
+static const struct resource_ops *ops_of(const struct work *w)
 {
-    return item_ops(&w->apply->survey->items, item_of(w)->kind);
+    return resource_ops(&w->apply->survey->resources, resource_of(w)->kind);
 }
 
 static struct request request_of(const struct apply *a)
 {
-    return (struct request){.items = &a->survey->items,
+    return (struct request){.resources = &a->survey->resources,
                             .spec = a->spec,
                             .inv = &a->survey->inv,
                             .public_key = a->options.public_key};
@@ -42,7 +42,7 @@ static struct request request_of(const struct apply *a)
 
 static void tell(struct work *w, enum event_kind kind, const char *msg)
 {
-    w->apply->hooks.event(w->apply->hooks.ctx, item_of(w), kind, msg);
+    w->apply->hooks.event(w->apply->hooks.ctx, resource_of(w), kind, msg);
 }
 
 static bool is_tagging(const struct work *w)
@@ -52,9 +52,9 @@ static bool is_tagging(const struct work *w)
 
 static void fail(struct work *w, const struct err *err)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
 
-    it->state = ITEM_FAILED;
+    it->state = RESOURCE_FAILED;
     it->err = *err;
     w->apply->in_flight--;
     tell(w, EVENT_FAILED, err->msg);
@@ -62,7 +62,7 @@ static void fail(struct work *w, const struct err *err)
 
 static int journal(struct work *w, const char *state)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct store_resource row = {0};
     struct err err;
 
@@ -76,11 +76,12 @@ static int journal(struct work *w, const char *state)
     return -1;
 }
 
-/* Whether the journal has to say something else about an item that needs no more moves. */
-int item_settle(struct apply *a, struct item *it, struct err *err)
+/* Whether the journal has to say something else about an resource that needs no more moves. */
+int resource_settle(struct apply *a, struct resource *it, struct err *err)
 {
     struct store_resource row = {0};
-    bool ours = !it->foreign && (it->owned || !item_ops(&a->survey->items, it->kind)->shared);
+    bool ours =
+        !it->foreign && (it->owned || !resource_ops(&a->survey->resources, it->kind)->shared);
 
     if (it->want != WANT_THERE)
         return it->owned && it->want == WANT_GONE && it->found == FOUND_NOT
@@ -98,14 +99,14 @@ int item_settle(struct apply *a, struct item *it, struct err *err)
 
 static void finish(struct work *w)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct err err;
 
-    if (item_settle(w->apply, it, &err) < 0) {
+    if (resource_settle(w->apply, it, &err) < 0) {
         fail(w, &err);
         return;
     }
-    it->state = ITEM_DONE;
+    it->state = RESOURCE_DONE;
     it->usable = true;
     w->apply->in_flight--;
     if (it->destroyed && it->want == WANT_GONE)
@@ -134,11 +135,11 @@ static bool is_busy(int code, bool removes)
     return code == 534 || code == 536 || (removes && (code == 530 || code == 537));
 }
 
-/* A call failed, and the item was looked at since: had it an effect all the same, is it worth
+/* A call failed, and the resource was looked at since: had it an effect all the same, is it worth
  * another try, or is that the end? */
 static void after_failure(struct work *w)
 {
-    struct move now = item_move(item_of(w), &w->apply->survey->items, w->apply->spec);
+    struct move now = resource_move(resource_of(w), &w->apply->survey->resources, w->apply->spec);
     bool same = now.kind == w->move.kind && now.call == w->move.call;
     bool broken = w->sends && w->move.kind == MOVE_CREATE && now.kind == MOVE_REPLACE;
     bool removes = w->move.kind == MOVE_DESTROY || w->move.kind == MOVE_REPLACE;
@@ -156,7 +157,7 @@ static void after_failure(struct work *w)
         w->failure = (struct cloud_failure){0};
         look_later(w, BUSY_MS);
     } else if (removes && ops_of(w)->stays && !busy) {
-        item_of(w)->want = WANT_LEFT;
+        resource_of(w)->want = WANT_LEFT;
         tell(w, EVENT_NOTE, "left: the cloud does not destroy it");
         finish(w);
     } else {
@@ -167,7 +168,7 @@ static void after_failure(struct work *w)
 static void on_looked(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct inventory inv = w->apply->survey->inv;
     _cleanup_json_ json_t *nothing = json_array();
     char known[64];
@@ -179,7 +180,7 @@ static void on_looked(void *ctx, const json_t *answer, const struct cloud_failur
     }
     str_copy(known, sizeof(known), it->id);
     inv.list[ops_of(w)->list] = answer ? (json_t *)answer : nothing;
-    if (item_recognise(it, &w->apply->survey->items, w->apply->spec, &inv, known, &err) < 0)
+    if (resource_recognise(it, &w->apply->survey->resources, w->apply->spec, &inv, known, &err) < 0)
         fail(w, &err);
     else if (w->failure.err.code)
         after_failure(w);
@@ -187,19 +188,20 @@ static void on_looked(void *ctx, const json_t *answer, const struct cloud_failur
         make_move(w);
 }
 
-void item_look(struct work *w)
+void resource_look(struct work *w)
 {
-    const struct item *it = item_of(w);
+    const struct resource *it = resource_of(w);
     const struct listing_call *lc = listing_call(ops_of(w)->list);
     _cleanup_(pairs_free) struct pairs p = {0};
-    const char *id =
-        it->kind == ITEM_ATTACH ? item_dep_id(&w->apply->survey->items, it, ITEM_VOLUME) : it->id;
+    const char *id = it->kind == RESOURCE_ATTACH
+                         ? resource_dep_id(&w->apply->survey->resources, it, RESOURCE_VOLUME)
+                         : it->id;
 
     w->due = 0;
     if (lc->param)
         pairs_add(&p, lc->param, lc->value);
     if (id[0])
-        pairs_add(&p, it->kind == ITEM_KEYPAIR ? "name" : "id", id);
+        pairs_add(&p, it->kind == RESOURCE_KEYPAIR ? "name" : "id", id);
     cloud_list(w->apply->cloud, lc->command, lc->member, &p, on_looked, w);
 }
 
@@ -209,10 +211,10 @@ static void call_failed(struct work *w, const struct cloud_failure *why)
 {
     w->failure = *why;
     w->job[0] = '\0';
-    err_wrap(&w->failure.err, "%s", item_of(w)->name);
+    err_wrap(&w->failure.err, "%s", resource_of(w)->name);
     if (is_tagging(w) && !why->lost) {
         w->failure = (struct cloud_failure){0};
-        item_of(w)->tagged = item_of(w)->untaggable = true; /* the journal has to do */
+        resource_of(w)->tagged = resource_of(w)->untaggable = true; /* the journal has to do */
         tell(w, EVENT_NOTE, why->err.msg);
         make_move(w);
         return;
@@ -224,18 +226,18 @@ static void call_failed(struct work *w, const struct cloud_failure *why)
         return;
     }
     w->looks = why->lost ? LOOKS_AFTER_LOST : 1;
-    item_look(w);
+    resource_look(w);
 }
 
 static void effect_is_there(struct work *w)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
 
     w->job[0] = '\0';
     if (w->move.kind == MOVE_DESTROY || w->move.kind == MOVE_REPLACE) {
         it->destroyed = true;
-        if (it->kind == ITEM_VM) {
-            item_look(w); /* it may take its time to be expunged */
+        if (it->kind == RESOURCE_VM) {
+            resource_look(w); /* it may take its time to be expunged */
             return;
         }
         it->found = FOUND_NOT;
@@ -245,27 +247,27 @@ static void effect_is_there(struct work *w)
         it->tagged = true;
         make_move(w);
     } else {
-        item_look(w);
+        resource_look(w);
     }
 }
 
 /* A job's result has the entity as it is now; where it has not, a listing has. */
 static bool take_result(struct work *w, const json_t *result)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     const json_t *e = json_object_iter_value(json_object_iter((json_t *)result));
     struct inventory inv = w->apply->survey->inv;
     _cleanup_json_ json_t *one = json_array();
     char known[64];
     struct err ignored;
 
-    if (!json_is_object(e) || it->kind == ITEM_ATTACH || !entity_is(e, "id", it->id))
+    if (!json_is_object(e) || it->kind == RESOURCE_ATTACH || !entity_is(e, "id", it->id))
         return false;
     str_copy(known, sizeof(known), it->id);
     json_array_append(one, (json_t *)e);
     inv.list[ops_of(w)->list] = one;
-    return item_recognise(it, &w->apply->survey->items, w->apply->spec, &inv, known, &ignored) ==
-               0 &&
+    return resource_recognise(it, &w->apply->survey->resources, w->apply->spec, &inv, known,
+                              &ignored) == 0 &&
            it->found != FOUND_NOT;
 }
 
@@ -300,13 +302,13 @@ static void on_old_job(void *ctx, const json_t *answer, const struct cloud_failu
         w->failure.lost = true;
         w->looks = LOOKS_AFTER_LOST;
     }
-    item_look(w);
+    resource_look(w);
 }
 
 static void on_created(void *ctx, const json_t *answer, const struct cloud_failure *why)
 {
     struct work *w = ctx;
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct cloud_failure none = {.lost = true};
 
     if (!answer) {
@@ -315,7 +317,7 @@ static void on_created(void *ctx, const json_t *answer, const struct cloud_failu
     }
     w->job[0] = '\0';
     entity_text(answer, "jobid", w->job, sizeof(w->job));
-    if (item_take_answer(it, &w->apply->survey->items, answer, &none.err) < 0) {
+    if (resource_take_answer(it, &w->apply->survey->resources, answer, &none.err) < 0) {
         call_failed(w, &none);
         return;
     }
@@ -325,7 +327,7 @@ static void on_created(void *ctx, const json_t *answer, const struct cloud_failu
     if (w->job[0])
         wait_for_job(w);
     else
-        item_look(w);
+        resource_look(w);
 }
 
 static void on_changed(void *ctx, const json_t *answer, const struct cloud_failure *why)
@@ -336,7 +338,7 @@ static void on_changed(void *ctx, const json_t *answer, const struct cloud_failu
         call_failed(w, why);
         return;
     }
-    item_of(w)->changed = item_of(w)->changed || !is_tagging(w);
+    resource_of(w)->changed = resource_of(w)->changed || !is_tagging(w);
     entity_text(answer, "jobid", w->job, sizeof(w->job));
     if (w->job[0])
         wait_for_job(w);
@@ -349,13 +351,14 @@ static void on_changed(void *ctx, const json_t *answer, const struct cloud_failu
 static void create(struct work *w)
 {
     struct apply *a = w->apply;
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct request m = request_of(a);
     _cleanup_(pairs_free) struct pairs p = {0};
     _cleanup_free_ char *user_data = NULL;
     struct err err = {0};
 
-    if (it->kind == ITEM_VM && a->hooks.user_data(a->hooks.ctx, it->node, &user_data, &err) < 0) {
+    if (it->kind == RESOURCE_VM &&
+        a->hooks.user_data(a->hooks.ctx, it->node, &user_data, &err) < 0) {
         fail(w, &err);
         return;
     }
@@ -381,12 +384,12 @@ static void create(struct work *w)
 static void change(struct work *w)
 {
     struct apply *a = w->apply;
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
     struct request m = request_of(a);
     _cleanup_(pairs_free) struct pairs p = {0};
 
     if (str_eq(w->move.call, "createTags"))
-        params_tags(&a->survey->items, it, &p);
+        params_tags(&a->survey->resources, it, &p);
     else if (str_eq(w->move.call, "resizeVolume"))
         params_grow(&m, it, &p);
     else
@@ -403,7 +406,7 @@ static void destroy(struct work *w)
 {
     _cleanup_(pairs_free) struct pairs p = {0};
 
-    params_destroy(item_of(w), !w->no_expunge, &p);
+    params_destroy(resource_of(w), !w->no_expunge, &p);
     tell(w, EVENT_START, w->move.why[0] ? w->move.why : "destroying");
     w->sends++;
     cloud_call(w->apply->cloud, w->move.call, &p, on_changed, w);
@@ -413,19 +416,19 @@ static void give_up(struct work *w, int code)
 {
     struct err err;
 
-    err_set(&err, code, "%s: %s", item_of(w)->name,
+    err_set(&err, code, "%s: %s", resource_of(w)->name,
             w->move.why[0] ? w->move.why : "does not become what the file says");
     fail(w, &err);
 }
 
 static void make_move(struct work *w)
 {
-    struct move now = item_move(item_of(w), &w->apply->survey->items, w->apply->spec);
+    struct move now = resource_move(resource_of(w), &w->apply->survey->resources, w->apply->spec);
 
     if (now.kind != w->move.kind || now.call != w->move.call)
         w->sends = 0;
     w->move = now;
-    item_of(w)->usable = is_tagging(w);
+    resource_of(w)->usable = is_tagging(w);
     switch (w->move.kind) {
     case MOVE_NONE:
     case MOVE_LEAVE:
@@ -433,7 +436,7 @@ static void make_move(struct work *w)
         finish(w);
         return;
     case MOVE_WAIT:
-        if (item_of(w)->found == FOUND_NOT && w->looks++ >= COMPANION_LOOKS)
+        if (resource_of(w)->found == FOUND_NOT && w->looks++ >= COMPANION_LOOKS)
             give_up(w, ERR_TIMEOUT);
         else
             look_later(w, WAIT_MS);
@@ -454,18 +457,18 @@ static void make_move(struct work *w)
         destroy(w);
 }
 
-void item_start(struct work *w, bool stale)
+void resource_start(struct work *w, bool stale)
 {
-    struct item *it = item_of(w);
+    struct resource *it = resource_of(w);
 
-    it->state = ITEM_BUSY;
+    it->state = RESOURCE_BUSY;
     w->apply->in_flight++;
     if (it->job[0]) {
         tell(w, EVENT_START, "waiting for the job of an earlier run");
         str_copy(w->job, sizeof(w->job), it->job);
         cloud_job(w->apply->cloud, w->job, on_old_job, w);
     } else if (stale) {
-        item_look(w);
+        resource_look(w);
     } else {
         make_move(w);
     }

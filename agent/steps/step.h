@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A provisioning step: one file X.c and one row in resource.c. The engine calls check,
  * apply, check. `check` changes nothing; `apply` may be killed anywhere and run again. */
-#ifndef MUSTER_AGENT_STEPS_RESOURCE_H
-#define MUSTER_AGENT_STEPS_RESOURCE_H
+#ifndef MUSTER_AGENT_STEPS_STEP_H
+#define MUSTER_AGENT_STEPS_STEP_H
 
 #include <jansson.h>
 
@@ -11,7 +11,7 @@
 #include "agent/sys/verdict.h"
 #include "common/err.h"
 
-struct resource_ops {
+struct step_ops {
     const char *type;
     /* `spec` outlives *ret, so members may be borrowed. Unknown members are errors. */
     int (*parse)(const json_t *spec, void **ret, struct err *err);
@@ -20,7 +20,7 @@ struct resource_ops {
     void (*free)(void *self);
 };
 
-extern const struct resource_ops *const resource_table[]; /* NULL-terminated */
-const struct resource_ops *resource_ops_find(const char *type);
+extern const struct step_ops *const step_table[]; /* NULL-terminated */
+const struct step_ops *step_ops_find(const char *type);
 
 #endif
