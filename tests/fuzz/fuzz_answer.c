@@ -43,10 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             json_incref((json_t *)cloud_parse_list(j, listing_call((enum listing)l)->member));
     resources_build(&spec, &resources);
     for (size_t i = 0; i < resources.n; i++) {
-        item_recognise(&resources.v[i], &resources, &spec, &inv, "", &err);
-        item_move(&resources.v[i], &resources, &spec);
+        resource_recognise(&resources.v[i], &resources, &spec, &inv, "", &err);
+        resource_move(&resources.v[i], &resources, &spec);
     }
-    items_add_found(&resources, &inv);
+    resources_add_found(&resources, &inv);
     plan = moves_plan(&resources, &spec);
     for (size_t i = 0; i < resources.n; i++)
         item_take_answer(&resources.v[i], &resources, j, &err);
