@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     resources_add_found(&resources, &inv);
     plan = moves_plan(&resources, &spec);
     for (size_t i = 0; i < resources.n; i++)
-        item_take_answer(&resources.v[i], &resources, j, &err);
+        resource_take_answer(&resources.v[i], &resources, j, &err);
     layout_facts(&spec, &resources, facts);
     json_decref(plan);
     resources_free(&resources);

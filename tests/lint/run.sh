@@ -12,7 +12,7 @@ tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allo
 tests/lint/waits.sh || complain "docs/waits.md"
 tests/lint/vocabulary.sh || complain "a word that is not used here"
 
-awk '/^```/ { code = !code } !code && !/^(\||    |<)/ { print FILENAME ":" FNR ": " $0 }' docs/*.md ./*.md |
+awk '/^```/ { code = !code } !code && !/^(\||    |<|`?[{"])/ { print FILENAME ":" FNR ": " $0 }' docs/*.md ./*.md |
   LC_ALL=C.UTF-8 grep -E '^[^:]+:[0-9]+: .{101,}' && complain "prose is at most 100 characters wide"
 
 # 2. One foreign library, one file.
