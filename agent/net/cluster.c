@@ -141,19 +141,20 @@ static void send_msg(struct net_cluster *k, const struct cluster_action *a)
         zsock_send(k->server, &p->back, text, strlen(text));
 }
 
-static void tell_do(struct net *n, struct net_cluster *k, const char *what,
+static void tell_do(struct net *n, struct net_cluster *k, enum ipc_action what,
                     const struct cluster_action *a)
 {
     const struct cluster_value *v = cluster_entry(&k->c.rec, a->epoch);
-    json_t *j = json_pack("{s:s, s:I, s:b, s:o}", "what", what, "epoch", (json_int_t)a->epoch,
-                          "small", a->small, "position", cluster_position_to_json(&k->c.position));
+    json_t *j = json_pack("{s:s, s:I, s:b, s:o}", "what", ipc_action_name(what), "epoch",
+                          (json_int_t)a->epoch, "small", a->small, "position",
+                          cluster_position_to_json(&k->c.position));
     if (v) {
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
         json_object_set_new(j, "uuid", json_string(v->uuid));
         json_object_set_new(j, "base", json_integer((json_int_t)v->base));
         json_object_set_new(j, "lost", json_string(v->lost));
     }
-    net_tell(n, "do", j);
+    net_tell(n, IPC_DO, j);
 }
 
 static void perform(struct net *n, struct net_cluster *k)
@@ -164,29 +165,29 @@ static void perform(struct net *n, struct net_cluster *k)
         case ACT_SAVE:
             json_decref(k->record);
             k->record = cluster_record_to_json(&k->c.rec);
-            net_tell(n, "save", json_pack("{s:O}", "record", k->record));
+            net_tell(n, IPC_SAVE, json_pack("{s:O}", "record", k->record));
             k->saving = true;
             break;
         case ACT_SEND:
             send_msg(k, a);
             break;
         case ACT_POSITION:
-            tell_do(n, k, "position", a);
+            tell_do(n, k, IPC_POSITION, a);
             break;
         case ACT_BOOT:
-            tell_do(n, k, "boot", a);
+            tell_do(n, k, IPC_BOOT, a);
             break;
         case ACT_JOIN:
-            tell_do(n, k, "join", a);
+            tell_do(n, k, IPC_JOIN, a);
             break;
         case ACT_STOP:
-            tell_do(n, k, "stop", a);
+            tell_do(n, k, IPC_STOP, a);
             break;
         case ACT_ABANDON:
-            tell_do(n, k, "abandon", a);
+            tell_do(n, k, IPC_ABANDON, a);
             break;
         case ACT_ROW:
-            tell_do(n, k, "row", a);
+            tell_do(n, k, IPC_ROW, a);
             break;
         }
     }
@@ -210,7 +211,7 @@ static void say(struct net *n, struct net_cluster *k, uint64_t now)
     }
     free(k->said);
     k->said = text;
-    net_tell(n, "coordinator", j);
+    net_tell(n, IPC_COORDINATOR, j);
 }
 
 static void step(struct net *n, struct net_cluster *k, const struct cluster_event *ev)
@@ -338,49 +339,51 @@ static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
 {
     struct cluster_event ev = {.type = EV_RECOVER, .now = clock_mono_ms()};
     if (k->saving) {
-        net_tell(n, "recovered", json_pack("{s:b, s:s}", "ok", 0, "why", "busy; type it again"));
+        net_tell(n, IPC_RECOVERED, json_pack("{s:b, s:s}", "ok", 0, "why", "busy; type it again"));
         return;
     }
     str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "lost", ""));
     step(n, k, &ev);
-    net_tell(n, "recovered", json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
+    net_tell(n, IPC_RECOVERED, json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
 }
 
 static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
 {
-    const char *what = js_opt_str(msg, "what", "");
     struct cluster_event ev = {.now = clock_mono_ms()};
+    enum ipc_action what;
     struct err err;
+    if (ipc_action_find(js_opt_str(msg, "what", ""), &what) < 0)
+        return;
     ev.ok = json_is_true(json_object_get(msg, "ok"));
     str_copy(ev.why, sizeof(ev.why), js_opt_str(msg, "why", ""));
-    if (strcmp(what, "row") == 0 || strcmp(what, "abandon") == 0)
+    if (what == IPC_ROW || what == IPC_ABANDON)
         return;
-    ev.type = strcmp(what, "position") == 0 ? EV_POSITION : EV_DONE;
+    ev.type = what == IPC_POSITION ? EV_POSITION : EV_DONE;
     if (cluster_position_from_json(json_object_get(msg, "position"), &ev.position, &err) < 0)
         ev.position = (struct cluster_position){.kind = DATADIR_UNKNOWN, .seqno = -1};
     step(n, k, &ev);
 }
 
-void net_cluster_message(struct net *n, const char *m, const json_t *msg)
+void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
 {
     struct net_cluster *k = get(n);
-    if (strcmp(m, "cluster") == 0) {
+    if (m == IPC_CLUSTER) {
         json_decref(k->galera);
         json_decref(k->record);
         k->galera = json_incref(json_object_get(msg, "galera"));
         k->record = json_incref(json_object_get(msg, "record"));
         look_again(k);
-    } else if (strcmp(m, "saved") == 0 && k->open) {
+    } else if (m == IPC_SAVED && k->open) {
         on_saved(n, k);
-    } else if (strcmp(m, "db") == 0 && k->open) {
+    } else if (m == IPC_DB && k->open) {
         on_db(n, k, json_object_get(msg, "db"));
-    } else if (strcmp(m, "result") == 0 && k->open) {
+    } else if (m == IPC_RESULT && k->open) {
         on_result(n, k, msg);
-    } else if (strcmp(m, "recover") == 0) {
+    } else if (m == IPC_RECOVER) {
         if (k->open)
             on_recover(n, k, msg);
         else
-            net_tell(n, "recovered",
+            net_tell(n, IPC_RECOVERED,
                      json_pack("{s:b, s:s}", "ok", 0, "why",
                                "the coordinator does not run yet; see 'muster-agent status'"));
     }

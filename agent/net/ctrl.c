@@ -151,7 +151,7 @@ static void on_bound(struct net *n)
 {
     n->boot->has_secret = false;
     keys_wipe(n->boot->secret, KEY_SIZE);
-    net_tell(n, "bound", NULL);
+    net_tell(n, IPC_BOUND, NULL);
 }
 
 static void send_enrol(struct net *n, uint64_t now)
@@ -214,7 +214,7 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
         return;
     n->answered = false;
     n->handshakes = handshakes;
-    net_tell(n, "online", NULL);
+    net_tell(n, IPC_ONLINE, NULL);
 }
 
 static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t now)
@@ -223,16 +223,16 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
     n->complained = false;
     switch (t) {
     case PROTO_PLAN:
-        net_tell(n, "plan", json_pack("{s:O}", "plan", json_object_get(j, "plan")));
+        net_tell(n, IPC_PLAN, json_pack("{s:O}", "plan", json_object_get(j, "plan")));
         break;
     case PROTO_ROSTER:
         on_roster(n, j);
         break;
     case PROTO_ACK:
-        net_tell(n, "ack", json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
+        net_tell(n, IPC_ACK, json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
         break;
     case PROTO_LOOK:
-        net_tell(n, "look", json_pack("{s:I}", "id", (json_int_t)js_opt_u64(j, "id", 0)));
+        net_tell(n, IPC_LOOK, json_pack("{s:I}", "id", (json_int_t)js_opt_u64(j, "id", 0)));
         break;
     case PROTO_REFUSED:
         n->answered = false;

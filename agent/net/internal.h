@@ -9,6 +9,7 @@
 
 #include "agent/ipc/bootstrap.h"
 #include "agent/ipc/chan.h"
+#include "agent/ipc/msg.h"
 #include "common/event.h"
 #include "common/keys.h"
 #include "common/zap.h"
@@ -38,7 +39,7 @@ struct net {
 };
 
 /* To the supervisor: {"m": m, ...members}; takes members (NULL for none). */
-void net_tell(struct net *n, const char *m, json_t *members);
+void net_tell(struct net *n, enum ipc_msg m, json_t *members);
 
 /* ctrl.c: enrolment, then the main socket. */
 int net_ctrl_open(struct net *n, struct err *err);
@@ -49,8 +50,9 @@ void net_ctrl_send_state(struct net *n, json_t *state);
 void net_ctrl_close(struct net *n);
 
 /* cluster.c: the coordinator's links and driver. */
-void net_cluster_roster(struct net *n, const char *text);                  /* a verified roster */
-void net_cluster_message(struct net *n, const char *m, const json_t *msg); /* from the supervisor */
+void net_cluster_roster(struct net *n, const char *text); /* a verified roster */
+void net_cluster_message(struct net *n, enum ipc_msg m,
+                         const json_t *msg); /* from the supervisor */
 void net_cluster_serve(struct net *n, uint64_t now);
 uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest */
 int net_cluster_fds(struct net *n, int *fds, int max);

@@ -26,12 +26,9 @@
 
 #define FDS_MAX 40
 
-void net_tell(struct net *n, const char *m, json_t *members)
+void net_tell(struct net *n, enum ipc_msg m, json_t *members)
 {
-    if (!members)
-        members = json_object();
-    json_object_set_new(members, "m", json_string(m));
-    chan_send(&n->sup, members);
+    chan_send(&n->sup, ipc_make(m, members));
 }
 
 static int drop_privilege(struct err *err)
@@ -70,33 +67,45 @@ static bool allow(void *ctx, const char *domain, const char *address, const uint
     return strcmp(domain, PROTO_DOMAIN_PEER) == 0 && net_cluster_allow(ctx, key, ret_user);
 }
 
-static void from_supervisor(struct net *n, json_t *msg)
+static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
 {
-    const char *m = js_opt_str(msg, "m", "");
-    if (strcmp(m, "info") == 0) {
+    json_t *event = json_object_get(msg, "event");
+    uint64_t seq = js_opt_u64(event, "seq", 0);
+    switch (m) {
+    case IPC_INFO:
         str_copy(n->rev, sizeof(n->rev), js_opt_str(msg, "rev", ""));
         n->last_seq = js_opt_u64(msg, "last_seq", 0);
-    } else if (strcmp(m, "event") == 0) {
-        json_t *event = json_object_get(msg, "event");
-        uint64_t seq = js_opt_u64(event, "seq", 0);
+        break;
+    case IPC_EVENT:
         n->last_seq = seq > n->last_seq ? seq : n->last_seq;
         net_ctrl_send_event(n, event);
-    } else if (strcmp(m, "state") == 0) {
+        break;
+    case IPC_STATE:
         net_ctrl_send_state(n, json_object_get(msg, "state"));
-    } else if (strcmp(m, "trim") == 0) {
+        break;
+    case IPC_TRIM:
         trim_memory();
-    } else {
+        break;
+    default:
         net_cluster_message(n, m, msg);
+        break;
     }
 }
 
 static bool serve_supervisor(struct net *n)
 {
     bool broken = false, alive = chan_fill(&n->sup);
-    for (json_t *msg; (msg = chan_next(&n->sup, &broken));) {
-        from_supervisor(n, msg);
+    struct err err = {0};
+    enum ipc_msg m;
+    for (json_t *msg; !broken && (msg = chan_next(&n->sup, &broken));) {
+        if (ipc_decode(msg, IPC_NET, &m, &err) == 0)
+            from_supervisor(n, m, msg);
+        else
+            broken = true;
         json_decref(msg);
     }
+    if (err.msg[0])
+        log_warn("from the supervisor: %s", err.msg);
     return alive && !broken;
 }
 

@@ -61,7 +61,7 @@ void sup_cluster_tell(struct supervisor *s)
         s->cluster.told = true; /* once is enough */
         return;
     }
-    sup_net_tell(s, "cluster",
+    sup_net_tell(s, IPC_CLUSTER,
                  json_pack("{s:O, s:o}", "galera", s->cluster.galera, "record",
                            found ? cluster_record_to_json(&rec) : json_null()));
     s->cluster.told = true;
@@ -83,7 +83,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
         sup_net_again(s);
         return;
     }
-    sup_net_tell(s, "saved", NULL);
+    sup_net_tell(s, IPC_SAVED, NULL);
 }
 
 /* --- children ------------------------------------------------------------------------------ */
@@ -94,11 +94,12 @@ static void on_do(struct supervisor *s, const json_t *msg)
     struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     if (!s->cluster.galera)
         return;
-    struct job *j = strcmp(what, "abandon") == 0 ? &s->cluster.abandon : &s->cluster.act;
+    struct job *j =
+        strcmp(what, ipc_action_name(IPC_ABANDON)) == 0 ? &s->cluster.abandon : &s->cluster.act;
     if (j->pid ||
         sup_job_start(j, what, json_pack("{s:O, s:O}", "galera", s->cluster.galera, "msg", msg)) <
             0)
-        sup_net_tell(s, "result",
+        sup_net_tell(s, IPC_RESULT,
                      json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
                                "another action is at work", "position",
                                cluster_position_to_json(&none)));
@@ -116,6 +117,7 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
     bool alarmed = json_is_true(json_object_get(s->cluster.coordinator, "stable")) &&
                    !json_is_true(json_object_get(msg, "stable"));
     json_object_del(msg, "m");
+    json_object_del(msg, "v");
     _cleanup_free_ char *text = js_text(msg);
     fs_write_atomic(PATH_COORDINATOR, text, strlen(text), 0600, &err);
     if (changed)
@@ -141,13 +143,14 @@ static void take_recover(struct supervisor *s)
         return;
     sup_event(s, EVENT_CLUSTER, "cluster", "an operator accepts the loss of %s",
               js_opt_str(j, "lost", "?"));
-    sup_net_tell(s, "recover", json_incref(j));
+    sup_net_tell(s, IPC_RECOVER, json_incref(j));
 }
 
 static void on_recovered(struct supervisor *s, json_t *msg)
 {
     struct err err;
     json_object_del(msg, "m");
+    json_object_del(msg, "v");
     _cleanup_free_ char *text = js_text(msg);
     sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s",
               json_is_true(json_object_get(msg, "ok")) ? "accepted" : "not accepted",
@@ -155,15 +158,15 @@ static void on_recovered(struct supervisor *s, json_t *msg)
     fs_write_atomic(PATH_RECOVERED, text, strlen(text), 0600, &err);
 }
 
-void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg)
+void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
 {
-    if (strcmp(m, "save") == 0)
+    if (m == IPC_SAVE)
         on_save(s, msg);
-    else if (strcmp(m, "do") == 0)
+    else if (m == IPC_DO)
         on_do(s, msg);
-    else if (strcmp(m, "coordinator") == 0)
+    else if (m == IPC_COORDINATOR)
         on_coordinator(s, msg);
-    else if (strcmp(m, "recovered") == 0)
+    else if (m == IPC_RECOVERED)
         on_recovered(s, msg);
 }
 
@@ -186,7 +189,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     if (!json_is_true(json_object_get(answer, "ok")))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
     sup_watch_now(s);
-    sup_net_tell(s, "result", answer);
+    sup_net_tell(s, IPC_RESULT, answer);
     return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include "agent/ipc/bootstrap.h"
 #include "agent/ipc/chan.h"
+#include "agent/ipc/msg.h"
 #include "agent/supervisor/outbox.h"
 
 #define STATE_EVERY_MS 10000
@@ -134,8 +135,8 @@ struct supervisor {
 
 /* net.c */
 bool sup_net_runs(const struct supervisor *s);
-void sup_net_tell(struct supervisor *s, const char *m, json_t *members); /* takes members */
-void sup_net_events(struct supervisor *s);                               /* what the outbox has */
+void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members); /* takes members */
+void sup_net_events(struct supervisor *s);                                /* what the outbox has */
 void sup_net_info(struct supervisor *s);  /* revision of the plan, last event */
 void sup_net_again(struct supervisor *s); /* kills it: it begins from what is on disk */
 
@@ -160,7 +161,7 @@ json_t *sup_cluster_said(const struct supervisor *s);
 bool sup_cluster_calm(const struct supervisor *s); /* no member is about to change, or no cluster */
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
-void sup_cluster_message(struct supervisor *s, const char *m, json_t *msg);
+void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg);
 
 /* watch.c */
 json_t *sup_watch_db(const struct supervisor *s); /* borrowed, or NULL */

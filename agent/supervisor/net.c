@@ -26,20 +26,18 @@ bool sup_net_runs(const struct supervisor *s)
     return s->net.pid;
 }
 
-void sup_net_tell(struct supervisor *s, const char *m, json_t *members)
+void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members)
 {
-    if (!members)
-        members = json_object();
-    json_object_set_new(members, "m", json_string(m));
+    json_t *msg = ipc_make(m, members);
     if (s->net.pid)
-        chan_send(&s->net.chan, members);
+        chan_send(&s->net.chan, msg);
     else
-        json_decref(members);
+        json_decref(msg);
 }
 
 void sup_net_info(struct supervisor *s)
 {
-    sup_net_tell(s, "info",
+    sup_net_tell(s, IPC_INFO,
                  json_pack("{s:s, s:I}", "rev", sup_plan_rev(s), "last_seq",
                            (json_int_t)outbox_last(s->outbox)));
 }
@@ -94,46 +92,65 @@ void sup_net_events(struct supervisor *s)
         s->net.acked_at = clock_mono_ms();
     }
     while ((text = outbox_next(s->outbox)))
-        sup_net_tell(s, "event",
+        sup_net_tell(s, IPC_EVENT,
                      json_pack("{s:o}", "event", json_loads(text, JSON_DECODE_ANY, NULL)));
 }
 
-static void on_message(struct supervisor *s, json_t *msg)
+static void on_bound(struct supervisor *s)
 {
-    const char *m = js_opt_str(msg, "m", "");
     struct err err = {0};
-    if (strcmp(m, "bound") == 0) {
-        if (bootstrap_forget(PATH_BOOTSTRAP, &s->boot, &err) < 0)
-            log_warn("the bootstrap key could not be erased everywhere: %s", err.msg);
-        else
-            log_info("enrolled; the bootstrap key is erased");
-    } else if (strcmp(m, "online") == 0) {
+    if (bootstrap_forget(PATH_BOOTSTRAP, &s->boot, &err) < 0)
+        log_warn("the bootstrap key could not be erased everywhere: %s", err.msg);
+    else
+        log_info("enrolled; the bootstrap key is erased");
+}
+
+static void on_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
+{
+    switch (m) {
+    case IPC_BOUND:
+        on_bound(s);
+        break;
+    case IPC_ONLINE:
         s->net.online = true;
         s->net.failures = 0;
         s->net.acked_at = clock_mono_ms();
         outbox_rewind(s->outbox);
         sup_state_again(s);
-    } else if (strcmp(m, "offline") == 0) {
+        break;
+    case IPC_OFFLINE:
         s->net.online = false;
-    } else if (strcmp(m, "ack") == 0) {
+        break;
+    case IPC_ACK:
         outbox_ack(s->outbox, js_opt_u64(msg, "seq", 0));
         s->net.acked_at = clock_mono_ms();
-    } else if (strcmp(m, "look") == 0) {
+        break;
+    case IPC_LOOK:
         sup_drift_ask(s, js_opt_u64(msg, "id", 0));
-    } else if (strcmp(m, "plan") == 0) {
+        break;
+    case IPC_PLAN:
         sup_plan_take(s, json_object_get(msg, "plan"));
-    } else {
+        break;
+    default:
         sup_cluster_message(s, m, msg);
+        break;
     }
 }
 
 static void take_messages(struct supervisor *s)
 {
     bool alive = chan_fill(&s->net.chan), broken = false;
-    for (json_t *msg; (msg = chan_next(&s->net.chan, &broken)) && s->net.pid;) {
-        on_message(s, msg);
+    struct err err = {0};
+    enum ipc_msg m;
+    for (json_t *msg; s->net.pid && !broken && (msg = chan_next(&s->net.chan, &broken));) {
+        if (ipc_decode(msg, IPC_SUPERVISOR, &m, &err) == 0)
+            on_message(s, m, msg);
+        else
+            broken = true;
         json_decref(msg);
     }
+    if (err.msg[0])
+        log_warn("from the net process: %s", err.msg);
     if (!alive || broken) {
         sup_net_again(s);
         chan_close(&s->net.chan);

@@ -66,7 +66,7 @@ static bool settle(struct supervisor *s, bool settled)
 {
     bool now = sup_cluster_calm(s) && sup_worker_ready(s);
     if (now && !settled) {
-        sup_net_tell(s, "trim", NULL);
+        sup_net_tell(s, IPC_TRIM, NULL);
         trim_memory();
     }
     return now;

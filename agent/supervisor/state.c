@@ -47,7 +47,7 @@ static void tick(struct supervisor *s, uint64_t now)
     free(s->state.text);
     s->state.text = text;
     s->state.sent_at = now;
-    sup_net_tell(s, "state", json_pack("{s:o}", "state", state));
+    sup_net_tell(s, IPC_STATE, json_pack("{s:o}", "state", state));
 }
 
 static uint64_t due(const struct supervisor *s, uint64_t now)

@@ -95,7 +95,7 @@ static void on_look(struct supervisor *s, json_t *answer)
     if (!db)
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
-    sup_net_tell(s, "db", json_pack("{s:O}", "db", db));
+    sup_net_tell(s, IPC_DB, json_pack("{s:O}", "db", db));
     tell_look(s, db);
     watch_db(s, (pid_t)js_opt_u64(db, "pid", 0));
     json_object_del(db, "running");

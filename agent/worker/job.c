@@ -10,6 +10,7 @@
 #include "agent/cluster/codec.h"
 #include "agent/galera/galera.h"
 #include "agent/ipc/cmd.h"
+#include "agent/ipc/msg.h"
 #include "agent/ipc/paths.h"
 #include "agent/sys/webcheck.h"
 #include "agent/worker/engine.h"
@@ -70,37 +71,52 @@ static json_t *judge(const json_t *request)
     return json_pack("{s:b, s:s}", "ok", r == 0, "why", err.msg);
 }
 
-static json_t *action(const char *what, const json_t *request)
+static int row(const struct galera *g, uint64_t epoch, const json_t *msg, struct err *err)
 {
-    struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     struct cluster_value v = {0};
+    str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
+    str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
+    str_copy(v.lost, sizeof(v.lost), js_opt_str(msg, "lost", ""));
+    v.base = (int64_t)json_integer_value(json_object_get(msg, "base"));
+    return galera_row(g, epoch, &v, err);
+}
+
+static int perform(enum ipc_action what, const json_t *request, struct cluster_position *p,
+                   struct err *err)
+{
     struct galera g = {0};
-    struct err err = {0};
     const json_t *msg = json_object_get(request, "msg");
     uint64_t epoch = js_opt_u64(msg, "epoch", 0);
-    int r = -1;
-    if (galera_read(json_object_get(request, "galera"), &g, &err) == 0) {
-        if (strcmp(what, "position") == 0) {
-            r = galera_position(&g, &p, &err);
-        } else if (cluster_position_from_json(json_object_get(msg, "position"), &p, &err) == 0) {
-            if (strcmp(what, "boot") == 0)
-                r = galera_boot(&g, epoch, &p, &err);
-            else if (strcmp(what, "join") == 0)
-                r = galera_join(&g, epoch, &p, json_is_true(json_object_get(msg, "small")), &err);
-            else if (strcmp(what, "stop") == 0)
-                r = galera_stop(&err);
-            else if (strcmp(what, "abandon") == 0)
-                r = galera_abandon(&err);
-            else if (strcmp(what, "row") == 0) {
-                str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
-                str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
-                str_copy(v.lost, sizeof(v.lost), js_opt_str(msg, "lost", ""));
-                v.base = (int64_t)json_integer_value(json_object_get(msg, "base"));
-                r = galera_row(&g, epoch, &v, &err);
-            }
-        }
+    if (galera_read(json_object_get(request, "galera"), &g, err) < 0)
+        return -1;
+    if (what == IPC_POSITION)
+        return galera_position(&g, p, err);
+    if (cluster_position_from_json(json_object_get(msg, "position"), p, err) < 0)
+        return -1;
+    switch (what) {
+    case IPC_BOOT:
+        return galera_boot(&g, epoch, p, err);
+    case IPC_JOIN:
+        return galera_join(&g, epoch, p, json_is_true(json_object_get(msg, "small")), err);
+    case IPC_STOP:
+        return galera_stop(err);
+    case IPC_ABANDON:
+        return galera_abandon(err);
+    case IPC_ROW:
+        return row(&g, epoch, msg, err);
+    default:
+        return err_set(err, ERR_USAGE, "no such action");
     }
-    return json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", r == 0, "why", err.msg, "position",
+}
+
+static json_t *action(const char *name, const json_t *request)
+{
+    struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
+    struct err err = {0};
+    enum ipc_action what;
+    int r = ipc_action_find(name, &what) < 0 ? err_set(&err, ERR_USAGE, "no job '%.20s'", name)
+                                             : perform(what, request, &p, &err);
+    return json_pack("{s:s, s:b, s:s, s:o}", "what", name, "ok", r == 0, "why", err.msg, "position",
                      cluster_position_to_json(&p));
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The messages between the supervisor (root) and the net process (unprivileged): one table of their
+ * names, directions and members (docs/protocol.md, section 5). A message that the table does not
+ * know ends the channel; the supervisor starts the net process again then. Pure. */
+#ifndef MUSTER_AGENT_IPC_MSG_H
+#define MUSTER_AGENT_IPC_MSG_H
+
+#include <jansson.h>
+
+#include "common/err.h"
+
+/* Both programs are of one package. Another version means that the package was exchanged under a
+ * running one. */
+#define IPC_VERSION 1
+
+enum ipc_msg {
+    /* to the net process */
+    IPC_INFO,    /* the plan's revision and the last event's number, for HELLO */
+    IPC_EVENT,   /* send it */
+    IPC_STATE,   /* send it */
+    IPC_TRIM,    /* give memory back */
+    IPC_CLUSTER, /* the plan's galera step and the record on disk: the coordinator begins */
+    IPC_SAVED,   /* the last IPC_SAVE is durable */
+    IPC_DB,      /* what a look at the database said */
+    IPC_RESULT,  /* how an IPC_DO ended */
+    IPC_RECOVER, /* an operator accepts a loss */
+    /* to the supervisor */
+    IPC_BOUND,       /* enrolled: the one-time key is used up */
+    IPC_ONLINE,      /* the controller is there */
+    IPC_OFFLINE,     /* it is not any more */
+    IPC_ACK,         /* it has all events up to this one */
+    IPC_LOOK,        /* compare the machine with the plan */
+    IPC_PLAN,        /* a plan came; the supervisor verifies it */
+    IPC_SAVE,        /* make the record durable */
+    IPC_DO,          /* an action on the database */
+    IPC_COORDINATOR, /* the coordinator's state changed */
+    IPC_RECOVERED,   /* the answer to an IPC_RECOVER */
+    IPC_MSGS
+};
+
+enum ipc_side { IPC_NET, IPC_SUPERVISOR };
+
+/* Actions on the database: member `what` of IPC_DO and IPC_RESULT, and the name of the job. */
+enum ipc_action { IPC_POSITION, IPC_BOOT, IPC_JOIN, IPC_STOP, IPC_ABANDON, IPC_ROW, IPC_ACTIONS };
+
+const char *ipc_msg_name(enum ipc_msg m);
+const char *ipc_action_name(enum ipc_action a);
+/* 0, or -1 for a name that is none. */
+int ipc_action_find(const char *name, enum ipc_action *ret);
+
+/* The message of that kind with these members, whose reference is taken (NULL: none). */
+json_t *ipc_make(enum ipc_msg m, json_t *members);
+/* Checks a message that came to `side`: version, name, direction, each member's type; none is
+ * missing and none is there that the table does not name. */
+int ipc_decode(const json_t *msg, enum ipc_side side, enum ipc_msg *ret, struct err *err);
+
+#endif
