@@ -36,7 +36,6 @@ static const struct {
     [IPC_RECOVER] = {"recover", IPC_NET, {{"lost", STR, false}}},
     [IPC_BOUND] = {"bound", IPC_SUPERVISOR, {{0}}},
     [IPC_ONLINE] = {"online", IPC_SUPERVISOR, {{0}}},
-    [IPC_OFFLINE] = {"offline", IPC_SUPERVISOR, {{0}}},
     [IPC_ACK] = {"ack", IPC_SUPERVISOR, {{"seq", U64, false}}},
     [IPC_LOOK] = {"look", IPC_SUPERVISOR, {{"id", U64, false}}},
     [IPC_PLAN] = {"plan", IPC_SUPERVISOR, {{"plan", OBJ, false}}},

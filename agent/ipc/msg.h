@@ -27,7 +27,6 @@ enum ipc_msg {
     /* to the supervisor */
     IPC_BOUND,       /* enrolled: the one-time key is used up */
     IPC_ONLINE,      /* the controller is there */
-    IPC_OFFLINE,     /* it is not any more */
     IPC_ACK,         /* it has all events up to this one */
     IPC_LOOK,        /* compare the machine with the plan */
     IPC_PLAN,        /* a plan came; the supervisor verifies it */

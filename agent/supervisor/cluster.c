@@ -143,7 +143,7 @@ static void take_recover(struct supervisor *s)
         return;
     sup_event(s, EVENT_CLUSTER, "cluster", "an operator accepts the loss of %s",
               js_opt_str(j, "lost", "?"));
-    sup_net_tell(s, IPC_RECOVER, json_incref(j));
+    sup_net_tell(s, IPC_RECOVER, json_pack("{s:s}", "lost", js_opt_str(j, "lost", "")));
 }
 
 static void on_recovered(struct supervisor *s, json_t *msg)
@@ -231,7 +231,7 @@ json_t *sup_cluster_said(const struct supervisor *s)
     return s->cluster.coordinator;
 }
 
-bool sup_cluster_calm(const struct supervisor *s)
+bool sup_cluster_stable(const struct supervisor *s)
 {
     return !s->cluster.galera || json_is_true(json_object_get(s->cluster.coordinator, "stable"));
 }

@@ -118,9 +118,6 @@ static void on_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
         outbox_rewind(s->outbox);
         sup_state_again(s);
         break;
-    case IPC_OFFLINE:
-        s->net.online = false;
-        break;
     case IPC_ACK:
         outbox_ack(s->outbox, js_opt_u64(msg, "seq", 0));
         s->net.acked_at = clock_mono_ms();

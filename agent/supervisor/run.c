@@ -64,7 +64,7 @@ static bool on_signal(struct supervisor *s, int fd)
 /* Once, when the node has become idle: what it took to come here is given back. */
 static bool settle(struct supervisor *s, bool settled)
 {
-    bool now = sup_cluster_calm(s) && sup_worker_ready(s);
+    bool now = sup_cluster_stable(s) && sup_worker_ready(s);
     if (now && !settled) {
         sup_net_tell(s, IPC_TRIM, NULL);
         trim_memory();

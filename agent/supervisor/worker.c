@@ -148,7 +148,7 @@ static void check(struct supervisor *s, const json_t *plan)
     refuse(s, "it could not be checked: no worker could be started");
 }
 
-/* No answer is not a "no": the plan may be good, and the controller sends it again. */
+/* No answer is not a "no": the plan is refused with that reason, and may be sent again. */
 static void checked(struct supervisor *s)
 {
     _cleanup_json_ json_t *answer = sup_job_end(&s->worker.check);

@@ -32,7 +32,6 @@ static const struct {
     {IPC_RECOVER, IPC_NET, "{\"lost\": \"fra\"}"},
     {IPC_BOUND, IPC_SUPERVISOR, "{}"},
     {IPC_ONLINE, IPC_SUPERVISOR, "{}"},
-    {IPC_OFFLINE, IPC_SUPERVISOR, "{}"},
     {IPC_ACK, IPC_SUPERVISOR, "{\"seq\": 3}"},
     {IPC_LOOK, IPC_SUPERVISOR, "{\"id\": 3}"},
     {IPC_PLAN, IPC_SUPERVISOR, "{\"plan\": {}}"},

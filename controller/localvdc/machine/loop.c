@@ -40,7 +40,7 @@ int disk_make(const char *path, uint64_t bytes, struct err *err)
 }
 
 /* See disk_forsake. */
-static bool is_forsaken(const char *loop)
+static bool is_abandoned(const char *loop)
 {
     struct err err = {0};
     _cleanup_free_ char *file = str_fmt("/sys/block/%s/loop/sizelimit", loop), *text = NULL;
@@ -59,7 +59,7 @@ int disk_loop_of(const char *path)
         _cleanup_free_ char *backing = NULL;
         struct err err = {0};
         if (access(file, R_OK) == 0 && fs_read(file, 4096, &backing, NULL, &err) == 0 &&
-            str_eq(str_chomp(backing), path) && !is_forsaken(e->d_name))
+            str_eq(str_chomp(backing), path) && !is_abandoned(e->d_name))
             return atoi(e->d_name + strlen("loop"));
     }
     return -1;
