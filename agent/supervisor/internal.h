@@ -158,7 +158,8 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
 /* cluster.c; what is returned is borrowed, or NULL */
 json_t *sup_cluster_galera(const struct supervisor *s);
 json_t *sup_cluster_said(const struct supervisor *s);
-bool sup_cluster_stable(const struct supervisor *s); /* no member is about to change, or no cluster */
+/* no member is about to change, or there is no cluster */
+bool sup_cluster_stable(const struct supervisor *s);
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg);
