@@ -15,12 +15,48 @@ static const char *const kind_names[EVENT_KINDS] = {
     [EVENT_PLAN] = "plan",       [EVENT_START] = "start",     [EVENT_PROGRESS] = "progress",
     [EVENT_OK] = "ok",           [EVENT_CHANGED] = "changed", [EVENT_FAILED] = "failed",
     [EVENT_REFUSED] = "refused", [EVENT_DONE] = "done",       [EVENT_ABORTED] = "aborted",
-    [EVENT_CLUSTER] = "cluster", [EVENT_CLOUD] = "cloud",     [EVENT_NOTE] = "note",
+    [EVENT_CLUSTER] = "cluster", [EVENT_NOTE] = "note",
+};
+
+static const char *const origin_names[EVENT_ORIGINS] = {
+    [EVENT_OF_AGENT] = "agent",
+    [EVENT_OF_CONTROLLER] = "controller",
 };
 
 const char *event_kind_name(enum event_kind kind)
 {
     return kind < EVENT_KINDS ? kind_names[kind] : "?";
+}
+
+const char *event_origin_name(enum event_origin origin)
+{
+    return origin < EVENT_ORIGINS ? origin_names[origin] : "?";
+}
+
+static int find(const char *const *names, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (str_eq(names[i], name))
+            return i;
+    return -1;
+}
+
+int event_kind_find(const char *name, enum event_kind *ret)
+{
+    int i = find(kind_names, EVENT_KINDS, name);
+
+    if (i >= 0)
+        *ret = (enum event_kind)i;
+    return i < 0 ? -1 : 0;
+}
+
+int event_origin_find(const char *name, enum event_origin *ret)
+{
+    int i = find(origin_names, EVENT_ORIGINS, name);
+
+    if (i >= 0)
+        *ret = (enum event_origin)i;
+    return i < 0 ? -1 : 0;
 }
 
 static void clean_text(char *s)
@@ -46,10 +82,10 @@ void event_fill(struct event *ev, enum event_kind kind, const char *id, const ch
 json_t *event_to_json(const struct event *ev)
 {
     json_t *j =
-        json_pack("{s:I, s:o, s:o, s:I, s:o, s:s, s:I, s:o}", "ts", (json_int_t)ev->ts, "node",
-                  js_string(ev->node), "rev", js_string(ev->rev), "seq", (json_int_t)ev->seq, "id",
-                  js_string(ev->id), "kind", event_kind_name(ev->kind), "ms", (json_int_t)ev->ms,
-                  "msg", js_string(ev->msg));
+        json_pack("{s:I, s:o, s:s, s:o, s:I, s:o, s:s, s:I, s:o}", "ts", (json_int_t)ev->ts, "node",
+                  js_string(ev->node), "origin", event_origin_name(ev->origin), "rev",
+                  js_string(ev->rev), "seq", (json_int_t)ev->seq, "id", js_string(ev->id), "kind",
+                  event_kind_name(ev->kind), "ms", (json_int_t)ev->ms, "msg", js_string(ev->msg));
 
     if (!j)
         abort();
@@ -77,7 +113,7 @@ static int name_member(const json_t *j, const char *key, char *dst, size_t cap, 
 int event_from_json(const json_t *j, struct event *ret, struct err *err)
 {
     struct event ev = {0};
-    const char *kind;
+    const char *kind, *origin;
 
     if (!json_is_object(j))
         return err_set(err, ERR_FAILED, "event: is not an object");
@@ -86,13 +122,13 @@ int event_from_json(const json_t *j, struct event *ret, struct err *err)
         name_member(j, "node", ev.node, sizeof(ev.node), err) < 0 ||
         name_member(j, "rev", ev.rev, sizeof(ev.rev), err) < 0 ||
         name_member(j, "id", ev.id, sizeof(ev.id), err) < 0 ||
-        text_member(j, "msg", ev.msg, sizeof(ev.msg), err) < 0 || js_str(j, "kind", &kind, err) < 0)
+        text_member(j, "msg", ev.msg, sizeof(ev.msg), err) < 0 ||
+        js_str(j, "kind", &kind, err) < 0 || js_str(j, "origin", &origin, err) < 0)
         return err_wrap(err, "event");
-    for (ev.kind = 0; ev.kind < EVENT_KINDS; ev.kind++)
-        if (str_eq(kind, kind_names[ev.kind]))
-            break;
-    if (ev.kind == EVENT_KINDS)
+    if (event_kind_find(kind, &ev.kind) < 0)
         return err_set(err, ERR_FAILED, "event: unknown kind");
+    if (event_origin_find(origin, &ev.origin) < 0)
+        return err_set(err, ERR_FAILED, "event: unknown origin");
     clean_text(ev.msg);
     *ret = ev;
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One event: what happened, on which node, in which step. The same record travels from the
- * worker's pipe to the wire, to SQLite, to the terminal and to --json. (node, rev, seq)
+ * worker's pipe to the wire, to SQLite, to the terminal and to --json. (origin, node, rev, seq)
  * identifies it, so sending again is harmless. */
 #ifndef MUSTER_EVENT_H
 #define MUSTER_EVENT_H
@@ -21,23 +21,27 @@ enum event_kind {
     EVENT_DONE,    /* the plan ended well; msg: "N changed, M ok" */
     EVENT_ABORTED, /* the plan ended with a failure */
     EVENT_CLUSTER, /* the database coordinator's state */
-    EVENT_CLOUD,   /* the controller's own steps: id is the resource */
     EVENT_NOTE,
     EVENT_KINDS
 };
+
+/* Who made it. What comes from an agent is the agent's, whatever it says of itself (hub.c). */
+enum event_origin { EVENT_OF_AGENT, EVENT_OF_CONTROLLER, EVENT_ORIGINS };
 
 #define EVENT_NODE_MAX 64
 #define EVENT_REV_MAX 17
 #define EVENT_ID_MAX 64
 #define EVENT_ID_PLAN "plan" /* in place of a resource: the plan as a whole */
+#define EVENT_ID_UP "up"     /* of the controller: the run of `up` as a whole */
 #define EVENT_MSG_MAX 512
 #define EVENT_TEXT_MAX 2048 /* an encoded event is never longer */
 
 struct event {
     uint64_t ts; /* milliseconds since 1970, by the clock of the machine that made it */
     char node[EVENT_NODE_MAX];
+    enum event_origin origin;
     char rev[EVENT_REV_MAX]; /* revision of the plan, "" outside one */
-    uint64_t seq;            /* from 1, rising per node; never reused */
+    uint64_t seq;            /* from 1, rising per node (the controller's: of all); never reused */
     char id[EVENT_ID_MAX];   /* resource, e.g. "mount:datadisk" */
     enum event_kind kind;
     uint64_t ms; /* how long the step took so far */
@@ -45,6 +49,10 @@ struct event {
 };
 
 const char *event_kind_name(enum event_kind kind);
+const char *event_origin_name(enum event_origin origin);
+/* 0, or -1 for a name that is none. */
+int event_kind_find(const char *name, enum event_kind *ret);
+int event_origin_find(const char *name, enum event_origin *ret);
 /* Sets kind, id and the formatted message (cut to fit, control characters replaced); the rest
  * is left to the caller. */
 void event_fill(struct event *ev, enum event_kind kind, const char *id, const char *fmt, ...)

@@ -50,10 +50,11 @@ static void up_free(struct up *u)
 static int say(struct up *u, const char *node, enum event_kind kind, const char *id,
                const char *msg, struct err *err)
 {
-    struct event ev = {.ts = clock_wall_ms(), .seq = store_event_next_seq(u->d->store)};
+    struct event ev = {.ts = clock_wall_ms(),
+                       .origin = EVENT_OF_CONTROLLER,
+                       .seq = store_event_next_seq(u->d->store)};
 
     str_copy(ev.node, sizeof(ev.node), node);
-    str_copy(ev.rev, sizeof(ev.rev), "controller");
     event_fill(&ev, kind, id, "%s", msg);
     u->last_event = clock_mono_ms();
     if (store_event_add(u->d->store, &ev, 0, err) < 0)
@@ -238,7 +239,7 @@ static int begin(struct up *u, struct err *err)
     if (store_begin(st, err) < 0)
         return -1;
     if ((!looks && store_set(st, "state", "raising", err) < 0) ||
-        say(u, "", EVENT_START, "up", looks ? "asks every node" : "raising", err) < 0) {
+        say(u, "", EVENT_START, EVENT_ID_UP, looks ? "asks every node" : "raising", err) < 0) {
         store_rollback(st);
         return -1;
     }
@@ -269,7 +270,7 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     rc = loop(&u, err);
     if (rc == 0 && !o->cloud_only)
         rc = verify(&u, 60, err);
-    say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, "up",
+    say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, EVENT_ID_UP,
         rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
     sum_up(&u, ret);
     if (rc == 0)

@@ -163,7 +163,7 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
 
     u->last_event = clock_mono_ms();
     up_show_event(u, ev);
-    if (i == u->d->spec.n_nodes || str_eq(ev->rev, "controller"))
+    if (i == u->d->spec.n_nodes || ev->origin == EVENT_OF_CONTROLLER)
         return;
     u->runs[i].heard = u->last_event;
     if (ev->kind == EVENT_CHANGED && !past)

@@ -27,7 +27,7 @@ static void on_event(void *ctx, const struct event *ev)
 {
     struct watching *w = ctx;
 
-    if (str_eq(ev->id, "up") && str_eq(ev->rev, "controller"))
+    if (ev->origin == EVENT_OF_CONTROLLER && str_eq(ev->id, EVENT_ID_UP))
         w->ended = ev->kind != EVENT_START;
     ui_event(w->ui, ev);
 }

@@ -72,7 +72,7 @@ static void controller_event(struct view *v, struct view_row *r, const struct ev
 {
     bool done = ev->kind == EVENT_CHANGED || ev->kind == EVENT_OK;
 
-    if (str_eq(ev->id, "up")) {
+    if (str_eq(ev->id, EVENT_ID_UP)) {
         v->ended = ev->kind != EVENT_START;
         str_copy(v->verdict, sizeof(v->verdict), v->ended ? ev->msg : "");
         if (ev->kind == EVENT_START) {
@@ -169,12 +169,12 @@ void view_event(struct view *v, const struct event *ev)
     }
     if (ev->kind == EVENT_CLUSTER) {
         snprintf(v->cluster, sizeof(v->cluster), "%.60s: %.440s", ev->node, ev->msg);
-    } else if (str_eq(ev->rev, "controller")) {
+    } else if (ev->origin == EVENT_OF_CONTROLLER) {
         controller_event(v, r, ev);
     } else if (r) {
         agent_event(r, ev);
     }
-    if (!str_eq(ev->id, "up"))
+    if (!str_eq(ev->id, EVENT_ID_UP))
         log_add(v, ev);
 }
 

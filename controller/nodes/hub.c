@@ -106,7 +106,8 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
 /* What makes an event that an agent sent unfit to be stored; NULL: nothing. */
 static const char *event_flaw(const struct peer *p, const struct event *ev)
 {
-    /* "controller" marks the controller's own. */
+    if (ev->origin != EVENT_OF_AGENT)
+        return "it says that the controller made it";
     if (ev->rev[0] && (strlen(ev->rev) != EVENT_REV_MAX - 1 ||
                        ev->rev[strspn(ev->rev, "0123456789abcdef")] != '\0'))
         return "its revision is not one of a plan";

@@ -12,7 +12,7 @@
 #include "common/js.h"
 #include "common/str.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION "2"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -24,9 +24,9 @@ static const char schema[] =
     " curve_pub TEXT NOT NULL, seal_pub TEXT NOT NULL, incarnation INTEGER NOT NULL,"
     " sent_rev TEXT NOT NULL, seen INTEGER NOT NULL, state TEXT, facts TEXT);"
     "CREATE TABLE IF NOT EXISTS event (n INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL,"
-    " node TEXT NOT NULL, incarnation INTEGER NOT NULL, rev TEXT NOT NULL, seq INTEGER NOT NULL,"
-    " id TEXT NOT NULL, kind TEXT NOT NULL, ms INTEGER NOT NULL, msg TEXT NOT NULL,"
-    " UNIQUE (node, incarnation, rev, seq));";
+    " node TEXT NOT NULL, origin TEXT NOT NULL, incarnation INTEGER NOT NULL, rev TEXT NOT NULL,"
+    " seq INTEGER NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, ms INTEGER NOT NULL,"
+    " msg TEXT NOT NULL, UNIQUE (origin, node, incarnation, rev, seq));";
 
 struct store {
     struct db *db;
@@ -48,17 +48,18 @@ static int open_db(struct store *s, const char *path, bool create, struct err *e
 static int check_version(struct store *s, bool create, struct err *err)
 {
     _cleanup_free_ char *v = NULL;
-    uint64_t n = 0;
 
     if (store_get(s, "schema", &v, err) < 0)
         return -1;
     if (!v && create)
-        return store_set(s, "schema", "1", err);
-    if (!v || str_to_u64(v, 1000, &n) < 0 || n != SCHEMA_VERSION)
+        return store_set(s, "schema", SCHEMA_VERSION, err);
+    if (!v || !str_eq(v, SCHEMA_VERSION))
         return err_set(err, ERR_FAILED,
-                       "state database: written by another version of muster (schema %s, this "
-                       "one has %d)",
-                       v ? v : "unknown", SCHEMA_VERSION);
+                       "state database: written by another version of muster (schema %.8s, "
+                       "this one has " SCHEMA_VERSION
+                       "); go on with that version, or type its 'muster destroy' before "
+                       "this one's 'muster up'",
+                       v ? v : "unknown");
     return 0;
 }
 
@@ -316,12 +317,12 @@ int store_node_report(struct store *s, const char *name, json_t **ret_state, jso
 
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err)
 {
-    _cleanup_query_ struct db_query *st =
-        db_query(s->db, err,
-                 "INSERT OR IGNORE INTO event (ts, node, incarnation, rev, seq, id, kind, ms, msg)"
-                 " VALUES (?,?,?,?,?,?,?,?,?)",
-                 "isisissis", DB_INT(ev->ts), ev->node, DB_INT(incarnation), ev->rev,
-                 DB_INT(ev->seq), ev->id, event_kind_name(ev->kind), DB_INT(ev->ms), ev->msg);
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "INSERT OR IGNORE INTO event (ts, node, origin, incarnation, rev, seq, id, kind,"
+        " ms, msg) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        "issisissis", DB_INT(ev->ts), ev->node, event_origin_name(ev->origin), DB_INT(incarnation),
+        ev->rev, DB_INT(ev->seq), ev->id, event_kind_name(ev->kind), DB_INT(ev->ms), ev->msg);
 
     return db_run(st, "event", err) < 0 ? -1 : db_changes(s->db);
 }
@@ -330,8 +331,9 @@ uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnatio
 {
     struct err ignored;
     _cleanup_query_ struct db_query *st =
-        db_query(s->db, &ignored, "SELECT max(seq) FROM event WHERE node=? AND incarnation=?", "si",
-                 node, DB_INT(incarnation));
+        db_query(s->db, &ignored,
+                 "SELECT max(seq) FROM event WHERE origin='agent' AND node=? AND incarnation=?",
+                 "si", node, DB_INT(incarnation));
 
     return db_step(st, "event", &ignored) == 1 ? (uint64_t)db_int(st, 0) : 0;
 }
@@ -343,9 +345,7 @@ uint64_t store_event_next_seq(struct store *s)
     if (!s->next_seq) {
         _cleanup_query_ struct db_query *st =
             db_query(s->db, &ignored,
-                     "SELECT coalesce(max(seq),0) FROM event WHERE rev='controller' AND"
-                     " incarnation=0",
-                     "");
+                     "SELECT coalesce(max(seq),0) FROM event WHERE origin='controller'", "");
 
         if (db_step(st, "event", &ignored) == 1)
             s->next_seq = (uint64_t)db_int(st, 0);
@@ -357,22 +357,23 @@ int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx,
 {
     _cleanup_query_ struct db_query *st =
         db_query(s->db, err,
-                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg FROM event WHERE n>? ORDER BY n",
+                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin FROM event WHERE n>?"
+                 " ORDER BY n",
                  "i", DB_INT(*after));
     int rc;
 
     while ((rc = db_step(st, "events", err)) == 1) {
         struct event ev = {.ts = (uint64_t)db_int(st, 1),
+                           .kind = EVENT_NOTE,
                            .seq = (uint64_t)db_int(st, 4),
                            .ms = (uint64_t)db_int(st, 7)};
 
         str_copy(ev.node, sizeof(ev.node), db_text(st, 2));
         str_copy(ev.rev, sizeof(ev.rev), db_text(st, 3));
         str_copy(ev.id, sizeof(ev.id), db_text(st, 5));
-        for (ev.kind = 0; ev.kind < EVENT_NOTE; ev.kind++)
-            if (str_eq(event_kind_name(ev.kind), db_text(st, 6)))
-                break;
+        event_kind_find(db_text(st, 6), &ev.kind);
         str_copy(ev.msg, sizeof(ev.msg), db_text(st, 8));
+        event_origin_find(db_text(st, 9), &ev.origin);
         *after = (uint64_t)db_int(st, 0);
         fn(ctx, &ev);
     }

@@ -189,9 +189,9 @@ static char *enrol_text(const struct curve_pair *own)
 static char *event_message(unsigned seq)
 {
     return proto_text(PROTO_EVENT,
-                      json_pack("{s:{s:i, s:s, s:s, s:i, s:s, s:s, s:i, s:s}}", "event", "ts", 1,
-                                "node", "peer", "rev", REV, "seq", (int)seq, "id", "bench", "kind",
-                                "ok", "ms", 0, "msg", ""));
+                      json_pack("{s:{s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s}}", "event", "ts",
+                                1, "node", "peer", "origin", "agent", "rev", REV, "seq", (int)seq,
+                                "id", "bench", "kind", "ok", "ms", 0, "msg", ""));
 }
 
 static void measure(struct zsock *s)

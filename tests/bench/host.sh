@@ -53,7 +53,7 @@ by_agents() {
     for _ in 1 2 3 4 5; do
       on $n sudo muster-agent apply --json /var/lib/muster-agent/plan.json | jq 'select(.kind == "done").ms' >>"$work/again"
     done
-    jq -r "select(.node==\"$n\" and .kind==\"changed\" and .rev!=\"controller\") | [.id, .ms] | @tsv" "$work/events" >"$work/steps.$n"
+    jq -r "select(.node==\"$n\" and .kind==\"changed\" and .origin==\"agent\") | [.id, .ms] | @tsv" "$work/events" >"$work/steps.$n"
   done
   away
 }

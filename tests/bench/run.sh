@@ -19,13 +19,13 @@ printf '\nwhole up                          %8s s\n' "$(seconds "$t0" "$t1")"
 printf 'second up                         %8s s\n' "$(seconds "$t1" "$t2")"
 ts() { jq -s "[.[] | select($1) | .ts] | $2" "$work/events"; }
 start=$(ts '.id=="up" and .kind=="start"' min)
-cloud_end=$(ts '.rev=="controller" and .kind=="changed"' max)
+cloud_end=$(ts '.origin=="controller" and .kind=="changed"' max)
 for node in fra par; do
   plan=$(ts ".node==\"$node\" and .kind==\"plan\"" min)
   end=$(ts ".node==\"$node\" and .kind==\"done\"" min)
   printf '%s: start to plan                %8s s\n' $node "$(seconds "$start" "$plan")"
   printf '%s: host part (plan to done)     %8s s\n' $node "$(seconds "$plan" "$end")"
-  jq -r "select(.node==\"$node\" and (.kind==\"changed\" or .kind==\"ok\") and .rev!=\"controller\") | [.id, .ms] | @tsv" "$work/events" |
+  jq -r "select(.node==\"$node\" and (.kind==\"changed\" or .kind==\"ok\") and .origin==\"agent\") | [.id, .ms] | @tsv" "$work/events" |
     sort -u -k1,1 | while IFS=$'\t' read -r id ms; do printf '  %-32s %8.1f s\n' "$id" "$(awk "BEGIN {print $ms / 1000}")"; done
 done
 printf 'cloud part                        %8s s\n' "$(seconds "$start" "$cloud_end")"

@@ -68,7 +68,7 @@ static void on_event(void *ctx, const struct event *ev, bool past)
     struct world *w = ctx;
 
     w->past = past;
-    if (str_eq(ev->rev, "controller")) {
+    if (ev->origin == EVENT_OF_CONTROLLER) {
         w->own_events++;
         str_copy(w->last_own, sizeof(w->last_own), ev->id);
     } else {
@@ -201,12 +201,18 @@ static char *enrol_text(const struct curve_pair *own)
 
 #define REV "0123456789abcdef"
 
-static char *event_message(const char *rev, uint64_t seq, const char *id, const char *kind)
+static char *event_message_of(const char *origin, const char *rev, uint64_t seq, const char *id,
+                              const char *kind)
 {
     return proto_text(PROTO_EVENT,
-                      json_pack("{s:{s:i, s:s, s:s, s:I, s:s, s:s, s:i, s:s}}", "event", "ts", 1,
-                                "node", "other", "rev", rev, "seq", (json_int_t)seq, "id", id,
-                                "kind", kind, "ms", 0, "msg", ""));
+                      json_pack("{s:{s:i, s:s, s:s, s:s, s:I, s:s, s:s, s:i, s:s}}", "event", "ts",
+                                1, "node", "other", "origin", origin, "rev", rev, "seq",
+                                (json_int_t)seq, "id", id, "kind", kind, "ms", 0, "msg", ""));
+}
+
+static char *event_message(const char *rev, uint64_t seq, const char *id, const char *kind)
+{
+    return event_message_of("agent", rev, seq, id, kind);
 }
 
 /* Enrols node `i` with new keys and says hello; its connection to the main socket. */

@@ -147,6 +147,7 @@ static void test_event_round_trip(void **state)
     assert_int_equal(event_parse(text, strlen(text), &back, &err), 0);
     assert_string_equal(back.msg, "two lines ?");
     assert_int_equal(back.kind, EVENT_PROGRESS);
+    assert_int_equal(back.origin, EVENT_OF_AGENT);
     assert_int_equal(event_parse("{}", 2, &back, &err), -1);
 }
 

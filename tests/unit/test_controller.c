@@ -285,14 +285,17 @@ static void test_answers(void **state)
     }
 }
 
+/* The event of the controller when there is no revision. */
 static void ev(struct view *v, uint64_t ts, const char *node, const char *rev, enum event_kind kind,
                const char *id, const char *msg)
 {
     static uint64_t seq;
-    struct event e = {.ts = ts, .seq = ++seq};
+    struct event e = {.ts = ts, .seq = ++seq, .origin = EVENT_OF_CONTROLLER};
 
     str_copy(e.node, sizeof(e.node), node);
-    str_copy(e.rev, sizeof(e.rev), rev);
+    if (rev)
+        e.origin = EVENT_OF_AGENT;
+    str_copy(e.rev, sizeof(e.rev), rev ? rev : "");
     event_fill(&e, kind, id, "%s", msg);
     view_event(v, &e);
 }
@@ -312,11 +315,11 @@ static void test_picture(void **state)
     (void)state;
     load(&s);
     view_init(&v, &s);
-    ev(&v, 1000, "", "controller", EVENT_START, "up", "raising");
-    ev(&v, 2000, "", "controller", EVENT_CHANGED, "gateway:frankfurt-esx", "created");
-    ev(&v, 3000, "fra", "controller", EVENT_CHANGED, "volume:fra", "created");
-    ev(&v, 3000, "fra", "controller", EVENT_CHANGED, "vm:fra", "created");
-    ev(&v, 4000, "par", "controller", EVENT_START, "vm:par", "creating");
+    ev(&v, 1000, "", NULL, EVENT_START, "up", "raising");
+    ev(&v, 2000, "", NULL, EVENT_CHANGED, "gateway:frankfurt-esx", "created");
+    ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "volume:fra", "created");
+    ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "vm:fra", "created");
+    ev(&v, 4000, "par", NULL, EVENT_START, "vm:par", "creating");
     ev(&v, 12000, "fra", "abc", EVENT_PLAN, "plan", "10 steps");
     ev(&v, 12100, "fra", "abc", EVENT_CHANGED, "route:private", "10.10.1.10/24");
     ev(&v, 12200, "fra", "abc", EVENT_START, "package:all", "installing 12 packages");
@@ -341,7 +344,7 @@ static void test_picture(void **state)
         ev(&v, 61000, node, "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
         view_state(&v, (size_t)i, synced);
     }
-    ev(&v, 62000, "", "controller", EVENT_DONE, "up", "ready");
+    ev(&v, 62000, "", NULL, EVENT_DONE, "up", "ready");
     strbuf_adds(&out, "--- ready\n");
     view_render(&v, 80, false, 99000, &out);
     view_state(&v, 1, drifted);

@@ -109,7 +109,11 @@ static void test_two_machines_with_one_key(void **state)
 
 static void count_rows(void *ctx, const struct event *ev)
 {
-    (void)ev;
+    /* What the store gives back still says who made it. */
+    if (str_eq(ev->id, "enrol") || str_eq(ev->id, "event-refused"))
+        assert_int_equal(ev->origin, EVENT_OF_CONTROLLER);
+    else
+        assert_int_equal(ev->origin, EVENT_OF_AGENT);
     ++*(unsigned *)ctx;
 }
 
@@ -127,22 +131,24 @@ static unsigned rows(struct world *w)
 static void test_forged_events(void **state)
 {
     static const struct {
-        const char *rev;
+        const char *origin, *rev;
         uint64_t seq;
         const char *id, *kind;
     } forged[] = {
-        {"controller", 2, "up", "done"},
-        {"controller", 3, "vm:fra", "changed"},
-        {REV, INT64_MAX, "x", "ok"},
-        {REV, 1ULL << 40, "x", "ok"},
-        {REV, 0, "x", "ok"},
-        {REV, 4, "x y", "ok"},
-        {REV, 5,
+        {"controller", "", 2, "up", "done"},
+        {"controller", REV, 3, "vm:fra", "changed"},
+        {"nobody", REV, 3, "x", "ok"},
+        {"agent", "controller", 3, "vm:fra", "changed"},
+        {"agent", REV, INT64_MAX, "x", "ok"},
+        {"agent", REV, 1ULL << 40, "x", "ok"},
+        {"agent", REV, 0, "x", "ok"},
+        {"agent", REV, 4, "x y", "ok"},
+        {"agent", REV, 5,
          "\xc2\x9b"
          "2J",
          "ok"},
-        {"0123456789ABCDEF", 6, "x", "ok"},
-        {"../../etc/passwd", 7, "x", "ok"},
+        {"agent", "0123456789ABCDEF", 6, "x", "ok"},
+        {"agent", "../../etc/passwd", 7, "x", "ok"},
     };
     struct world *w = *state;
     struct curve_pair own;
@@ -153,8 +159,8 @@ static void test_forged_events(void **state)
     before = rows(w);
     w->events = w->own_events = 0;
     for (size_t i = 0; i < ARRAY_LEN(forged); i++) {
-        _cleanup_free_ char *text =
-            event_message(forged[i].rev, forged[i].seq, forged[i].id, forged[i].kind);
+        _cleanup_free_ char *text = event_message_of(forged[i].origin, forged[i].rev, forged[i].seq,
+                                                     forged[i].id, forged[i].kind);
 
         assert_int_equal(zsock_send(s, NULL, text, strlen(text)), 0);
     }
@@ -367,6 +373,22 @@ static void test_failed_pass(void **state)
     leave(w, s);
 }
 
+/* A store of another version is neither used nor changed: it is named, with what to do. */
+static void test_store_of_another_version(void **state)
+{
+    struct world *w = *state;
+    struct store *s = NULL;
+    struct err err;
+
+    assert_int_equal(store_set(w->store, "schema", "1", &err), 0);
+    for (int create = 0; create <= 1; create++) {
+        assert_int_equal(store_open(w->dir, create, &s, &err), -1);
+        assert_null(s);
+        assert_non_null(strstr(err.msg, "another version of muster (schema 1,"));
+        assert_non_null(strstr(err.msg, "muster destroy"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_store_of_another_version, setup, teardown),
     };
     struct err err;
 
