@@ -2,6 +2,7 @@
 #include "common/event.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,13 @@ static const char *const origin_names[EVENT_ORIGINS] = {
     [EVENT_OF_CONTROLLER] = "controller",
 };
 
+static const char *const unit_names[EVENT_UNITS] = {
+    [EVENT_UNCOUNTED] = "",
+    [EVENT_STEPS] = "steps",
+    [EVENT_BYTES] = "bytes",
+    [EVENT_PACKAGES] = "packages",
+};
+
 const char *event_kind_name(enum event_kind kind)
 {
     return kind < EVENT_KINDS ? kind_names[kind] : "?";
@@ -31,6 +39,11 @@ const char *event_kind_name(enum event_kind kind)
 const char *event_origin_name(enum event_origin origin)
 {
     return origin < EVENT_ORIGINS ? origin_names[origin] : "?";
+}
+
+const char *event_unit_name(enum event_unit unit)
+{
+    return unit < EVENT_UNITS ? unit_names[unit] : "";
 }
 
 static int find(const char *const *names, int n, const char *name)
@@ -59,6 +72,15 @@ int event_origin_find(const char *name, enum event_origin *ret)
     return i < 0 ? -1 : 0;
 }
 
+int event_unit_find(const char *name, enum event_unit *ret)
+{
+    int i = find(unit_names, EVENT_UNITS, name);
+
+    if (i >= 0)
+        *ret = (enum event_unit)i;
+    return i < 0 ? -1 : 0;
+}
+
 static void clean_text(char *s)
 {
     for (char *c = s; *c; c++)
@@ -79,6 +101,18 @@ void event_fill(struct event *ev, enum event_kind kind, const char *id, const ch
     clean_text(ev->msg);
 }
 
+/* What a run of a plan did: how many steps it changed and how many were in sync. */
+static bool has_result(const struct event *ev)
+{
+    return ev->kind == EVENT_DONE && ev->origin == EVENT_OF_AGENT;
+}
+
+static void set_number(json_t *j, const char *key, uint64_t n)
+{
+    if (json_object_set_new(j, key, json_integer((json_int_t)n)) < 0)
+        abort();
+}
+
 json_t *event_to_json(const struct event *ev)
 {
     json_t *j =
@@ -89,6 +123,15 @@ json_t *event_to_json(const struct event *ev)
 
     if (!j)
         abort();
+    if (ev->count.unit != EVENT_UNCOUNTED) {
+        json_object_set_new(j, "unit", json_string(event_unit_name(ev->count.unit)));
+        set_number(j, "done", ev->count.done);
+        set_number(j, "total", ev->count.total);
+    }
+    if (has_result(ev)) {
+        set_number(j, "changed", ev->changed);
+        set_number(j, "ok", ev->ok);
+    }
     return j;
 }
 
@@ -110,6 +153,48 @@ static int name_member(const json_t *j, const char *key, char *dst, size_t cap, 
     return text_is_name(dst) ? 0 : err_set(err, ERR_FAILED, "member '%s': is not a name", key);
 }
 
+static int count_member(const json_t *j, struct event_count *ret, struct err *err)
+{
+    const char *unit;
+
+    if (!json_object_get(j, "unit"))
+        return 0;
+    if (js_str(j, "unit", &unit, err) < 0 || js_u64(j, "done", &ret->done, err) < 0 ||
+        js_u64(j, "total", &ret->total, err) < 0)
+        return -1;
+    if (event_unit_find(unit, &ret->unit) < 0 || ret->unit == EVENT_UNCOUNTED)
+        return err_set(err, ERR_FAILED, "unknown unit");
+    if ((ret->total && ret->done > ret->total) ||
+        (ret->unit == EVENT_STEPS && (ret->done > EVENT_STEPS_MAX || ret->total > EVENT_STEPS_MAX)))
+        return err_set(err, ERR_FAILED, "member 'done' or 'total': is too large");
+    return 0;
+}
+
+static int steps_member(const json_t *j, const char *key, unsigned *ret, struct err *err)
+{
+    uint64_t n;
+
+    if (js_u64(j, key, &n, err) < 0)
+        return -1;
+    if (n > EVENT_STEPS_MAX)
+        return err_set(err, ERR_FAILED, "member '%s': is above %d", key, EVENT_STEPS_MAX);
+    *ret = (unsigned)n;
+    return 0;
+}
+
+/* The counts that this event has, and must have. */
+static int counts_members(const json_t *j, struct event *ev, struct err *err)
+{
+    if (count_member(j, &ev->count, err) < 0)
+        return -1;
+    if (ev->kind == EVENT_PLAN && ev->count.unit != EVENT_STEPS)
+        return err_set(err, ERR_FAILED, "a plan without a count of its steps");
+    if (has_result(ev) && (steps_member(j, "changed", &ev->changed, err) < 0 ||
+                           steps_member(j, "ok", &ev->ok, err) < 0))
+        return -1;
+    return 0;
+}
+
 int event_from_json(const json_t *j, struct event *ret, struct err *err)
 {
     struct event ev = {0};
@@ -129,6 +214,8 @@ int event_from_json(const json_t *j, struct event *ret, struct err *err)
         return err_set(err, ERR_FAILED, "event: unknown kind");
     if (event_origin_find(origin, &ev.origin) < 0)
         return err_set(err, ERR_FAILED, "event: unknown origin");
+    if (counts_members(j, &ev, err) < 0)
+        return err_wrap(err, "event");
     clean_text(ev.msg);
     *ret = ev;
     return 0;

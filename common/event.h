@@ -11,14 +11,14 @@
 #include "err.h"
 
 enum event_kind {
-    EVENT_PLAN,     /* a plan was taken up; msg says how many steps */
+    EVENT_PLAN,     /* a plan was taken up; count: its steps */
     EVENT_START,    /* a step began to apply */
-    EVENT_PROGRESS, /* msg: what it is doing; ms: time spent so far */
+    EVENT_PROGRESS, /* msg: what it is doing; count: how far it is; ms: time spent so far */
     EVENT_OK,       /* the step's check holds without a change */
     EVENT_CHANGED,  /* the step was applied and its second check holds */
     EVENT_FAILED,
     EVENT_REFUSED, /* refused for safety; msg names the rule */
-    EVENT_DONE,    /* the plan ended well; msg: "N changed, M ok" */
+    EVENT_DONE,    /* the plan ended well; changed, ok: its steps */
     EVENT_ABORTED, /* the plan ended with a failure */
     EVENT_CLUSTER, /* the database coordinator's state */
     EVENT_NOTE,
@@ -28,6 +28,15 @@ enum event_kind {
 /* Who made it. What comes from an agent is the agent's, whatever it says of itself (hub.c). */
 enum event_origin { EVENT_OF_AGENT, EVENT_OF_CONTROLLER, EVENT_ORIGINS };
 
+/* How much of something is done. */
+enum event_unit { EVENT_UNCOUNTED, EVENT_STEPS, EVENT_BYTES, EVENT_PACKAGES, EVENT_UNITS };
+
+struct event_count {
+    enum event_unit unit; /* EVENT_UNCOUNTED: not known, done and total are 0 */
+    uint64_t done, total; /* total 0: not known */
+};
+
+#define EVENT_STEPS_MAX 256 /* of a plan */
 #define EVENT_NODE_MAX 64
 #define EVENT_REV_MAX 17
 #define EVENT_ID_MAX 64
@@ -45,14 +54,18 @@ struct event {
     char id[EVENT_ID_MAX];   /* resource, e.g. "mount:datadisk" */
     enum event_kind kind;
     uint64_t ms; /* how long the step took so far */
+    struct event_count count;
+    unsigned changed, ok; /* of an agent's EVENT_DONE, else 0 */
     char msg[EVENT_MSG_MAX];
 };
 
 const char *event_kind_name(enum event_kind kind);
 const char *event_origin_name(enum event_origin origin);
+const char *event_unit_name(enum event_unit unit); /* "" for EVENT_UNCOUNTED */
 /* 0, or -1 for a name that is none. */
 int event_kind_find(const char *name, enum event_kind *ret);
 int event_origin_find(const char *name, enum event_origin *ret);
+int event_unit_find(const char *name, enum event_unit *ret);
 /* Sets kind, id and the formatted message (cut to fit, control characters replaced); the rest
  * is left to the caller. */
 void event_fill(struct event *ev, enum event_kind kind, const char *id, const char *fmt, ...)

@@ -71,6 +71,7 @@ static void on_line(void *ctx, const char *line)
     struct talk *t = ctx;
     if (!apt_say_line(&t->say, line))
         return;
+    t->life.count = t->say.count;
     hook_word(); /* apt goes, too; its dpkg may go on for a while */
     life_say(&t->life, t->say.doing);
 }

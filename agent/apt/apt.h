@@ -19,6 +19,7 @@ struct apt_say {
     unsigned packages;             /* to be installed or upgraded; 0: not known */
     unsigned unpacked, configured; /* of them */
     double bytes;                  /* to download; 0: not known */
+    struct event_count count;      /* how far `doing` is */
     char doing[224];               /* "download 45 %, 14.0 of 31.2 MB: file 3 of 87" */
     char error[320];               /* the most telling complaint so far, or "" */
     int rank;                      /* how telling */

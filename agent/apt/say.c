@@ -7,6 +7,8 @@
 #include "common/cleanup.h"
 #include "common/str.h"
 
+#define BYTES_MAX 1e15 /* more is no download */
+
 enum rank {
     RANK_NONE,
     RANK_SUMMARY,   /* that it failed */
@@ -54,7 +56,7 @@ static double bytes_of(const char *text)
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         if (strcmp(unit, units[i].unit) == 0)
-            return value * units[i].factor;
+            return value * units[i].factor < BYTES_MAX ? value * units[i].factor : 0;
     return 0;
 }
 
@@ -84,6 +86,10 @@ static bool status_read(const char *from, struct status *ret)
 static void on_download(struct apt_say *s, const struct status *st)
 {
     const char *file = strstr(st->text, "file ");
+    s->count = (struct event_count){0};
+    if (s->bytes >= 1)
+        s->count = (struct event_count){EVENT_BYTES, (uint64_t)(s->bytes * st->percent / 100),
+                                        (uint64_t)s->bytes};
     int n = snprintf(s->doing, sizeof(s->doing), "download %.0f %%", st->percent);
     if (s->bytes > 0)
         n += snprintf(s->doing + n, sizeof(s->doing) - (size_t)n, ", %.1f of %.1f MB",
@@ -97,6 +103,9 @@ static void on_install(struct apt_say *s, const struct status *st)
         s->unpacked++;
     if (str_starts(st->text, "Installed ") && s->configured < s->packages)
         s->configured++;
+    s->count = (struct event_count){0};
+    if (s->packages)
+        s->count = (struct event_count){EVENT_PACKAGES, s->configured, s->packages};
     int n = snprintf(s->doing, sizeof(s->doing), "install %.0f %%", st->percent);
     if (s->packages)
         n += snprintf(s->doing + n, sizeof(s->doing) - (size_t)n,

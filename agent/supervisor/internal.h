@@ -70,8 +70,8 @@ struct sup_worker_state {
     bool said_end; /* DONE or ABORTED came from this worker */
     char phase[16];
     char step[EVENT_ID_MAX];
-    char result[EVENT_MSG_MAX]; /* "N changed, M ok" of the last run */
-    struct job check;           /* would a worker take the plan that came? */
+    unsigned changed, ok; /* steps of the last run that ended well */
+    struct job check;     /* would a worker take the plan that came? */
     uint64_t check_until;
     json_t *came;   /* that plan, or NULL */
     json_t *latest; /* one that came meanwhile: it is checked next; or NULL */

@@ -220,7 +220,8 @@ static void on_event(struct supervisor *s, struct event *ev)
         s->worker.said_end = true;
         s->worker.failures = 0;
         str_copy(s->worker.phase, sizeof(s->worker.phase), "ready");
-        str_copy(s->worker.result, sizeof(s->worker.result), ev->msg);
+        s->worker.changed = ev->changed;
+        s->worker.ok = ev->ok;
         s->worker.step[0] = '\0';
         break;
     case EVENT_ABORTED:
@@ -353,11 +354,9 @@ void sup_worker_hurry(struct supervisor *s)
 
 void sup_worker_tell(const struct supervisor *s, json_t *state)
 {
-    unsigned changed = 0, ok = 0;
-    sscanf(s->worker.result, "%u changed, %u ok", &changed, &ok);
     json_object_set_new(state, "phase", json_string(s->worker.phase));
     json_object_set_new(state, "rev", json_string(s->worker.rev));
-    json_object_set_new(state, "changed", json_integer(changed));
-    json_object_set_new(state, "ok", json_integer(ok));
+    json_object_set_new(state, "changed", json_integer(s->worker.changed));
+    json_object_set_new(state, "ok", json_integer(s->worker.ok));
     json_object_set_new(state, "step", json_string(s->worker.step));
 }

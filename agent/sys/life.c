@@ -69,16 +69,17 @@ void life_say(struct life *l, const char *doing)
     if (!l->changed || strcmp(doing, l->said) != 0) {
         snprintf(l->said, sizeof(l->said), "%s", doing);
         l->changed = now;
-        run_progress(l->run, "%s", doing);
+        run_progress_counted(l->run, &l->count, "%s", doing);
     } else if (now - l->changed >= QUIET_MS) {
-        run_progress(l->run, "nothing new for %llu s: %s",
-                     (unsigned long long)(now - l->changed) / 1000, doing);
+        run_progress_counted(l->run, &l->count, "nothing new for %llu s: %s",
+                             (unsigned long long)(now - l->changed) / 1000, doing);
     }
 }
 
 void life_bytes(struct life *l, uint64_t done)
 {
     char doing[sizeof(l->said)];
+    l->count = (struct event_count){EVENT_BYTES, done, done > l->total ? 0 : l->total};
     life_text(l->what, done, l->total, doing, sizeof(doing));
     life_say(l, doing);
 }

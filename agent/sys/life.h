@@ -17,7 +17,8 @@ struct life {
     const char *where;
     uint64_t total; /* bytes; 0: not known */
 
-    uint64_t from; /* what was there before */
+    struct event_count count; /* goes with what is told; life_bytes sets it */
+    uint64_t from;            /* what was there before */
     char said[256];
     uint64_t changed; /* when `said` became what it is (clock_mono_ms); 0: not begun */
 };

@@ -15,12 +15,14 @@
 #define PROGRESS_EVERY_MS 1000
 #define SECRET_OPEN "${secret:"
 
-static void run_say(struct run *run, enum event_kind kind, const char *fmt, va_list ap)
+static void run_say(struct run *run, const struct event *with, const char *fmt, va_list ap)
 {
-    struct event ev = {.ts = clock_wall_ms(), .ms = clock_mono_ms() - run->started};
+    struct event ev = *with;
     char msg[EVENT_MSG_MAX];
+    ev.ts = clock_wall_ms();
+    ev.ms = clock_mono_ms() - run->started;
     vsnprintf(msg, sizeof(msg), fmt, ap);
-    event_fill(&ev, kind, run->id ? run->id : "", "%s", msg);
+    event_fill(&ev, with->kind, run->id ? run->id : "", "%s", msg);
     snprintf(ev.node, sizeof(ev.node), "%s", run->node);
     snprintf(ev.rev, sizeof(ev.rev), "%s", run->rev);
     run->emit(run->ctx, &ev);
@@ -30,19 +32,44 @@ void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    run_say(run, kind, fmt, ap);
+    run_say(run, &(struct event){.kind = kind}, fmt, ap);
     va_end(ap);
+}
+
+void run_emit_counted(struct run *run, const struct event *with, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    run_say(run, with, fmt, ap);
+    va_end(ap);
+}
+
+static bool may_speak(struct run *run)
+{
+    uint64_t now = clock_mono_ms();
+    if (run->spoke && now - run->spoke < PROGRESS_EVERY_MS)
+        return false;
+    run->spoke = now;
+    return true;
 }
 
 void run_progress(struct run *run, const char *fmt, ...)
 {
-    uint64_t now = clock_mono_ms();
-    if (run->spoke && now - run->spoke < PROGRESS_EVERY_MS)
-        return;
-    run->spoke = now;
     va_list ap;
+    if (!may_speak(run))
+        return;
     va_start(ap, fmt);
-    run_say(run, EVENT_PROGRESS, fmt, ap);
+    run_say(run, &(struct event){.kind = EVENT_PROGRESS}, fmt, ap);
+    va_end(ap);
+}
+
+void run_progress_counted(struct run *run, const struct event_count *count, const char *fmt, ...)
+{
+    va_list ap;
+    if (!may_speak(run))
+        return;
+    va_start(ap, fmt);
+    run_say(run, &(struct event){.kind = EVENT_PROGRESS, .count = *count}, fmt, ap);
     va_end(ap);
 }
 

@@ -29,7 +29,12 @@ bool run_superseded(const struct run *run);
 /* An event about the step at work. run_progress passes at most one a second. */
 void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with the counts of `with`, which has the kind, too. */
+void run_emit_counted(struct run *run, const struct event *with, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void run_progress(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_progress_counted(struct run *run, const struct event_count *count, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The plan has a step of that type. */
 bool run_has(const struct run *run, const char *type);
 /* Replaces ${secret:NAME}; an unknown name is an error that does not quote values. The caller frees

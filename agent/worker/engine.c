@@ -50,7 +50,9 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
     int r = 0;
     *ret = (struct engine_result){0};
 
-    run_emit(&whole, EVENT_PLAN, "%zu steps", plan->n_steps);
+    run_emit_counted(&whole,
+                     &(struct event){.kind = EVENT_PLAN, .count = {EVENT_STEPS, 0, plan->n_steps}},
+                     "%zu steps", plan->n_steps);
     for (size_t i = 0; i < plan->n_steps && r >= 0; i++) {
         const struct step *st = &plan->steps[i];
         run.id = st->id;
@@ -67,7 +69,9 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
         run_emit(&whole, EVENT_ABORTED, "%s", err->msg);
         return -1;
     }
-    run_emit(&whole, EVENT_DONE, "%u changed, %u ok", ret->changed, ret->ok);
+    run_emit_counted(&whole,
+                     &(struct event){.kind = EVENT_DONE, .changed = ret->changed, .ok = ret->ok},
+                     "%u changed, %u ok", ret->changed, ret->ok);
     return 0;
 }
 

@@ -12,7 +12,7 @@
 #include "common/event.h"
 
 #define PLAN_VERSION 1
-#define PLAN_STEPS_MAX 256
+#define PLAN_STEPS_MAX EVENT_STEPS_MAX
 
 struct step {
     const struct step_ops *ops;

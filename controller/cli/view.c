@@ -65,6 +65,7 @@ static void step_begins(struct view_row *r, const struct event *ev)
 {
     str_copy(r->step, sizeof(r->step), ev->id);
     r->step_from = ev->ts;
+    r->part = (struct event_count){0};
 }
 
 /* The controller's own events: cloud resources, enrolment, the verdict. */
@@ -109,15 +110,9 @@ static void controller_event(struct view *v, struct view_row *r, const struct ev
 
 static void agent_event(struct view_row *r, const struct event *ev)
 {
-    uint64_t steps = 0;
-    char digits[8];
-
     switch (ev->kind) {
     case EVENT_PLAN:
-        str_copy(digits, sizeof(digits), ev->msg);
-        digits[strspn(digits, "0123456789")] = '\0';
-        if (str_to_u64(digits, 1000, &steps) == 0)
-            r->total = (unsigned)steps;
+        r->total = (unsigned)ev->count.total;
         r->done = 0;
         r->state = ROW_CONVERGING;
         step_begins(r, ev);
@@ -131,11 +126,13 @@ static void agent_event(struct view_row *r, const struct event *ev)
             step_begins(r, ev);
             r->step_from = ev->ts - ev->ms;
         }
+        r->part = ev->count;
         break;
     case EVENT_OK:
     case EVENT_CHANGED:
         if (r->done < r->total)
             r->done++;
+        r->part = (struct event_count){0};
         break;
     case EVENT_FAILED:
     case EVENT_REFUSED:
@@ -147,6 +144,7 @@ static void agent_event(struct view_row *r, const struct event *ev)
     case EVENT_DONE:
         r->state = ROW_READY;
         r->done = r->total;
+        r->part = (struct event_count){0};
         break;
     default:
         break;

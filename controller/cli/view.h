@@ -25,8 +25,9 @@ struct view_row {
     uint64_t step_from; /* ts at which the step began */
     uint64_t heard;     /* ts of its last event */
     unsigned cloud_done, cloud_total;
-    unsigned done, total; /* steps of the plan */
-    char db[32];          /* from its state: "Synced" */
+    unsigned done, total;    /* steps of the plan */
+    struct event_count part; /* of the step at work, as it last said */
+    char db[32];             /* from its state: "Synced" */
     unsigned cluster_size;
     char drift[128]; /* from its state: the steps that differ, "" for none */
 };

@@ -87,10 +87,14 @@ static void elapsed(uint64_t from, uint64_t to, char ret[16])
         snprintf(ret, 16, "%uh%02u", s / 3600 % 1000, s / 60 % 60);
 }
 
-static void put_bar(struct line *l, unsigned done, unsigned total, enum tone tone)
+/* `part` of one more than `done` is done, 0 to 1. */
+static void put_bar(struct line *l, unsigned done, double part, unsigned total, enum tone tone)
 {
     struct strbuf b = {0};
-    unsigned filled = total ? done * BAR_CELLS / total : 0;
+    unsigned filled = total ? (unsigned)((done + part) * BAR_CELLS / total) : 0;
+
+    if (filled > BAR_CELLS)
+        filled = BAR_CELLS;
 
     for (unsigned i = 0; i < filled; i++)
         strbuf_adds(&b, "━");
@@ -141,6 +145,11 @@ static void silence(const struct view_row *r, uint64_t now, char *ret, size_t ca
     snprintf(ret, cap, " silent %s", time_text);
 }
 
+static double part_of(const struct event_count *c)
+{
+    return c->total ? (double)c->done / (double)c->total : 0;
+}
+
 static void render_row(const struct view_row *r, unsigned columns, unsigned name_cols, bool color,
                        uint64_t now, struct strbuf *out)
 {
@@ -152,7 +161,7 @@ static void render_row(const struct view_row *r, unsigned columns, unsigned name
     put(&l, TONE_PLAIN, 1, " ");
     put(&l, tone, 2, row_looks[r->state].mark);
     put(&l, TONE_BOLD, name_cols + 1, r->name);
-    put_bar(&l, r->cloud_done + r->done, r->cloud_total + steps, tone);
+    put_bar(&l, r->cloud_done + r->done, part_of(&r->part), r->cloud_total + steps, tone);
     snprintf(count, sizeof(count), " %u/%u", r->cloud_done + r->done, r->cloud_total + steps);
     put(&l, TONE_DIM, 7, count);
     elapsed(r->state == ROW_READY ? r->started : r->step_from,

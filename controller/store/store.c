@@ -12,7 +12,7 @@
 #include "common/js.h"
 #include "common/str.h"
 
-#define SCHEMA_VERSION "2"
+#define SCHEMA_VERSION "3"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -26,7 +26,9 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS event (n INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL,"
     " node TEXT NOT NULL, origin TEXT NOT NULL, incarnation INTEGER NOT NULL, rev TEXT NOT NULL,"
     " seq INTEGER NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, ms INTEGER NOT NULL,"
-    " msg TEXT NOT NULL, UNIQUE (origin, node, incarnation, rev, seq));";
+    " unit TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,"
+    " changed INTEGER NOT NULL, ok INTEGER NOT NULL, msg TEXT NOT NULL,"
+    " UNIQUE (origin, node, incarnation, rev, seq));";
 
 struct store {
     struct db *db;
@@ -317,12 +319,15 @@ int store_node_report(struct store *s, const char *name, json_t **ret_state, jso
 
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err)
 {
-    _cleanup_query_ struct db_query *st = db_query(
-        s->db, err,
-        "INSERT OR IGNORE INTO event (ts, node, origin, incarnation, rev, seq, id, kind,"
-        " ms, msg) VALUES (?,?,?,?,?,?,?,?,?,?)",
-        "issisissis", DB_INT(ev->ts), ev->node, event_origin_name(ev->origin), DB_INT(incarnation),
-        ev->rev, DB_INT(ev->seq), ev->id, event_kind_name(ev->kind), DB_INT(ev->ms), ev->msg);
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "INSERT OR IGNORE INTO event (ts, node, origin, incarnation, rev, seq, id, kind,"
+                 " ms, unit, done, total, changed, ok, msg)"
+                 " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                 "issisissisiiiis", DB_INT(ev->ts), ev->node, event_origin_name(ev->origin),
+                 DB_INT(incarnation), ev->rev, DB_INT(ev->seq), ev->id, event_kind_name(ev->kind),
+                 DB_INT(ev->ms), event_unit_name(ev->count.unit), DB_INT(ev->count.done),
+                 DB_INT(ev->count.total), DB_INT(ev->changed), DB_INT(ev->ok), ev->msg);
 
     return db_run(st, "event", err) < 0 ? -1 : db_changes(s->db);
 }
@@ -357,8 +362,8 @@ int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx,
 {
     _cleanup_query_ struct db_query *st =
         db_query(s->db, err,
-                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin FROM event WHERE n>?"
-                 " ORDER BY n",
+                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin, unit, done, total, changed,"
+                 " ok FROM event WHERE n>? ORDER BY n",
                  "i", DB_INT(*after));
     int rc;
 
@@ -366,7 +371,11 @@ int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx,
         struct event ev = {.ts = (uint64_t)db_int(st, 1),
                            .kind = EVENT_NOTE,
                            .seq = (uint64_t)db_int(st, 4),
-                           .ms = (uint64_t)db_int(st, 7)};
+                           .ms = (uint64_t)db_int(st, 7),
+                           .count.done = (uint64_t)db_int(st, 11),
+                           .count.total = (uint64_t)db_int(st, 12),
+                           .changed = (unsigned)db_int(st, 13),
+                           .ok = (unsigned)db_int(st, 14)};
 
         str_copy(ev.node, sizeof(ev.node), db_text(st, 2));
         str_copy(ev.rev, sizeof(ev.rev), db_text(st, 3));
@@ -374,6 +383,7 @@ int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx,
         event_kind_find(db_text(st, 6), &ev.kind);
         str_copy(ev.msg, sizeof(ev.msg), db_text(st, 8));
         event_origin_find(db_text(st, 9), &ev.origin);
+        event_unit_find(db_text(st, 10), &ev.count.unit);
         *after = (uint64_t)db_int(st, 0);
         fn(ctx, &ev);
     }

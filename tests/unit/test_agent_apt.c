@@ -33,12 +33,18 @@ static void test_progress(void **state)
                                "Need to get 31.2 MB of archives.",
                                "dlstatus:2:25.0000:Retrieving file 2 of 4 (3s remaining)", NULL});
     assert_string_equal(s.doing, "download 25 %, 7.8 of 31.2 MB: file 2 of 4 (3s remaining)");
+    assert_int_equal(s.count.unit, EVENT_BYTES);
+    assert_int_equal(s.count.done, 7800000);
+    assert_int_equal(s.count.total, 31200000);
     hear(&s, (const char *const[]){"pmstatus:less:5.8824:Unpacking less (amd64)",
                                    "pmstatus:libc6:amd64:11.7647:Unpacking libc6:amd64 (amd64)",
                                    "pmstatus:less:17.6471:Installed less (amd64)", NULL});
     assert_string_equal(s.doing,
                         "install 18 %, 2 unpacked and 1 configured of 4 packages: Installed "
                         "less (amd64)");
+    assert_int_equal(s.count.unit, EVENT_PACKAGES);
+    assert_int_equal(s.count.done, 1);
+    assert_int_equal(s.count.total, 4);
     assert_string_equal(s.error, "");
     assert_false(apt_say_line(&s, "pmstatus:none"));
     assert_false(apt_say_line(&s, "dlstatus:1:x:y"));
@@ -53,6 +59,10 @@ static void test_partly_there(void **state)
     assert_true(s.bytes == 1024e3);
     apt_say_line(&s, "Need to get 0 B/31.2 MB of archives.");
     assert_true(s.bytes == 0);
+    apt_say_line(&s, "Need to get 9,999,999,999,999,999,999 GB of archives.");
+    assert_true(s.bytes == 0);
+    apt_say_line(&s, "dlstatus:1:50.0000:Retrieving file 1 of 1");
+    assert_int_equal(s.count.unit, EVENT_UNCOUNTED); /* nothing is known of it */
 }
 
 /* The most telling complaint counts, wherever it stands. */
@@ -165,6 +175,7 @@ static void test_life(void **state)
 struct said {
     unsigned n;
     char last[EVENT_MSG_MAX];
+    struct event_count count;
 };
 
 static void keep(void *ctx, const struct event *ev)
@@ -172,6 +183,7 @@ static void keep(void *ctx, const struct event *ev)
     struct said *s = ctx;
     s->n++;
     strcpy(s->last, ev->msg);
+    s->count = ev->count;
 }
 
 /* A child writes to a file and is watched at it; what it leaves is said. */
@@ -194,6 +206,9 @@ static void test_life_of_a_child(void **state)
     run.spoke = 0; /* a second has passed */
     life_bytes(&l, life_measure(path) - l.from);
     assert_string_equal(said.last, "2.0 MB: grow");
+    assert_int_equal(said.count.unit, EVENT_BYTES);
+    assert_int_equal(said.count.done, 2000000);
+    assert_int_equal(said.count.total, 0);
     /* The same again says nothing, until it has been the same for long. */
     unsigned before = said.n;
     run.spoke = 0;

@@ -164,6 +164,8 @@ static const struct step_ops fake_ops = {"fake", NULL, fake_check, fake_apply, N
 struct seen {
     char kinds[256];
     char last[EVENT_MSG_MAX];
+    struct event_count count; /* of the plan */
+    unsigned changed, ok;     /* of its end */
 };
 
 static void see(void *ctx, const struct event *ev)
@@ -172,6 +174,10 @@ static void see(void *ctx, const struct event *ev)
     strncat(s->kinds, event_kind_name(ev->kind), 16);
     strcat(s->kinds, " ");
     snprintf(s->last, sizeof(s->last), "%s", ev->msg);
+    if (ev->kind == EVENT_PLAN)
+        s->count = ev->count;
+    s->changed = ev->changed;
+    s->ok = ev->ok;
 }
 
 static int run_two(struct fake *a, struct fake *b, struct seen *seen, struct err *err)
@@ -192,6 +198,10 @@ static void test_engine(void **state)
     assert_int_equal(run_two(&a, &b, &seen, &err), 0);
     assert_string_equal(seen.kinds, "plan start changed ok done ");
     assert_string_equal(seen.last, "1 changed, 1 ok");
+    assert_int_equal(seen.count.unit, EVENT_STEPS);
+    assert_int_equal(seen.count.total, 2);
+    assert_int_equal(seen.changed, 1);
+    assert_int_equal(seen.ok, 1);
 
     a = (struct fake){.script = "dd"}, b = (struct fake){.script = "o"};
     assert_int_equal(run_two(&a, &b, &seen, &err), -1);

@@ -142,13 +142,111 @@ static void test_event_round_trip(void **state)
 
     (void)state;
     strcpy(ev.node, "fra");
+    ev.count = (struct event_count){EVENT_PACKAGES, 7, 12};
     event_fill(&ev, EVENT_PROGRESS, "package:all", "two\nlines %s", "\xff");
     text = event_text(&ev);
     assert_int_equal(event_parse(text, strlen(text), &back, &err), 0);
     assert_string_equal(back.msg, "two lines ?");
     assert_int_equal(back.kind, EVENT_PROGRESS);
     assert_int_equal(back.origin, EVENT_OF_AGENT);
+    assert_int_equal(back.count.unit, EVENT_PACKAGES);
+    assert_int_equal(back.count.done, 7);
+    assert_int_equal(back.count.total, 12);
     assert_int_equal(event_parse("{}", 2, &back, &err), -1);
+}
+
+static bool event_taken(const char *text)
+{
+    struct event ev;
+    struct err err = {0};
+    int rc = event_parse(text, strlen(text), &ev, &err);
+
+    assert_int_equal(rc < 0, err.msg[0] != '\0');
+    return rc == 0;
+}
+
+#define EVENT_HEAD(origin, kind)                                                                   \
+    "{\"ts\":1,\"node\":\"n\",\"origin\":\"" origin "\",\"rev\":\"\",\"seq\":1,\"id\":\"x\","      \
+    "\"kind\":\"" kind "\",\"ms\":0,\"msg\":\"\""
+#define COUNT(unit, done, total) ",\"unit\":" unit ",\"done\":" done ",\"total\":" total
+
+/* Counts are bounded, and there where they are needed; none are where none belong. */
+static void test_event_counts(void **state)
+{
+    static const struct {
+        const char *text;
+        bool taken;
+    } cases[] = {
+        {EVENT_HEAD("agent", "plan") COUNT("\"steps\"", "0", "12") "}", true},
+        {EVENT_HEAD("agent", "plan") COUNT("\"steps\"", "0", "0") "}", true},
+        {EVENT_HEAD("agent", "plan") "}", false},
+        {EVENT_HEAD("agent", "plan") COUNT("\"bytes\"", "0", "12") "}", false},
+        {EVENT_HEAD("agent", "plan") COUNT("\"steps\"", "0", "257") "}", false},
+        {EVENT_HEAD("agent", "plan") COUNT("\"steps\"", "257", "0") "}", false},
+        {EVENT_HEAD("agent", "plan") COUNT("\"steps\"", "0", "-1") "}", false},
+        {EVENT_HEAD("agent", "progress") "}", true},
+        {EVENT_HEAD("agent", "progress") COUNT("\"bytes\"", "5", "9") "}", true},
+        {EVENT_HEAD("agent", "progress") COUNT("\"bytes\"", "5", "0") "}", true},
+        {EVENT_HEAD("agent", "progress") COUNT("\"packages\"", "9", "9") "}", true},
+        {EVENT_HEAD("agent", "progress") COUNT("\"bytes\"", "9223372036854775807", "0") "}", true},
+        {EVENT_HEAD("agent", "progress") COUNT("\"bytes\"", "10", "9") "}", false},
+        {EVENT_HEAD("agent", "progress") COUNT("\"\"", "1", "9") "}", false},
+        {EVENT_HEAD("agent", "progress") COUNT("\"miles\"", "1", "9") "}", false},
+        {EVENT_HEAD("agent", "progress") ",\"unit\":\"bytes\"}", false},
+        {EVENT_HEAD("agent", "done") ",\"changed\":3,\"ok\":9}", true},
+        {EVENT_HEAD("agent", "done") ",\"changed\":3}", false},
+        {EVENT_HEAD("agent", "done") ",\"changed\":3,\"ok\":257}", false},
+        {EVENT_HEAD("agent", "done") "}", false},
+        {EVENT_HEAD("controller", "done") "}", true},
+        {EVENT_HEAD("somebody", "note") "}", false},
+        {EVENT_HEAD("agent", "cloud") "}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        if (event_taken(cases[i].text) != cases[i].taken)
+            fail_msg("%s", cases[i].text);
+}
+
+/* Whole it is taken; cut anywhere, or with any member missing or of another type, it is not. */
+static void test_event_members(void **state)
+{
+    static const char *const texts[] = {
+        EVENT_HEAD("agent", "progress") COUNT("\"bytes\"", "5", "9") "}",
+        EVENT_HEAD("agent", "done") ",\"changed\":3,\"ok\":9}",
+    };
+    static const char *const values[] = {"null", "true", "-1", "1.5", "[]", "{}", "[1]"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        _cleanup_json_ json_t *whole = json_loads(texts[i], 0, NULL);
+        const char *key;
+        json_t *value;
+
+        assert_true(event_taken(texts[i]));
+        for (size_t len = 0; len < strlen(texts[i]); len++) {
+            _cleanup_free_ char *part = str_fmt("%.*s", (int)len, texts[i]);
+
+            assert_false(event_taken(part));
+        }
+        json_object_foreach(whole, key, value)
+        {
+            for (size_t k = 0; k <= sizeof(values) / sizeof(*values); k++) {
+                _cleanup_json_ json_t *other = json_copy(whole);
+                _cleanup_free_ char *text = NULL;
+                bool less = k == sizeof(values) / sizeof(*values);
+
+                if (less)
+                    json_object_del(other, key);
+                else
+                    json_object_set_new(other, key, json_loads(values[k], JSON_DECODE_ANY, NULL));
+                text = js_text(other);
+                /* Without a unit nothing is counted. */
+                if (event_taken(text) != (less && str_eq(key, "unit")))
+                    fail_msg("%s", text);
+            }
+        }
+    }
 }
 
 static void test_text(void **state)
@@ -435,6 +533,8 @@ int main(void)
         cmocka_unit_test(test_sooner),
         cmocka_unit_test(test_json_bounds),
         cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_event_counts),
+        cmocka_unit_test(test_event_members),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_proto),
         cmocka_unit_test(test_keys),

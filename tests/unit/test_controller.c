@@ -285,6 +285,14 @@ static void test_answers(void **state)
     }
 }
 
+/* A plan has 10 steps here, and what is under way 30 of its 39 bytes. */
+static struct event_count count_of(enum event_kind kind)
+{
+    return kind == EVENT_PLAN       ? (struct event_count){EVENT_STEPS, 0, 10}
+           : kind == EVENT_PROGRESS ? (struct event_count){EVENT_BYTES, 30, 39}
+                                    : (struct event_count){0};
+}
+
 /* The event of the controller when there is no revision. */
 static void ev(struct view *v, uint64_t ts, const char *node, const char *rev, enum event_kind kind,
                const char *id, const char *msg)
@@ -296,6 +304,7 @@ static void ev(struct view *v, uint64_t ts, const char *node, const char *rev, e
     if (rev)
         e.origin = EVENT_OF_AGENT;
     str_copy(e.rev, sizeof(e.rev), rev ? rev : "");
+    e.count = count_of(kind);
     event_fill(&e, kind, id, "%s", msg);
     view_event(v, &e);
 }
@@ -320,7 +329,7 @@ static void test_picture(void **state)
     ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "volume:fra", "created");
     ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "vm:fra", "created");
     ev(&v, 4000, "par", NULL, EVENT_START, "vm:par", "creating");
-    ev(&v, 12000, "fra", "abc", EVENT_PLAN, "plan", "10 steps");
+    ev(&v, 12000, "fra", "abc", EVENT_PLAN, "plan", "begins");
     ev(&v, 12100, "fra", "abc", EVENT_CHANGED, "route:private", "10.10.1.10/24");
     ev(&v, 12200, "fra", "abc", EVENT_START, "package:all", "installing 12 packages");
     ev(&v, 30000, "fra", "abc", EVENT_PROGRESS, "package:all",
@@ -340,7 +349,7 @@ static void test_picture(void **state)
     for (int i = 0; i < 2; i++) {
         const char *node = i ? "par" : "fra";
 
-        ev(&v, 60000, node, "abc", EVENT_PLAN, "plan", "10 steps");
+        ev(&v, 60000, node, "abc", EVENT_PLAN, "plan", "begins");
         ev(&v, 61000, node, "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
         view_state(&v, (size_t)i, synced);
     }
@@ -366,7 +375,7 @@ static void test_old_state(void **state)
     (void)state;
     load(&s);
     view_init(&v, &s);
-    ev(&v, 1000, "fra", "abc", EVENT_PLAN, "plan", "10 steps");
+    ev(&v, 1000, "fra", "abc", EVENT_PLAN, "plan", "begins");
     ev(&v, 2000, "fra", "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
     view_state(&v, 0, synced);
     view_render(&v, 100, false, 42000, &out);

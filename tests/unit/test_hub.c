@@ -373,6 +373,35 @@ static void test_failed_pass(void **state)
     leave(w, s);
 }
 
+static void keep_event(void *ctx, const struct event *ev)
+{
+    *(struct event *)ctx = *ev;
+}
+
+/* All that an event says is still there when it is read again. */
+static void test_store_keeps_counts(void **state)
+{
+    struct world *w = *state;
+    struct event back = {0}, ev = {.ts = 1,
+                                   .node = "fra",
+                                   .seq = 1,
+                                   .kind = EVENT_DONE,
+                                   .id = "x",
+                                   .count = {EVENT_BYTES, 5, INT64_MAX},
+                                   .changed = 3,
+                                   .ok = 9};
+    uint64_t after = 0;
+    struct err err;
+
+    assert_int_equal(store_event_add(w->store, &ev, 1, &err), 1);
+    assert_int_equal(store_events(w->store, &after, keep_event, &back, &err), 0);
+    assert_int_equal(back.count.unit, EVENT_BYTES);
+    assert_true(back.count.done == 5 && back.count.total == INT64_MAX);
+    assert_int_equal(back.changed, 3);
+    assert_int_equal(back.ok, 9);
+    assert_int_equal(back.kind, EVENT_DONE);
+}
+
 /* A store of another version is neither used nor changed: it is named, with what to do. */
 static void test_store_of_another_version(void **state)
 {
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_store_keeps_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store_of_another_version, setup, teardown),
     };
     struct err err;
