@@ -14,9 +14,29 @@ static const char *const type_names[PROTO_TYPES] = {
     [PROTO_LOOK] = "look",
 };
 
+static const char *const phase_names[PHASES] = {
+    [PHASE_UNKNOWN] = "unknown", [PHASE_ENROLLED] = "enrolled", [PHASE_CONVERGING] = "converging",
+    [PHASE_READY] = "ready",     [PHASE_FAILED] = "failed",
+};
+
 const char *proto_type_name(enum proto_type t)
 {
     return t < PROTO_TYPES ? type_names[t] : "?";
+}
+
+const char *proto_phase_name(enum proto_phase p)
+{
+    return p < PHASES ? phase_names[p] : "?";
+}
+
+enum proto_phase proto_phase_of(const json_t *state)
+{
+    const char *name = js_opt_str(state, "phase", "");
+    enum proto_phase p = PHASES - 1;
+
+    while (p > PHASE_UNKNOWN && !str_eq(name, phase_names[p]))
+        p--;
+    return p;
 }
 
 int proto_parse(const char *text, size_t len, enum proto_type *ret_type, json_t **ret,

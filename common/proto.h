@@ -32,7 +32,20 @@ enum proto_type {
     PROTO_TYPES
 };
 
+/* What a node is at: member `phase` of its state. */
+enum proto_phase {
+    PHASE_UNKNOWN, /* it was not said, or in no word that is known */
+    PHASE_ENROLLED,
+    PHASE_CONVERGING, /* a run of its plan is at work */
+    PHASE_READY,      /* the last run ended well */
+    PHASE_FAILED,     /* it did not, and is tried again */
+    PHASES
+};
+
 const char *proto_type_name(enum proto_type t);
+const char *proto_phase_name(enum proto_phase p);
+/* The phase of that state; NULL, or a state without one: PHASE_UNKNOWN. */
+enum proto_phase proto_phase_of(const json_t *state);
 /* Parses and checks the envelope: an object with a known "t". *ret is a new reference. */
 int proto_parse(const char *text, size_t len, enum proto_type *ret_type, json_t **ret,
                 struct err *err);

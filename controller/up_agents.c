@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/proto.h"
 #include "common/sign.h"
 #include "common/str.h"
 #include "controller/internal.h"
@@ -192,7 +193,7 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
     bool looked = js_opt_u64(state, "looked", 0) == hub_look_id(u->hub);
 
     u->runs[node].heard = clock_mono_ms();
-    if (looked || !plan || !str_eq(js_opt_str(state, "phase", ""), "ready"))
+    if (looked || !plan || proto_phase_of(state) != PHASE_READY)
         u->runs[node].idle = 0;
     else if (!u->runs[node].idle)
         u->runs[node].idle = u->runs[node].heard;

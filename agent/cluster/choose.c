@@ -26,6 +26,17 @@ const char *cluster_state_name(enum cluster_state s)
     return names[s];
 }
 
+int cluster_state_find(const char *name, enum cluster_state *ret)
+{
+    for (int i = 0; i < CLUSTER_STATES; i++) {
+        if (strcmp(cluster_state_name((enum cluster_state)i), name) == 0) {
+            *ret = (enum cluster_state)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
 const char *cluster_datadir_name(enum cluster_datadir d)
 {
     static const char *const names[DATADIR_KINDS] = {

@@ -306,6 +306,8 @@ bool cluster_names_same(const struct cluster_names *a, const struct cluster_name
 bool cluster_lost_has(const char *lost, const char *name);
 
 const char *cluster_state_name(enum cluster_state s);
+/* 0, or -1 for a name that is none. */
+int cluster_state_find(const char *name, enum cluster_state *ret);
 const char *cluster_datadir_name(enum cluster_datadir d);
 
 #endif

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #define TICK_MS 1000     /* to see what another process makes */
@@ -110,10 +111,13 @@ static void on_do(struct supervisor *s, const json_t *msg)
 static void on_coordinator(struct supervisor *s, json_t *msg)
 {
     struct err err;
-    const char *state = js_opt_str(msg, "state", "?");
-    const char *why = js_opt_str(msg, "why", "");
-    const char *before = js_opt_str(s->cluster.coordinator, "state", "");
-    bool changed = strcmp(state, before) != 0;
+    enum cluster_state state;
+    if (cluster_state_find(js_opt_str(msg, "state", ""), &state) < 0) {
+        log_warn("from the net process: a state of the coordinator that is none");
+        sup_net_again(s);
+        return;
+    }
+    bool changed = !s->cluster.coordinator || state != s->cluster.state;
     bool alarmed = json_is_true(json_object_get(s->cluster.coordinator, "stable")) &&
                    !json_is_true(json_object_get(msg, "stable"));
     json_object_del(msg, "m");
@@ -121,11 +125,13 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
     _cleanup_free_ char *text = js_text(msg);
     fs_write_atomic(PATH_COORDINATOR, text, strlen(text), 0600, &err);
     if (changed)
-        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", state, why);
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", cluster_state_name(state),
+                  js_opt_str(msg, "why", ""));
+    s->cluster.state = state;
     json_decref(s->cluster.coordinator);
     s->cluster.coordinator = json_incref(msg);
     /* It listens from now on, and knows nothing of the database; or something changes. */
-    if (strcmp(state, "unconfigured") == 0 || alarmed)
+    if (state == CLUSTER_UNCONF || alarmed)
         sup_watch_now(s);
 }
 
@@ -205,10 +211,9 @@ static void tick(struct supervisor *s, uint64_t now)
 /* The cluster forms: soon, to see at once what another process makes. */
 static uint64_t due(const struct supervisor *s, uint64_t now)
 {
-    const char *state = js_opt_str(s->cluster.coordinator, "state", "");
     if (!s->cluster.galera)
         return UINT64_MAX;
-    if (sup_worker_runs(s) && (!s->cluster.told || strcmp(state, "primary") != 0))
+    if (sup_worker_runs(s) && (!s->cluster.told || s->cluster.state != CLUSTER_PRIMARY))
         return now + TICK_SOON_MS;
     return s->cluster.told && fs_exists(GALERA_READY) ? UINT64_MAX : now + TICK_MS;
 }
@@ -229,6 +234,11 @@ json_t *sup_cluster_galera(const struct supervisor *s)
 json_t *sup_cluster_said(const struct supervisor *s)
 {
     return s->cluster.coordinator;
+}
+
+enum cluster_state sup_cluster_at(const struct supervisor *s)
+{
+    return s->cluster.state;
 }
 
 bool sup_cluster_stable(const struct supervisor *s)

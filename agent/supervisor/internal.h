@@ -13,10 +13,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/cluster/cluster.h"
 #include "agent/ipc/bootstrap.h"
 #include "agent/ipc/chan.h"
 #include "agent/ipc/msg.h"
 #include "agent/supervisor/outbox.h"
+#include "common/proto.h"
 
 #define STATE_EVERY_MS 10000
 
@@ -68,7 +70,7 @@ struct sup_worker_state {
     uint64_t next; /* not before */
     unsigned failures;
     bool said_end; /* DONE or ABORTED came from this worker */
-    char phase[16];
+    enum proto_phase phase;
     char step[EVENT_ID_MAX];
     unsigned changed, ok; /* steps of the last run that ended well */
     struct job check;     /* would a worker take the plan that came? */
@@ -80,6 +82,7 @@ struct sup_worker_state {
 struct sup_cluster_state {
     json_t *galera;      /* the plan's galera step, or NULL */
     json_t *coordinator; /* what the coordinator last said, or NULL */
+    enum cluster_state state;
     bool told;           /* the net process knows galera and record */
     uint64_t generation; /* of the record on disk */
     struct job act;      /* position, boot, join, stop, row */
@@ -158,6 +161,7 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
 /* cluster.c; what is returned is borrowed, or NULL */
 json_t *sup_cluster_galera(const struct supervisor *s);
 json_t *sup_cluster_said(const struct supervisor *s);
+enum cluster_state sup_cluster_at(const struct supervisor *s);
 /* no member is about to change, or there is no cluster */
 bool sup_cluster_stable(const struct supervisor *s);
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);

@@ -63,9 +63,8 @@ static uint64_t look_pause(const struct supervisor *s, bool runs)
 {
     if (s->watch.db_fd >= 0 && json_is_true(json_object_get(sup_cluster_said(s), "stable")))
         return LOOK_STABLE_MS;
-    bool settled =
-        (!runs || strcmp(js_opt_str(s->watch.db, "state", ""), "Synced") == 0) &&
-        strcmp(js_opt_str(sup_cluster_said(s), "state", "unconfigured"), "unconfigured") != 0;
+    bool settled = (!runs || strcmp(js_opt_str(s->watch.db, "state", ""), "Synced") == 0) &&
+                   sup_cluster_at(s) != CLUSTER_UNCONF;
     return settled ? LOOK_EVERY_MS : LOOK_SOON_MS;
 }
 

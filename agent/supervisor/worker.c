@@ -85,7 +85,7 @@ static void start(struct supervisor *s)
     char *text = NULL;
     size_t len = 0;
     s->worker.chan.fd = -1;
-    str_copy(s->worker.phase, sizeof(s->worker.phase), "enrolled");
+    s->worker.phase = PHASE_ENROLLED;
     if (s->has_boot)
         str_copy(s->worker.node, sizeof(s->worker.node), s->boot.node);
     if (!fs_exists(PATH_PLAN))
@@ -209,7 +209,7 @@ static void launch(struct supervisor *s)
     sup_drift_forget(s);
     s->worker.said_end = false;
     chan_open(&s->worker.chan, pipefd[0]);
-    str_copy(s->worker.phase, sizeof(s->worker.phase), "converging");
+    s->worker.phase = PHASE_CONVERGING;
     s->worker.step[0] = '\0';
 }
 
@@ -219,14 +219,14 @@ static void on_event(struct supervisor *s, struct event *ev)
     case EVENT_DONE:
         s->worker.said_end = true;
         s->worker.failures = 0;
-        str_copy(s->worker.phase, sizeof(s->worker.phase), "ready");
+        s->worker.phase = PHASE_READY;
         s->worker.changed = ev->changed;
         s->worker.ok = ev->ok;
         s->worker.step[0] = '\0';
         break;
     case EVENT_ABORTED:
         s->worker.said_end = true;
-        str_copy(s->worker.phase, sizeof(s->worker.phase), "failed");
+        s->worker.phase = PHASE_FAILED;
         break;
     default:
         if (ev->id[0])
@@ -267,7 +267,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     s->worker.pid = 0;
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!s->worker.said_end && !good) {
-        str_copy(s->worker.phase, sizeof(s->worker.phase), "failed");
+        s->worker.phase = PHASE_FAILED;
         if (WIFSIGNALED(status))
             sup_event(s, EVENT_ABORTED, "", "the worker was killed by signal %d", WTERMSIG(status));
         else
@@ -335,7 +335,7 @@ bool sup_worker_idle(const struct supervisor *s)
 
 bool sup_worker_ready(const struct supervisor *s)
 {
-    return sup_worker_idle(s) && strcmp(s->worker.phase, "ready") == 0;
+    return sup_worker_idle(s) && s->worker.phase == PHASE_READY;
 }
 
 void sup_worker_again(struct supervisor *s)
@@ -354,7 +354,7 @@ void sup_worker_hurry(struct supervisor *s)
 
 void sup_worker_tell(const struct supervisor *s, json_t *state)
 {
-    json_object_set_new(state, "phase", json_string(s->worker.phase));
+    json_object_set_new(state, "phase", json_string(proto_phase_name(s->worker.phase)));
     json_object_set_new(state, "rev", json_string(s->worker.rev));
     json_object_set_new(state, "changed", json_integer(s->worker.changed));
     json_object_set_new(state, "ok", json_integer(s->worker.ok));

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/proto.h"
 #include "common/str.h"
 #include "common/text.h"
 #include "controller/cli/cli.h"
@@ -39,15 +40,15 @@ struct look {
 
 static const char *state_of(const struct look *l, const char **ret_why)
 {
-    const char *phase = js_opt_str(l->now, "phase", "unknown");
+    enum proto_phase phase = proto_phase_of(l->now);
 
     *ret_why = l->seen->why;
-    if (l->now && l->row->state == ROW_FAILED && !str_eq(phase, "ready")) {
+    if (l->now && l->row->state == ROW_FAILED && phase != PHASE_READY) {
         *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
         return "failed";
     }
-    if (!l->seen->has_url || (l->now && !str_eq(phase, "ready") && l->seen->site))
-        return phase;
+    if (!l->seen->has_url || (l->now && phase != PHASE_READY && l->seen->site))
+        return proto_phase_name(phase);
     if (!l->seen->why[0])
         return "ready";
     return l->seen->site == 0 ? "unreachable" : "degraded";
@@ -91,7 +92,7 @@ static json_t *last_known(const struct look *l)
     if (!l->said || l->now)
         return json_null();
     layout_drift(l->said, drift, sizeof(drift));
-    return json_pack("{s:s, s:s, s:o}", "state", js_opt_str(l->said, "phase", "unknown"), "db",
+    return json_pack("{s:s, s:s, s:o}", "state", proto_phase_name(proto_phase_of(l->said)), "db",
                      js_opt_str(json_object_get(l->said, "db"), "state", ""), "drift",
                      names_of(drift));
 }

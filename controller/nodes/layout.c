@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/js.h"
+#include "common/proto.h"
 #include "common/str.h"
 #include "controller/cloud/entity.h"
 
@@ -107,8 +108,7 @@ bool layout_state_ready(const struct spec *s, const json_t *state, const char *r
 {
     const json_t *db = json_object_get(state, "db");
 
-    if (!str_eq(js_opt_str(state, "phase", ""), "ready") ||
-        !str_eq(js_opt_str(state, "rev", ""), rev) ||
+    if (proto_phase_of(state) != PHASE_READY || !str_eq(js_opt_str(state, "rev", ""), rev) ||
         json_array_size(json_object_get(state, "drift")))
         return false;
     return !s->database.present ||

@@ -360,11 +360,11 @@ uint64_t store_event_next_seq(struct store *s)
 
 int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx, struct err *err)
 {
-    _cleanup_query_ struct db_query *st =
-        db_query(s->db, err,
-                 "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin, unit, done, total, changed,"
-                 " ok FROM event WHERE n>? ORDER BY n",
-                 "i", DB_INT(*after));
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin, unit, done, total, changed,"
+        " ok FROM event WHERE n>? ORDER BY n",
+        "i", DB_INT(*after));
     int rc;
 
     while ((rc = db_step(st, "events", err)) == 1) {

@@ -37,7 +37,7 @@ static int setup(void **state)
     assert_int_equal(outbox_open(w.dir, &w.s.outbox, &err), 0);
     w.s.net.chan.fd = w.s.worker.chan.fd = w.s.watch.db_fd = -1;
     w.s.drift.next = UINT64_MAX;
-    str_copy(w.s.worker.phase, sizeof(w.s.worker.phase), "ready");
+    w.s.worker.phase = PHASE_READY;
     *state = &w;
     return 0;
 }

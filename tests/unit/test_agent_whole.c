@@ -24,6 +24,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/proto.h"
 #include "common/str.h"
 #include "controller/cloud/resources.h"
 #include "controller/nodes/hub.h"
@@ -81,7 +82,7 @@ static void on_state(void *ctx, size_t node, const json_t *state)
 
     (void)node;
     w->looked = js_opt_u64(state, "looked", 0);
-    w->ready = str_eq(js_opt_str(state, "phase", ""), "ready");
+    w->ready = proto_phase_of(state) == PHASE_READY;
 }
 
 static void open_hub(struct world *w)

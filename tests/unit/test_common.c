@@ -249,6 +249,31 @@ static void test_event_members(void **state)
     }
 }
 
+/* A phase is one of the known words; whatever else a state says is not known. */
+static void test_phases(void **state)
+{
+    static const char *const bad[] = {"{}",
+                                      "[]",
+                                      "{\"phase\":1}",
+                                      "{\"phase\":null}",
+                                      "{\"phase\":\"\"}",
+                                      "{\"phase\":\"Ready\"}",
+                                      "{\"phase\":\"ready \"}"};
+
+    (void)state;
+    for (enum proto_phase p = PHASE_UNKNOWN; p < PHASES; p++) {
+        _cleanup_json_ json_t *j = json_pack("{s:s}", "phase", proto_phase_name(p));
+
+        assert_int_equal(proto_phase_of(j), p);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        _cleanup_json_ json_t *j = json_loads(bad[i], 0, NULL);
+
+        assert_int_equal(proto_phase_of(j), PHASE_UNKNOWN);
+    }
+    assert_int_equal(proto_phase_of(NULL), PHASE_UNKNOWN);
+}
+
 static void test_text(void **state)
 {
     static const struct {
@@ -533,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_sooner),
         cmocka_unit_test(test_json_bounds),
         cmocka_unit_test(test_event_round_trip),
+        cmocka_unit_test(test_phases),
         cmocka_unit_test(test_event_counts),
         cmocka_unit_test(test_event_members),
         cmocka_unit_test(test_text),
