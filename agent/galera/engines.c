@@ -311,6 +311,6 @@ json_t *galera_engines(bool first)
                      "table %.130s cannot be made InnoDB: its rows are on one member only (%.200s)",
                      c.name, err.msg);
     }
-    return json_pack("{s:o, s:b, s:s}", "changed", e.changed, "pending", e.pending > 0, "failed",
-                     e.failed);
+    return json_pack("{s:o, s:b, s:o}", "changed", e.changed, "pending", e.pending > 0, "failed",
+                     js_string(e.failed));
 }

@@ -5,9 +5,23 @@
 
 #include "common/js.h"
 
-#define MEMBERS_MAX 8
+#define MEMBERS_MAX 9
 
-enum type { END, STR, U64, I64, BOOL, OBJ, OBJ_OR_NULL, NAMES, ACTION };
+enum type {
+    END,
+    STR,
+    U64,
+    I64,
+    BOOL,
+    OBJ,
+    OBJ_OR_NULL,
+    NAMES,
+    ACTION,
+    DRIFT_OR_NULL,
+    STATUS_OR_NULL
+};
+
+#define STATUS_MAX 999 /* of HTTP */
 
 struct member {
     const char *name;
@@ -17,31 +31,33 @@ struct member {
 
 static const struct {
     const char *name;
-    enum ipc_side to;
+    enum ipc_way way;
     struct member members[MEMBERS_MAX];
 } table[IPC_MSGS] = {
-    [IPC_INFO] = {"info", IPC_NET, {{"rev", STR, false}, {"last_seq", U64, false}}},
-    [IPC_EVENT] = {"event", IPC_NET, {{"event", OBJ, false}}},
-    [IPC_STATE] = {"state", IPC_NET, {{"state", OBJ, false}}},
-    [IPC_TRIM] = {"trim", IPC_NET, {{0}}},
-    [IPC_CLUSTER] = {"cluster", IPC_NET, {{"galera", OBJ, false}, {"record", OBJ_OR_NULL, false}}},
-    [IPC_SAVED] = {"saved", IPC_NET, {{0}}},
-    [IPC_DB] = {"db", IPC_NET, {{"db", OBJ, false}}},
+    [IPC_INFO] = {"info", IPC_TO_NET, {{"rev", STR, false}, {"last_seq", U64, false}}},
+    [IPC_EVENT] = {"event", IPC_TO_NET, {{"event", OBJ, false}}},
+    [IPC_STATE] = {"state", IPC_TO_NET, {{"state", OBJ, false}}},
+    [IPC_TRIM] = {"trim", IPC_TO_NET, {{0}}},
+    [IPC_CLUSTER] = {"cluster",
+                     IPC_TO_NET,
+                     {{"galera", OBJ, false}, {"record", OBJ_OR_NULL, false}}},
+    [IPC_SAVED] = {"saved", IPC_TO_NET, {{0}}},
+    [IPC_DB] = {"db", IPC_TO_NET, {{"db", OBJ, false}}},
     [IPC_RESULT] = {"result",
-                    IPC_NET,
+                    IPC_TO_NET,
                     {{"what", ACTION, false},
                      {"ok", BOOL, false},
                      {"why", STR, false},
                      {"position", OBJ, false}}},
-    [IPC_RECOVER] = {"recover", IPC_NET, {{"lost", STR, false}}},
-    [IPC_BOUND] = {"bound", IPC_SUPERVISOR, {{0}}},
-    [IPC_ONLINE] = {"online", IPC_SUPERVISOR, {{0}}},
-    [IPC_ACK] = {"ack", IPC_SUPERVISOR, {{"seq", U64, false}}},
-    [IPC_LOOK] = {"look", IPC_SUPERVISOR, {{"id", U64, false}}},
-    [IPC_PLAN] = {"plan", IPC_SUPERVISOR, {{"plan", OBJ, false}}},
-    [IPC_SAVE] = {"save", IPC_SUPERVISOR, {{"record", OBJ, false}}},
+    [IPC_RECOVER] = {"recover", IPC_TO_NET, {{"lost", STR, false}}},
+    [IPC_BOUND] = {"bound", IPC_FROM_NET, {{0}}},
+    [IPC_ONLINE] = {"online", IPC_FROM_NET, {{0}}},
+    [IPC_ACK] = {"ack", IPC_FROM_NET, {{"seq", U64, false}}},
+    [IPC_LOOK] = {"look", IPC_FROM_NET, {{"id", U64, false}}},
+    [IPC_PLAN] = {"plan", IPC_FROM_NET, {{"plan", OBJ, false}}},
+    [IPC_SAVE] = {"save", IPC_FROM_NET, {{"record", OBJ, false}}},
     [IPC_DO] = {"do",
-                IPC_SUPERVISOR,
+                IPC_FROM_NET,
                 {{"what", ACTION, false},
                  {"epoch", U64, false},
                  {"small", BOOL, false},
@@ -51,13 +67,49 @@ static const struct {
                  {"base", I64, true},
                  {"lost", STR, true}}},
     [IPC_COORDINATOR] = {"coordinator",
-                         IPC_SUPERVISOR,
+                         IPC_FROM_NET,
                          {{"state", STR, false},
                           {"why", STR, false},
                           {"waiting_for", NAMES, false},
                           {"epoch", U64, false},
                           {"stable", BOOL, false}}},
-    [IPC_RECOVERED] = {"recovered", IPC_SUPERVISOR, {{"ok", BOOL, false}, {"why", STR, false}}},
+    [IPC_RECOVERED] = {"recovered", IPC_FROM_NET, {{"ok", BOOL, false}, {"why", STR, false}}},
+    [IPC_JOB_PLAN] = {"job-plan", IPC_TO_WORKER, {{"plan", OBJ, false}}},
+    [IPC_JOB_LOOK] = {"job-look",
+                      IPC_TO_WORKER,
+                      {{"epoch", U64, false},
+                       {"health", STR, false},
+                       {"galera", OBJ_OR_NULL, false}}},
+    [IPC_JOB_DRIFT] = {"job-drift", IPC_TO_WORKER, {{0}}},
+    [IPC_JOB_ENGINES] = {"job-engines", IPC_TO_WORKER, {{"first", BOOL, false}}},
+    [IPC_JOB_ACTION] = {"job-action",
+                        IPC_TO_WORKER,
+                        {{"galera", OBJ, false},
+                         {"what", ACTION, false},
+                         {"epoch", U64, false},
+                         {"small", BOOL, false},
+                         {"position", OBJ, false},
+                         {"cluster_id", STR, true},
+                         {"uuid", STR, true},
+                         {"base", I64, true},
+                         {"lost", STR, true}}},
+    [IPC_RUN_EVENT] = {"run-event", IPC_FROM_WORKER, {{"event", OBJ, false}}},
+    [IPC_DID_PLAN] = {"did-plan", IPC_FROM_WORKER, {{"ok", BOOL, false}, {"why", STR, false}}},
+    [IPC_DID_LOOK] = {"did-look",
+                      IPC_FROM_WORKER,
+                      {{"db", OBJ_OR_NULL, false}, {"web", STATUS_OR_NULL, false}}},
+    [IPC_DID_DRIFT] = {"did-drift", IPC_FROM_WORKER, {{"drift", DRIFT_OR_NULL, false}}},
+    [IPC_DID_ENGINES] = {"did-engines",
+                         IPC_FROM_WORKER,
+                         {{"changed", NAMES, false},
+                          {"pending", BOOL, false},
+                          {"failed", STR, false}}},
+    [IPC_DID_ACTION] = {"did-action",
+                        IPC_FROM_WORKER,
+                        {{"what", ACTION, false},
+                         {"ok", BOOL, false},
+                         {"why", STR, false},
+                         {"position", OBJ, false}}},
 };
 
 static const char *const actions[IPC_ACTIONS] = {
@@ -68,6 +120,24 @@ static const char *const actions[IPC_ACTIONS] = {
 const char *ipc_msg_name(enum ipc_msg m)
 {
     return table[m].name;
+}
+
+enum ipc_msg ipc_answer(enum ipc_msg job)
+{
+    switch (job) {
+    case IPC_JOB_PLAN:
+        return IPC_DID_PLAN;
+    case IPC_JOB_LOOK:
+        return IPC_DID_LOOK;
+    case IPC_JOB_DRIFT:
+        return IPC_DID_DRIFT;
+    case IPC_JOB_ENGINES:
+        return IPC_DID_ENGINES;
+    case IPC_JOB_ACTION:
+        return IPC_DID_ACTION;
+    default:
+        return IPC_MSGS;
+    }
 }
 
 const char *ipc_action_name(enum ipc_action a)
@@ -107,6 +177,19 @@ static bool names(const json_t *v)
     return json_is_array(v);
 }
 
+static bool drift(const json_t *v)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(v, i, one)
+    {
+        if (json_object_size(one) != 2 || !json_is_string(json_object_get(one, "id")) ||
+            !json_is_string(json_object_get(one, "why")))
+            return false;
+    }
+    return json_is_array(v) && json_array_size(v) <= IPC_DRIFT_MAX;
+}
+
 static bool has_type(const json_t *v, enum type type)
 {
     enum ipc_action action;
@@ -127,13 +210,18 @@ static bool has_type(const json_t *v, enum type type)
         return names(v);
     case ACTION:
         return json_is_string(v) && ipc_action_find(json_string_value(v), &action) == 0;
+    case DRIFT_OR_NULL:
+        return drift(v) || json_is_null(v);
+    case STATUS_OR_NULL:
+        return json_is_null(v) || (json_is_integer(v) && json_integer_value(v) >= 0 &&
+                                   json_integer_value(v) <= STATUS_MAX);
     case END:
         break;
     }
     return false;
 }
 
-int ipc_decode(const json_t *msg, enum ipc_side side, enum ipc_msg *ret, struct err *err)
+int ipc_decode(const json_t *msg, enum ipc_way way, enum ipc_msg *ret, struct err *err)
 {
     const char *name = js_opt_str(msg, "m", "");
     size_t known = 2; /* m and v */
@@ -141,7 +229,7 @@ int ipc_decode(const json_t *msg, enum ipc_side side, enum ipc_msg *ret, struct 
     if (js_opt_u64(msg, "v", 0) != IPC_VERSION)
         return err_set(err, ERR_FAILED,
                        "the agent's programs are of different versions; restart muster-agent");
-    while (m < IPC_MSGS && (strcmp(table[m].name, name) != 0 || table[m].to != side))
+    while (m < IPC_MSGS && (strcmp(table[m].name, name) != 0 || table[m].way != way))
         m++;
     if (m == IPC_MSGS)
         return err_set(err, ERR_FAILED, "unknown message '%.20s'", name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages between the supervisor (root) and the net process (unprivileged): one table of their
- * names, directions and members (docs/protocol.md, section 5). A message that the table does not
- * know ends the channel; the supervisor starts the net process again then. Pure. */
+/* The messages between the supervisor (root), the net process (unprivileged) and the worker (root):
+ * one table of their names, ways and members (docs/protocol.md, section 5). A message that the
+ * table does not know ends the channel, and the process that sent it is started again. Pure. */
 #ifndef MUSTER_AGENT_IPC_MSG_H
 #define MUSTER_AGENT_IPC_MSG_H
 
@@ -9,7 +9,7 @@
 
 #include "common/err.h"
 
-/* Both programs are of one package. Another version means that the package was exchanged under a
+/* The programs are of one package. Another version means that the package was exchanged under a
  * running one. */
 #define IPC_VERSION 1
 
@@ -24,7 +24,7 @@ enum ipc_msg {
     IPC_DB,      /* what a look at the database said */
     IPC_RESULT,  /* how an IPC_DO ended */
     IPC_RECOVER, /* an operator accepts a loss */
-    /* to the supervisor */
+    /* from the net process */
     IPC_BOUND,       /* enrolled: the one-time key is used up */
     IPC_ONLINE,      /* the controller is there */
     IPC_ACK,         /* it has all events up to this one */
@@ -34,23 +34,41 @@ enum ipc_msg {
     IPC_DO,          /* an action on the database */
     IPC_COORDINATOR, /* the coordinator's state changed */
     IPC_RECOVERED,   /* the answer to an IPC_RECOVER */
+    /* to a job of the worker */
+    IPC_JOB_PLAN,    /* would a worker take this plan? */
+    IPC_JOB_LOOK,    /* at the database and the web server */
+    IPC_JOB_DRIFT,   /* what differs from the plan on disk? */
+    IPC_JOB_ENGINES, /* make other tables InnoDB */
+    IPC_JOB_ACTION,  /* an IPC_DO */
+    /* from the worker: what a run says, and the answers of jobs */
+    IPC_RUN_EVENT,
+    IPC_DID_PLAN,
+    IPC_DID_LOOK,
+    IPC_DID_DRIFT,
+    IPC_DID_ENGINES,
+    IPC_DID_ACTION,
     IPC_MSGS
 };
 
-enum ipc_side { IPC_NET, IPC_SUPERVISOR };
+/* Who sends it to whom; one of the two is the supervisor. */
+enum ipc_way { IPC_TO_NET, IPC_FROM_NET, IPC_TO_WORKER, IPC_FROM_WORKER, IPC_WAYS };
+
+#define IPC_DRIFT_MAX 32 /* steps that an IPC_DID_DRIFT names at most */
 
 /* Actions on the database: member `what` of IPC_DO and IPC_RESULT, and the name of the job. */
 enum ipc_action { IPC_POSITION, IPC_BOOT, IPC_JOIN, IPC_STOP, IPC_ABANDON, IPC_ROW, IPC_ACTIONS };
 
 const char *ipc_msg_name(enum ipc_msg m);
+/* The message that ends an IPC_JOB_…; IPC_MSGS for any other. */
+enum ipc_msg ipc_answer(enum ipc_msg job);
 const char *ipc_action_name(enum ipc_action a);
 /* 0, or -1 for a name that is none. */
 int ipc_action_find(const char *name, enum ipc_action *ret);
 
 /* The message of that kind with these members, whose reference is taken (NULL: none). */
 json_t *ipc_make(enum ipc_msg m, json_t *members);
-/* Checks a message that came to `side`: version, name, direction, each member's type; none is
- * missing and none is there that the table does not name. */
-int ipc_decode(const json_t *msg, enum ipc_side side, enum ipc_msg *ret, struct err *err);
+/* Checks a message that came this way: version, name, each member's type; none is missing and none
+ * is there that the table does not name. */
+int ipc_decode(const json_t *msg, enum ipc_way way, enum ipc_msg *ret, struct err *err);
 
 #endif

@@ -98,7 +98,7 @@ static bool serve_supervisor(struct net *n)
     struct err err = {0};
     enum ipc_msg m;
     for (json_t *msg; !broken && (msg = chan_next(&n->sup, &broken));) {
-        if (ipc_decode(msg, IPC_NET, &m, &err) == 0)
+        if (ipc_decode(msg, IPC_TO_NET, &m, &err) == 0)
             from_supervisor(n, m, msg);
         else
             broken = true;

@@ -89,21 +89,28 @@ static void on_save(struct supervisor *s, const json_t *msg)
 
 /* --- children ------------------------------------------------------------------------------ */
 
+/* The job has all members of the message, and the plan's step. */
+static json_t *action_of(const struct supervisor *s, const json_t *msg)
+{
+    json_t *members = json_copy((json_t *)msg);
+    json_object_set(members, "galera", s->cluster.galera);
+    return members;
+}
+
 static void on_do(struct supervisor *s, const json_t *msg)
 {
     const char *what = js_opt_str(msg, "what", "");
     struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
-    if (!s->cluster.galera)
+    enum ipc_action action;
+    if (!s->cluster.galera || ipc_action_find(what, &action) < 0)
         return;
-    struct job *j =
-        strcmp(what, ipc_action_name(IPC_ABANDON)) == 0 ? &s->cluster.abandon : &s->cluster.act;
-    if (j->pid ||
-        sup_job_start(j, what, json_pack("{s:O, s:O}", "galera", s->cluster.galera, "msg", msg)) <
-            0)
-        sup_net_tell(s, IPC_RESULT,
-                     json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
-                               "another action is at work", "position",
-                               cluster_position_to_json(&none)));
+    struct job *j = action == IPC_ABANDON ? &s->cluster.abandon : &s->cluster.act;
+    if (!j->pid && sup_job_start(j, IPC_JOB_ACTION, action_of(s, msg)) == 0)
+        return;
+    sup_net_tell(s, IPC_RESULT,
+                 json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
+                           "another action is at work", "position",
+                           cluster_position_to_json(&none)));
 }
 
 /* --- messages and time --------------------------------------------------------------------- */
@@ -188,10 +195,11 @@ static bool died(struct supervisor *s, pid_t pid, int status)
         if (j == &s->cluster.act)
             permit_close(); /* it must not outlive who opened it */
         struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
-        _cleanup_free_ char *why = str_fmt("the %s action was killed (%d)", j->what, status);
+        _cleanup_free_ char *why = str_fmt("the %s action gave no answer (%d)", j->what, status);
         answer = json_pack("{s:s, s:b, s:s, s:o}", "what", j->what, "ok", 0, "why", why, "position",
                            cluster_position_to_json(&none));
     }
+    json_object_set_new(answer, "what", json_string(j->what)); /* what it was, we know */
     if (!json_is_true(json_object_get(answer, "ok")))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
     sup_watch_now(s);

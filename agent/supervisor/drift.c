@@ -115,7 +115,7 @@ static void tick(struct supervisor *s, uint64_t now)
     s->drift.next = now + DRIFT_EVERY_MS;
     s->drift.at = now + LOOK_AGAIN_MS;
     s->drift.of_job = s->drift.asked;
-    sup_job_start(&s->drift.job, "drift", json_object());
+    sup_job_start(&s->drift.job, IPC_JOB_DRIFT, NULL);
 }
 
 static bool died(struct supervisor *s, pid_t pid, int status)

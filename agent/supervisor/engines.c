@@ -99,7 +99,7 @@ static void tick(struct supervisor *s, uint64_t now)
     if (now < s->engines.next || s->engines.job.pid)
         return;
     s->engines.next = now + SCAN_EVERY_MS;
-    sup_job_start(&s->engines.job, "engines", json_pack("{s:b}", "first", first_member(s)));
+    sup_job_start(&s->engines.job, IPC_JOB_ENGINES, json_pack("{s:b}", "first", first_member(s)));
 }
 
 static void on_answer(struct supervisor *s, const json_t *answer)

@@ -44,12 +44,14 @@ struct job {
     bool bound; /* it changes nothing, and ends with the supervisor */
     pid_t pid;  /* 0: none */
     int answer; /* a file in memory, read when the child has ended */
-    char what[16];
+    enum ipc_msg asked;
+    char what[16]; /* the same for people; of an IPC_JOB_ACTION its action */
 };
 
-/* Executes the worker for one job; `request` is taken. -1: it did not start. */
-int sup_job_start(struct job *j, const char *what, json_t *request);
-/* It ended: what it left, or NULL when it did not come so far. New reference. */
+/* Executes the worker for one job; `members` of that message are taken. -1: it did not start. */
+int sup_job_start(struct job *j, enum ipc_msg m, json_t *members);
+/* It ended: its answer, or NULL when it did not come so far, or left what is no answer to what it
+ * was asked. New reference. */
 json_t *sup_job_end(struct job *j);
 
 struct sup_net_state {
@@ -69,7 +71,8 @@ struct sup_worker_state {
     bool wanted;   /* the plan on disk is still to be converged */
     uint64_t next; /* not before */
     unsigned failures;
-    bool said_end; /* DONE or ABORTED came from this worker */
+    bool said_end;  /* DONE or ABORTED came from this worker */
+    char flaw[128]; /* of a message of this worker, which was ended for it; or "" */
     enum proto_phase phase;
     char step[EVENT_ID_MAX];
     unsigned changed, ok; /* steps of the last run that ended well */

@@ -140,7 +140,7 @@ static void take_messages(struct supervisor *s)
     struct err err = {0};
     enum ipc_msg m;
     for (json_t *msg; s->net.pid && !broken && (msg = chan_next(&s->net.chan, &broken));) {
-        if (ipc_decode(msg, IPC_SUPERVISOR, &m, &err) == 0)
+        if (ipc_decode(msg, IPC_FROM_NET, &m, &err) == 0)
             on_message(s, m, msg);
         else
             broken = true;

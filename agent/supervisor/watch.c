@@ -34,11 +34,10 @@ static void look_start(struct supervisor *s)
     json_t *request =
         json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(sup_cluster_said(s), "epoch", 0),
                   "health", web ? s->watch.health : "");
-    if (sup_cluster_galera(s))
-        json_object_set(request, "galera", sup_cluster_galera(s));
+    json_object_set(request, "galera", sup_cluster_galera(s) ? sup_cluster_galera(s) : json_null());
     if (web)
         s->watch.web_next = now + WEB_EVERY_MS;
-    sup_job_start(&s->watch.job, "look", request);
+    sup_job_start(&s->watch.job, IPC_JOB_LOOK, request);
 }
 
 static void watch_db(struct supervisor *s, pid_t pid)
@@ -89,9 +88,9 @@ static void on_look(struct supervisor *s, json_t *answer)
 {
     json_t *db = json_object_get(answer, "db");
     json_t *web = json_object_get(answer, "web");
-    if (web)
+    if (json_is_integer(web))
         s->watch.web = (int)json_integer_value(web);
-    if (!db)
+    if (!json_is_object(db))
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
     sup_net_tell(s, IPC_DB, json_pack("{s:O}", "db", db));

@@ -141,7 +141,7 @@ static void check(struct supervisor *s, const json_t *plan)
     s->worker.came = json_incref((json_t *)plan);
     s->worker.check.bound = true;
     s->worker.check_until = clock_mono_ms() + CHECK_TIMEOUT_MS;
-    if (sup_job_start(&s->worker.check, "plan", json_pack("{s:O}", "plan", plan)) == 0)
+    if (sup_job_start(&s->worker.check, IPC_JOB_PLAN, json_pack("{s:O}", "plan", plan)) == 0)
         return;
     json_decref(s->worker.came);
     s->worker.came = NULL;
@@ -208,6 +208,7 @@ static void launch(struct supervisor *s)
     s->worker.wanted = false;
     sup_drift_forget(s);
     s->worker.said_end = false;
+    s->worker.flaw[0] = '\0';
     chan_open(&s->worker.chan, pipefd[0]);
     s->worker.phase = PHASE_CONVERGING;
     s->worker.step[0] = '\0';
@@ -237,20 +238,55 @@ static void on_event(struct supervisor *s, struct event *ev)
     keep_event(s, ev);
 }
 
+static int take(struct supervisor *s, const json_t *msg, struct err *err)
+{
+    struct event ev;
+    enum ipc_msg m;
+    if (ipc_decode(msg, IPC_FROM_WORKER, &m, err) < 0)
+        return -1;
+    if (m != IPC_RUN_EVENT)
+        return err_set(err, ERR_FAILED, "message '%s' is none of a run", ipc_msg_name(m));
+    if (event_from_json(json_object_get(msg, "event"), &ev, err) < 0)
+        return -1;
+    if (ev.origin != EVENT_OF_AGENT)
+        return err_set(err, ERR_FAILED, "event: it says that the controller made it");
+    on_event(s, &ev);
+    return 0;
+}
+
+/* What it says from here on is not heard; it may be ended anywhere, and the run begins again. */
+static void distrust(struct supervisor *s, const char *why)
+{
+    str_copy(s->worker.flaw, sizeof(s->worker.flaw), why);
+    kill(s->worker.pid, SIGKILL);
+}
+
 static void readable(struct supervisor *s, short revents)
 {
+    struct err err = {0};
     bool broken = false;
     (void)revents;
     bool alive = chan_fill(&s->worker.chan);
-    for (json_t *j; (j = chan_next(&s->worker.chan, &broken));) {
-        struct event ev;
-        struct err err;
-        if (event_from_json(j, &ev, &err) == 0)
-            on_event(s, &ev);
+    for (json_t *j; !broken && (j = chan_next(&s->worker.chan, &broken));) {
+        broken = take(s, j, &err) < 0;
         json_decref(j);
     }
+    if (broken)
+        distrust(s, err.msg[0] ? err.msg : "a line that is no JSON");
     if (!alive || broken)
         chan_close(&s->worker.chan); /* the end itself comes with SIGCHLD */
+}
+
+static void tell_end(struct supervisor *s, int status)
+{
+    if (s->worker.flaw[0])
+        sup_event(s, EVENT_ABORTED, "", "the worker was ended, its messages are not understood: %s",
+                  s->worker.flaw);
+    else if (WIFSIGNALED(status))
+        sup_event(s, EVENT_ABORTED, "", "the worker was killed by signal %d", WTERMSIG(status));
+    else
+        sup_event(s, EVENT_ABORTED, "", "the worker ended with exit code %d before the plan did",
+                  WEXITSTATUS(status));
 }
 
 static bool died(struct supervisor *s, pid_t pid, int status)
@@ -265,15 +301,11 @@ static bool died(struct supervisor *s, pid_t pid, int status)
         readable(s, POLLIN);
     chan_close(&s->worker.chan);
     s->worker.pid = 0;
-    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!s->worker.said_end && !good) {
+    bool good =
+        s->worker.said_end && !s->worker.flaw[0] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!good && (!s->worker.said_end || s->worker.flaw[0])) {
         s->worker.phase = PHASE_FAILED;
-        if (WIFSIGNALED(status))
-            sup_event(s, EVENT_ABORTED, "", "the worker was killed by signal %d", WTERMSIG(status));
-        else
-            sup_event(s, EVENT_ABORTED, "",
-                      "the worker ended with exit code %d before the plan did",
-                      WEXITSTATUS(status));
+        tell_end(s, status);
     }
     if (good || s->worker.wanted) /* done, or a newer plan waits */
         return true;

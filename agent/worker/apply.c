@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `muster-agent apply`: converges a plan. By hand it prints lines; as the supervisor's worker it
- * reads the plan from a descriptor and writes events to another. */
+ * reads the plan from a descriptor and writes messages to another. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -12,26 +12,40 @@
 #include <unistd.h>
 
 #include "agent/ipc/cmd.h"
+#include "agent/ipc/msg.h"
 #include "agent/ipc/paths.h"
 #include "agent/worker/engine.h"
 #include "agent/worker/verbs.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/js.h"
 #include "common/log.h"
 #include "common/str.h"
 
 #define LOCK_MS 3000
 
+/* In one piece, for another process of this run may write, too. The supervisor may be gone: SIGPIPE
+ * then ends this worker, which may be killed anywhere. */
+static void write_line(int fd, const char *text)
+{
+    _cleanup_free_ char *line = str_fmt("%s\n", text);
+    if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
+        _exit(ERR_FAILED);
+}
+
+static void emit_message(void *ctx, const struct event *ev)
+{
+    _cleanup_json_ json_t *msg =
+        ipc_make(IPC_RUN_EVENT, json_pack("{s:o}", "event", event_to_json(ev)));
+    _cleanup_free_ char *text = js_text(msg);
+    write_line(*(const int *)ctx, text);
+}
+
 static void emit_json(void *ctx, const struct event *ev)
 {
     _cleanup_free_ char *text = event_text(ev);
-    _cleanup_free_ char *line = str_fmt("%s\n", text);
-    const int *fd = ctx;
-    /* In one piece, for another process of this run may write, too. The supervisor may be gone:
-     * SIGPIPE then ends this worker, which may be killed anywhere. */
-    if (write(*fd, line, strlen(line)) != (ssize_t)strlen(line))
-        _exit(ERR_FAILED);
+    write_line(*(const int *)ctx, text);
 }
 
 static void emit_line(void *ctx, const struct event *ev)
@@ -117,7 +131,9 @@ int cmd_apply(int argc, char **argv)
         return cmd_fail(&err);
     if (a.event_fd >= 0)
         out = a.event_fd;
-    void (*emit)(void *, const struct event *) = a.json || a.event_fd >= 0 ? emit_json : emit_line;
+    void (*emit)(void *, const struct event *) = a.event_fd >= 0 ? emit_message
+                                                 : a.json        ? emit_json
+                                                                 : emit_line;
     if (a.check) {
         if (engine_check(plan, emit, &out, &res, &err) < 0)
             return cmd_fail(&err);
