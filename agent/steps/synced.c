@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cluster/cluster.h"
 #include "agent/galera/galera.h"
 #include "agent/galera/sql.h"
 #include "agent/ipc/paths.h"
@@ -61,31 +62,34 @@ static int own_account(struct err *err)
 
 /* What the coordinator says, and how much of the donor's data has come; -1 when it cannot go on by
  * itself. */
-static int coordinator_says(const struct synced *s, struct strbuf *say, struct err *err)
+static int coordinator_says(const struct synced *s, struct strbuf *say, struct event_count *come,
+                            struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
     struct err ignored;
     size_t len = 0, i;
     json_t *name;
-    char come[256];
+    enum cluster_state state;
+    char text_come[256];
     strbuf_reset(say);
+    *come = (struct event_count){0};
     if (fs_read(PATH_COORDINATOR, 65536, &text, &len, &ignored) < 0 ||
-        js_parse(text, len, &j, &ignored) < 0) {
+        js_parse(text, len, &j, &ignored) < 0 ||
+        cluster_state_find(js_opt_str(j, "state", ""), &state) < 0) {
         strbuf_adds(say, "waits for the coordinator; it needs the roster of all members");
         return 0;
     }
-    const char *state = js_opt_str(j, "state", "?");
     const char *why = js_opt_str(j, "why", "");
-    if (strcmp(state, "joining") == 0) {
-        life_text(why, life_measure(s->mount), 0, come, sizeof(come));
-        why = come;
+    if (state == CLUSTER_JOINING) {
+        *come = (struct event_count){EVENT_BYTES, life_measure(s->mount), 0};
+        life_text(why, come->done, 0, text_come, sizeof(text_come));
+        why = text_come;
     }
-    strbuf_addf(say, "%s: %s", state, why);
+    strbuf_addf(say, "%s: %s", cluster_state_name(state), why);
     json_array_foreach(json_object_get(j, "waiting_for"), i, name)
         strbuf_addf(say, "%s%s", i ? ", " : " - ", json_string_value(name));
-    if (strcmp(state, "fault") == 0 || strcmp(state, "halt") == 0 ||
-        strcmp(state, "quarantine") == 0)
+    if (state == CLUSTER_FAULT || state == CLUSTER_HALT || state == CLUSTER_QUARANTINE)
         return err_set(err, ERR_FAILED, "coordinator %s", strbuf_str(say));
     return 0;
 }
@@ -108,16 +112,17 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
 {
     const struct synced *s = self;
     _cleanup_(strbuf_free) struct strbuf say = {0}, said = {0};
+    struct event_count come;
     uint64_t said_at = 0;
     char state[256];
     while (galera_synced(state, sizeof(state)) != GALERA_SYNCED) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(s, &say, err) < 0 || not_full(s, err) < 0)
+        if (coordinator_says(s, &say, &come, err) < 0 || not_full(s, err) < 0)
             return -1;
         uint64_t now = clock_mono_ms();
         if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {
-            run_progress(run, "%.400s", strbuf_str(&say));
+            run_progress_counted(run, &come, "%.400s", strbuf_str(&say));
             strbuf_reset(&said);
             strbuf_adds(&said, strbuf_str(&say));
             said_at = now;

@@ -68,12 +68,23 @@ static void step_begins(struct view_row *r, const struct event *ev)
     r->part = (struct event_count){0};
 }
 
+/* A run of `up` begins or ends. */
+static bool of_up(const struct event *ev)
+{
+    return ev->origin == EVENT_OF_CONTROLLER && str_eq(ev->id, EVENT_ID_UP);
+}
+
+static bool of_vm(const char *id)
+{
+    return str_starts(id, "vm:");
+}
+
 /* The controller's own events: cloud resources, enrolment, the verdict. */
 static void controller_event(struct view *v, struct view_row *r, const struct event *ev)
 {
     bool done = ev->kind == EVENT_CHANGED || ev->kind == EVENT_OK;
 
-    if (str_eq(ev->id, EVENT_ID_UP)) {
+    if (of_up(ev)) {
         v->ended = ev->kind != EVENT_START;
         str_copy(v->verdict, sizeof(v->verdict), v->ended ? ev->msg : "");
         if (ev->kind == EVENT_START) {
@@ -99,11 +110,11 @@ static void controller_event(struct view *v, struct view_row *r, const struct ev
         r->state = ROW_FAILED;
     else if (r->state <= ROW_BOOTING) {
         r->state = ROW_CLOUD;
-        if (done && str_starts(ev->id, "vm:"))
+        if (done && of_vm(ev->id))
             r->state = ROW_BOOTING;
-        if (r->state == ROW_CLOUD && !str_starts(r->step, "vm:"))
+        if (r->state == ROW_CLOUD && !of_vm(r->step))
             step_begins(r, ev);
-        if (r->state == ROW_BOOTING || str_starts(ev->id, "vm:"))
+        if (r->state == ROW_BOOTING || of_vm(ev->id))
             step_begins(r, ev);
     }
 }
@@ -172,7 +183,7 @@ void view_event(struct view *v, const struct event *ev)
     } else if (r) {
         agent_event(r, ev);
     }
-    if (!str_eq(ev->id, EVENT_ID_UP))
+    if (!of_up(ev))
         log_add(v, ev);
 }
 

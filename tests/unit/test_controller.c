@@ -408,8 +408,14 @@ static void test_hostile_words(void **state)
     view_event(&v, &e);
     e.kind = EVENT_CLUSTER;
     view_event(&v, &e);
+    e.kind = EVENT_NOTE;
+    strcpy(e.id, EVENT_ID_UP); /* an agent does not say when a run of `up` ends, nor hides so */
+    strcpy(e.msg, "of an agent");
+    view_event(&v, &e);
+    assert_false(v.ended);
     view_state(&v, 0, st);
     view_render(&v, 100, false, 42000, &out);
+    assert_non_null(strstr(strbuf_str(&out), "   fra  up                   of an agent\n"));
     view_still(&v, 42000, &out);
     view_event_line(&e, &out);
     assert_non_null(strstr(strbuf_str(&out), "end"));
