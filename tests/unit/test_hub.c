@@ -148,6 +148,8 @@ static void test_forged_events(void **state)
          "2J",
          "ok"},
         {"agent", "0123456789ABCDEF", 6, "x", "ok"},
+        {"agent", REV, 8, "x", "plan"}, /* of no steps */
+        {"agent", REV, 8, "x", "done"}, /* with nothing counted */
         {"agent", "../../etc/passwd", 7, "x", "ok"},
     };
     struct world *w = *state;
