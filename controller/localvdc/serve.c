@@ -273,7 +273,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;
-    if (!template_ready())
+    if (!template_ready(TEMPLATE_BARE))
         want_job(d.db, JOB_TEMPLATE, "", "");
     watch_routers(&d);
     resume_guests(&d);

@@ -6,9 +6,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 muster=$PWD/build/bin/muster
 vdc=$PWD/build/bin/muster-vdc
-file=${MUSTER_E2E_FILE:-$PWD/docs/examples/saas.yaml}
 work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
 export XDG_STATE_HOME=$work/state
+# The example of the README, to be edited elsewhere; and the same on a template that has the packages
+# already, which raises in half the time: for what does not test their installation.
+bare=$work/bare.yaml file=$work/saas.yaml
+sed "s|archive: {path: album}|archive: {path: $PWD/docs/examples/album}|" docs/examples/saas.yaml >"$bare"
+sed 's/template: Debian 12/& with servers/' "$bare" >"$file"
 
 die() {
   printf 'FAILED: %s\n' "$*"
@@ -27,7 +31,8 @@ until_true() {
   ok "$what"
 }
 
-# Everything that a local cloud could leave behind, in a form that can be compared.
+# Everything that a local cloud could leave behind, in a form that can be compared. The guests of
+# tests/hosts, which may come and go meanwhile, are no part of it.
 host_state() {
   {
     ip netns list
@@ -37,12 +42,14 @@ host_state() {
     losetup -l -n -O BACK-FILE
     awk '{print $2}' /proc/mounts
     nft list tables
-    find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \)
+    find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \) 2>/dev/null || true
     cat /proc/sys/net/ipv4/ip_forward
-    # the dead that their parent has not asked for yet do not count
-    ps -eo stat=,comm= | awk '$1 !~ /^Z/ && $2 ~ /^(dnsmasq|muster|lxc)/ {print $2}'
+    # of this machine's own; the dead that their parent has not asked for yet do not count
+    ps -eo pidns=,stat=,comm=,args= |
+      awk -v ns="$(readlink /proc/$$/ns/pid | tr -dc 0-9)" \
+        '$1 == ns && $2 !~ /^Z/ && $3 ~ /^(dnsmasq|muster|lxc)/ && !/mtest/ {print $3}'
     ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
-  } | sort
+  } | grep -v mtest | sort
 }
 
 # The cloud's own view, through another client.
@@ -95,7 +102,7 @@ cleanup() {
     "$vdc" logs 2>/dev/null | tail -n 40 || true
   fi
   "$vdc" destroy -y >/dev/null 2>&1 || true
-  rm -rf "$work" "${f:-$work}"
+  rm -rf "$work"
   exit $rc
 }
 trap cleanup EXIT

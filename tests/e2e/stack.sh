@@ -4,6 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+file=$PWD/docs/examples/saas.yaml # as the README has it
 before=$(host_state)
 
 # A photo that is one: 64 x 48 pixels, made here.
