@@ -1,28 +1,30 @@
 #!/bin/bash
 # Every test. First what finds a mistake cheapest: both builds, and the unit tests under ASan and
-# UBSan. Then two rows of work side by side, since the tests on the local cloud mostly wait: those, one
-# after the other; and lint, the other compiler, the fuzz corpus and the guests without a cloud, with
-# the processor time that is left. With --slow also what takes many minutes. After a failure nothing
-# more is begun.
+# UBSan. Then several lanes side by side, each as on a machine of its own (lane.sh), since the tests on
+# the local cloud mostly wait: one begins with what needs no cloud and much processor time, and whoever
+# is free takes the next test. With --slow also what takes many minutes. After a failure nothing more
+# is begun.
 # usage: run.sh [unit|--slow]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
-ended=$(mktemp /tmp/muster-test-XXXXXX) # a line for each step: "ok NAME" or "FAILED NAME"
-trap 'rm -f "$ended"' EXIT
+lanes=3
+dir=$(mktemp -d /tmp/muster-test-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+: >"$dir/ended" # a line for each step: "ok NAME" or "FAILED NAME"
 
 step() { # name command…
   local name=$1 start=$SECONDS rc=0
   shift
-  ! grep -q '^FAILED' "$ended" || return 0
+  ! grep -q '^FAILED' "$dir/ended" || return 0
   "$@" >"/tmp/muster-test-$name.log" 2>&1 || rc=$?
   if [ $rc -eq 0 ]; then
     printf 'ok      %-18s %4d s\n' "$name" $((SECONDS - start))
-    echo "ok $name" >>"$ended"
+    echo "ok $name" >>"$dir/ended"
   else
     printf 'FAILED  %-18s %4d s; the end of its output:\n%s\n' "$name" $((SECONDS - start)) \
       "$(tail -n 40 "/tmp/muster-test-$name.log" | sed 's/^/   | /')"
-    echo "FAILED $name" >>"$ended"
+    echo "FAILED $name" >>"$dir/ended"
   fi
 }
 
@@ -44,29 +46,46 @@ fuzz_replay() {
   done
 }
 
-on_the_cloud() {
-  local t args tests=(tests/e2e/*.sh)
-  [ "$what" != --slow ] || tests+=(tests/e2e/slow/*.sh)
-  for t in "${tests[@]}"; do
-    case "$t" in *lib.sh | *stub.sh) continue ;; esac
-    args=()
+# A line for each test of the lanes: name and command; the long ones first.
+list() {
+  local t args long='under_load stack not_knowing power outage disk matrix founder'
+  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
+    args=
     case "$what $t" in
-      *"--slow tests/e2e/matrix.sh") args=(all) ;;
-      *"--slow tests/e2e/power.sh") args=(20) ;;
-      *"--slow tests/e2e/outage.sh") args=(6 5) ;;
+      '--slow matrix') args=all ;;
+      '--slow power') args=20 ;;
+      '--slow outage') args='6 5' ;;
     esac
-    step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
+    echo "e2e-$t tests/e2e/$t.sh $args"
+  done | awk '!seen[$1]++'
+  [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
+}
+
+# Takes the first line of the list away.
+take() {
+  exec 9>"$dir/lock"
+  flock 9
+  head -n 1 "$dir/list"
+  sed -i 1d "$dir/list"
+  exec 9>&-
+}
+
+cloud_tests() { # lane
+  local name command
+  while read -r name command < <(take) && [ -n "$name" ]; do
+    # shellcheck disable=SC2086 # it is a command with its arguments
+    step "$name" tests/lane.sh "$1" $command
   done
 }
 
-without_the_cloud() {
-  local t every=31
+without_cloud() { # lane
+  local t every=61
   [ "$what" != --slow ] || every=1
   step lint tests/lint/run.sh
   step build-clang configure_and_build clang
   step fuzz fuzz_replay
-  for t in routes bad_days; do step "host-$t" "tests/hosts/$t.sh"; done
-  step kill-worker tests/hosts/kill_worker.sh $every
+  for t in routes bad_days; do step "host-$t" tests/lane.sh "$1" "tests/hosts/$t.sh"; done
+  step kill-worker tests/lane.sh "$1" tests/hosts/kill_worker.sh $every
 }
 
 step build-dev configure_and_build dev
@@ -75,14 +94,11 @@ if [ "$what" = unit ]; then
   step lint tests/lint/run.sh
 else
   step build-release ./dev build
-  # Both rows want it; each puts back what it found.
-  forward=$(sysctl -n net.ipv4.ip_forward)
-  trap 'rm -f "$ended"; sysctl -qw net.ipv4.ip_forward="$forward"' EXIT
-  sysctl -qw net.ipv4.ip_forward=1
-  (renice -n 10 -p $BASHPID >/dev/null && without_the_cloud) &
-  on_the_cloud
-  wait $!
+  list >"$dir/list"
+  (without_cloud 1 && cloud_tests 1) &
+  for ((lane = 2; lane <= lanes; lane++)); do cloud_tests $lane & done
+  wait
 fi
-failed=$(grep -c '^FAILED' "$ended" || true)
-printf '\n%d passed, %d failed, %d s\n' "$(grep -c '^ok' "$ended" || true)" "$failed" $SECONDS
+failed=$(grep -c '^FAILED' "$dir/ended" || true)
+printf '\n%d passed, %d failed, %d s\n' "$(grep -c '^ok' "$dir/ended" || true)" "$failed" $SECONDS
 [ "$failed" -eq 0 ]

@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 muster=$PWD/build/bin/muster
 vdc=$PWD/build/bin/muster-vdc
+# shellcheck source=tests/e2e/host_state.sh
+source tests/e2e/host_state.sh
 work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
 export XDG_STATE_HOME=$work/state
 # The example of the README, to be edited elsewhere; and the same on a template that has the packages
@@ -29,27 +31,6 @@ until_true() {
     sleep 0.5
   done
   ok "$what"
-}
-
-# Everything that a local cloud could leave behind, in a form that can be compared. The guests of
-# tests/hosts, which may come and go meanwhile, are no part of it.
-host_state() {
-  {
-    ip netns list
-    ip -br link | awk '{print $1}' | sed 's/@.*//'
-    ip route
-    ip rule
-    losetup -l -n -O BACK-FILE
-    awk '{print $2}' /proc/mounts
-    nft list tables
-    find /sys/fs/cgroup -maxdepth 4 -type d \( -name '*lxc*' -o -name '*mvdc*' \) 2>/dev/null || true
-    cat /proc/sys/net/ipv4/ip_forward
-    # of this machine's own; the dead that their parent has not asked for yet do not count
-    ps -eo pidns=,stat=,comm=,args= |
-      awk -v ns="$(readlink /proc/$$/ns/pid | tr -dc 0-9)" \
-        '$1 == ns && $2 !~ /^Z/ && $3 ~ /^(dnsmasq|muster|lxc)/ && !/mtest/ {print $3}'
-    ls -d /var/lib/muster /etc/muster /run/muster* 2>/dev/null || true
-  } | grep -v mtest | sort
 }
 
 # The cloud's own view, through another client.
@@ -102,7 +83,7 @@ cleanup() {
     "$vdc" logs 2>/dev/null | tail -n 40 || true
   fi
   "$vdc" destroy -y >/dev/null 2>&1 || true
-  rm -rf "$work"
+  rm -rf "$work" "$host_known"
   exit $rc
 }
 trap cleanup EXIT

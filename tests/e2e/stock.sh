@@ -47,5 +47,6 @@ ok "nothing left to do"
   die "left over"
 [ "$(cloud listNetworks | jq -r '[.network[].name] | join(" ")')" = backbone ] || die "networks: $(cloud listNetworks)"
 ok "all gone but the network that was there before"
+host_ids
 "$vdc" destroy -y >/dev/null
 until_true 20 "the host is as before" as_before

@@ -64,12 +64,10 @@ lxc.rootfs.path = dir:$root
 lxc.net.0.type = veth
 lxc.net.0.link = ${NAME}br
 lxc.net.0.name = eth0
-lxc.net.0.veth.pair = $n-0
 lxc.net.0.flags = up
 lxc.net.1.type = veth
 lxc.net.1.link = ${NAME}br
 lxc.net.1.name = eth1
-lxc.net.1.veth.pair = $n-1
 lxc.net.1.hwaddr = 02:77:00:00:01:0$([ "$1" = a ] && echo 1 || echo 2)
 CFG
 }
