@@ -164,4 +164,5 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }
 
-const struct step_ops step_galera = {"galera", galera_parse, galera_check, galera_apply, free};
+const struct step_ops step_galera = {"galera",     galera_parse, galera_check,
+                                     galera_apply, free,         NULL};
