@@ -11,9 +11,9 @@
 #include "common/fs.h"
 #include "common/ipv4.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 
-#define SSH_PORT 22
 #define TCP_MAX (1024 * 1024)
 #define ESTABLISHED 1
 
@@ -112,7 +112,7 @@ void guard_collect(struct guard *g, struct rtnl *nl)
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         _cleanup_free_ char *text = NULL;
         if (fs_read(files[i], TCP_MAX, &text, NULL, &ignored) == 0)
-            guard_add_peers(g, text, SSH_PORT, controller);
+            guard_add_peers(g, text, PORT_SSH, controller);
     }
     if (rtnl_default_route(nl, &dflt, &found, &ignored) == 0 && found)
         add(g, dflt.via, "the default gateway");

@@ -10,6 +10,7 @@ sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' '
 tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allows"
 
 tests/lint/waits.sh || complain "docs/waits.md"
+tests/lint/ports.sh || complain "docs/protocol.md, Ports"
 tests/lint/vocabulary.sh || complain "a word that is not used here"
 
 awk '/^```/ { code = !code } !code && !/^(\||    |<|`?[{"])/ { print FILENAME ":" FNR ": " $0 }' docs/*.md ./*.md |

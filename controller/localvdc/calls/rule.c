@@ -8,12 +8,11 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/localvdc/calls/calls.h"
 #include "controller/localvdc/network/router.h"
 #include "controller/localvdc/network/rules.h"
-
-#define PORT_MAX 65535
 
 static int internal(struct api_rq *rq, const struct err *err)
 {
