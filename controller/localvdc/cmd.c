@@ -263,6 +263,7 @@ int vdc_cmd_logs(int argc, char **argv, struct err *err)
 
 int vdc_cmd_job(int argc, char **argv, struct err *err)
 {
+    signal(SIGPIPE, SIG_IGN);
     return argc == 2 ? job_run(&calls_table, argv[1], err)
                      : err_set(err, ERR_USAGE, "job takes an id");
 }

@@ -36,6 +36,9 @@ only '(mariadb/)?mysql\.h' agent/galera/sql.c
 only 'libmount(/libmount)?\.h' agent/sys/mnt.c
 only 'nettle/.*\.h' common/sign.c
 
+git grep -nE '\b(v?fork|posix_spawnp?|popen|system)\(' -- 'common/*.c' 'agent/*.c' 'controller/*.c' ':!common/child.c' &&
+  complain "only common/child.c starts processes"
+
 # A part of the supervisor touches its own state only.
 for f in agent/supervisor/*.c; do
   own=$(basename "$f" .c)
