@@ -81,7 +81,7 @@ static struct MHD_Response *response_of(struct MHD_Connection *c, struct httpd_r
     }
     _cleanup_close_ int fd = open(r->file, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         r->status = MHD_HTTP_NOT_FOUND;
         return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     }
@@ -239,7 +239,7 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err
         return err_errno(err, errno, "socket");
     int one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(fd, SOMAXCONN) != 0) {
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0) {
         int e = errno;
         err_errno(err, e, "listen on %s:%u", address, port);
         errno = e;
@@ -254,7 +254,7 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
                void *ctx, struct httpd **ret, struct err *err)
 {
     int fd = -1;
-    if (listen_on(address, port, &fd, err) != 0)
+    if (listen_on(address, port, &fd, err) < 0)
         return -1;
     /* A peer that is gone is an error of its connection, not the end of the program; libmicrohttpd
      * uses sendfile only when it is told so. */
