@@ -55,6 +55,7 @@ done
 git ls-files | grep -E '(^|/)utils?\.[ch]$' && complain "no utils.c"
 
 # 4. Format, scripts.
+tests/lint/blanks.sh || complain "blank lines"
 # shellcheck disable=SC2046
 clang-format --dry-run -Werror $(sources) || complain "clang-format: type: clang-format -i FILE"
 # shellcheck disable=SC2046
