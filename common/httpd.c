@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 
 #define HTTPD_CONNECTIONS_MAX 256
@@ -232,8 +233,10 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err *err)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, address, &sa.sin_addr) != 1)
+    uint32_t at;
+    if (ipv4_parse(address, &at) < 0)
         return err_set(err, ERR_USAGE, "listen on '%s': not an IPv4 address", address);
+    sa.sin_addr.s_addr = htonl(at);
     _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(err, errno, "socket");

@@ -92,13 +92,13 @@ static uint16_t controller_read(struct guard *g)
     size_t len = 0;
     char host[64] = "";
     unsigned port = 0;
-    struct in_addr a;
+    uint32_t a;
     if (fs_read(PATH_BOOTSTRAP, 65536, &text, &len, &ignored) < 0 ||
         js_parse(text, len, &boot, &ignored) < 0 ||
         sscanf(js_opt_str(boot, "main", ""), "tcp://%63[^:]:%5u", host, &port) != 2)
         return 0;
-    if (inet_pton(AF_INET, host, &a) == 1)
-        add(g, a.s_addr, "the controller");
+    if (ipv4_parse(host, &a) == 0)
+        add(g, htonl(a), "the controller");
     return (uint16_t)port;
 }
 
