@@ -96,13 +96,13 @@ static void on_do(struct supervisor *s, const json_t *msg)
         return;
     struct job *j =
         strcmp(what, ipc_action_name(IPC_ABANDON)) == 0 ? &s->cluster.abandon : &s->cluster.act;
-    if (j->pid ||
-        sup_job_start(j, what, json_pack("{s:O, s:O}", "galera", s->cluster.galera, "msg", msg)) <
-            0)
+    bool busy = j->pid != 0;
+    if (busy || sup_job_start(j, what,
+                              json_pack("{s:O, s:O}", "galera", s->cluster.galera, "msg", msg)) < 0)
         sup_net_tell(s, IPC_RESULT,
                      json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
-                               "another action is at work", "position",
-                               cluster_position_to_json(&none)));
+                               busy ? "another action is at work" : "it could not be started",
+                               "position", cluster_position_to_json(&none)));
 }
 
 /* --- messages and time --------------------------------------------------------------------- */

@@ -166,7 +166,7 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     }
     if (wait && wait_for_template(db, err) < 0)
         return -1;
-    printf("The API is at http://" VDC_ADDRESS ":%d" VDC_PATH "\n", VDC_PORT);
+    printf("The API is at " VDC_ENDPOINT "\n");
     return 0;
 }
 
@@ -186,10 +186,9 @@ static json_t *status_json(bool root)
     char progress[256];
     pid_t pid = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
 
-    json_t *s =
-        json_pack("{s:i,s:s,s:s,s:s,s:b}", "schema", 1, "state", pid ? "running" : "stopped",
-                  "endpoint", "http://" VDC_ADDRESS ":8899" VDC_PATH, "host_address",
-                  VDC_HOST_ADDRESS, "template_ready", template_ready(TEMPLATE_BARE));
+    json_t *s = json_pack("{s:i,s:s,s:s,s:s,s:b}", "schema", 1, "state",
+                          pid ? "running" : "stopped", "endpoint", VDC_ENDPOINT, "host_address",
+                          VDC_HOST_ADDRESS, "template_ready", template_ready(TEMPLATE_BARE));
     if (pid)
         json_object_set_new(s, "pid", json_integer(pid));
     template_progress(progress, sizeof(progress));
@@ -264,6 +263,7 @@ int vdc_cmd_logs(int argc, char **argv, struct err *err)
 
 int vdc_cmd_job(int argc, char **argv, struct err *err)
 {
+    signal(SIGPIPE, SIG_IGN);
     return argc == 2 ? job_run(&calls_table, argv[1], err)
                      : err_set(err, ERR_USAGE, "job takes an id");
 }

@@ -280,7 +280,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
     sync_guests(&d);
     if (write_pid(err) < 0)
         return -1;
-    log_info("the API is at http://" VDC_ADDRESS ":%d" VDC_PATH, VDC_PORT);
+    log_info("the API is at " VDC_ENDPOINT);
     loop(&d);
     unlink(DAEMON_PIDFILE);
     log_info("ends; guests and routers go on");
