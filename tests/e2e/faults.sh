@@ -95,7 +95,7 @@ differs() {
 }
 
 up || { tail -n 40 "$work/up"; die "up"; }
-# Whether something of the cluster moves still: a fault is a fault of a node at rest.
+# Whether something of the cluster moves still: only then is a fault the only change.
 until_true 60 "ready" is_ready
 failures=0
 complain() {
