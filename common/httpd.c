@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 
 #define HTTPD_CONNECTIONS_MAX 256
@@ -81,7 +82,7 @@ static struct MHD_Response *response_of(struct MHD_Connection *c, struct httpd_r
     }
     _cleanup_close_ int fd = open(r->file, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         r->status = MHD_HTTP_NOT_FOUND;
         return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     }
@@ -232,14 +233,16 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err *err)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, address, &sa.sin_addr) != 1)
+    uint32_t at;
+    if (ipv4_parse(address, &at) < 0)
         return err_set(err, ERR_USAGE, "listen on '%s': not an IPv4 address", address);
+    sa.sin_addr.s_addr = htonl(at);
     _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(err, errno, "socket");
     int one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(fd, SOMAXCONN) != 0) {
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0) {
         int e = errno;
         err_errno(err, e, "listen on %s:%u", address, port);
         errno = e;
@@ -254,7 +257,7 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
                void *ctx, struct httpd **ret, struct err *err)
 {
     int fd = -1;
-    if (listen_on(address, port, &fd, err) != 0)
+    if (listen_on(address, port, &fd, err) < 0)
         return -1;
     /* A peer that is gone is an error of its connection, not the end of the program; libmicrohttpd
      * uses sendfile only when it is told so. */

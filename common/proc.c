@@ -3,22 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/hook.h"
-
-extern char **environ;
 
 #define OUT_MAX_DEFAULT (1024 * 1024)
 #define PIPE_BYTES 65536    /* pipe(7) */
@@ -31,35 +28,6 @@ struct stream {
     size_t max;
     size_t left; /* bytes that are read of it yet; all that an ended program wrote is in the pipe */
 };
-
-static void child_exec(const char *const argv[], const struct proc_opts *o, pid_t parent, int in,
-                       int out, int errfd, int third)
-{
-    sigset_t none;
-
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before that line */
-        _exit(PROC_NOT_STARTED);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errfd, 2) < 0)
-        _exit(PROC_NOT_STARTED);
-    if (third >= 0 && (dup2(third, 3) < 0 || fcntl(3, F_SETFD, 0) < 0))
-        _exit(PROC_NOT_STARTED);
-    if (o->pass_fd > 2)
-        fcntl(o->pass_fd, F_SETFD, 0);
-    if (o->cwd && chdir(o->cwd) < 0)
-        _exit(PROC_NOT_STARTED);
-    if (o->gid && (setgroups(0, NULL) < 0 || setgid(o->gid) < 0))
-        _exit(PROC_NOT_STARTED);
-    if (o->uid && setuid(o->uid) < 0)
-        _exit(PROC_NOT_STARTED);
-    execve(argv[0], (char *const *)argv, o->env ? (char *const *)o->env : environ);
-    dprintf(2, "%s\n", strerror(errno));
-    _exit(PROC_NOT_STARTED);
-}
 
 /* Input goes through an unlinked file: no deadlock between what we write and what it says. */
 static int input_fd(const char *text)
@@ -243,6 +211,28 @@ static int open_pipes(int pipes[PIPES][2], bool third)
     return 0;
 }
 
+/* The child, with the ends of the pipes that are its own. */
+static int start(const char *const argv[], const struct proc_opts *o, int in, int pipes[PIPES][2],
+                 pid_t *ret_pid, struct err *err)
+{
+    struct child_fd fds[] = {{in, 0}, {pipes[OUT][1], 1}, {pipes[ERR][1], 2}, {-1, 3}, {-1, 3}};
+    size_t n = 3;
+
+    if (o->lines_on_3)
+        fds[n++].from = pipes[THIRD][1];
+    if (o->pass_fd > 2)
+        fds[n++] = (struct child_fd){o->pass_fd, o->pass_fd};
+    const struct child_opts opts = {.env = o->env,
+                                    .cwd = o->cwd,
+                                    .uid = o->uid,
+                                    .gid = o->gid,
+                                    .fds = fds,
+                                    .n_fds = n,
+                                    .apart = CHILD_GROUP,
+                                    .bound = true};
+    return child_start(argv, &opts, ret_pid, err);
+}
+
 int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
              struct err *err)
 {
@@ -253,30 +243,22 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     _cleanup_close_ int in = input_fd(o->input);
     _cleanup_close_ int pidfd = -1;
     int pipes[PIPES][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, rc = 0;
-    pid_t pid, self = getpid();
+    pid_t pid = -1;
 
     if (ret)
         *ret = (struct proc_result){.status = PROC_NOT_STARTED};
-    if (argv[0][0] != '/')
-        return err_set(err, ERR_FAILED, "%s: not an absolute path", argv[0]);
-    if (access(argv[0], X_OK) < 0)
-        return err_errno(err, errno, "%s", argv[0]);
     if (in < 0 || open_pipes(pipes, o->lines_on_3) < 0)
         return err_errno(err, errno, "%s: pipe", argv[0]);
-    pid = fork();
-    if (pid == 0)
-        child_exec(argv, o, self, in, pipes[OUT][1], pipes[ERR][1], pipes[THIRD][1]);
-    if (pid > 0)
-        pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pid < 0 || pidfd < 0) {
-        rc = errno;
+    rc = start(argv, o, in, pipes, &pid, err);
+    if (rc == 0 && (pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0) {
+        rc = err_errno(err, errno, "%s: watch it", argv[0]);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    if (rc < 0) {
         for (int i = 0; i < PIPES; i++)
             close_pair(pipes[i]);
-        if (pid > 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-        }
-        return err_errno(err, rc, "%s: fork", argv[0]);
+        return -1;
     }
     fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/cloud/access.h"
 #include "controller/internal.h"
@@ -196,7 +197,7 @@ static int prepare(struct up *u, struct err *err)
         deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
-                                               s->controller_port + 2u, u->archive.sha256)
+                                               s->controller_port + PORT_BLOB, u->archive.sha256)
                                      : xstrdup(s->app.url);
     u->apply = apply_new(u->reach->cloud, u->d->store, s, u->survey,
                          &(struct apply_options){.public_key = u->options->public_key}, &hooks);

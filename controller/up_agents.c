@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/proto.h"
 #include "common/sign.h"
 #include "common/str.h"
@@ -262,7 +263,7 @@ static int check_silence(struct up *u, struct err *err)
     return err_set(err, ERR_TIMEOUT,
                    "no answer from %.300s within %d s: nothing is known of it now; does its VM "
                    "run, and can it reach port %u here? ('muster plan', 'muster ssh')",
-                   strbuf_str(&names), ANSWER_MS / 1000, u->d->spec.controller_port + 1u);
+                   strbuf_str(&names), ANSWER_MS / 1000, u->d->spec.controller_port + PORT_MAIN);
 }
 
 int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)

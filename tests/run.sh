@@ -1,25 +1,30 @@
 #!/bin/bash
-# Every test, in the order in which a mistake is found cheapest: lint, both compilers, unit tests
-# under ASan and UBSan, fuzz corpus, then end to end on the local cloud. With --slow also what takes
-# many minutes.
+# Every test. First what finds a mistake cheapest: both builds, and the unit tests under ASan and
+# UBSan. Then several lanes side by side, each as on a machine of its own (lane.sh), since the tests on
+# the local cloud mostly wait: one begins with what needs no cloud and much processor time, and whoever
+# is free takes the next test. With --slow also what takes many minutes. After a failure nothing more
+# is begun.
 # usage: run.sh [unit|--slow]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
-passed=0
-failed=()
+lanes=3
+dir=$(mktemp -d /tmp/muster-test-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+: >"$dir/ended" # a line for each step: "ok NAME" or "FAILED NAME"
 
 step() { # name command…
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS rc=0
   shift
-  printf '== %s\n' "$name"
-  if "$@" >"/tmp/muster-test-$name.log" 2>&1; then
-    passed=$((passed + 1))
-    printf '   ok (%d s)\n' $((SECONDS - start))
+  ! grep -q '^FAILED' "$dir/ended" || return 0
+  "$@" >"/tmp/muster-test-$name.log" 2>&1 || rc=$?
+  if [ $rc -eq 0 ]; then
+    printf 'ok      %-18s %4d s\n' "$name" $((SECONDS - start))
+    echo "ok $name" >>"$dir/ended"
   else
-    failed+=("$name")
-    printf '   FAILED (%d s); the end of its output:\n' $((SECONDS - start))
-    tail -n 40 "/tmp/muster-test-$name.log" | sed 's/^/   | /'
+    printf 'FAILED  %-18s %4d s; the end of its output:\n%s\n' "$name" $((SECONDS - start)) \
+      "$(tail -n 40 "/tmp/muster-test-$name.log" | sed 's/^/   | /')"
+    echo "FAILED $name" >>"$dir/ended"
   fi
 }
 
@@ -41,29 +46,59 @@ fuzz_replay() {
   done
 }
 
-step build-dev configure_and_build dev
-step unit unit
-step lint tests/lint/run.sh
-if [ "$what" != unit ]; then
+# A line for each test of the lanes: name and command; the long ones first.
+list() {
+  local t args long='under_load stack not_knowing power outage disk matrix founder'
+  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
+    args=
+    case "$what $t" in
+      '--slow matrix') args=all ;;
+      '--slow power') args=20 ;;
+      '--slow outage') args='6 5' ;;
+    esac
+    echo "e2e-$t tests/e2e/$t.sh $args"
+  done | awk '!seen[$1]++'
+  [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
+}
+
+# Takes the first line of the list away.
+take() {
+  exec 9>"$dir/lock"
+  flock 9
+  head -n 1 "$dir/list"
+  sed -i 1d "$dir/list"
+  exec 9>&-
+}
+
+cloud_tests() { # lane
+  local name command
+  while read -r name command < <(take) && [ -n "$name" ]; do
+    # shellcheck disable=SC2086 # it is a command with its arguments
+    step "$name" tests/lane.sh "$1" $command
+  done
+}
+
+without_cloud() { # lane
+  local t every=61
+  [ "$what" != --slow ] || every=1
+  step lint tests/lint/run.sh
   step build-clang configure_and_build clang
   step fuzz fuzz_replay
+  for t in routes bad_days; do step "host-$t" tests/lane.sh "$1" "tests/hosts/$t.sh"; done
+  step kill-worker tests/lane.sh "$1" tests/hosts/kill_worker.sh $every
+}
+
+step build-dev configure_and_build dev
+step unit unit
+if [ "$what" = unit ]; then
+  step lint tests/lint/run.sh
+else
   step build-release ./dev build
-  tests=(tests/e2e/*.sh)
-  [ "$what" != --slow ] || tests+=(tests/e2e/slow/*.sh)
-  for t in "${tests[@]}"; do
-    case "$t" in *lib.sh | *stub.sh) continue ;; esac
-    args=()
-    [ "$what $t" != "--slow tests/e2e/matrix.sh" ] || args=(all)
-    [ "$what $t" != "--slow tests/e2e/power.sh" ] || args=(20)
-    [ "$what $t" != "--slow tests/e2e/outage.sh" ] || args=(6 5)
-    [ ${#failed[@]} -eq 0 ] && step "e2e-$(basename "$t" .sh)" "$t" "${args[@]}"
-  done
-  for t in routes bad_days; do
-    [ ${#failed[@]} -eq 0 ] && step "host-$t" "tests/hosts/$t.sh"
-  done
-  every=31
-  [ "$what" != --slow ] || every=1
-  [ ${#failed[@]} -eq 0 ] && step kill-worker tests/hosts/kill_worker.sh $every
+  list >"$dir/list"
+  (without_cloud 1 && cloud_tests 1) &
+  for ((lane = 2; lane <= lanes; lane++)); do cloud_tests $lane & done
+  wait
 fi
-printf '\n%d passed, %d failed\n' "$passed" ${#failed[@]}
-[ ${#failed[@]} -eq 0 ]
+failed=$(grep -c '^FAILED' "$dir/ended" || true)
+printf '\n%d passed, %d failed, %d s\n' "$(grep -c '^ok' "$dir/ended" || true)" "$failed" $SECONDS
+[ "$failed" -eq 0 ]

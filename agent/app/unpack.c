@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/app/files.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -190,23 +191,29 @@ static void on_line(void *ctx, const char *line)
     }
 }
 
-/* Whatever the archive made run ends: from here on nobody else changes what was unpacked. */
-static void end_others(void)
+static void kill_others(void *ctx)
 {
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (setgid(UNPACK_ID) == 0 && setuid(UNPACK_ID) == 0)
-            kill(-1, SIGKILL);
-        _exit(0);
-    }
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
+    (void)ctx;
+    kill(-1, SIGKILL);
+}
+
+/* Whatever the archive made run ends: from here on nobody else changes what was unpacked. */
+static int end_others(struct err *err)
+{
+    const struct child_opts opts = {.uid = UNPACK_ID, .gid = UNPACK_ID};
+    pid_t pid;
+
+    if (child_call(kill_others, NULL, "what ends the archive's processes", &opts, &pid, err) < 0)
+        return -1;
+    waitpid(pid, NULL, 0);
+    return 0;
 }
 
 static int run_program(const char *const argv[], int archive, struct unpacking *u, struct err *err)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
     struct proc_result said = {0};
+    struct err ignored; /* there is an earlier one */
     struct proc_opts opts = {.env = env,
                              .cwd = u->dir,
                              .uid = UNPACK_ID,
@@ -221,7 +228,8 @@ static int run_program(const char *const argv[], int archive, struct unpacking *
     if (argv[0][strlen(argv[0]) - 1] == 'p' && said.status == UNZIP_WARNED)
         r = 0;
     proc_result_free(&said);
-    end_others();
+    if (end_others(r == 0 ? err : &ignored) < 0)
+        r = -1;
     if (u->give_up || (r < 0 && u->why.msg[0])) {
         *err = u->why;
         r = -1;

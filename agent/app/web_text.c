@@ -3,12 +3,13 @@
 
 #include "agent/app/web.h"
 #include "agent/ipc/paths.h"
+#include "common/ports.h"
 #include "common/str.h"
 
 char *web_site_text(const char *root, const char *health, const char *page)
 {
     return str_fmt("# written by muster-agent\n"
-                   "<VirtualHost *:80>\n"
+                   "<VirtualHost *:%d>\n"
                    "    DocumentRoot %s\n"
                    "    ErrorLog ${APACHE_LOG_DIR}/error.log\n"
                    "    CustomLog ${APACHE_LOG_DIR}/access.log combined\n"
@@ -23,7 +24,7 @@ char *web_site_text(const char *root, const char *health, const char *page)
                    "        Require all granted\n"
                    "    </Directory>\n"
                    "</VirtualHost>\n",
-                   root, root, health, page, (int)(strrchr(page, '/') - page), page);
+                   PORT_HTTP, root, root, health, page, (int)(strrchr(page, '/') - page), page);
 }
 
 /* The module of PHP 8 and later is called php_module, that of PHP 7 php7_module. Sections for files

@@ -13,10 +13,9 @@
 #include "common/proc.h"
 #include "common/str.h"
 
-#define FSCK_REPAIRED                                                                              \
-    (1 | 2)         /* exit status of fsck.ext4, bits: repaired, which may want a reboot           \
-                     */
-#define FSCK_LEFT 4 /* and: something is left as it was */
+/* Bits of the exit status of fsck.ext4. */
+#define FSCK_REPAIRED (1 | 2) /* which may want a reboot */
+#define FSCK_LEFT 4           /* something is left as it was */
 
 static void fdisk_cleanup(struct fdisk_context **c)
 {

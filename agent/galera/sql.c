@@ -13,6 +13,7 @@
 #include "common/hook.h"
 #include "common/js.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "common/str.h"
 
 #define OWN_HOST "127.0.0.1"
@@ -43,7 +44,7 @@ static int connect_as(unsigned timeout_s, const struct login *l, struct sql **re
     mysql_options(s->my, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
     mysql_options(s->my, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
     if (!mysql_real_connect(s->my, l->host, l->user, l->password, l->database,
-                            l->host ? SQL_EXTRA_PORT : 0, l->host ? NULL : SQL_SOCKET, 0)) {
+                            l->host ? PORT_SQL_EXTRA : 0, l->host ? NULL : SQL_SOCKET, 0)) {
         int r = fail(s, err);
         *ret_code = mysql_errno(s->my);
         sql_close(s);

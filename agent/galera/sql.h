@@ -12,8 +12,6 @@
 
 #define SQL_SOCKET "/run/mysqld/mysqld.sock"
 
-#define SQL_EXTRA_PORT 3307
-
 /* Error codes of the server and of the client library that decide something. */
 #define SQL_TOO_MANY 1040
 #define SQL_REFUSED 1045

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
+
+#include "common/child.h"
+#include "common/cleanup.h"
+#include "common/log.h"
 
 #define INSTALLED "/usr/libexec"
 
@@ -26,33 +28,22 @@ void helper_path(const char *name, char *ret, size_t cap)
     snprintf(ret, cap, INSTALLED "/%s", name);
 }
 
-static void __attribute__((noreturn)) helper_exec(const char *const argv[], int a, int b)
-{
-    char path[PATH_MAX];
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    /* Out of the way of 3 and 4 first; dup2 then leaves them open over exec. */
-    int p = a < 0 ? -1 : fcntl(a, F_DUPFD_CLOEXEC, 10);
-    int q = b < 0 ? -1 : fcntl(b, F_DUPFD_CLOEXEC, 10);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if ((a >= 0 && p < 0) || (b >= 0 && q < 0) || null < 0 || dup2(null, 0) < 0 ||
-        (p >= 0 && dup2(p, 3) < 0) || (q >= 0 && dup2(q, 4) < 0))
-        _exit(126);
-    helper_path(argv[0], path, sizeof(path));
-    execv(path, (char *const *)argv);
-    _exit(127);
-}
-
 pid_t helper_start(const char *const argv[], int a, int b, bool bound)
 {
-    pid_t parent = getpid(), pid = fork();
-    if (pid != 0)
-        return pid;
-    if (bound)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (bound && getppid() != parent) /* it ended before that line */
-        _exit(126);
-    helper_exec(argv, a, b);
+    char path[PATH_MAX];
+    _cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct child_fd fds[3] = {{null, 0}};
+    size_t n = 1;
+    struct err err;
+    pid_t pid = -1;
+
+    helper_path(argv[0], path, sizeof(path));
+    if (a >= 0)
+        fds[n++] = (struct child_fd){a, 3};
+    if (b >= 0)
+        fds[n++] = (struct child_fd){b, 4};
+    const struct child_opts opts = {.path = path, .fds = fds, .n_fds = n, .bound = bound};
+    if (child_start(argv, &opts, &pid, &err) < 0)
+        log_warn("%s", err.msg);
+    return pid;
 }

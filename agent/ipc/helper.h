@@ -14,7 +14,7 @@
 void helper_path(const char *name, char *ret, size_t cap);
 /* Starts argv[0], one of these, in a child: signals as a program expects them, `a` as descriptor 3
  * and `b` as 4 (-1: none), stdin empty. `bound`: it is killed when this process ends, also when
- * that was before it began. -1 and errno: there is no child. */
+ * that was before it began. -1: there is no child, and the log says why. */
 pid_t helper_start(const char *const argv[], int a, int b, bool bound);
 
 #endif

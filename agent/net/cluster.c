@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/log.h"
+#include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
 
@@ -80,7 +81,7 @@ static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], s
 {
     const char *own = js_opt_str(m[k->c.cfg.self], "address", "");
     _cleanup_free_ char *listen =
-        str_fmt("tcp://%s:%u", own, (unsigned)js_opt_u64(m[k->c.cfg.self], "port", 7410));
+        str_fmt("tcp://%s:%u", own, (unsigned)js_opt_u64(m[k->c.cfg.self], "port", PORT_PEER));
     k->server = zsock_server(n->z, PROTO_DOMAIN_PEER, &n->own, PROTO_PEER_MAX, listen, err);
     if (!k->server)
         return -1;
@@ -88,7 +89,7 @@ static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], s
         if (i == k->c.cfg.self)
             continue;
         _cleanup_free_ char *to = str_fmt("tcp://%s:%u", js_opt_str(m[i], "address", ""),
-                                          (unsigned)js_opt_u64(m[i], "port", 7410));
+                                          (unsigned)js_opt_u64(m[i], "port", PORT_PEER));
         k->peers[i].link = zsock_client(n->z, &n->own, k->keys[i], PROTO_PEER_MAX, to, err);
         if (!k->peers[i].link)
             return -1;

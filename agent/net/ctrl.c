@@ -59,22 +59,20 @@ static uint64_t roster_epoch(const char *text)
 }
 
 /* Verified against the signing key that user-data brought, and not older than the last one. */
-static int roster_accept(struct net *n, const char *text, const char *sig_hex, uint64_t floor,
-                         struct err *err)
+static int roster_accept(struct net *n, const char *text, const char *sig_hex, struct err *err)
 {
     uint8_t sig[SIGN_SIZE];
     if (keys_unhex(sig_hex, sig, SIGN_SIZE) < 0 ||
         keys_verify(n->boot->sign_key, text, strlen(text), sig) != 0)
         return err_set(err, ERR_SAFETY, "roster: the signature does not hold; it is ignored");
     uint64_t epoch = roster_epoch(text);
-    if (epoch < floor)
+    if (epoch < n->roster_epoch)
         return err_set(err, ERR_SAFETY, "roster: epoch %llu is older than %llu; it is ignored",
-                       (unsigned long long)epoch, (unsigned long long)floor);
+                       (unsigned long long)epoch, (unsigned long long)n->roster_epoch);
+    n->roster_epoch = epoch;
     net_cluster_roster(n, text);
     return 0;
 }
-
-static uint64_t roster_floor; /* epoch of the roster in use */
 
 static void roster_load(struct net *n)
 {
@@ -86,10 +84,8 @@ static void roster_load(struct net *n)
         return;
     const char *text, *sig;
     if (js_parse(file, len, &j, &err) < 0 || js_str(j, "roster", &text, &err) < 0 ||
-        js_str(j, "sig", &sig, &err) < 0 || roster_accept(n, text, sig, 0, &err) < 0)
+        js_str(j, "sig", &sig, &err) < 0 || roster_accept(n, text, sig, &err) < 0)
         log_warn("%s: %s", ROSTER_FILE, err.msg);
-    else
-        roster_floor = roster_epoch(text);
 }
 
 static void on_roster(struct net *n, const json_t *msg)
@@ -97,11 +93,10 @@ static void on_roster(struct net *n, const json_t *msg)
     struct err err = {0};
     const char *text, *sig;
     if (js_str(msg, "roster", &text, &err) < 0 || js_str(msg, "sig", &sig, &err) < 0 ||
-        roster_accept(n, text, sig, roster_floor, &err) < 0) {
+        roster_accept(n, text, sig, &err) < 0) {
         log_warn("%s", err.msg);
         return;
     }
-    roster_floor = roster_epoch(text);
     json_t *j = json_pack("{s:s, s:s}", "roster", text, "sig", sig);
     _cleanup_free_ char *file = js_text(j);
     json_decref(j);

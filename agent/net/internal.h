@@ -24,13 +24,14 @@ struct net {
     struct zap *zap;
     struct curve_pair own, seal;
 
-    struct zsock *enrol; /* NULL when bound */
-    struct zsock *main;  /* NULL before */
-    unsigned handshakes; /* of main, when the last hello was sent */
-    unsigned connected;  /* the newest that is known */
-    uint64_t next;       /* when to enrol or greet again */
-    bool answered;       /* something came since the last hello */
-    bool complained;     /* a refusal was logged */
+    struct zsock *enrol;   /* NULL when bound */
+    struct zsock *main;    /* NULL before */
+    unsigned handshakes;   /* of main, when the last hello was sent */
+    unsigned connected;    /* the newest that is known */
+    uint64_t next;         /* when to enrol or greet again */
+    bool answered;         /* something came since the last hello */
+    bool complained;       /* a refusal was logged */
+    uint64_t roster_epoch; /* of the roster in use; an older one is refused */
 
     char rev[EVENT_REV_MAX];
     uint64_t last_seq;

@@ -11,9 +11,9 @@
 #include "common/fs.h"
 #include "common/ipv4.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 
-#define SSH_PORT 22
 #define TCP_MAX (1024 * 1024)
 #define ESTABLISHED 1
 
@@ -92,13 +92,13 @@ static uint16_t controller_read(struct guard *g)
     size_t len = 0;
     char host[64] = "";
     unsigned port = 0;
-    struct in_addr a;
+    uint32_t a;
     if (fs_read(PATH_BOOTSTRAP, 65536, &text, &len, &ignored) < 0 ||
         js_parse(text, len, &boot, &ignored) < 0 ||
         sscanf(js_opt_str(boot, "main", ""), "tcp://%63[^:]:%5u", host, &port) != 2)
         return 0;
-    if (inet_pton(AF_INET, host, &a) == 1)
-        add(g, a.s_addr, "the controller");
+    if (ipv4_parse(host, &a) == 0)
+        add(g, htonl(a), "the controller");
     return (uint16_t)port;
 }
 
@@ -112,7 +112,7 @@ void guard_collect(struct guard *g, struct rtnl *nl)
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         _cleanup_free_ char *text = NULL;
         if (fs_read(files[i], TCP_MAX, &text, NULL, &ignored) == 0)
-            guard_add_peers(g, text, SSH_PORT, controller);
+            guard_add_peers(g, text, PORT_SSH, controller);
     }
     if (rtnl_default_route(nl, &dflt, &found, &ignored) == 0 && found)
         add(g, dflt.via, "the default gateway");

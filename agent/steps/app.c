@@ -260,4 +260,4 @@ static int app_apply(const void *self, struct run *run, struct err *err)
     return app_config_each(a, run, true, true, &why, err);
 }
 
-const struct step_ops step_app = {"app", app_parse, app_check, app_apply, free};
+const struct step_ops step_app = {"app", app_parse, app_check, app_apply, free, NULL};

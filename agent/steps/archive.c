@@ -49,4 +49,5 @@ static int archive_apply(const void *self, struct run *run, struct err *err)
     return archive_get(a->url, a->sha256, run, err);
 }
 
-const struct step_ops step_archive = {"archive", archive_parse, archive_check, archive_apply, free};
+const struct step_ops step_archive = {"archive",     archive_parse, archive_check,
+                                      archive_apply, free,          NULL};

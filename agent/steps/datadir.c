@@ -252,4 +252,5 @@ static int datadir_apply(const void *self, struct run *run, struct err *err)
     return conf_write(&c.settings, NULL, err);
 }
 
-const struct step_ops step_datadir = {"datadir", datadir_parse, datadir_check, datadir_apply, free};
+const struct step_ops step_datadir = {"datadir",     datadir_parse, datadir_check,
+                                      datadir_apply, free,          NULL};

@@ -183,4 +183,4 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
     return make_filesystem(&h, run, err);
 }
 
-const struct step_ops step_disk = {"disk", disk_parse, disk_check, disk_apply, free};
+const struct step_ops step_disk = {"disk", disk_parse, disk_check, disk_apply, free, NULL};

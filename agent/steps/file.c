@@ -76,4 +76,4 @@ static int file_apply(const void *self, struct run *run, struct err *err)
     return f->notify ? svc_notify_serve(f->notify, err) : 0;
 }
 
-const struct step_ops step_file = {"file", file_parse, file_check, file_apply, free};
+const struct step_ops step_file = {"file", file_parse, file_check, file_apply, free, NULL};

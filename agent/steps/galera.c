@@ -18,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 
 #define CONF "/etc/mysql/mariadb.conf.d/80-muster-galera.cnf"
@@ -53,13 +54,13 @@ static char *conf_text(const struct galera *g)
     json_array_foreach(g->members, i, m)
         strbuf_addf(&b, "%s%s", i ? "," : "", js_opt_str(m, "address", ""));
     strbuf_addf(&b,
-                "\nwsrep_provider_options = \"gmcast.listen_addr=tcp://%s:4567;"
-                "ist.recv_addr=%s:4568;gmcast.segment=%llu;evs.send_window=512;"
+                "\nwsrep_provider_options = \"gmcast.listen_addr=tcp://%s:%d;"
+                "ist.recv_addr=%s:%d;gmcast.segment=%llu;evs.send_window=512;"
                 "evs.user_send_window=256;gcs.fc_limit=128;gcs.fc_factor=0.8;gcache.size=128M;"
                 "gcache.recover=yes;pc.recovery=FALSE\"\n"
                 "wsrep_sst_method = mariabackup\n"
                 "wsrep_sst_auth = mysql:\n"
-                "wsrep_sst_receive_address = %s:4444\n"
+                "wsrep_sst_receive_address = %s:%d\n"
                 "wsrep_slave_threads = 4\n"
                 "wsrep_retry_autocommit = 3\n"
                 "binlog_format = ROW\n"
@@ -69,7 +70,8 @@ static char *conf_text(const struct galera *g)
                 "innodb_autoinc_lock_mode = 2\n"
                 "innodb_flush_log_at_trx_commit = 1\n"
                 "innodb_doublewrite = 1\n",
-                g->address, g->address, (unsigned long long)g->segment, g->address, SQL_EXTRA_PORT);
+                g->address, PORT_GALERA, g->address, PORT_GALERA_IST,
+                (unsigned long long)g->segment, g->address, PORT_GALERA_SST, PORT_SQL_EXTRA);
     return b.s;
 }
 
@@ -164,4 +166,5 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }
 
-const struct step_ops step_galera = {"galera", galera_parse, galera_check, galera_apply, free};
+const struct step_ops step_galera = {"galera",     galera_parse, galera_check,
+                                     galera_apply, free,         NULL};

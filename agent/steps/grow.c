@@ -68,4 +68,4 @@ static int grow_apply(const void *self, struct run *run, struct err *err)
     return disk_fs_grow(source, g->path, g->filesystem, err);
 }
 
-const struct step_ops step_grow = {"grow", grow_parse, grow_check, grow_apply, free};
+const struct step_ops step_grow = {"grow", grow_parse, grow_check, grow_apply, free, NULL};

@@ -210,4 +210,4 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     return mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err);
 }
 
-const struct step_ops step_mount = {"mount", mount_parse, mount_check, mount_apply, free};
+const struct step_ops step_mount = {"mount", mount_parse, mount_check, mount_apply, free, NULL};

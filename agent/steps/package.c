@@ -244,4 +244,5 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     return r;
 }
 
-const struct step_ops step_package = {"package", package_parse, package_check, package_apply, free};
+const struct step_ops step_package = {"package",     package_parse, package_check,
+                                      package_apply, free,          NULL};

@@ -112,4 +112,4 @@ static int php_apply(const void *self, struct run *run, struct err *err)
     return n < 0 ? -1 : svc_notify_serve(WEB_SERVICE, err);
 }
 
-const struct step_ops step_php = {"php", php_parse, php_check, php_apply, free};
+const struct step_ops step_php = {"php", php_parse, php_check, php_apply, free, NULL};

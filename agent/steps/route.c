@@ -70,10 +70,16 @@ static int route_parse(const json_t *spec, void **ret, struct err *err)
             return err_wrap(err, "member 'to'");
         }
     }
-    svc_expect(NETWORKD);
-    svc_expect(NETWORKMANAGER);
     *ret = obj;
     return 0;
+}
+
+static const char *route_unit(const void *self, size_t i)
+{
+    static const char *const units[] = {NETWORKD, NETWORKMANAGER};
+
+    (void)self;
+    return i < ARRAY_LEN(units) ? units[i] : NULL;
 }
 
 static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
@@ -329,4 +335,5 @@ static int route_apply(const void *self, struct run *run, struct err *err)
     return conf_write(&n.conf, NULL, err);
 }
 
-const struct step_ops step_route = {"route", route_parse, route_check, route_apply, free};
+const struct step_ops step_route = {"route",     route_parse, route_check,
+                                    route_apply, free,        route_unit};

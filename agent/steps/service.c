@@ -19,10 +19,12 @@ static const struct field fields[] = {
 
 static int service_parse(const json_t *spec, void **ret, struct err *err)
 {
-    if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct service), ret, err) < 0)
-        return -1;
-    svc_expect(((const struct service *)*ret)->name);
-    return 0;
+    return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct service), ret, err);
+}
+
+static const char *service_unit(const void *self, size_t i)
+{
+    return i == 0 ? ((const struct service *)self)->name : NULL;
 }
 
 static int service_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
@@ -67,4 +69,5 @@ static int service_apply(const void *self, struct run *run, struct err *err)
     return svc_notify_serve(s->name, err);
 }
 
-const struct step_ops step_service = {"service", service_parse, service_check, service_apply, free};
+const struct step_ops step_service = {"service",     service_parse, service_check,
+                                      service_apply, free,          service_unit};

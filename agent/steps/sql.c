@@ -119,4 +119,5 @@ static int sql_step_apply(const void *self, struct run *run, struct err *err)
     return sql_exec(db, grant, err);
 }
 
-const struct step_ops step_sql = {"sql", sql_step_parse, sql_step_check, sql_step_apply, free};
+const struct step_ops step_sql = {"sql",          sql_step_parse, sql_step_check,
+                                  sql_step_apply, free,           NULL};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A provisioning step: one file X.c and one row in resource.c. The engine calls check,
+/* A provisioning step: one file X.c and one row in step.c. The engine calls check,
  * apply, check. `check` changes nothing; `apply` may be killed anywhere and run again. */
 #ifndef MUSTER_AGENT_STEPS_STEP_H
 #define MUSTER_AGENT_STEPS_STEP_H
@@ -18,6 +18,9 @@ struct step_ops {
     int (*check)(const void *self, struct run *run, struct verdict *ret, struct err *err);
     int (*apply)(const void *self, struct run *run, struct err *err);
     void (*free)(void *self);
+    /* The i-th systemd unit that check looks at, NULL when there are no more; may itself be NULL:
+     * none. Borrowed from `self`. */
+    const char *(*unit)(const void *self, size_t i);
 };
 
 extern const struct step_ops *const step_table[]; /* NULL-terminated */

@@ -132,4 +132,5 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     return own_account(err);
 }
 
-const struct step_ops step_synced = {"synced", synced_parse, synced_check, synced_apply, free};
+const struct step_ops step_synced = {"synced",     synced_parse, synced_check,
+                                     synced_apply, free,         NULL};

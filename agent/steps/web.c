@@ -39,8 +39,13 @@ static const struct field fields[] = {
 
 static int web_parse(const json_t *spec, void **ret, struct err *err)
 {
-    svc_expect(SERVICE);
     return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct web), ret, err);
+}
+
+static const char *web_unit(const void *self, size_t i)
+{
+    (void)self;
+    return i == 0 ? SERVICE : NULL;
 }
 
 #define FILES 3
@@ -155,4 +160,4 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     return svc_notify_drop(SERVICE, err);
 }
 
-const struct step_ops step_web = {"web", web_parse, web_check, web_apply, free};
+const struct step_ops step_web = {"web", web_parse, web_check, web_apply, free, web_unit};

@@ -105,12 +105,13 @@ static void on_do(struct supervisor *s, const json_t *msg)
     if (!s->cluster.galera || ipc_action_find(what, &action) < 0)
         return;
     struct job *j = action == IPC_ABANDON ? &s->cluster.abandon : &s->cluster.act;
-    if (!j->pid && sup_job_start(j, IPC_JOB_ACTION, action_of(s, msg)) == 0)
+    bool busy = j->pid != 0;
+    if (!busy && sup_job_start(j, IPC_JOB_ACTION, action_of(s, msg)) == 0)
         return;
     sup_net_tell(s, IPC_RESULT,
                  json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
-                           "another action is at work", "position",
-                           cluster_position_to_json(&none)));
+                           busy ? "another action is at work" : "it could not be started",
+                           "position", cluster_position_to_json(&none)));
 }
 
 /* --- messages and time --------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ static void look_start(struct supervisor *s)
     json_object_set(request, "galera", sup_cluster_galera(s) ? sup_cluster_galera(s) : json_null());
     if (web)
         s->watch.web_next = now + WEB_EVERY_MS;
+    s->watch.next = now + LOOK_EVERY_MS; /* when it cannot be started now */
     sup_job_start(&s->watch.job, IPC_JOB_LOOK, request);
 }
 

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "common/str.h"
 
 #define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
@@ -21,7 +22,7 @@
 static int exchange(const char *request, size_t len, unsigned timeout_s, struct strbuf *answer,
                     struct err *err)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT_HTTP)};
     struct timeval tv = {.tv_sec = (time_t)timeout_s};
     char buf[4096];
     int status = 0;

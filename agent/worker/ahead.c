@@ -2,11 +2,10 @@
 #include "agent/worker/ahead.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/clock.h"
 
 struct report {
@@ -16,20 +15,29 @@ struct report {
 
 enum { WAS_OK = 1, CHANGED };
 
-static void work(int fd, const struct plan *plan, struct run run,
-                 int (*one)(const struct step *st, struct run *run, struct err *err))
+struct work {
+    int fd;
+    const struct plan *plan;
+    struct run run;
+    int (*one)(const struct step *st, struct run *run, struct err *err);
+};
+
+static void work(void *ctx)
 {
+    struct work *w = ctx;
+    const struct plan *plan = w->plan;
+    struct run *run = &w->run;
     struct err ignored; /* said when the step's turn comes, if it is still so then */
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct step *st = &plan->steps[i];
         if (!st->ahead)
             continue;
-        run.id = st->id;
-        run.started = clock_mono_ms();
-        run.spoke = 0;
-        int r = one(st, &run, &ignored);
-        const struct report w = {(unsigned short)i, r ? CHANGED : WAS_OK};
-        if (r < 0 || write(fd, &w, sizeof(w)) != sizeof(w))
+        run->id = st->id;
+        run->started = clock_mono_ms();
+        run->spoke = 0;
+        int r = w->one(st, run, &ignored);
+        const struct report did = {(unsigned short)i, r ? CHANGED : WAS_OK};
+        if (r < 0 || write(w->fd, &did, sizeof(did)) != sizeof(did))
             return; /* those that follow may need it */
     }
 }
@@ -44,15 +52,13 @@ void ahead_start(struct ahead *a, const struct run *run,
     if (!any || pipe2(pair, O_CLOEXEC) < 0)
         return;
     a->started = true;
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == parent)
-            work(pair[1], a->plan, *run, one);
-        _exit(0);
-    }
+    struct work w = {pair[1], a->plan, *run, one};
+    const struct child_opts opts = {.bound = true};
+    struct err ignored; /* the steps are done in their turn */
+    pid_t pid = -1;
+    int r = child_call(work, &w, "the speculative start", &opts, &pid, &ignored);
     close(pair[1]);
-    if (pid < 0) {
+    if (r < 0) {
         close(pair[0]);
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/worker/engine.h"
 
+#include "agent/sys/svc.h"
 #include "agent/worker/ahead.h"
 #include "common/clock.h"
 
@@ -38,6 +39,20 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
     return err_set(err, ERR_SAFETY, "%s: refused: %s", st->id, v.why);
 }
 
+/* What the checks of this pass look at, so that one call asks for all of it. */
+static void expect_units(const struct plan *plan)
+{
+    const char *unit;
+
+    svc_expect_none();
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct step *st = &plan->steps[i];
+
+        for (size_t k = 0; st->ops->unit && (unit = st->ops->unit(st->self, k)); k++)
+            svc_expect(unit);
+    }
+}
+
 int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct event *ev), void *ctx,
                struct engine_result *ret, struct err *err)
 {
@@ -50,6 +65,7 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
     int r = 0;
     *ret = (struct engine_result){0};
 
+    expect_units(plan);
     run_emit_counted(&whole,
                      &(struct event){.kind = EVENT_PLAN, .count = {EVENT_STEPS, 0, plan->n_steps}},
                      "%zu steps", plan->n_steps);
@@ -84,6 +100,7 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
     run.plan_inode = 0; /* a look is not superseded */
     bool refused = false;
     *ret = (struct engine_result){0};
+    expect_units(plan);
     for (size_t i = 0; i < plan->n_steps; i++) {
         struct verdict v = {0};
         struct err why = {0};

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/cli/cli.h"
 
@@ -40,9 +41,9 @@ int cmd_ssh(const struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "no node '%s' in %s", cli->words[0], d.file);
     if (!js_opt_u64(place, "ssh_port", 0))
         return err_set(err, ERR_USAGE,
-                       "node '%s' has no port that leads to 22; add one under "
+                       "node '%s' has no port that leads to %d; add one under "
                        "'ports' and run up",
-                       cli->words[0]);
+                       cli->words[0], PORT_SSH);
     snprintf(port, sizeof(port), "%u", (unsigned)js_opt_u64(place, "ssh_port", 0));
     known = deployment_known_hosts(&d, cli->words[0]);
     hosts = str_fmt("UserKnownHostsFile=%s", known);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/cloud/entity.h"
 
@@ -27,7 +28,7 @@ static long number_of(const json_t *e, const char *key)
     uint64_t n;
 
     entity_text(e, key, text, sizeof(text));
-    return str_to_u64(text, 65535, &n) == 0 ? (long)n : -1;
+    return str_to_u64(text, PORT_MAX, &n) == 0 ? (long)n : -1;
 }
 
 static bool same_port(const json_t *e, const char *key, uint16_t port)

@@ -87,7 +87,7 @@ static int wait_for_template(struct vdb *db, struct err *err)
     char now[256], before[256];
 
     template_progress(before, sizeof(before)); /* may be of an earlier build */
-    while (!template_ready()) {
+    while (!template_ready(TEMPLATE_BARE)) {
         template_progress(now, sizeof(now));
         if (*now && !str_eq(now, before)) {
             printf("%s\n", now);
@@ -102,7 +102,7 @@ static int wait_for_template(struct vdb *db, struct err *err)
         {
             building = building || str_eq(vdc_str(job, "cmd"), JOB_TEMPLATE);
         }
-        if (!building && !template_ready())
+        if (!building && !template_ready(TEMPLATE_BARE))
             return template_failed(db, err);
         if (tool_pid(DAEMON_PIDFILE, DAEMON_MARK) == 0)
             return err_set(err, ERR_FAILED, "the daemon ended; see " VDC_LOG);
@@ -152,7 +152,7 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
         store_config(db, given, err) < 0)
         return -1;
     pid_t daemon = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
-    if (daemon > 0 && !template_ready()) { /* an earlier build failed */
+    if (daemon > 0 && !template_ready(TEMPLATE_BARE)) { /* an earlier build failed */
         if (job_want(db, JOB_TEMPLATE, "", "", err) < 0)
             return -1;
         kill(daemon, SIGCHLD); /* look for jobs now */
@@ -166,7 +166,7 @@ int vdc_cmd_start(int argc, char **argv, struct err *err)
     }
     if (wait && wait_for_template(db, err) < 0)
         return -1;
-    printf("The API is at http://" VDC_ADDRESS ":%d" VDC_PATH "\n", VDC_PORT);
+    printf("The API is at " VDC_ENDPOINT "\n");
     return 0;
 }
 
@@ -186,14 +186,13 @@ static json_t *status_json(bool root)
     char progress[256];
     pid_t pid = tool_pid(DAEMON_PIDFILE, DAEMON_MARK);
 
-    json_t *s =
-        json_pack("{s:i,s:s,s:s,s:s,s:b}", "schema", 1, "state", pid ? "running" : "stopped",
-                  "endpoint", "http://" VDC_ADDRESS ":8899" VDC_PATH, "host_address",
-                  VDC_HOST_ADDRESS, "template_ready", template_ready());
+    json_t *s = json_pack("{s:i,s:s,s:s,s:s,s:b}", "schema", 1, "state",
+                          pid ? "running" : "stopped", "endpoint", VDC_ENDPOINT, "host_address",
+                          VDC_HOST_ADDRESS, "template_ready", template_ready(TEMPLATE_BARE));
     if (pid)
         json_object_set_new(s, "pid", json_integer(pid));
     template_progress(progress, sizeof(progress));
-    if ((!template_ready() || template_building()) && *progress)
+    if ((!template_ready(TEMPLATE_BARE) || template_building()) && *progress)
         json_object_set_new(s, "template_progress", js_string(progress));
     struct err err = {0};
     _cleanup_(vdb_close) struct vdb *db = NULL;
@@ -264,6 +263,7 @@ int vdc_cmd_logs(int argc, char **argv, struct err *err)
 
 int vdc_cmd_job(int argc, char **argv, struct err *err)
 {
+    signal(SIGPIPE, SIG_IGN);
     return argc == 2 ? job_run(&calls_table, argv[1], err)
                      : err_set(err, ERR_USAGE, "job takes an id");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verb "link": shows and changes the links between zones. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,5 +241,6 @@ int vdc_cmd_link(int argc, char **argv, struct err *err)
 
 int vdc_cmd_relay(int argc, char **argv, struct err *err)
 {
+    signal(SIGPIPE, SIG_IGN);
     return argc == 2 ? relay_run(argv[1], err) : err_set(err, ERR_USAGE, "relay takes a group");
 }

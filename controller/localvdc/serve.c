@@ -273,14 +273,14 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
         return -1;
     if ((d.events = disk_events_open(err)) < 0 || (d.signals = open_signals(err)) < 0)
         return -1;
-    if (!template_ready())
+    if (!template_ready(TEMPLATE_BARE))
         want_job(d.db, JOB_TEMPLATE, "", "");
     watch_routers(&d);
     resume_guests(&d);
     sync_guests(&d);
     if (write_pid(err) < 0)
         return -1;
-    log_info("the API is at http://" VDC_ADDRESS ":%d" VDC_PATH, VDC_PORT);
+    log_info("the API is at " VDC_ENDPOINT);
     loop(&d);
     unlink(DAEMON_PIDFILE);
     log_info("ends; guests and routers go on");

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/httpd.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/nodes/internal.h"
 
@@ -243,8 +244,8 @@ void hub_serve_file(struct hub *h, const char *sha256, const char *path)
 
 static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
 {
-    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", c->listen, c->port);
-    _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + 1u);
+    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", c->listen, c->port + PORT_ENROL);
+    _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + PORT_MAIN);
 
     h->ctx = zctx_new();
     h->zap = zap_new(h->ctx, hub_allow, h, err);
@@ -256,8 +257,8 @@ static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
     h->main = zsock_server(h->ctx, PROTO_DOMAIN_MAIN, c->keys, PROTO_UP_MAX, main_at, err);
     if (!h->main)
         return -1;
-    return httpd_open(str_eq(c->listen, "*") ? "0.0.0.0" : c->listen, (uint16_t)(c->port + 2),
-                      BODY_MAX, on_http, h, &h->httpd, err);
+    return httpd_open(str_eq(c->listen, "*") ? "0.0.0.0" : c->listen,
+                      (uint16_t)(c->port + PORT_BLOB), BODY_MAX, on_http, h, &h->httpd, err);
 }
 
 int hub_open(const struct hub_config *config, const struct spec *s, struct store *st,
@@ -283,7 +284,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
         err_wrap(err,
                  "the agents' ports %u to %u are needed (another muster, or 'controller: {port: "
                  "…}' chooses others)",
-                 config->port, config->port + 2u);
+                 config->port, config->port + PORT_OFFSETS - 1);
     if (rc < 0) {
         hub_close(h);
         return -1;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
 #include "controller/cloud/entity.h"
@@ -47,7 +48,7 @@ void layout_facts(const struct spec *s, const struct resources *resources, struc
             resources_find(resources, RESOURCE_PRIVATE, s->nodes[n].zone);
         const struct resource *volume = resources_find(resources, RESOURCE_VOLUME, n);
         const json_t *nic = network ? nic_of(vm->entity, network->id) : NULL;
-        uint16_t web = public_port(&s->nodes[n], 80);
+        uint16_t web = public_port(&s->nodes[n], PORT_HTTP);
         char ip[16];
 
         memset(&ret[n], 0, sizeof(ret[n]));
@@ -56,7 +57,7 @@ void layout_facts(const struct spec *s, const struct resources *resources, struc
         if (volume)
             str_copy(ret[n].volume, sizeof(ret[n].volume), volume->id);
         public_ip(s, resources, n, ip);
-        if (web == 80)
+        if (web == PORT_HTTP)
             snprintf(ret[n].url, sizeof(ret[n].url), "http://%s", ip);
         else if (web)
             snprintf(ret[n].url, sizeof(ret[n].url), "http://%s:%u", ip, web);
@@ -77,7 +78,7 @@ json_t *layout_json(const struct spec *s, const struct resources *resources,
                            s->zones[s->nodes[n].zone].name, "vm",
                            resources_find(resources, RESOURCE_VM, n)->id, "public_ip", ip,
                            "private_ip", facts[n].private_address, "url", facts[n].url, "ssh_port",
-                           public_port(&s->nodes[n], 22)));
+                           public_port(&s->nodes[n], PORT_SSH)));
     }
     return arr;
 }

@@ -11,9 +11,8 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "common/str.h"
-
-#define PEER_PORT 7410
 
 static void add(json_t *resources, json_t *r)
 {
@@ -339,7 +338,7 @@ char *planner_roster(const struct planner_input *in, const char *const keys[], u
             return NULL;
         add(members,
             json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "name", s->nodes[n].name, "key",
-                      keys[n], "address", in->facts[n].private_address, "port", PEER_PORT, "weight",
+                      keys[n], "address", in->facts[n].private_address, "port", PORT_PEER, "weight",
                       1, "segment", (int)s->nodes[n].zone, "role", "data"));
     }
     return js_text(roster);

@@ -6,13 +6,14 @@
 
 #include "common/cleanup.h"
 #include "common/js.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "userdata_template.h"
 
 static char *bootstrap_text(const struct userdata *u)
 {
-    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", u->address, u->port);
-    _cleanup_free_ char *main_socket = str_fmt("tcp://%s:%u", u->address, u->port + 1u);
+    _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", u->address, u->port + PORT_ENROL);
+    _cleanup_free_ char *main_socket = str_fmt("tcp://%s:%u", u->address, u->port + PORT_MAIN);
     _cleanup_json_ json_t *j =
         json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "v", 1, "deployment",
                   u->deployment, "node", u->node, "enrol", enrol, "main", main_socket,
@@ -26,7 +27,7 @@ int userdata_text(const struct userdata *u, char **ret, struct err *err)
 {
     _cleanup_free_ char *bootstrap = bootstrap_text(u);
     _cleanup_free_ char *url =
-        str_fmt("http://%s:%u/blob/%s", u->address, u->port + 2u, u->package_sha256);
+        str_fmt("http://%s:%u/blob/%s", u->address, u->port + PORT_BLOB, u->package_sha256);
     const struct {
         const char *name;
         const char *value;

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "controller/spec/internal.h"
 
 #define DEFAULT_MOUNT "/media/datadisk-mariadb"
@@ -87,12 +88,13 @@ static void read_controller(struct reading *r, struct spec *s, const json_t *roo
 {
     const json_t *v = json_object_get(root, "controller");
 
-    s->controller_port = 7400;
+    s->controller_port = PORT_CONTROLLER;
     if (!v || !read_known(r, "controller", v, (const char *const[]){"address", "port", NULL}))
         return;
     read_text(r, "controller", v, "address", "", s->controller_address,
               sizeof(s->controller_address));
-    s->controller_port = (uint16_t)read_number(r, "controller", v, "port", 7400, 1024, 65533);
+    s->controller_port = (uint16_t)read_number(r, "controller", v, "port", PORT_CONTROLLER, 1024,
+                                               PORT_MAX - (PORT_OFFSETS - 1));
 }
 
 static void read_gateway(struct reading *r, const struct spec *s, struct spec_zone *z,
@@ -191,9 +193,9 @@ static void read_ports(struct reading *r, struct spec_node *n, const char *path,
     {
         uint64_t pub = 0;
 
-        if (str_to_u64(key, 65535, &pub) < 0 || pub == 0 || !json_is_integer(val) ||
-            json_integer_value(val) < 1 || json_integer_value(val) > 65535) {
-            problem_at(r, inner, key, "a port is a number from 1 to 65535");
+        if (str_to_u64(key, PORT_MAX, &pub) < 0 || pub == 0 || !json_is_integer(val) ||
+            json_integer_value(val) < 1 || json_integer_value(val) > PORT_MAX) {
+            problem_at(r, inner, key, "a port is a number from 1 to " PORT_TEXT(PORT_MAX));
             continue;
         }
         n->ports[n->n_ports++] = (struct spec_port){

@@ -7,6 +7,7 @@
 # usage: footprint.sh [SECONDS]   how long wake-ups are counted, 60 without an argument
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/../e2e/lib.sh"
+file=$bare
 seconds=${1:-60}
 trap '"$vdc" destroy -y >/dev/null 2>&1; rm -rf "$work"' EXIT
 

@@ -8,19 +8,18 @@
 source "$(dirname "$0")/../e2e/lib.sh"
 rounds=${1:-4}
 
-sed -e '/^database:/,$d' -e 's/datadisk: {[^}]*}, //' "$file" >"$work/bare.yaml"
-cp -r docs/examples/album "$work/album"
-cp "$file" "$work/full.yaml"
+sed -e '/^database:/,$d' -e 's/datadisk: {[^}]*}, //' "$bare" >"$work/idle.yaml"
+cp "$bare" "$work/full.yaml"
 tar -C docs/examples/album -cf "$work/album.tar" .
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 
-on() { "$muster" ssh -f "$work/bare.yaml" "$@"; }
+on() { "$muster" ssh -f "$work/idle.yaml" "$@"; }
 address() { on "$1" ip -br -4 address show eth1 | awk '{sub("/.*", "", $3); print $3}'; }
 
 # Both nodes, booted, with an agent that has nothing to do, and then with their disks.
 raise() {
   "$vdc" start >/dev/null
-  "$muster" up -f "$work/bare.yaml" --progress quiet >/dev/null 2>"$work/err" || die "bare: $(cat "$work/err")"
+  "$muster" up -f "$work/idle.yaml" --progress quiet >/dev/null 2>"$work/err" || die "bare: $(cat "$work/err")"
   local n
   for n in fra par; do on $n cloud-init status --wait >/dev/null || true; done
   "$muster" up --cloud-only -f "$work/full.yaml" --progress quiet >/dev/null 2>"$work/err" || die "disks: $(cat "$work/err")"

@@ -3,6 +3,7 @@
 # compare ratios within one run.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/../e2e/lib.sh"
+file=$bare
 
 seconds() { awk "BEGIN {printf \"%.1f\", ($2 - $1) / 1000}"; }
 now() { date +%s%3N; }

@@ -2,7 +2,7 @@
 # A node joins a deployment that serves, and leaves it again: the others go on meanwhile.
 source "$(dirname "$0")/lib.sh"
 
-f=$PWD/docs/examples/grow-test-$$.yaml
+f=$work/grow.yaml
 cp "$file" "$f"
 size_is() { # NODE-COUNT: every node says so
   [ "$("$muster" status -f "$f" --json | jq -r '[.nodes[].db.cluster_size] | unique | join(" ")')" = "$1" ]

@@ -5,7 +5,7 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-f=$PWD/docs/examples/lost-test-$$.yaml
+f=$work/lost.yaml
 sed -e 's/^deployment:.*/deployment: lost/' -e '/name: par,/d' "$file" >"$f"
 file=$f
 mount=/media/datadisk-mariadb

@@ -7,14 +7,14 @@ source "$(dirname "$0")/lib.sh"
 
 nodes=${1:-6}
 rounds=${2:-2}
-f=$PWD/docs/examples/outage-test-$$.yaml
+f=$work/outage.yaml
 ledger=$work/ledger
 mkdir "$ledger"
 
 zone_of=("Frankfurt (ESX)" "Paris (ESX)" "Amsterdam")
 names=()
 {
-  printf 'deployment: outage\ncloud: local\ndefaults: {template: Debian 12, offering: 2048-1}\nzones:\n'
+  printf 'deployment: outage\ncloud: local\ndefaults: {template: Debian 12 with servers, offering: 2048-1}\nzones:\n'
   for i in 0 1 2; do
     printf '  - name: %s\n    gateway: {cidr: 10.1.%d.0/24, egress: [all]}\n    private: {cidr: 10.10.%d.0/24, group: Default}\n' \
       "${zone_of[i]}" $((i + 1)) $((i + 1))

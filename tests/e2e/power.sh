@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 wanted=${1:-4}
 seed=${2:-$((SRANDOM % 32768))}
 RANDOM=$seed
-f=$PWD/docs/examples/power-test-$$.yaml
+f=$work/power.yaml
 mount=/media/datadisk-mariadb
 offs=0
 up= # process of `muster up`, or empty
@@ -92,7 +92,7 @@ nothing_is_lost() {
 
 life() {
   rows=0 seen=0 vm=
-  sed -e 's/^deployment:.*/deployment: power/' -e '/name: par,/d' "$file" >"$f"
+  sed -e 's/^deployment:.*/deployment: power/' -e '/name: par,/d' "$bare" >"$f"
   rm -rf "$work/state"
   raise
   local end=$((SECONDS + 300))

@@ -37,7 +37,6 @@ ok "nothing was created"
 
 # the file names what the cloud does not have
 sed 's/2048-1/2049-1/' "$file" >"$work/offering.yaml"
-cp -r docs/examples/album "$work/"
 refused 2 "service offering '2049-1' is not offered" "$muster" up -f "$work/offering.yaml"
 
 # another muster holds the deployment

@@ -4,6 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+file=$PWD/docs/examples/saas.yaml # as the README has it
 before=$(host_state)
 
 # A photo that is one: 64 x 48 pixels, made here.
@@ -143,6 +144,7 @@ ok "destroyed and raised again on the same data disks: the photo is there"
 [ "$(count listVolumes volume)" = 0 ] || die "a volume is left"
 [ "$(count listNetworks network)" = 0 ] || die "a network is left"
 ok "destroy leaves nothing at the cloud"
+host_ids
 "$vdc" destroy -y >/dev/null
 after=$(host_state)
 [ "$before" = "$after" ] || {

@@ -11,8 +11,8 @@ offering=$(cloud listNetworkOfferings | jq -r '.networkoffering[] | select(.name
 cloud createNetwork name=backbone displaytext=backbone zoneid="$zone" networkofferingid="$offering" \
   gateway=10.10.1.1 netmask=255.255.255.0 startip=10.10.1.10 endip=10.10.1.200 >/dev/null
 
-f=$PWD/docs/examples/stock-test-$$.yaml
-python3 - "$file" "$f" <<'PY'
+f=$work/stock.yaml
+python3 - "$bare" "$f" <<'PY'
 import re, sys
 text = open(sys.argv[1]).read()
 text = text.replace("deployment: saas", "deployment: stock")
@@ -24,7 +24,6 @@ first, second = text.split("name: par", 1)
 second = second.replace("{52200: 22, 80: 80}", "{52201: 22, 8080: 80}", 1)
 open(sys.argv[2], "w").write(first + "name: par" + second)
 PY
-trap 'rm -f "$f"; cleanup' EXIT
 
 "$muster" up -f "$f" >"$work/up" 2>&1 || { tail -n 40 "$work/up"; die "up"; }
 ok "up: $(grep 'is ready' "$work/up")"
@@ -48,5 +47,6 @@ ok "nothing left to do"
   die "left over"
 [ "$(cloud listNetworks | jq -r '[.network[].name] | join(" ")')" = backbone ] || die "networks: $(cloud listNetworks)"
 ok "all gone but the network that was there before"
+host_ids
 "$vdc" destroy -y >/dev/null
 until_true 20 "the host is as before" as_before

@@ -52,6 +52,7 @@ start_says "port 8899 of 127.0.0.1 is taken by another program"
 kill "${holders[@]}"
 wait "${holders[@]}" 2>/dev/null || true
 holders=()
+host_ids
 "$VDC" destroy # nothing in it: no question
 host_as_before
 
@@ -86,6 +87,7 @@ umount "$cache"
 "$VDC" start >/dev/null
 "$VDC" status | grep -q 'is ready' || fail "no template after all"
 say "the next start works"
+host_ids
 "$VDC" destroy
 host_as_before
 echo "$test: ok"

@@ -6,6 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 test=$(basename "$0" .sh)
 VDC=$(realpath "${1:-$here/../../build/dev/bin/muster-vdc}")
 export VDC
+# shellcheck source=tests/e2e/host_state.sh
+source "$here/host_state.sh"
 vms=/var/lib/muster/vdc/vms
 tmp=$(mktemp -d "/tmp/mvdc-$test.XXXXXX")
 began=$(date +%s.%N)
@@ -17,19 +19,6 @@ fail() {
 
 say() {
     printf '%6.1f s  %s\n' "$(bc <<<"$(date +%s.%N) - $began")" "$*"
-}
-
-# What the cloud must leave as it was.
-host_state() {
-    ip netns list
-    ip -o link | cut -d: -f2
-    losetup -a | cut -d' ' -f3-
-    cut -d' ' -f2,3 /proc/self/mounts
-    nft list tables
-    find /sys/fs/cgroup -name '*mvdc*'
-    ip route
-    sysctl net.ipv4.ip_forward
-    ls -d /var/lib/muster /run/netns /run/lxc/lock/var/lib/muster 2>/dev/null || true
 }
 
 same_state() {
@@ -94,7 +83,7 @@ cleanup() {
         "$VDC" logs | tail -20 >&2 || true
     fi
     [ -n "${KEEP:-}" ] || "$VDC" destroy -y >/dev/null 2>&1 || true
-    rm -rf "$tmp"
+    rm -rf "$tmp" "$host_known"
     exit "$status"
 }
 

@@ -177,6 +177,7 @@ private "$group" "Paris (ESX)" par 10.2.2
 reaches fra 10.2.2.50 || fail "a group that was empty joins nothing"
 remove_stub fra
 remove_stub par
+host_ids
 "$VDC" destroy -y >/dev/null
 host_as_before
 echo "$test: ok"

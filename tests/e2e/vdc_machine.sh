@@ -165,6 +165,7 @@ done
 say "wrong arguments"
 
 "$VDC" fault vm victim power-off
+host_ids
 "$VDC" destroy -y >/dev/null
 host_as_before
 echo "$test: ok"

@@ -172,6 +172,7 @@ if "$VDC" destroy </dev/null 2>"$tmp/said"; then
 fi
 grep -q 'holds guests recover-2; volumes data' "$tmp/said" || fail "$(cat "$tmp/said")"
 [ "$(vm_state recover-2)" = Running ] || fail "refused, but the guest is gone"
+host_ids
 "$VDC" destroy -y >/dev/null
 let_go
 host_as_before

@@ -178,6 +178,7 @@ done
 api listNetworks | jq -e '.count == 0' >/dev/null || fail "networks are left"
 say "torn down by the API"
 
+host_ids
 "$VDC" destroy -y >/dev/null
 host_as_before
 echo "$test: ok"

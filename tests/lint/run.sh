@@ -10,6 +10,7 @@ sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' '
 tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allows"
 
 tests/lint/waits.sh || complain "docs/waits.md"
+tests/lint/ports.sh || complain "docs/protocol.md, Ports"
 tests/lint/vocabulary.sh || complain "a word that is not used here"
 
 awk '/^```/ { code = !code } !code && !/^(\||    |<|`?[{"])/ { print FILENAME ":" FNR ": " $0 }' docs/*.md ./*.md |
@@ -35,6 +36,9 @@ only '(mariadb/)?mysql\.h' agent/galera/sql.c
 only 'libmount(/libmount)?\.h' agent/sys/mnt.c
 only 'nettle/.*\.h' common/sign.c
 
+git grep -nE '\b(v?fork|posix_spawnp?|popen|system)\(' -- 'common/*.c' 'agent/*.c' 'controller/*.c' ':!common/child.c' &&
+  complain "only common/child.c starts processes"
+
 # A part of the supervisor touches its own state only.
 for f in agent/supervisor/*.c; do
   own=$(basename "$f" .c)
@@ -51,6 +55,7 @@ done
 git ls-files | grep -E '(^|/)utils?\.[ch]$' && complain "no utils.c"
 
 # 4. Format, scripts.
+tests/lint/blanks.sh || complain "blank lines"
 # shellcheck disable=SC2046
 clang-format --dry-run -Werror $(sources) || complain "clang-format: type: clang-format -i FILE"
 # shellcheck disable=SC2046

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "agent/ipc/paths.h"
 #include "agent/net/internal.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -35,6 +36,7 @@ struct world {
     struct bootstrap boot;
     struct net n;
     struct chan sup; /* the supervisor's end */
+    unsigned epoch;  /* of the hub's roster; 0: it has none */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -44,11 +46,12 @@ static json_t *give_plan(void *ctx, size_t node)
     return json_pack("{s:s, s:[]}", "rev", "0123456789abcdef", "resources");
 }
 
-static char *no_roster(void *ctx, uint64_t epoch)
+static char *give_roster(void *ctx, uint64_t epoch)
 {
-    (void)ctx;
+    const struct world *w = ctx;
+
     (void)epoch;
-    return NULL;
+    return w->epoch ? str_fmt("{\"epoch\":%u}", w->epoch) : NULL;
 }
 
 static void on_event(void *ctx, const struct event *ev, bool past)
@@ -69,7 +72,7 @@ static int setup(void **state)
 {
     static struct world w;
     struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
-    const struct hub_hooks hooks = {&w, give_plan, no_roster, on_event, on_state};
+    const struct hub_hooks hooks = {&w, give_plan, give_roster, on_event, on_state};
     const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign};
     struct err err;
     int pair[2];
@@ -92,6 +95,7 @@ static int setup(void **state)
     w.boot.has_secret = true;
     memcpy(w.boot.secret, w.once.sec, KEY_SIZE);
     memcpy(w.boot.controller_key, w.keys.pub, KEY_SIZE);
+    memcpy(w.boot.sign_key, w.sign.pub, KEY_SIZE);
     str_copy(w.boot.enrol, sizeof(w.boot.enrol), "tcp://127.0.0.1:17480");
     str_copy(w.boot.main, sizeof(w.boot.main), "tcp://127.0.0.1:17481");
     w.n.boot = &w.boot;
@@ -110,6 +114,7 @@ static int teardown(void **state)
     struct world *w = *state;
     struct err err;
 
+    net_cluster_close(&w->n);
     net_ctrl_close(&w->n);
     zctx_free(w->n.z);
     chan_close(&w->n.sup);
@@ -208,12 +213,37 @@ static void test_not_ours(void **state)
     assert_false(n.conflict);
 }
 
+/* What was accepted is remembered by the link itself: another one starts from nothing. */
+static void accept_roster(struct world *w, unsigned epoch)
+{
+    struct err err;
+
+    if (fs_exists(PATH_NET)) /* an agent's own roster is there */
+        skip();
+    w->epoch = epoch;
+    assert_int_equal(net_ctrl_open(&w->n, &err), 0);
+    expect(w, "look"); /* the hub sends the roster first */
+    assert_non_null(w->n.cluster);
+}
+
+static void test_roster(void **state)
+{
+    accept_roster(*state, 5);
+}
+
+static void test_roster_of_another_link(void **state)
+{
+    accept_roster(*state, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_enrol_and_look, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_roster, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_roster_of_another_link, setup, teardown),
     };
     struct err err;
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,6 +265,23 @@ static void test_plan_without_a_verdict(void **state)
     assert_false(s->worker.wanted);
 }
 
+/* It waits like one that ended, whatever the reason is (here: no descriptor is left). */
+static void test_look_cannot_be_started(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+    struct rlimit usual, none;
+    uint64_t now = clock_mono_ms();
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = (struct rlimit){0, usual.rlim_max};
+    str_copy(s->watch.health, sizeof(s->watch.health), "/health");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    sup_watch.tick(s, now);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_int_equal(s->watch.job.pid, 0);
+    assert_true(sup_watch.due(s, now) > now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_plan_without_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_look, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_look_cannot_be_started, setup, teardown),
     };
 
     if (fs_exists(PATH_PLAN)) /* a node: its plan is not for tests to run */

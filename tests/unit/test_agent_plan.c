@@ -16,6 +16,7 @@
 #include "agent/worker/engine.h"
 #include "agent/worker/plan.h"
 #include "common/cleanup.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #define HEAD "{\"version\":1,\"deployment\":\"d\",\"node\":\"n\",\"rev\":\"0123456789abcdef\","
@@ -159,7 +160,7 @@ static int fake_apply(const void *self, struct run *run, struct err *err)
     return f->apply_fails ? err_set(err, ERR_FAILED, "apply broke") : 0;
 }
 
-static const struct step_ops fake_ops = {"fake", NULL, fake_check, fake_apply, NULL};
+static const struct step_ops fake_ops = {"fake", NULL, fake_check, fake_apply, NULL, NULL};
 
 struct seen {
     char kinds[256];
@@ -264,9 +265,9 @@ static void count(void *ctx, const struct event *ev)
 static void test_ahead(void **state)
 {
     (void)state;
-    const struct step_ops slow = {"slow", NULL, fake_check, slow_apply, NULL};
-    const struct step_ops quick = {"quick", NULL, quick_check, quick_apply, NULL};
-    const struct step_ops dying = {"quick", NULL, quick_check, dying_apply, NULL};
+    const struct step_ops slow = {"slow", NULL, fake_check, slow_apply, NULL, NULL};
+    const struct step_ops quick = {"quick", NULL, quick_check, quick_apply, NULL, NULL};
+    const struct step_ops dying = {"quick", NULL, quick_check, dying_apply, NULL, NULL};
     struct fake a = {.script = "do"};
     int said = 0;
     pid_t self = getpid();
@@ -308,6 +309,56 @@ static void test_check_only(void **state)
     assert_int_equal(a.applies + b.applies, 0);
 }
 
+/* --- which services a pass asks about at once ---------------------------------------------- */
+
+static char asked[512]; /* the arguments of all programs that were run */
+
+int __wrap_proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
+                    struct err *err);
+
+int __wrap_proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
+                    struct err *err)
+{
+    size_t len = strlen(asked);
+
+    (void)opts;
+    for (; *argv; argv++)
+        len += (size_t)snprintf(asked + len, sizeof(asked) - len, "%s ", *argv);
+    *ret = (struct proc_result){.status = PROC_NOT_STARTED};
+    return err_set(err, ERR_FAILED, "no programs here");
+}
+
+static struct plan *plan_of_services(const char *a, const char *b)
+{
+    static const char step[] = "{\"type\":\"service\",\"id\":\"service:%s\",\"name\":\"%s\","
+                               "\"enabled\":true,\"running\":true}";
+    _cleanup_free_ char *one = str_fmt(step, a, a);
+    _cleanup_free_ char *two = str_fmt(step, b, b);
+    _cleanup_free_ char *text = str_fmt(HEAD "\"resources\":[%s,%s]}", one, two);
+
+    return must_parse(text);
+}
+
+/* All of the plan that is checked; none of another that was only read. */
+static void test_services_of_the_pass(void **state)
+{
+    struct plan *other = plan_of_services("atd", "ssh"), *p = plan_of_services("cron", "cups");
+    struct seen seen = {0};
+    struct err err = {0};
+    struct engine_result res;
+
+    (void)state;
+    assert_int_equal(engine_check(p, see, &seen, &res, &err), 0);
+    assert_non_null(strstr(asked, " -- cron cups "));
+    assert_null(strstr(asked, "ssh"));
+    asked[0] = '\0';
+    assert_int_equal(engine_run(other, see, &seen, &res, &err), -1);
+    assert_non_null(strstr(asked, " -- atd ssh "));
+    assert_null(strstr(asked, "cups"));
+    plan_free(other);
+    plan_free(p);
+}
+
 static void test_dpkg(void **state)
 {
     static const char text[] =
@@ -345,7 +396,8 @@ int main(void)
         cmocka_unit_test(test_accepts),    cmocka_unit_test(test_accepts_golden),
         cmocka_unit_test(test_refuses),    cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_engine),     cmocka_unit_test(test_ahead),
-        cmocka_unit_test(test_check_only), cmocka_unit_test(test_dpkg),
+        cmocka_unit_test(test_check_only), cmocka_unit_test(test_services_of_the_pass),
+        cmocka_unit_test(test_dpkg),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

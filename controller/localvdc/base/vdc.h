@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "common/ports.h"
 #include "controller/localvdc/base/vdb.h"
 
 #define VDC_DIR "/var/lib/muster/vdc"
@@ -20,7 +21,9 @@
 
 #define VDC_ADDRESS "127.0.0.1"
 #define VDC_PORT 8899
+#define VDC_PASSWORD_PORT 8080 /* of a network's router */
 #define VDC_PATH "/client/api"
+#define VDC_ENDPOINT "http://" VDC_ADDRESS ":" PORT_TEXT(VDC_PORT) VDC_PATH
 
 #define VDC_POOL "198.51.100.0/24"
 #define VDC_POOL_PREFIX "198.51.100."

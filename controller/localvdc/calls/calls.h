@@ -18,6 +18,8 @@ int job_template(struct api_job *job, struct err *err);
 json_t *catalog_service_offering(const char *id);
 json_t *catalog_disk_offering(const char *id);
 json_t *catalog_template(const char *id);
+/* Where the files of the template of that name are, or will be. */
+void catalog_template_dir(const char *name, char *ret, size_t cap);
 
 /* server.c */
 int call_list_capabilities(struct api_rq *rq);

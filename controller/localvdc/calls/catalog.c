@@ -43,13 +43,17 @@ static json_t *disk_json(const char *name)
                      "shared");
 }
 
-/* All of the same files; the first is what a client finds that takes any. */
+/* The first is what a client finds that takes any. */
 static const struct {
     const char *name, *text;
+    enum template_kind kind;
     bool password;
 } templates[] = {
-    {TEMPLATE_NAME, "Debian GNU/Linux 12 (bookworm)", false},
-    {TEMPLATE_NAME " with password", "Debian GNU/Linux 12 (bookworm), sets a password", true},
+    {TEMPLATE_NAME, "Debian GNU/Linux 12 (bookworm)", TEMPLATE_BARE, false},
+    {TEMPLATE_NAME " with password", "Debian GNU/Linux 12 (bookworm), sets a password",
+     TEMPLATE_BARE, true},
+    {TEMPLATE_NAME " with servers", "Debian GNU/Linux 12 (bookworm), MariaDB, Apache, PHP",
+     TEMPLATE_SERVERS, false},
 };
 
 static json_t *template_json(size_t i, const json_t *zone)
@@ -58,7 +62,7 @@ static json_t *template_json(size_t i, const json_t *zone)
 
     keys_uuid_derived("mvdc-template", templates[i].name, id);
     keys_uuid_derived("mvdc-os", TEMPLATE_NAME, os);
-    bool ready = template_ready();
+    bool ready = template_ready(templates[i].kind);
     return json_pack(
         "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:[]}",
         "id", id, "name", templates[i].name, "displaytext", templates[i].text, "zoneid",
@@ -122,6 +126,16 @@ json_t *catalog_template(const char *id)
     return pick(all, id);
 }
 
+void catalog_template_dir(const char *name, char *ret, size_t cap)
+{
+    enum template_kind kind = TEMPLATE_BARE;
+
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++)
+        if (str_eq(templates[i].name, name))
+            kind = templates[i].kind;
+    template_dir(kind, ret, cap);
+}
+
 int call_list_zones(struct api_rq *rq)
 {
     return api_reply_where(rq, "zone", zones_list(), API_FILTERS("name", "networktype"));
@@ -165,5 +179,5 @@ int call_list_templates(struct api_rq *rq)
 int job_template(struct api_job *job, struct err *err)
 {
     (void)job;
-    return template_ensure(err);
+    return template_ensure(TEMPLATE_BARE, err);
 }

@@ -145,7 +145,7 @@ static void set_hidden(struct api_rq *rq, const struct wanted *w, json_t *vm)
     const char *key = NULL;
     json_t *value = NULL;
 
-    template_dir(dir, sizeof(dir));
+    catalog_template_dir(vdc_str(w->template, "name"), dir, sizeof(dir));
     set_text(vm, "_template", dir);
     set_text(vm, "_publickeys", strbuf_str(&w->keys));
     set_text(vm, "_password", *w->password ? w->password : NULL);

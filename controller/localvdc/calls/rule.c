@@ -7,13 +7,13 @@
 #include <strings.h>
 
 #include "common/cleanup.h"
+#include "common/ipv4.h"
 #include "common/keys.h"
+#include "common/ports.h"
 #include "common/str.h"
 #include "controller/localvdc/calls/calls.h"
 #include "controller/localvdc/network/router.h"
 #include "controller/localvdc/network/rules.h"
-
-#define PORT_MAX 65535
 
 static int internal(struct api_rq *rq, const struct err *err)
 {
@@ -45,13 +45,14 @@ static int cidrs_of(struct api_rq *rq, const char *arg, struct strbuf *out)
     json_array_foreach(items, i, one)
     {
         const char *text = json_string_value(one);
-        unsigned a = 0, b = 0, c = 0, d = 0, bits = 0;
-        char end = 0;
-        int n = sscanf(text, "%3u.%3u.%3u.%3u/%2u%c", &a, &b, &c, &d, &bits, &end);
+        char address[IPV4_SIZE];
+        uint32_t a = 0;
+        unsigned bits = 0;
 
-        if (n != 5 || a > 255 || b > 255 || c > 255 || d > 255 || bits > 32)
+        if (ipv4_interface_parse(text, &a, &bits) < 0)
             return api_fail(rq, API_PARAM, "Invalid value for parameter %s: %s", arg, text);
-        strbuf_addf(out, "%s%u.%u.%u.%u/%u", i ? "," : "", a, b, c, d, bits);
+        ipv4_text(a, address);
+        strbuf_addf(out, "%s%s/%u", i ? "," : "", address, bits);
     }
     if (out->len == 0)
         strbuf_adds(out, "0.0.0.0/0");

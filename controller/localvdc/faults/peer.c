@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/ipv4.h"
 #include "common/str.h"
 #include "controller/localvdc/base/vdc.h"
 #include "controller/localvdc/faults/fault.h"
@@ -16,11 +17,11 @@
 /* The socket's inode by its own address, the other end being our port; 0: none. */
 static unsigned long socket_of(const char *address, uint16_t port)
 {
-    struct in_addr in;
+    uint32_t own;
     char line[512];
     _cleanup_fclose_ FILE *f = fopen("/proc/net/tcp", "re");
 
-    if (!f || inet_pton(AF_INET, address, &in) != 1)
+    if (!f || ipv4_parse(address, &own) < 0)
         return 0;
     while (fgets(line, sizeof(line), f)) {
         unsigned at = 0, at_port = 0, to_port = 0;
@@ -30,7 +31,7 @@ static unsigned long socket_of(const char *address, uint16_t port)
          * memory. */
         if (sscanf(line, " %*u: %x:%x %*x:%x %*x %*s %*s %*s %*u %*u %lu", &at, &at_port, &to_port,
                    &inode) == 4 &&
-            at == in.s_addr && at_port == port && to_port == VDC_PORT)
+            at == htonl(own) && at_port == port && to_port == VDC_PORT)
             return inode;
     }
     return 0;

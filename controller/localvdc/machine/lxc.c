@@ -189,8 +189,8 @@ static int mount_disks(struct vdb *db, const json_t *vm, struct err *err)
 {
     const char *id = vdc_str(vm, "id");
 
-    if ((!fs_exists(vdc_str(vm, "_template")) && template_ensure(err) < 0) ||
-        rootfs_unmount(id, err) < 0 || rootfs_mount(vm, err) < 0)
+    if (template_ensure_dir(vdc_str(vm, "_template"), err) < 0 || rootfs_unmount(id, err) < 0 ||
+        rootfs_mount(vm, err) < 0)
         return -1;
     _cleanup_json_ json_t *volumes = vdb_find(db, "volume", "virtualmachineid", id);
     size_t i = 0;

@@ -87,7 +87,12 @@ static int ensure_root(const json_t *vm, struct err *err)
     guest_path(id, "root.tmp", tmp, sizeof(tmp));
     if (fs_exists(root))
         return 0;
-    if (fs_mkdirs(dir, 0711, err) < 0 || template_disk_ensure(from, sizeof(from), err) < 0)
+    template_dir(TEMPLATE_BARE, from, sizeof(from));
+    if (!str_eq(from, vdc_str(vm, "_template")))
+        return err_set(err, ERR_FAILED, "the template %s is for containers only: it has no kernel",
+                       vdc_str(vm, "templatename"));
+    template_dir(TEMPLATE_MACHINE, from, sizeof(from));
+    if (fs_mkdirs(dir, 0711, err) < 0 || template_ensure(TEMPLATE_MACHINE, err) < 0)
         return -1;
     unlink(image);
     if (symlink(from, image) < 0)

@@ -77,9 +77,10 @@ static const char *const masked_in_container[] = {
 
 static const char *const masked_in_machine[] = {NULL};
 
-/* The same system twice: as a folder that containers share, and as a disk with its kernel. */
+/* The same system as a directory that containers share, with more in it, and as a disk with its
+ * kernel. */
 struct recipe {
-    const char *prefix; /* of its folder below VDC_CACHE */
+    const char *prefix; /* of its directory below VDC_CACHE */
     const char *title;
     const char *packages; /* further ones */
     unsigned space_mib;   /* that the build needs */
@@ -87,14 +88,21 @@ struct recipe {
     int (*finish)(const char *tree, const char *to, struct err *err);
 };
 
-static int finish_folder(const char *tree, const char *to, struct err *err);
+static int finish_directory(const char *tree, const char *to, struct err *err);
 static int finish_disk(const char *tree, const char *to, struct err *err);
 
-static const struct recipe container = {"debian-12", "for containers",    "",
-                                        1500,        masked_in_container, finish_folder};
-static const struct recipe machine = {
-    "debian-12-kvm",   "with a kernel", ",linux-image-cloud-amd64,udev,kmod,initramfs-tools", 3000,
-    masked_in_machine, finish_disk};
+static const struct recipe recipes[TEMPLATE_KINDS] = {
+    [TEMPLATE_BARE] = {"debian-12", "for containers", "", 1500, masked_in_container,
+                       finish_directory},
+    [TEMPLATE_SERVERS] = {"debian-12-servers", "with MariaDB and PHP",
+                          ",mariadb-server,mariadb-backup,galera-4,socat,rsync,apache2,"
+                          "libapache2-mod-php,php-cli,php-mysql,php-gd,php-curl,php-mbstring,"
+                          "libzmq5,libsodium23,libjansson4,libmnl0,libfdisk1",
+                          2500, masked_in_container, finish_directory},
+    [TEMPLATE_MACHINE] = {"debian-12-kvm", "with a kernel",
+                          ",linux-image-cloud-amd64,udev,kmod,initramfs-tools", 3000,
+                          masked_in_machine, finish_disk},
+};
 
 static void sources_text(struct strbuf *out)
 {
@@ -126,16 +134,16 @@ static void recipe_dir(const struct recipe *r, char *ret, size_t cap)
     snprintf(ret, cap, VDC_CACHE "/%s-%.12s", r->prefix, digest);
 }
 
-void template_dir(char *ret, size_t cap)
+void template_dir(enum template_kind kind, char *ret, size_t cap)
 {
-    recipe_dir(&container, ret, cap);
+    recipe_dir(&recipes[kind], ret, cap);
 }
 
-bool template_ready(void)
+bool template_ready(enum template_kind kind)
 {
     char dir[128];
 
-    template_dir(dir, sizeof(dir));
+    template_dir(kind, dir, sizeof(dir));
     return fs_exists(dir);
 }
 
@@ -311,7 +319,7 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
     return fs_remove_tree(scratch, err);
 }
 
-static int finish_folder(const char *tree, const char *to, struct err *err)
+static int finish_directory(const char *tree, const char *to, struct err *err)
 {
     return rename(tree, to) == 0 ? 0 : err_errno(err, errno, "rename %s to %s", tree, to);
 }
@@ -345,9 +353,8 @@ static int finish_disk(const char *tree, const char *to, struct err *err)
     return 0;
 }
 
-static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct err *err)
+static int recipe_ensure(const struct recipe *r, const char *dir, struct err *err)
 {
-    recipe_dir(r, dir, cap);
     if (fs_exists(dir))
         return 0;
     if (fs_mkdirs(VDC_CACHE, 0755, err) < 0)
@@ -377,14 +384,27 @@ static int recipe_ensure(const struct recipe *r, char *dir, size_t cap, struct e
     return fs_sync_parent(dir, err);
 }
 
-int template_ensure(struct err *err)
+int template_ensure(enum template_kind kind, struct err *err)
 {
     char dir[128];
 
-    return recipe_ensure(&container, dir, sizeof(dir), err);
+    template_dir(kind, dir, sizeof(dir));
+    return recipe_ensure(&recipes[kind], dir, err);
 }
 
-int template_disk_ensure(char *ret, size_t cap, struct err *err)
+int template_ensure_dir(const char *dir, struct err *err)
 {
-    return recipe_ensure(&machine, ret, cap, err);
+    char now[128];
+
+    if (fs_exists(dir))
+        return 0;
+    for (size_t i = 0; i < TEMPLATE_KINDS; i++) {
+        template_dir(i, now, sizeof(now));
+        if (str_eq(now, dir))
+            return recipe_ensure(&recipes[i], dir, err);
+    }
+    return err_set(err, ERR_FAILED,
+                   "the template that this VM was deployed from (%s) is gone, and the package "
+                   "sources or the recipe changed since; put it back, or deploy the VM again",
+                   dir);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a guest is told about itself, by its address: the metadata service on port 80 and the
- * password service on port 8080 of its router. */
+ * password service on VDC_PASSWORD_PORT of its router. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/httpd.h"
+#include "common/ports.h"
 #include "common/sign.h"
 #include "common/str.h"
 #include "controller/localvdc/base/vdc.h"
@@ -141,8 +142,8 @@ int metadata_run(const char *network_id, struct err *err)
     struct service s = {db, network_id};
     const char *gateway = vdc_str(network, "gateway");
     _cleanup_(httpd_closep) struct httpd *meta = NULL, *password = NULL;
-    if (httpd_open(gateway, 80, 0, serve_metadata, &s, &meta, err) < 0 ||
-        httpd_open(gateway, 8080, 0, serve_password, &s, &password, err) < 0)
+    if (httpd_open(gateway, PORT_HTTP, 0, serve_metadata, &s, &meta, err) < 0 ||
+        httpd_open(gateway, VDC_PASSWORD_PORT, 0, serve_password, &s, &password, err) < 0)
         return err_wrap(err, "metadata of network %s", vdc_str(network, "name"));
     _cleanup_free_ char *pidfile = str_fmt(VDC_DIR "/net/%s/metadata.pid", network_id);
     char pid[16];

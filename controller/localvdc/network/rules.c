@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/ports.h"
 #include "controller/localvdc/base/vdc.h"
 
 /* "{ a, b }" from a comma-separated list, or nothing when it means everywhere. */
@@ -108,27 +109,29 @@ void rules_nft(const json_t *network, const json_t *egress, const json_t *forwar
     const char *cidr = vdc_str(network, "cidr");
 
     /* The set is kept when it is there: the name server fills it as guests ask for names. */
-    strbuf_adds(out, "add table ip mvdc\n"
-                     "add set ip mvdc allowed { type ipv4_addr; }\n"
-                     "flush table ip mvdc\n"
-                     "table ip mvdc {\n"
-                     " chain input {\n"
-                     "  type filter hook input priority 0; policy drop;\n"
-                     "  iifname \"lo\" accept\n"
-                     "  ct state established,related accept\n"
-                     "  icmp type echo-request accept\n"
-                     "  iifname \"lan\" udp dport { 53, 67 } accept\n"
-                     "  iifname \"lan\" tcp dport { 53, 80, 8080 } accept\n"
-                     " }\n"
-                     " chain outside {\n"
-                     "  ip daddr " VDC_POOL " accept\n"
-                     "  ip daddr @allowed accept\n"
-                     "  reject with icmp type admin-prohibited\n"
-                     " }\n"
-                     " chain forward {\n"
-                     "  type filter hook forward priority 0; policy drop;\n"
-                     "  ct state established,related accept\n"
-                     "  ct state invalid drop\n");
+    strbuf_addf(out,
+                "add table ip mvdc\n"
+                "add set ip mvdc allowed { type ipv4_addr; }\n"
+                "flush table ip mvdc\n"
+                "table ip mvdc {\n"
+                " chain input {\n"
+                "  type filter hook input priority 0; policy drop;\n"
+                "  iifname \"lo\" accept\n"
+                "  ct state established,related accept\n"
+                "  icmp type echo-request accept\n"
+                "  iifname \"lan\" udp dport { 53, 67 } accept\n"
+                "  iifname \"lan\" tcp dport { 53, %d, %d } accept\n"
+                " }\n"
+                " chain outside {\n"
+                "  ip daddr " VDC_POOL " accept\n"
+                "  ip daddr @allowed accept\n"
+                "  reject with icmp type admin-prohibited\n"
+                " }\n"
+                " chain forward {\n"
+                "  type filter hook forward priority 0; policy drop;\n"
+                "  ct state established,related accept\n"
+                "  ct state invalid drop\n",
+                PORT_HTTP, VDC_PASSWORD_PORT);
     add_firewall(out, firewall);
     add_egress(out, egress);
     strbuf_adds(out, " }\n"

@@ -4,8 +4,8 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/../lib.sh"
 
-f=$PWD/docs/examples/qemu-test-$$.yaml
-sed -e 's/^cloud:.*/cloud: {local: {compute: qemu}}/' -e '/name: par,/d' "$file" >"$f"
+f=$work/qemu.yaml
+sed -e 's/^cloud:.*/cloud: {local: {compute: qemu}}/' -e '/name: par,/d' "$bare" >"$f"
 "$muster" up -f "$f" >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
 ok "$(grep 'is ready' "$work/out")"
 curl -fsS "$(url=$("$muster" status -f "$f" --json | jq -r '.nodes[0].url') && printf '%s/' "$url")" >/dev/null || die "the site does not answer"
