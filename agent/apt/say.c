@@ -86,6 +86,7 @@ static bool status_read(const char *from, struct status *ret)
 static void on_download(struct apt_say *s, const struct status *st)
 {
     const char *file = strstr(st->text, "file ");
+
     s->count = (struct event_count){0};
     if (s->bytes >= 1)
         s->count = (struct event_count){EVENT_BYTES, (uint64_t)(s->bytes * st->percent / 100),

@@ -181,6 +181,7 @@ static bool drift(const json_t *v)
 {
     size_t i;
     json_t *one;
+
     json_array_foreach(v, i, one)
     {
         if (json_object_size(one) != 2 || !json_is_string(json_object_get(one, "id")) ||

@@ -72,6 +72,7 @@ static int coordinator_says(const struct synced *s, struct strbuf *say, struct e
     json_t *name;
     enum cluster_state state;
     char text_come[256];
+
     strbuf_reset(say);
     *come = (struct event_count){0};
     if (fs_read(PATH_COORDINATOR, 65536, &text, &len, &ignored) < 0 ||

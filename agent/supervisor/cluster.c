@@ -93,6 +93,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
 static json_t *action_of(const struct supervisor *s, const json_t *msg)
 {
     json_t *members = json_copy((json_t *)msg);
+
     json_object_set(members, "galera", s->cluster.galera);
     return members;
 }
@@ -102,6 +103,7 @@ static void on_do(struct supervisor *s, const json_t *msg)
     const char *what = js_opt_str(msg, "what", "");
     struct cluster_position none = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     enum ipc_action action;
+
     if (!s->cluster.galera || ipc_action_find(what, &action) < 0)
         return;
     struct job *j = action == IPC_ABANDON ? &s->cluster.abandon : &s->cluster.act;
@@ -120,6 +122,7 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
 {
     struct err err;
     enum cluster_state state;
+
     if (cluster_state_find(js_opt_str(msg, "state", ""), &state) < 0) {
         log_warn("from the net process: a state of the coordinator that is none");
         sup_net_again(s);

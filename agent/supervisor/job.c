@@ -40,6 +40,7 @@ int sup_job_start(struct job *j, enum ipc_msg m, json_t *members)
     const char *what =
         m == IPC_JOB_ACTION ? js_opt_str(request, "what", "") : ipc_msg_name(m) + strlen("job-");
     char *text = js_text(request);
+
     j->asked = m;
     int r = start(j, what, text);
     keys_wipe(text, strlen(text)); /* a plan has secrets */
@@ -54,6 +55,7 @@ static int read_answer(const struct job *j, json_t **ret, struct err *err)
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *answer = NULL;
     _cleanup_free_ char *path = str_fmt("/proc/self/fd/%d", j->answer);
+
     if (fs_read(path, ANSWER_MAX, &text, &len, err) < 0)
         return -1;
     if (len == 0)
@@ -70,6 +72,7 @@ json_t *sup_job_end(struct job *j)
 {
     struct err err = {0};
     json_t *answer = NULL;
+
     if (read_answer(j, &answer, &err) < 0)
         log_warn("job %s: %s", j->what, err.msg);
     close(j->answer);

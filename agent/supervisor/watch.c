@@ -34,6 +34,7 @@ static void look_start(struct supervisor *s)
     json_t *request =
         json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(sup_cluster_said(s), "epoch", 0),
                   "health", web ? s->watch.health : "");
+
     json_object_set(request, "galera", sup_cluster_galera(s) ? sup_cluster_galera(s) : json_null());
     if (web)
         s->watch.web_next = now + WEB_EVERY_MS;
@@ -89,6 +90,7 @@ static void on_look(struct supervisor *s, json_t *answer)
 {
     json_t *db = json_object_get(answer, "db");
     json_t *web = json_object_get(answer, "web");
+
     if (json_is_integer(web))
         s->watch.web = (int)json_integer_value(web);
     if (!json_is_object(db))

@@ -242,6 +242,7 @@ static int take(struct supervisor *s, const json_t *msg, struct err *err)
 {
     struct event ev;
     enum ipc_msg m;
+
     if (ipc_decode(msg, IPC_FROM_WORKER, &m, err) < 0)
         return -1;
     if (m != IPC_RUN_EVENT)

@@ -79,6 +79,7 @@ void life_say(struct life *l, const char *doing)
 void life_bytes(struct life *l, uint64_t done)
 {
     char doing[sizeof(l->said)];
+
     l->count = (struct event_count){EVENT_BYTES, done, done > l->total ? 0 : l->total};
     life_text(l->what, done, l->total, doing, sizeof(doing));
     life_say(l, doing);

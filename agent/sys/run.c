@@ -19,6 +19,7 @@ static void run_say(struct run *run, const struct event *with, const char *fmt, 
 {
     struct event ev = *with;
     char msg[EVENT_MSG_MAX];
+
     ev.ts = clock_wall_ms();
     ev.ms = clock_mono_ms() - run->started;
     vsnprintf(msg, sizeof(msg), fmt, ap);
@@ -39,6 +40,7 @@ void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)
 void run_emit_counted(struct run *run, const struct event *with, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     run_say(run, with, fmt, ap);
     va_end(ap);
@@ -56,6 +58,7 @@ static bool may_speak(struct run *run)
 void run_progress(struct run *run, const char *fmt, ...)
 {
     va_list ap;
+
     if (!may_speak(run))
         return;
     va_start(ap, fmt);
@@ -66,6 +69,7 @@ void run_progress(struct run *run, const char *fmt, ...)
 void run_progress_counted(struct run *run, const struct event_count *count, const char *fmt, ...)
 {
     va_list ap;
+
     if (!may_speak(run))
         return;
     va_start(ap, fmt);

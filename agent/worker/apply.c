@@ -30,6 +30,7 @@
 static void write_line(int fd, const char *text)
 {
     _cleanup_free_ char *line = str_fmt("%s\n", text);
+
     if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
         _exit(ERR_FAILED);
 }
@@ -39,12 +40,14 @@ static void emit_message(void *ctx, const struct event *ev)
     _cleanup_json_ json_t *msg =
         ipc_make(IPC_RUN_EVENT, json_pack("{s:o}", "event", event_to_json(ev)));
     _cleanup_free_ char *text = js_text(msg);
+
     write_line(*(const int *)ctx, text);
 }
 
 static void emit_json(void *ctx, const struct event *ev)
 {
     _cleanup_free_ char *text = event_text(ev);
+
     write_line(*(const int *)ctx, text);
 }
 

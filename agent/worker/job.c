@@ -28,6 +28,7 @@ static json_t *look(const json_t *request)
 {
     const char *health = js_opt_str(request, "health", "");
     bool database = json_is_object(json_object_get(request, "galera")) && fs_exists(GALERA_READY);
+
     return json_pack("{s:o, s:o}", "db",
                      database ? galera_look(js_opt_u64(request, "epoch", 0)) : json_null(), "web",
                      *health ? json_integer(webcheck_status(health)) : json_null());
@@ -37,6 +38,7 @@ static void note_drift(void *ctx, const struct event *ev)
 {
     json_t *list = ctx;
     _cleanup_json_ json_t *j = event_to_json(ev); /* its message is UTF-8 */
+
     if ((ev->kind == EVENT_NOTE || ev->kind == EVENT_REFUSED) &&
         json_array_size(list) < IPC_DRIFT_MAX)
         json_array_append_new(
@@ -83,6 +85,7 @@ static int perform(enum ipc_action what, const json_t *request, struct cluster_p
 {
     struct galera g = {0};
     uint64_t epoch = js_opt_u64(request, "epoch", 0);
+
     if (galera_read(json_object_get(request, "galera"), &g, err) < 0)
         return -1;
     if (what == IPC_POSITION)
@@ -113,6 +116,7 @@ static json_t *action(const json_t *request)
     const char *name = js_opt_str(request, "what", "");
     int r = ipc_action_find(name, &what) < 0 ? err_set(&err, ERR_USAGE, "no action '%.20s'", name)
                                              : perform(what, request, &p, &err);
+
     return json_pack("{s:s, s:b, s:o, s:o}", "what", name, "ok", r == 0, "why", js_string(err.msg),
                      "position", cluster_position_to_json(&p));
 }
@@ -142,6 +146,7 @@ int cmd_job(int argc, char **argv)
     _cleanup_json_ json_t *request = NULL;
     size_t len = 0;
     enum ipc_msg m;
+
     (void)argv;
     if (argc != 2)
         return cmd_usage("help", "job: needs a kind");
