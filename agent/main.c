@@ -25,6 +25,7 @@ static int worker(int argc, char **argv)
 {
     const char *args[64] = {HELPER_WORKER};
     char path[4096];
+
     for (int i = 0; i < argc && i < 62; i++)
         args[i + 1] = argv[i];
     helper_path(HELPER_WORKER, path, sizeof(path));
@@ -68,6 +69,7 @@ static const struct cmd *find(const char *verb)
 static int cmd_help(int argc, char **argv)
 {
     const struct cmd *c = argc > 1 ? find(argv[1]) : NULL;
+
     if (c) {
         printf("usage: muster-agent %s%s", c->verb, c->help);
         return 0;

@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 {
     struct bootstrap boot = {0};
     struct err err = {0};
+
     (void)argv;
     umask(022);
     mallopt(M_ARENA_MAX, 1); /* the transport's threads would have one each, nearly empty */

@@ -20,6 +20,7 @@ int main(int argc, char **argv)
         {"job", cmd_job, NULL, NULL},
     };
     struct err err = {0};
+
     umask(022);
     log_open("muster-agent");
     if (keys_init(&err) < 0)

@@ -195,6 +195,7 @@ int fs_sync_parent(const char *path, struct err *err)
 int fs_sync_filesystem(const char *path, struct err *err)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     if (fd < 0 || syncfs(fd) < 0)
         return err_errno(err, errno, "sync %s", path);
     return 0;
@@ -203,6 +204,7 @@ int fs_sync_filesystem(const char *path, struct err *err)
 int fs_free(const char *path, uint64_t *ret, struct err *err)
 {
     struct statvfs st;
+
     if (statvfs(path, &st) < 0)
         return err_errno(err, errno, "free space of %s", path);
     *ret = (uint64_t)st.f_bavail * st.f_frsize;

@@ -19,6 +19,7 @@ __attribute__((constructor)) static void read_once(int argc, char **argv)
     long n;
     const char *path = getenv("MUSTER_KILL_ONCE");
     FILE *f = path ? fopen(path, "re") : NULL;
+
     if (!f)
         return;
     if (fscanf(f, "%31s %ld", word, &n) == 2)
@@ -33,6 +34,7 @@ __attribute__((constructor)) static void read_once(int argc, char **argv)
 void hook_point(void)
 {
     const char *text = getenv("MUSTER_KILL_AT");
+
     if (left < 0 && text)
         left = strtol(text, NULL, 10);
     if (left > 0 && --left == 0 && (!once || unlink(once) == 0 || errno == ENOENT))

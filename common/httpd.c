@@ -53,6 +53,7 @@ static uint64_t wanted_from(struct MHD_Connection *c, uint64_t size)
     const char *range = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Range");
     char number[24];
     uint64_t from;
+
     if (!range || !str_starts(range, "bytes=") || !str_ends(range, "-") ||
         !str_copy(number, sizeof(number), range + strlen("bytes=")))
         return 0;
@@ -64,9 +65,11 @@ static struct MHD_Response *file_response(struct MHD_Connection *c, int fd, uint
                                           struct httpd_response *r)
 {
     uint64_t from = r->status == MHD_HTTP_OK ? wanted_from(c, size) : 0;
+
     if (from > 0) {
         _cleanup_free_ char *part = str_fmt("bytes %llu-%llu/%llu", (unsigned long long)from,
                                             (unsigned long long)size - 1, (unsigned long long)size);
+
         httpd_reply_header(r, "Content-Range", part);
         r->status = MHD_HTTP_PARTIAL_CONTENT;
     }
@@ -106,6 +109,7 @@ static void reset(struct MHD_Connection *c)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
+
     if (info)
         (void)connect(info->connect_fd, &none, sizeof(none));
 }
@@ -145,8 +149,10 @@ static void delay(struct httpd *h, struct exchange *x, struct MHD_Connection *c)
 static void resume(struct httpd *h, bool all)
 {
     uint64_t now = clock_mono_ms();
+
     for (struct exchange **at = &h->delayed; *at;) {
         struct exchange *x = *at;
+
         if (!all && x->due_ms > now) {
             at = &x->next;
             continue;
@@ -164,6 +170,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     (void)version;
     struct httpd *h = cls;
     struct exchange *x = *con_cls;
+
     if (!x) {
         *con_cls = xcalloc(1, sizeof(*x));
         return MHD_YES;
@@ -190,6 +197,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info && info->client_addr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)info->client_addr;
+
         inet_ntop(AF_INET, &in->sin_addr, client, sizeof(client));
         port = ntohs(in->sin_port);
     }
@@ -218,6 +226,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
     (void)c;
     (void)why;
     struct exchange *x = *con_cls;
+
     if (x) {
         /* A form may hold secrets (user data): not left behind in freed memory. */
         if (x->body.s)
@@ -234,6 +243,7 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
     uint32_t at;
+
     if (ipv4_parse(address, &at) < 0)
         return err_set(err, ERR_USAGE, "listen on '%s': not an IPv4 address", address);
     sa.sin_addr.s_addr = htonl(at);
@@ -244,6 +254,7 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, struct err
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0) {
         int e = errno;
+
         err_errno(err, e, "listen on %s:%u", address, port);
         errno = e;
         return -1;
@@ -257,6 +268,7 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
                void *ctx, struct httpd **ret, struct err *err)
 {
     int fd = -1;
+
     if (listen_on(address, port, &fd, err) < 0)
         return -1;
     /* A peer that is gone is an error of its connection, not the end of the program; libmicrohttpd
@@ -290,8 +302,10 @@ int httpd_due_ms(const struct httpd *h)
     MHD_UNSIGNED_LONG_LONG ms = 0;
     uint64_t now = clock_mono_ms();
     bool bound = MHD_get_timeout(h->daemon, &ms) == MHD_YES;
+
     for (const struct exchange *x = h->delayed; x; x = x->next) {
         uint64_t left = x->due_ms > now ? x->due_ms - now : 0;
+
         ms = bound && ms < left ? ms : left;
         bound = true;
     }
@@ -304,6 +318,7 @@ void httpd_run(struct httpd *h)
 {
     uint64_t start = clock_mono_ms();
     MHD_UNSIGNED_LONG_LONG ms;
+
     resume(h, false);
     do
         MHD_run(h->daemon);

@@ -53,14 +53,17 @@ static char *form_decode(const char *s, size_t len)
 {
     _cleanup_free_ char *out = xcalloc(1, len + 1);
     size_t n = 0;
+
     for (size_t i = 0; i < len; i++) {
         char c = s[i];
+
         if (c == '+') {
             c = ' ';
         } else if (c == '%') {
             bool whole = i + 2 < len;
             int hi = whole ? hex_digit(s[i + 1]) : -1;
             int lo = whole ? hex_digit(s[i + 2]) : -1;
+
             if (hi < 0 || lo < 0)
                 return NULL;
             c = (char)(hi * 16 + lo);
@@ -79,6 +82,7 @@ int pairs_parse(struct pairs *p, const char *text, size_t len, size_t max, struc
         const char *start = text + at;
         const char *amp = memchr(start, '&', len - at);
         size_t part = amp ? (size_t)(amp - start) : len - at;
+
         at += part + 1;
         if (part == 0)
             continue;

@@ -16,6 +16,7 @@ void sign_encode(struct strbuf *out, const char *value)
 {
     for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
         bool plain = (*p < 0x80 && isalnum(*p)) || strchr(".-*_", *p);
+
         if (plain)
             strbuf_add(out, p, 1);
         else
@@ -27,6 +28,7 @@ static int by_name(const void *a, const void *b)
 {
     const struct pair *const *x = a;
     const struct pair *const *y = b;
+
     return strcmp((*x)->name, (*y)->name);
 }
 
@@ -34,6 +36,7 @@ void sign_compute(const struct pair *v, size_t n, const char *secret, char ret[S
 {
     _cleanup_free_ const struct pair **sorted = xcalloc(n + 1, sizeof(*sorted));
     size_t m = 0;
+
     for (size_t i = 0; i < n; i++) {
         if (strcasecmp(v[i].name, "signature") != 0)
             sorted[m++] = &v[i];
@@ -63,6 +66,7 @@ void sign_compute(const struct pair *v, size_t n, const char *secret, char ret[S
 char *sign_params(const struct pair *v, size_t n, const char *secret)
 {
     char signature[SIGN_TEXT_SIZE];
+
     sign_compute(v, n, secret, signature);
     struct strbuf out = {0};
     for (size_t i = 0; i < n; i++) {
@@ -78,6 +82,7 @@ char *sign_params(const struct pair *v, size_t n, const char *secret)
 bool sign_check(const struct pair *v, size_t n, const char *secret, const char *signature)
 {
     char want[SIGN_TEXT_SIZE];
+
     if (strlen(signature) != SIGN_TEXT_SIZE - 1)
         return false;
     sign_compute(v, n, secret, want);
@@ -87,6 +92,7 @@ bool sign_check(const struct pair *v, size_t n, const char *secret, const char *
 char *base64_text(const void *data, size_t len)
 {
     char *out = xcalloc(1, BASE64_ENCODE_RAW_LENGTH(len) + 1);
+
     base64_encode_raw(out, len, data);
     return out;
 }
@@ -95,6 +101,7 @@ int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err
 {
     size_t len = strlen(text);
     struct base64_decode_ctx ctx;
+
     base64_decode_init(&ctx);
     _cleanup_free_ char *out = xcalloc(1, BASE64_DECODE_LENGTH(len) + 4);
     size_t n = BASE64_DECODE_LENGTH(len) + 3;
@@ -107,6 +114,7 @@ int base64_decode(const char *text, char **ret, size_t *ret_len, struct err *err
     if (!padded && data % 4 >= 2) {
         size_t more = 3;
         const char *pad = data % 4 == 2 ? "==" : "=";
+
         if (!base64_decode_update(&ctx, &more, (uint8_t *)out + n, strlen(pad), pad))
             return err_set(err, ERR_USAGE, "not base64 encoded");
         n += more;

@@ -28,6 +28,7 @@ bool archive_there(const char *sha256)
     char digest[SHA256_HEX_SIZE];
     struct err ignored;
     _cleanup_free_ char *path = archive_path(sha256);
+
     return keys_sha256_file(path, digest, &ignored) == 0 && strcmp(digest, sha256) == 0;
 }
 
@@ -37,6 +38,7 @@ int archive_get(const char *url, const char *sha256, struct run *run, struct err
     _cleanup_free_ char *hash = str_fmt("SHA256:%s", sha256);
     _cleanup_free_ char *what = str_fmt("download %.120s", url);
     struct life life = {.run = run, .what = what, .where = to};
+
     if (archive_there(sha256))
         return 0;
     if (fs_mkdirs(CACHE, 0700, err) < 0 || fs_remove_tree(to, err) < 0 ||

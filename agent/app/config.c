@@ -29,6 +29,7 @@ int app_config_read(const json_t *j, struct app_config *ret, struct err *err)
 static const char *below(const char *path, const char *top)
 {
     size_t len = strlen(top);
+
     if (strncmp(path, top, len) != 0 || (path[len] != '/' && path[len] != '\0'))
         return NULL;
     return path + len + (path[len] == '/');
@@ -38,9 +39,11 @@ static bool is_writable(const json_t *writable, const char *path)
 {
     size_t i;
     json_t *item;
+
     json_array_foreach(writable, i, item)
     {
         const char *rest = below(path, json_string_value(item));
+
         if (rest && *rest)
             return true;
     }
@@ -54,6 +57,7 @@ int app_config_folder(const char *release, const char *home, const json_t *writa
 {
     _cleanup_free_ char *folder = xstrdup(path);
     char *slash = strrchr(folder, '/');
+
     folder[slash ? slash - folder : 0] = '\0';
     _cleanup_free_ char *whole = str_fmt("%s/%s", release, folder);
     _cleanup_free_ char *real = realpath(whole, NULL);
@@ -61,6 +65,7 @@ int app_config_folder(const char *release, const char *home, const json_t *writa
     for (size_t i = 0; real && i < ARRAY_LEN(tops); i++) {
         _cleanup_free_ char *top = realpath(tops[i], NULL);
         const char *rest = top ? below(real, top) : NULL;
+
         if (rest)
             return beneath_open(top, rest, make, (uid_t)-1, (gid_t)-1, err);
     }
@@ -77,12 +82,14 @@ static int folder(const struct app *a, const char *path, bool make, struct err *
 {
     _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *home = app_home(a);
+
     return app_config_folder(release, home, a->writable, path, make, err);
 }
 
 static const char *name_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
+
     return slash ? slash + 1 : path;
 }
 
@@ -90,9 +97,11 @@ int app_config_forget(const struct app *a, struct err *err)
 {
     size_t i;
     json_t *item;
+
     json_array_foreach(a->config, i, item)
     {
         struct app_config c;
+
         if (app_config_read(item, &c, err) < 0)
             return -1;
         if (!c.after_install)
@@ -114,6 +123,7 @@ int app_config_each(const struct app *a, const struct run *run, bool installed, 
     size_t i;
     json_t *item;
     gid_t gid;
+
     if (json_array_size(a->config) == 0)
         return 0;
     if (conf_gid(APP_USER, &gid, err) < 0)
@@ -121,6 +131,7 @@ int app_config_each(const struct app *a, const struct run *run, bool installed, 
     json_array_foreach(a->config, i, item)
     {
         struct app_config c;
+
         if (app_config_read(item, &c, err) < 0)
             return -1;
         if (c.after_install && !installed)

@@ -26,10 +26,12 @@ static bool covered(const struct app_data *d, const char *folder)
 {
     size_t i;
     json_t *other;
+
     json_array_foreach(d->folders, i, other)
     {
         const char *name = json_string_value(other);
         size_t len = strlen(name);
+
         if (strncmp(folder, name, len) == 0 && folder[len] == '/')
             return true;
     }
@@ -40,6 +42,7 @@ static bool links_to(const char *path, const char *target)
 {
     char have[PATH_MAX];
     ssize_t n = readlink(path, have, sizeof(have) - 1);
+
     if (n < 0)
         return false;
     have[n] = '\0';
@@ -50,11 +53,13 @@ bool app_data_linked(const struct app_data *d, const char *release)
 {
     size_t i;
     json_t *item;
+
     json_array_foreach(d->folders, i, item)
     {
         const char *folder = json_string_value(item);
         _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
         _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+
         if (!covered(d, folder) && (!links_to(path, target) || !fs_exists(target)))
             return false;
     }
@@ -64,6 +69,7 @@ bool app_data_linked(const struct app_data *d, const char *release)
 static int make_parent(const char *path, struct err *err)
 {
     _cleanup_free_ char *copy = xstrdup(path);
+
     return fs_mkdirs(dirname(copy), 0755, err);
 }
 
@@ -80,6 +86,7 @@ static int make_link(const char *path, const char *target, struct err *err)
 static mode_t kind_of(const char *path)
 {
     struct stat st;
+
     return lstat(path, &st) < 0 ? 0 : st.st_mode & S_IFMT;
 }
 
@@ -87,6 +94,7 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
 {
     size_t i;
     json_t *item;
+
     if (fs_mkdirs(dist, 0700, err) < 0)
         return -1;
     json_array_foreach(d->folders, i, item)
@@ -95,6 +103,7 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
         _cleanup_free_ char *path = str_fmt("%s/%s", tree, folder);
         _cleanup_free_ char *kept = str_fmt("%s/%s", dist, folder);
         _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+
         if (covered(d, folder))
             continue;
         mode_t kind = kind_of(path);
@@ -112,6 +121,7 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
 static int move_folder(const char *path, const char *target, struct err *err)
 {
     _cleanup_free_ char *fresh = str_fmt("%s.new", target);
+
     if (rename(path, target) == 0)
         return 0;
     if (errno != EXDEV)
@@ -129,12 +139,14 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
 {
     size_t i;
     json_t *item;
+
     json_array_foreach(d->folders, i, item)
     {
         const char *folder = json_string_value(item);
         _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
         _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
         _cleanup_free_ char *owner = str_fmt("%u:%u", d->uid, d->gid);
+
         if (covered(d, folder) || kind_of(path) != S_IFDIR)
             continue;
         if (fs_exists(target))
@@ -150,6 +162,7 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
         const char *folder = json_string_value(item);
         _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
         _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+
         if (covered(d, folder))
             continue;
         if (kind_of(path) == S_IFLNK && !links_to(path, target) && unlink(path) < 0)
@@ -175,11 +188,13 @@ static bool same_content(int dir_a, int dir_b, const char *name)
     struct stat sa, sb;
     _cleanup_close_ int fa = openat(dir_a, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     _cleanup_close_ int fb = openat(dir_b, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
     if (fa < 0 || fb < 0 || fstat(fa, &sa) < 0 || fstat(fb, &sb) < 0 || !S_ISREG(sa.st_mode) ||
         !S_ISREG(sb.st_mode) || sa.st_size != sb.st_size)
         return false;
     for (;;) {
         ssize_t n = read(fa, a, sizeof(a)), m = read(fb, b, sizeof(b));
+
         if (n < 0 || n != m || memcmp(a, b, (size_t)n) != 0)
             return false;
         if (n == 0)
@@ -190,6 +205,7 @@ static bool same_content(int dir_a, int dir_b, const char *name)
 static int copy_bytes(int from, int to)
 {
     char buf[65536];
+
     for (ssize_t n; (n = read(from, buf, sizeof(buf))) != 0;) {
         if (n < 0 && errno == EINTR)
             continue;
@@ -197,6 +213,7 @@ static int copy_bytes(int from, int to)
             return -1;
         for (ssize_t off = 0; off < n;) {
             ssize_t m = write(to, buf + off, (size_t)(n - off));
+
             if (m < 0)
                 return -1;
             off += m;
@@ -221,6 +238,7 @@ static int copy_link(const struct merge *m, const char *name, struct err *err)
 {
     char target[PATH_MAX];
     ssize_t n = readlinkat(m->src, name, target, sizeof(target) - 1);
+
     if (n < 0)
         return err_errno(err, errno, "read link %s", name);
     target[n] = '\0';
@@ -253,6 +271,7 @@ static int merge_below(const struct merge *m, const char *name, bool there, stru
 static int merge_entry(const struct merge *m, const char *name, struct err *err)
 {
     struct stat st, have;
+
     if (fstatat(m->src, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(err, errno, "%s", name);
     bool there = fstatat(m->dst, name, &have, AT_SYMLINK_NOFOLLOW) == 0;
@@ -272,6 +291,7 @@ static int merge_folder(const struct merge *m, struct err *err)
 {
     int fd = fcntl(m->src, F_DUPFD_CLOEXEC, 3);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
     if (!dir)
         return err_errno(err, errno, "read a folder of the archive");
     for (struct dirent *e; (e = readdir(dir));)
@@ -285,6 +305,7 @@ static int merge_folder(const struct merge *m, struct err *err)
 static int make_folder(const struct app_data *d, const char *folder, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", d->home, folder);
+
     if (kind_of(path))
         return 0;
     if (fs_mkdirs(d->home, 0755, err) < 0)
@@ -299,6 +320,7 @@ static int merge_one(const struct app_data *d, const char *folder, const char *d
     _cleanup_free_ char *from = str_fmt("%s/%s", dist, folder);
     _cleanup_free_ char *before = str_fmt("%s/%s", old ? old : "", folder);
     _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+
     if (make_folder(d, folder, err) < 0)
         return -1;
     if (kind_of(from) != S_IFDIR)
@@ -316,9 +338,11 @@ int app_data_merge(const struct app_data *d, const char *dist, const char *old, 
 {
     size_t i;
     json_t *item;
+
     json_array_foreach(d->folders, i, item)
     {
         const char *folder = json_string_value(item);
+
         if (!covered(d, folder) && merge_one(d, folder, dist, old, err) < 0)
             return -1;
     }

@@ -34,6 +34,7 @@ static char *current_release(const struct app *a)
     char target[PATH_MAX];
     _cleanup_free_ char *ours = str_fmt("%s.d/", a->root);
     ssize_t n = readlink(a->root, target, sizeof(target) - 1);
+
     target[n < 0 ? 0 : n] = '\0';
     return xstrdup(str_starts(target, ours) ? target : "");
 }
@@ -49,6 +50,7 @@ bool app_files_current(const struct app *a)
     _cleanup_free_ char *current = current_release(a);
     _cleanup_free_ char *home = app_home(a);
     const struct app_data d = {.home = home, .folders = a->writable};
+
     return strcmp(current, release) == 0 && fs_exists(release) && app_data_linked(&d, release);
 }
 
@@ -56,6 +58,7 @@ bool app_files_current(const struct app *a)
 static bool only_welcome_page(const char *dir)
 {
     _cleanup_closedir_ DIR *d = opendir(dir);
+
     for (struct dirent *e; d && (e = readdir(d));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             strcmp(e->d_name, "index.html") != 0)
@@ -66,6 +69,7 @@ static bool only_welcome_page(const char *dir)
 bool app_files_refused(const struct app *a, struct verdict *ret)
 {
     struct stat st;
+
     if (lstat(a->root, &st) < 0 || S_ISLNK(st.st_mode))
         return false;
     if (S_ISDIR(st.st_mode) && only_welcome_page(a->root))
@@ -82,6 +86,7 @@ int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
         char only[NAME_MAX + 1] = "";
         unsigned n = 0;
         _cleanup_closedir_ DIR *d = opendir(path);
+
         for (struct dirent *e; d && (e = readdir(d));) {
             if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
                 strcmp(e->d_name, "__MACOSX") == 0)
@@ -110,6 +115,7 @@ static int swap(const struct app *a, const char *release, struct err *err)
 {
     struct stat st;
     _cleanup_free_ char *link = str_fmt("%s.link", a->root);
+
     if (lstat(a->root, &st) == 0 && S_ISDIR(st.st_mode) && fs_remove_tree(a->root, err) < 0)
         return -1;
     if (unlink(link) < 0 && errno != ENOENT)
@@ -124,9 +130,11 @@ static int keep_two(const struct app *a, const char *release, const char *before
 {
     _cleanup_free_ char *dir_path = str_fmt("%s.d", a->root);
     _cleanup_closedir_ DIR *dir = opendir(dir_path);
+
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *path = str_fmt("%s/%s", dir_path, e->d_name);
         size_t n = strlen(dir_path) + 1 + RELEASE_LEN;
+
         if (e->d_name[0] == '.' || strncmp(path, release, n) == 0 || strncmp(path, before, n) == 0)
             continue;
         if (fs_remove_tree(path, err) < 0)
@@ -142,6 +150,7 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
     char top[PATH_MAX];
     _cleanup_free_ char *fresh = str_fmt("%s.new", release);
     _cleanup_free_ char *archive = archive_path(a->sha256);
+
     if (archive_get(a->url, a->sha256, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
         fs_remove_tree(dist, err) < 0 || fs_mkdirs(fresh, 0755, err) < 0)
         return -1;
@@ -151,6 +160,7 @@ static int release_make(const struct app *a, const struct app_data *d, const cha
         app_files_strip(a->strip, top, sizeof(top), err) < 0 ||
         unpack_take(top, &UNPACK_LIMITS, err) < 0) {
         struct err ignored;
+
         fs_remove_tree(fresh, &ignored);
         return -1;
     }
@@ -173,6 +183,7 @@ int app_files_put(const struct app *a, struct run *run, struct err *err)
     _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
     struct app_data d = {.home = home, .folders = a->writable};
     bool other = before[0] && strcmp(before, release) != 0;
+
     if (app_files_refused(a, &refused))
         return err_set(err, ERR_SAFETY, "%s", refused.why);
     if (conf_uid(APP_USER, &d.uid, err) < 0 || conf_gid(APP_USER, &d.gid, err) < 0)

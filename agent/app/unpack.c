@@ -53,6 +53,7 @@ static int link_stays_inside(const struct walk *w, int dir, const char *name, st
     char target[PATH_MAX];
     ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
+
     if (n < 0)
         return err_errno(err, errno, "read the link '%s' of the archive", w->path);
     target[n] = '\0';
@@ -78,6 +79,7 @@ static int walk_folder(struct walk *w, int fd, unsigned depth, struct err *err);
 static int take_over(const struct walk *w, int fd, mode_t mode, struct err *err)
 {
     mode_t wanted = S_ISDIR(mode) || (mode & 0111) ? 0755 : 0644;
+
     if (fchown(fd, 0, 0) < 0 || fchmod(fd, wanted) < 0)
         return err_errno(err, errno, "take '%s' of the archive over", w->path);
     return 0;
@@ -86,6 +88,7 @@ static int take_over(const struct walk *w, int fd, mode_t mode, struct err *err)
 static int walk_entry(struct walk *w, int dir, const char *name, unsigned depth, struct err *err)
 {
     struct stat st;
+
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(err, errno, "look at '%s' of the archive", w->path);
     w->entries++;
@@ -122,6 +125,7 @@ static int walk_folder(struct walk *w, int fd, unsigned depth, struct err *err)
     size_t len = strlen(w->path);
     int own = openat(fd, ".", DIR_FLAGS); /* closed with the stream */
     _cleanup_closedir_ DIR *d = own < 0 ? NULL : fdopendir(own);
+
     if (!d)
         return err_errno(err, errno, "read the folder '%s' of the archive", w->path);
     for (struct dirent *e; (errno = 0, e = readdir(d));) {
@@ -147,6 +151,7 @@ int unpack_take(const char *top, const struct unpack_limits *max, struct err *er
     _cleanup_close_ int fd = open(top, DIR_FLAGS);
     struct walk look = {.top = fd, .max = max};
     struct walk take = {.top = fd, .max = max, .take = true};
+
     if (fd < 0)
         return err_errno(err, errno, "open %s", top);
     if (walk_folder(&look, fd, 0, err) < 0 || take_over(&take, fd, S_IFDIR, err) < 0)
@@ -169,6 +174,7 @@ static void on_tick(void *ctx)
     _cleanup_close_ int fd = open(u->dir, DIR_FLAGS);
     struct walk w = {.top = fd, .max = u->max};
     struct err ignored = {0}; /* it changes while it is looked at */
+
     if (fd >= 0 && walk_folder(&w, fd, 0, &ignored) < 0 && over(&w, &u->why) < 0)
         u->give_up = true;
 }
@@ -177,6 +183,7 @@ static void on_tick(void *ctx)
 static void on_line(void *ctx, const char *line)
 {
     struct unpacking *u = ctx;
+
     if (u->why.msg[0])
         return;
     if (strstr(line, "../") && (strstr(line, "Removing leading") || strstr(line, "skipped"))) {
@@ -225,6 +232,7 @@ static int run_program(const char *const argv[], int archive, struct unpacking *
                              .give_up = &u->give_up,
                              .ctx = u};
     int r = proc_run(argv, &opts, &said, err);
+
     if (argv[0][strlen(argv[0]) - 1] == 'p' && said.status == UNZIP_WARNED)
         r = 0;
     proc_result_free(&said);
@@ -245,6 +253,7 @@ int unpack_archive(const char *archive, const char *dir, const struct unpack_lim
     _cleanup_close_ int fd = open(archive, O_RDONLY | O_CLOEXEC);
     /* Not by its name: the folder that it is in is root's alone. */
     _cleanup_free_ char *file = str_fmt("/proc/self/fd/%d", fd);
+
     if (fs_is_zip(archive, &zip, err) < 0)
         return -1;
     if (fd < 0 || fchmod(fd, 0644) < 0)

@@ -19,11 +19,13 @@ static void newest(const char *etc, const char *folder, char *ret, size_t cap)
 {
     glob_t found = {0};
     _cleanup_free_ char *pattern = str_fmt("%s/%s/php[0-9]*.load", etc, folder);
+
     *ret = '\0';
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++) {
             const char *name = strrchr(found.gl_pathv[i], '/') + 1;
             size_t len = strlen(name) - strlen(".load");
+
             if (len < cap && fs_exists(found.gl_pathv[i]) && strverscmp(name, ret) > 0)
                 snprintf(ret, cap, "%.*s", (int)len, name);
         }
@@ -34,6 +36,7 @@ const char *web_php_missing(const char *etc)
 {
     char php[32];
     _cleanup_free_ char *mpm = str_fmt("%s/mods-enabled/" MPM ".load", etc);
+
     newest(etc, "mods-enabled", php, sizeof(php));
     return !*php             ? "its module is not enabled"
            : !fs_exists(mpm) ? "it needs " MPM ", which is not enabled"
@@ -44,6 +47,7 @@ int web_php_enable(struct err *err)
 {
     static const char *const others[] = {"mpm_event", "mpm_worker"};
     char php[32];
+
     newest(WEB_ETC, "mods-enabled", php, sizeof(php));
     if (!*php)
         newest(WEB_ETC, "mods-available", php, sizeof(php));
@@ -52,6 +56,7 @@ int web_php_enable(struct err *err)
                        "PHP is not active in Apache; the plan must install libapache2-mod-php");
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         _cleanup_free_ char *path = str_fmt(WEB_ETC "/mods-enabled/%s.load", others[i]);
+
         if (fs_exists(path) && proc_call(PROC_ARGV(A2DISMOD, "-q", "-f", others[i]), err) < 0)
             return -1;
     }

@@ -66,6 +66,7 @@ static const char with_db[] =
 char *web_health_text(const char *node, bool db)
 {
     struct strbuf b = {0};
+
     strbuf_adds(&b, "<?php /* written by muster-agent */\n");
     strbuf_adds(&b, db ? with_db : "$db = null; $size = 0; $ok = true;\n");
     strbuf_adds(&b, "$agent = json_decode(@file_get_contents('" PATH_STATUS "') ?: '{}', true);\n");

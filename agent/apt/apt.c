@@ -27,6 +27,7 @@ static pid_t holder(void)
     for (size_t i = 0; i < ARRAY_LEN(locks); i++) {
         struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         _cleanup_close_ int fd = open(locks[i], O_RDONLY | O_CLOEXEC);
+
         if (fd >= 0 && fcntl(fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK)
             return l.l_pid;
     }
@@ -38,6 +39,7 @@ static void name_of(pid_t pid, char *ret, size_t cap)
     struct err ignored;
     _cleanup_free_ char *path = str_fmt("/proc/%d/comm", (int)pid);
     _cleanup_free_ char *text = NULL;
+
     if (fs_read(path, 64, &text, NULL, &ignored) < 0)
         text = xstrdup("another program");
     snprintf(ret, cap, "%s", str_chomp(text));
@@ -47,6 +49,7 @@ static int wait_for_others(struct run *run, uint64_t until, struct err *err)
 {
     for (pid_t pid; (pid = holder()) != 0; clock_pause_ms(LOOK_EVERY_MS)) {
         char name[64];
+
         name_of(pid, name, sizeof(name));
         if (clock_mono_ms() >= until)
             return err_set(err, ERR_TIMEOUT,
@@ -69,6 +72,7 @@ struct talk {
 static void on_line(void *ctx, const char *line)
 {
     struct talk *t = ctx;
+
     if (!apt_say_line(&t->say, line))
         return;
     t->life.count = t->say.count;
@@ -79,6 +83,7 @@ static void on_line(void *ctx, const char *line)
 static void on_tick(void *ctx)
 {
     struct talk *t = ctx;
+
     life_say(&t->life, t->say.doing[0] ? t->say.doing : t->life.what);
 }
 
@@ -97,6 +102,7 @@ static int attempt(struct run *run, const char *what, const char *const *argv, s
                              .tick_s = TICK_S,
                              .lines_on_3 = true,
                              .ctx = &talk};
+
     if (proc_run(argv, &opts, NULL, err) == 0)
         return 0;
     if (talk.say.error[0])
@@ -108,6 +114,7 @@ int apt_run(struct run *run, const char *what, const char *const *argv, unsigned
             struct err *err)
 {
     uint64_t until = clock_mono_ms() + lock_timeout_s * 1000ULL;
+
     for (;;) {
         if (wait_for_others(run, until, err) < 0)
             return err_wrap(err, "%s", what);

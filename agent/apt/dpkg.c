@@ -19,6 +19,7 @@ static bool is(struct slice a, const char *text)
 static bool field(struct slice line, const char *key, struct slice *ret)
 {
     size_t n = strlen(key);
+
     if (line.len < n || memcmp(line.s, key, n) != 0)
         return false;
     line.s += n;
@@ -36,8 +37,10 @@ static enum dpkg_state state_of(struct slice status)
 {
     struct slice word[3] = {{0}};
     size_t k = 0;
+
     for (size_t i = 0; i < status.len && k < 3;) {
         size_t from = i;
+
         while (i < status.len && status.s[i] != ' ')
             i++;
         word[k++] = (struct slice){status.s + from, i - from};
@@ -67,11 +70,13 @@ void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n
                enum dpkg_state *ret)
 {
     struct slice package = {0}, status = {0};
+
     for (size_t i = 0; i < n; i++)
         ret[i] = DPKG_ABSENT;
     for (size_t at = 0; at < len;) {
         const char *end = memchr(text + at, '\n', len - at);
         struct slice line = {text + at, end ? (size_t)(end - text) - at : len - at};
+
         at += line.len + 1;
         if (line.len == 0) {
             note(package, status, names, n, ret);
@@ -88,6 +93,7 @@ static bool among(const char *names, struct slice package, struct slice arch)
     _cleanup_free_ char *plain = str_fmt("\n%.*s\n", (int)package.len, package.s);
     _cleanup_free_ char *full =
         str_fmt("\n%.*s:%.*s\n", (int)package.len, package.s, (int)arch.len, arch.s);
+
     return strstr(names, plain) || strstr(names, full);
 }
 
@@ -96,9 +102,11 @@ void dpkg_keep(const char *text, size_t len, const char *names, struct strbuf *r
     for (size_t at = 0; at < len;) {
         struct slice package = {"", 0}, arch = {"", 0};
         size_t from = at, line_len;
+
         do {
             const char *end = memchr(text + at, '\n', len - at);
             struct slice line = {text + at, end ? (size_t)(end - text) - at : len - at};
+
             line_len = line.len;
             at += line.len + (end ? 1 : 0);
             if (!field(line, "Package:", &package))

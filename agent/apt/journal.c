@@ -45,6 +45,7 @@ bool apt_journal_rolled_back(void)
 {
     _cleanup_free_ char *text = NULL;
     struct err err;
+
     return apt_journal_open() && fs_read(ALIVE, 64, &text, NULL, &err) == 0 &&
            str_eq(text, ROLLED_BACK);
 }
@@ -55,10 +56,12 @@ static int each_info(int (*fn)(void *ctx, const char *file, const char *name, st
                      void *ctx, struct err *err)
 {
     _cleanup_closedir_ DIR *dir = opendir(INFO);
+
     if (!dir)
         return err_errno(err, errno, "read " INFO);
     for (struct dirent *e; (e = readdir(dir));) {
         const char *dot = strrchr(e->d_name, '.');
+
         if (!dot || e->d_name[0] == '.')
             continue;
         _cleanup_free_ char *name = str_fmt("%.*s", (int)(dot - e->d_name), e->d_name);
@@ -90,6 +93,7 @@ static int copy(const char *from, const char *to, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     size_t len = 0;
+
     if (!fs_exists(from))
         return unlink(to) == 0 || errno == ENOENT ? 0 : err_errno(err, errno, "remove %s", to);
     if (fs_read(from, SIZE_MAX_READ, &text, &len, err) < 0)
@@ -105,6 +109,7 @@ static char *copy_of(size_t i)
 int apt_journal_begin(struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf names = {0};
+
     if (apt_journal_open())
         return 0;
     strbuf_adds(&names, "\n");
@@ -113,6 +118,7 @@ int apt_journal_begin(struct err *err)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(fragile); i++) {
         _cleanup_free_ char *to = copy_of(i);
+
         if (copy(fragile[i], to, err) < 0)
             return -1;
     }
@@ -124,6 +130,7 @@ int apt_journal_begin(struct err *err)
 static bool was_there(const char *before, const char *name)
 {
     _cleanup_free_ char *line = str_fmt("\n%s\n", name);
+
     return strstr(before, line) != NULL;
 }
 
@@ -132,6 +139,7 @@ static int drop_conffiles(void *before, const char *file, const char *name, stru
     _cleanup_free_ char *path = str_fmt(INFO "/%s", file);
     _cleanup_free_ char *text = NULL;
     char *save = NULL;
+
     if (!str_ends(file, ".conffiles") || was_there(before, name))
         return 0;
     if (fs_read(path, SIZE_MAX_READ, &text, NULL, err) < 0)
@@ -145,6 +153,7 @@ static int drop_conffiles(void *before, const char *file, const char *name, stru
 static int drop_info(void *before, const char *file, const char *name, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt(INFO "/%s", file);
+
     if (was_there(before, name))
         return 0;
     return unlink(path) < 0 ? err_errno(err, errno, "remove %s", path) : 0;
@@ -153,6 +162,7 @@ static int drop_info(void *before, const char *file, const char *name, struct er
 static int lock(int *ret_fd, struct err *err)
 {
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
     *ret_fd = open(DB "lock-frontend", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (*ret_fd < 0 || fcntl(*ret_fd, F_SETLK, &l) < 0)
         return err_errno(err, errno, "lock the package system");
@@ -166,8 +176,10 @@ int apt_journal_roll_back(struct err *err)
     _cleanup_free_ char *status = NULL;
     _cleanup_close_ int fd = -1;
     size_t len = 0;
+
     for (size_t i = 0; i < ARRAY_LEN(fragile); i++) {
         _cleanup_free_ char *from = copy_of(i);
+
         if (copy(from, fragile[i], err) < 0)
             return -1;
     }
@@ -192,6 +204,7 @@ int apt_journal_roll_back(struct err *err)
 int apt_journal_done(struct err *err)
 {
     static const char *const places[] = {"/", "/etc", "/usr", "/var"};
+
     if (!apt_journal_open())
         return 0;
     struct stat before = {0}, st;

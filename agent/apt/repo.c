@@ -41,6 +41,7 @@ static bool word_valid(const char *s)
 int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, struct err *err)
 {
     const char *name = strchr(id, ':');
+
     snprintf(ret->name, sizeof(ret->name), "muster-%s", name ? name + 1 : "packages");
     for (char *c = ret->name; *c; c++)
         if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-_", *c))
@@ -75,6 +76,7 @@ int apt_repo_parse(const json_t *spec, const char *id, struct apt_repo *ret, str
 char *apt_repo_pin(const struct apt_repo *r)
 {
     const char *host = strstr(r->url, "://");
+
     host = host ? host + 3 : "";
     const char *at = memrchr(host, '@', strcspn(host, "/"));
     host = at ? at + 1 : host;
@@ -105,6 +107,7 @@ static void files_fill(const struct apt_repo *r, struct files *f)
     struct strbuf b = {0};
     size_t i;
     json_t *c;
+
     f->key_path = str_fmt(KEYS "/%s.asc", r->name);
     f->source_path = str_fmt(SOURCES "/%s.sources", r->name);
     f->trial_path = str_fmt(TRIAL "/%s.sources", r->name);
@@ -124,6 +127,7 @@ static void files_fill(const struct apt_repo *r, struct files *f)
 const char *apt_repo_differs(const struct apt_repo *r)
 {
     _cleanup_(files_cleanup) struct files f = {0};
+
     files_fill(r, &f);
     if (!r->url)
         return fs_exists(f.source_path) || fs_exists(f.pin_path) ? "is no longer wanted" : NULL;
@@ -135,6 +139,7 @@ const char *apt_repo_differs(const struct apt_repo *r)
 static int files_remove(const struct files *f, struct err *err)
 {
     const char *const paths[] = {f->source_path, f->pin_path, f->trial_path, f->key_path};
+
     for (size_t i = 0; i < ARRAY_LEN(paths); i++)
         if (unlink(paths[i]) < 0 && errno != ENOENT)
             return err_errno(err, errno, "remove %s", paths[i]);
@@ -145,6 +150,7 @@ int apt_repo_apply(const struct apt_repo *r, struct run *run, unsigned lock_time
                    struct err *err)
 {
     _cleanup_(files_cleanup) struct files f = {0};
+
     files_fill(r, &f);
     if (!apt_repo_differs(r))
         return 0;

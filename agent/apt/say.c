@@ -31,6 +31,7 @@ static void on_error(struct apt_say *s, const char *text)
     static const char *const summaries[] = {"Sub-process ", "Unable to fetch some archives",
                                             "Some index files failed to download",
                                             "Unable to correct problems"};
+
     for (size_t i = 0; i < ARRAY_LEN(summaries); i++)
         if (str_starts(text, summaries[i])) {
             complain(s, RANK_SUMMARY, text);
@@ -49,6 +50,7 @@ static double bytes_of(const char *text)
     char number[32] = "", unit[4] = "";
     double value = 0;
     size_t k = 0;
+
     for (; *text && k < sizeof(number) - 1 && strchr("0123456789.,", *text); text++)
         if (*text != ',')
             number[k++] = *text;
@@ -71,6 +73,7 @@ static bool status_read(const char *from, struct status *ret)
 {
     for (const char *at = strchr(from, ':'); at; at = strchr(at + 1, ':')) {
         char *end = NULL;
+
         if (at[1] < '0' || at[1] > '9')
             continue;
         ret->percent = strtod(at + 1, &end);
@@ -119,6 +122,7 @@ bool apt_say_line(struct apt_say *s, const char *line)
 {
     unsigned upgraded, added;
     struct status st = {.text = ""};
+
     if (str_starts(line, "dlstatus:") && status_read(line + 9, &st)) {
         on_download(s, &st);
         return true;
@@ -129,6 +133,7 @@ bool apt_say_line(struct apt_say *s, const char *line)
     }
     if (str_starts(line, "pmerror:") && status_read(line + 8, &st)) {
         char text[sizeof(s->error)];
+
         snprintf(text, sizeof(text), "package %s: %.200s", st.name, st.text);
         complain(s, RANK_PACKAGE, text);
     } else if (str_starts(line, "E: ")) {
@@ -162,6 +167,7 @@ const char *apt_say_advice(const char *error)
         {"Unable to locate package", "; is the name right, and its repository in the plan?"},
         {"Failed to fetch", "; see that the mirror answers, then it goes on"},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (strstr(error, table[i].part))
             return table[i].advice;

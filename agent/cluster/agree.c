@@ -17,6 +17,7 @@ static int ballot_compare(struct cluster_ballot a, struct cluster_ballot b)
 static struct cluster_ballot ballot(const struct cluster *c, uint64_t round)
 {
     struct cluster_ballot b = {.round = round};
+
     memcpy(b.node, c->cfg.names[c->cfg.self], sizeof(b.node));
     return b;
 }
@@ -24,6 +25,7 @@ static struct cluster_ballot ballot(const struct cluster *c, uint64_t round)
 static struct cluster_msg message(const struct cluster *c, enum cluster_msg_type type)
 {
     struct cluster_msg m = {.type = type, .from = c->cfg.self, .epoch = c->rec.epoch + 1};
+
     memcpy(m.manifest, c->cfg.manifest, sizeof(m.manifest));
     return m;
 }
@@ -31,6 +33,7 @@ static struct cluster_msg message(const struct cluster *c, enum cluster_msg_type
 static void send(struct cluster_out *out, unsigned to, const struct cluster_msg *m)
 {
     struct cluster_action *a = cluster_act(out, ACT_SEND);
+
     a->to = to;
     a->msg = *m;
 }
@@ -38,6 +41,7 @@ static void send(struct cluster_out *out, unsigned to, const struct cluster_msg 
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
 {
     struct cluster_msg m = message(c, MSG_HEARTBEAT);
+
     m.epoch = c->rec.epoch;
     m.state = c->state;
     m.ready = cluster_ready(c);
@@ -65,6 +69,7 @@ static bool note_report(struct cluster *c, const char *uuid, int64_t seqno)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     bool same = strcmp(c->rec.hw_uuid, uuid) == 0, decided = v && v->uuid[0];
+
     if (!uuid[0] || (decided && strcmp(v->uuid, uuid) != 0) || (same && seqno <= c->rec.hw) ||
         (!same && c->rec.hw_uuid[0] && !decided))
         return false;
@@ -82,6 +87,7 @@ static void note_position(struct cluster *c, const struct cluster_position *p)
 static void forget_name(struct cluster_names *names, const char *name)
 {
     unsigned kept = 0;
+
     for (unsigned i = 0; i < names->n; i++)
         if (strcmp(names->name[i], name) != 0)
             memmove(names->name[kept++], names->name[i], CLUSTER_NAME);
@@ -92,6 +98,7 @@ static void forget_name(struct cluster_names *names, const char *name)
 static void learn_loss(struct cluster *c, const struct cluster_value *v)
 {
     char names[CLUSTER_LOST], *save = NULL;
+
     memcpy(names, v->lost, sizeof(names));
     for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save))
         forget_name(&c->rec.holders, name);
@@ -133,6 +140,7 @@ static const struct cluster_value *contradicts(const struct cluster *c, const st
 {
     for (unsigned i = 0; i < m->n_chain; i++) {
         const struct cluster_value *mine = cluster_entry(&c->rec, m->chain[i].epoch);
+
         if (mine && !same_decision(mine, &m->chain[i]))
             return mine;
     }
@@ -155,6 +163,7 @@ static void learn_chain(struct cluster *c, const struct cluster_msg *m)
 static bool decided_without_me(struct cluster *c, uint64_t now)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
     if (!v || !cluster_lost_has(v->lost, c->cfg.names[c->cfg.self]) ||
         c->rec.last_epoch >= v->epoch || c->state != CLUSTER_PRIMARY)
         return false;
@@ -172,6 +181,7 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
     const struct cluster_value *other = contradicts(c, m);
     uint64_t booted = m->state == CLUSTER_PRIMARY && m->epoch > m->booted ? m->epoch : m->booted;
     bool save = false;
+
     if (other) {
         cluster_enter(c, CLUSTER_HALT, now, "%s tells another decision of epoch %llu (I15)",
                       c->cfg.names[m->from], (unsigned long long)other->epoch);
@@ -209,6 +219,7 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
 static void nack(struct cluster *c, const struct cluster_msg *m, struct cluster_out *out)
 {
     struct cluster_msg answer = message(c, MSG_NACK);
+
     answer.ballot = c->rec.promised;
     send(out, m->from, &answer);
 }
@@ -274,6 +285,7 @@ static void on_acc(struct cluster *c, const struct cluster_msg *m, uint64_t now,
 static unsigned missing(const struct cluster *c, const bool *have, uint64_t now)
 {
     unsigned set = 0;
+
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (!have[i] && !cluster_excused(c, i, now))
             set |= 1U << i;
@@ -283,6 +295,7 @@ static unsigned missing(const struct cluster *c, const bool *have, uint64_t now)
 static void decide(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     struct cluster_value v = c->prop.value;
+
     learn(c, &v);
     cluster_act(out, ACT_SAVE);
     cluster_enter(c, CLUSTER_STOPPED, now, "epoch %llu is decided: %s starts first",
@@ -294,6 +307,7 @@ static void send_phase(struct cluster *c, struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
     struct cluster_msg m = message(c, p->accepting ? MSG_ACCEPT : MSG_PREPARE);
+
     m.ballot = p->ballot;
     m.value = p->value;
     for (unsigned i = 0; i < c->cfg.n; i++)
@@ -304,6 +318,7 @@ static void send_phase(struct cluster *c, struct cluster_out *out)
 static int choose_value(struct cluster *c, struct cluster_value *ret, char why[CLUSTER_WHY_MAX])
 {
     const struct cluster_position *reports = c->prop.position;
+
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (!cluster_lost(c, i))
             note_position(c, &reports[i]);
@@ -330,6 +345,7 @@ static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out 
     struct cluster_proposal *p = &c->prop;
     char why[CLUSTER_WHY_MAX] = "";
     bool blocked = cluster_copy_missing(c, now);
+
     if (blocked)
         memcpy(why, c->why, sizeof(why));
     if (blocked || (p->highest.round == 0 && choose_value(c, &p->value, why) < 0)) {
@@ -353,6 +369,7 @@ static void begin_accepting(struct cluster *c, uint64_t now, struct cluster_out 
 void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     unsigned tries = c->prop.tries;
+
     c->prop = (struct cluster_proposal){.tries = tries + 1};
     c->prop.ballot = ballot(c, ++c->max_round);
     c->prop.again = now + (CLUSTER_RETRY_MS << (tries < 4 ? tries : 4));
@@ -372,12 +389,14 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out)
 void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
+
     c->waiting = missing(c, p->accepting ? p->accepted : p->promised, now);
     if (now < p->again)
         return;
     if (p->tries >= 5 || c->max_round > p->ballot.round) {
         /* Somebody promised more to another, or is gone: from the beginning. */
         unsigned waiting = c->waiting;
+
         cluster_enter(c, CLUSTER_STOPPED, now, "the last proposal was not answered by all");
         c->waiting = waiting;
         c->quiet_at = now + CLUSTER_QUIET_MIN_MS + 700 * c->cfg.self;
@@ -392,6 +411,7 @@ static void on_prom(struct cluster *c, const struct cluster_msg *m, uint64_t now
                     struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
+
     if (c->state != CLUSTER_PROPOSING || p->accepting || m->epoch != c->rec.epoch + 1 ||
         ballot_compare(m->ballot, p->ballot) != 0 || p->promised[m->from])
         return;
@@ -409,6 +429,7 @@ static void on_acced(struct cluster *c, const struct cluster_msg *m, uint64_t no
                      struct cluster_out *out)
 {
     struct cluster_proposal *p = &c->prop;
+
     if (c->state != CLUSTER_PROPOSING || !p->accepting || m->epoch != c->rec.epoch + 1 ||
         ballot_compare(m->ballot, p->ballot) != 0)
         return;

@@ -15,10 +15,12 @@ const struct cluster_value *cluster_entry(const struct cluster_record *rec, uint
 bool cluster_base_after(const struct cluster_record *rec, uint64_t epoch, int64_t *ret)
 {
     bool any = false;
+
     if (epoch + 1 < rec->chain_from || rec->chain_from == 0)
         return false;
     for (unsigned i = 0; i < rec->n_chain; i++) {
         const struct cluster_value *v = &rec->chain[i];
+
         if (v->epoch > epoch && (!any || v->base < *ret)) {
             *ret = v->base;
             any = true;
@@ -30,6 +32,7 @@ bool cluster_base_after(const struct cluster_record *rec, uint64_t epoch, int64_
 void cluster_append(struct cluster_record *rec, const struct cluster_value *v)
 {
     unsigned kept = 0;
+
     for (unsigned i = 0; i < rec->n_chain; i++)
         if (rec->chain[i].base < v->base)
             rec->chain[kept++] = rec->chain[i];
@@ -63,6 +66,7 @@ bool cluster_names_same(const struct cluster_names *a, const struct cluster_name
 bool cluster_lost_has(const char *lost, const char *name)
 {
     size_t len = strlen(name);
+
     for (const char *at = lost; len && (at = strstr(at, name)); at += len)
         if ((at == lost || at[-1] == ' ') && (at[len] == '\0' || at[len] == ' '))
             return true;

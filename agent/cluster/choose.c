@@ -23,6 +23,7 @@ const char *cluster_state_name(enum cluster_state s)
         [CLUSTER_AMNESIAC] = "amnesiac",
         [CLUSTER_HALT] = "halt",
     };
+
     return names[s];
 }
 
@@ -49,6 +50,7 @@ const char *cluster_datadir_name(enum cluster_datadir d)
         [DATADIR_UNREADABLE] = "unreadable",
         [DATADIR_UNKNOWN] = "unknown",
     };
+
     return names[d];
 }
 
@@ -62,6 +64,7 @@ static bool electable(const struct cluster_position *p)
 static bool on_chain(const struct cluster_record *rec, const struct cluster_position *p)
 {
     int64_t base;
+
     if (!electable(p))
         return false;
     if (p->last_epoch == rec->epoch)
@@ -101,6 +104,7 @@ static int choose_first(const struct cluster_config *cfg, const struct cluster_p
                         const char *lost, char why[CLUSTER_WHY_MAX])
 {
     int best = -1;
+
     for (int i = 0; i < (int)cfg->n; i++) {
         /* Whose loss was accepted, and who is here with a new disk, may be the first of all. */
         if (cluster_lost_has(lost, cfg->names[i]) && !blank(&r[i]))
@@ -128,6 +132,7 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
                          char why[CLUSTER_WHY_MAX])
 {
     int best = -1;
+
     for (int i = 0; i < (int)cfg->n; i++) {
         if (cluster_lost_has(lost, cfg->names[i]) || !on_chain(rec, &r[i]))
             continue;
@@ -160,6 +165,7 @@ int cluster_choose(const struct cluster_config *cfg, const struct cluster_record
                    char why[CLUSTER_WHY_MAX])
 {
     int best = choose_newest(cfg, rec, reports, lost, why);
+
     if (best == -1)
         return choose_first(cfg, reports, lost, why);
     if (best < 0)
@@ -186,6 +192,7 @@ int cluster_ancestor(const struct cluster_record *rec, const struct cluster_posi
                      const struct cluster_position *live, char why[CLUSTER_WHY_MAX])
 {
     int64_t base;
+
     if (own->kind == DATADIR_EMPTY && !own->opened) {
         snprintf(why, CLUSTER_WHY_MAX,
                  "the data here was never part of this cluster; nothing is overwritten");

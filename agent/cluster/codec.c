@@ -29,6 +29,7 @@ static int bounded(const json_t *j, const char *key, uint64_t max, uint64_t *ret
 static int signed_member(const json_t *j, const char *key, int64_t *ret, struct err *err)
 {
     const json_t *v = json_object_get(j, key);
+
     if (!json_is_integer(v) || json_integer_value(v) < -1)
         return err_set(err, ERR_USAGE, "member '%s' must be a whole number, -1 or more", key);
     *ret = json_integer_value(v);
@@ -39,6 +40,7 @@ static int signed_member(const json_t *j, const char *key, int64_t *ret, struct 
 static int uuid_member(const json_t *j, const char *key, char ret[UUID_SIZE], struct err *err)
 {
     const char *s;
+
     if (js_str(j, key, &s, err) < 0)
         return -1;
     if (s[0] && !uuid_valid(s))
@@ -50,6 +52,7 @@ static int uuid_member(const json_t *j, const char *key, char ret[UUID_SIZE], st
 static int name_member(const json_t *j, const char *key, char ret[CLUSTER_NAME], struct err *err)
 {
     const char *s = js_opt_str(j, key, "");
+
     if (strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.#") !=
             strlen(s) ||
         !str_copy(ret, CLUSTER_NAME, s))
@@ -60,6 +63,7 @@ static int name_member(const json_t *j, const char *key, char ret[CLUSTER_NAME],
 static json_t *names_to_json(const struct cluster_names *names)
 {
     json_t *a = json_array();
+
     for (unsigned i = 0; i < names->n; i++)
         json_array_append_new(a, json_string(names->name[i]));
     return a;
@@ -69,6 +73,7 @@ int cluster_names_from_json(const json_t *j, struct cluster_names *ret, struct e
 {
     size_t i;
     json_t *name;
+
     ret->n = 0;
     json_array_foreach(j, i, name)
     {
@@ -76,6 +81,7 @@ int cluster_names_from_json(const json_t *j, struct cluster_names *ret, struct e
         int r = i < CLUSTER_MAX && json_string_length(name) > 0
                     ? name_member(one, "name", ret->name[ret->n++], err)
                     : err_set(err, ERR_USAGE, "a list of members is malformed or too long");
+
         json_decref(one);
         if (r < 0)
             return -1;
@@ -94,6 +100,7 @@ static int ballot_member(const json_t *j, const char *key, struct cluster_ballot
 {
     const json_t *a = json_object_get(j, key), *node = json_array_get(a, 1);
     json_int_t round = json_integer_value(json_array_get(a, 0));
+
     *ret = (struct cluster_ballot){.round = (uint64_t)round};
     if (json_array_size(a) != 2 || round < 0 || (uint64_t)round > ROUND_MAX)
         return err_set(err, ERR_USAGE, "member '%s' must be a ballot", key);
@@ -117,6 +124,7 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
                            struct err *err)
 {
     json_t *node = json_object_get(j, "node");
+
     *ret = (struct cluster_value){.epoch = epoch};
     if (uuid_member(j, "cluster_id", ret->cluster_id, err) < 0 ||
         uuid_member(j, "uuid", ret->uuid, err) < 0 || signed_member(j, "base", &ret->base, err) < 0)
@@ -146,6 +154,7 @@ json_t *cluster_position_to_json(const struct cluster_position *p)
 int cluster_position_from_json(const json_t *j, struct cluster_position *ret, struct err *err)
 {
     uint64_t kind, failures = js_opt_u64(j, "failures", 0);
+
     *ret = (struct cluster_position){0};
     if (bounded(j, "kind", DATADIR_KINDS - 1, &kind, err) < 0 ||
         uuid_member(j, "uuid", ret->uuid, err) < 0 ||
@@ -166,6 +175,7 @@ int cluster_position_from_json(const json_t *j, struct cluster_position *ret, st
 static json_t *chain_to_json(const struct cluster_value *chain, unsigned n)
 {
     json_t *a = json_array();
+
     for (unsigned i = 0; i < n; i++)
         json_array_append_new(a, value_to_json(&chain[i]));
     return a;
@@ -177,6 +187,7 @@ static int chain_from_json(const json_t *a, uint64_t last, uint64_t *from,
                            struct err *err)
 {
     size_t n = json_array_size(a);
+
     if (n > CLUSTER_CHAIN || n > last)
         return err_set(err, ERR_USAGE, "chain is too long");
     for (size_t i = 0; i < n; i++) {
@@ -233,6 +244,7 @@ int cluster_msg_from_json(const json_t *j, struct cluster_msg *ret, struct err *
     struct cluster_msg m = {0};
     json_t *position, *value, *chain;
     uint64_t state, size;
+
     if (js_str(j, "t", &t, err) < 0 || js_str(j, "manifest", &manifest, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &m.epoch, err) < 0 ||
         ballot_member(j, "ballot", &m.ballot, err) < 0 ||
@@ -270,6 +282,7 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
                              r->diverged, "new_disk", r->new_disk, "failures", (int)r->failures,
                              "holders", names_to_json(&r->holders), "lost", r->lost, "hw_uuid",
                              r->hw_uuid, "hw", (json_int_t)r->hw);
+
     json_object_update(j, rest);
     json_decref(rest);
     return j;
@@ -285,6 +298,7 @@ static int old_chain_from_json(const json_t *ring, struct cluster_record *r, str
     uint64_t from = r->epoch >= OLD_CHAIN ? r->epoch - OLD_CHAIN + 1 : 1;
     for (uint64_t e = from; e <= r->epoch; e++) {
         json_t *v = json_array_get(ring, e % OLD_CHAIN);
+
         if (js_opt_str(v, "cluster_id", "")[0])
             json_array_append(a, v);
         else
@@ -300,6 +314,7 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
                        struct err *err)
 {
     uint64_t failures = js_opt_u64(j, "failures", 0);
+
     r->data = js_opt_bool(j, "data", false);
     if (!json_object_get(j, "version")) {
         r->booted = r->last_epoch;
@@ -325,6 +340,7 @@ int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct
 {
     struct cluster_record r = {0};
     json_t *chain, *accepted;
+
     if (uuid_member(j, "cluster_id", r.cluster_id, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &r.epoch, err) < 0 || js_arr(j, "chain", &chain, err) < 0 ||
         ballot_member(j, "promised", &r.promised, err) < 0 ||

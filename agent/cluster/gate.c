@@ -23,6 +23,7 @@ const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t
 {
     for (unsigned i = 0; i < c->cfg.n; i++) {
         const struct cluster_msg *hb = &c->peers[i].hb;
+
         if (i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY)
             return hb;
     }
@@ -33,6 +34,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     const struct cluster_msg *hb = cluster_live_primary(c, now);
     char why[CLUSTER_WHY_MAX] = "";
+
     if (!hb) {
         cluster_enter(c, CLUSTER_STOPPED, now, "no Primary is heard any more");
         c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
@@ -129,6 +131,7 @@ void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 bool cluster_decided_for_me(const struct cluster *c)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
     return v && !c->rec.amnesiac && c->rec.permit_used < c->rec.epoch &&
            strcmp(v->node, c->cfg.names[c->cfg.self]) == 0;
 }
@@ -145,6 +148,7 @@ static const char *unfit(const struct cluster *c, const struct cluster_value *v)
     const struct cluster_position *p = &c->position;
     bool blank = p->kind == DATADIR_FRESH || (p->kind == DATADIR_EMPTY && p->opened);
     bool same = p->kind == DATADIR_OK && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
+
     if (strcmp(v->incarnation, c->rec.incarnation) != 0)
         return "it was decided for another disk under this name";
     if (c->rec.booted >= v->epoch)
@@ -160,8 +164,10 @@ static const char *unfit(const struct cluster *c, const struct cluster_value *v)
 static unsigned not_stopped(const struct cluster *c, const struct cluster_value *v, uint64_t now)
 {
     unsigned set = 0;
+
     for (unsigned i = 0; i < c->cfg.n; i++) {
         bool heard = cluster_heard(c, i, now);
+
         if (i == c->cfg.self || (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
             continue;
         if (!heard || c->peers[i].hb.state == CLUSTER_JOINING ||
@@ -183,6 +189,7 @@ static bool waits_for_lost(const struct cluster *c, unsigned waiting, uint64_t n
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
     if (!cluster_decided_for_me(c)) { /* a later decision was learned meanwhile */
         cluster_enter(c, CLUSTER_STOPPED, now, "a later epoch is decided");
         return;

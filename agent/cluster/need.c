@@ -13,6 +13,7 @@ bool cluster_lost(const struct cluster *c, unsigned i)
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now)
 {
     const struct cluster_msg *hb = &c->peers[i].hb;
+
     return cluster_lost(c, i) &&
            !(cluster_heard(c, i, now) && (hb->ready || !cluster_cannot_serve(hb->state)));
 }
@@ -28,6 +29,7 @@ static int member(const struct cluster *c, const char *name)
 static const struct cluster_names *holders_of(const struct cluster *c, unsigned i)
 {
     static const struct cluster_names none;
+
     if (i == c->cfg.self)
         return &c->rec.holders;
     return c->peers[i].heard ? &c->peers[i].hb.holders : &none;
@@ -37,6 +39,7 @@ static const struct cluster_names *holders_of(const struct cluster *c, unsigned 
 static const char *lone_founder(const struct cluster *c)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.booted);
+
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (holders_of(c, i)->n)
             return NULL;
@@ -47,6 +50,7 @@ static bool is_holder(const struct cluster *c, unsigned i)
 {
     const char *founder = lone_founder(c);
     bool had = founder && strcmp(founder, c->cfg.names[i]) == 0;
+
     for (unsigned k = 0; !had && k < c->cfg.n; k++)
         had = cluster_names_have(holders_of(c, k), c->cfg.names[i]);
     return had;
@@ -59,6 +63,7 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
     bool self = i == c->cfg.self;
     const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
+
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
     return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i);
@@ -68,11 +73,13 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
 static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
 {
     const struct cluster_position *at = k == c->cfg.self ? &c->position : &c->peers[k].hb.position;
+
     for (unsigned i = 0; i < c->cfg.n; i++) {
         bool self = i == c->cfg.self;
         const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
         bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
         const struct cluster_names *list = holders_of(c, i);
+
         if (i != k && known && p->kind == DATADIR_OK && !p->diverged && at->uuid[0] &&
             strcmp(p->uuid, at->uuid) == 0 && p->seqno > at->seqno &&
             p->last_epoch >= at->last_epoch && cluster_names_have(list, c->cfg.names[i]) &&
@@ -87,8 +94,10 @@ static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
 static const char *holder_outside(const struct cluster *c, uint64_t now)
 {
     const char *founder = lone_founder(c);
+
     for (unsigned k = 0; k < c->cfg.n; k++) {
         const struct cluster_names *h = holders_of(c, k);
+
         for (unsigned i = 0; i < h->n && !list_is_old(c, k, now); i++)
             if (member(c, h->name[i]) < 0 && !cluster_lost_has(c->rec.lost, h->name[i]))
                 return h->name[i];
@@ -126,6 +135,7 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.booted);
     int founder = v && !v->uuid[0] ? member(c, v->node) : -1;
+
     /* It served, and its whole database says that nothing was ever written. */
     if (c->rec.booted == 0 || (founder >= 0 && reports[founder].kind == DATADIR_EMPTY))
         return false;
@@ -147,6 +157,7 @@ static bool permit_pending(const struct cluster *c, unsigned *ret_member)
 {
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     int i = v ? member(c, v->node) : -1;
+
     if (i < 0 || (unsigned)i == c->cfg.self || cluster_lost(c, (unsigned)i) ||
         cluster_lost_has(v->lost, v->node) || c->rec.booted >= c->rec.epoch)
         return false;
@@ -158,6 +169,7 @@ static bool permit_pending(const struct cluster *c, unsigned *ret_member)
 static unsigned not_ready(const struct cluster *c, uint64_t now, bool *ret_silent)
 {
     unsigned set = 0;
+
     *ret_silent = false;
     for (unsigned i = 0; i < c->cfg.n; i++) {
         if (i == c->cfg.self || cluster_excused(c, i, now))
@@ -174,6 +186,7 @@ bool cluster_blocked(struct cluster *c, uint64_t now)
 {
     bool silent;
     unsigned who, missing = not_ready(c, now, &silent);
+
     if (missing) {
         if (now - c->since > CLUSTER_SILENT_MS / 2 || c->why[0] == '\0') {
             snprintf(c->why, sizeof(c->why),
@@ -206,6 +219,7 @@ static bool may_have_data(const struct cluster_msg *hb)
 static const char *objection(const struct cluster *c, const char *name, uint64_t now)
 {
     int i = member(c, name);
+
     if (c->state == CLUSTER_PRIMARY || cluster_live_primary(c, now))
         return "the cluster is served; there is nothing to recover";
     if (c->state == CLUSTER_HALT || c->rec.amnesiac || c->rec.diverged)
@@ -226,6 +240,7 @@ void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct c
 {
     size_t len = strlen(c->rec.lost);
     const char *why = objection(c, name, now);
+
     if (!why && !cluster_lost_has(c->rec.lost, name) && len + strlen(name) + 2 > CLUSTER_LOST)
         why = "too many losses were accepted already";
     c->accepted = !why;

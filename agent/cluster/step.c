@@ -11,6 +11,7 @@
 void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     vsnprintf(c->why, sizeof(c->why), fmt, ap);
     va_end(ap);
@@ -132,6 +133,7 @@ static void take_position(struct cluster *c, struct cluster_out *out)
     struct cluster_position *p = &c->position;
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     bool has_data = p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED;
+
     /* The very first bootstrap died before it wrote a history: there is still nothing. */
     if (p->kind == DATADIR_EMPTY && v && !v->uuid[0] && c->rec.data &&
         strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
@@ -201,6 +203,7 @@ static void now_primary(struct cluster *c)
 static void add_holder(struct cluster *c, const char *name)
 {
     struct cluster_names *h = &c->rec.holders;
+
     if (!cluster_names_have(h, name) && h->n < CLUSTER_MAX)
         snprintf(h->name[h->n++], CLUSTER_NAME, "%s", name);
 }
@@ -213,6 +216,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     c->known = false;
     if (ev->ok && (c->state == CLUSTER_BOOTSTRAPPING || c->state == CLUSTER_JOINING)) {
         bool boot = c->state == CLUSTER_BOOTSTRAPPING;
+
         now_primary(c);
         add_holder(c, c->cfg.names[c->cfg.self]);
         cluster_act(out, ACT_SAVE);
@@ -226,6 +230,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     }
     if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
         unsigned n = c->join_failures < 4 ? c->join_failures : 4;
+
         c->join_failures++;
         c->retry_at = ev->now + ((uint64_t)CLUSTER_JOIN_RETRY_MS << n);
     }
@@ -335,8 +340,10 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
 static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     unsigned running = 1, needed = 1, missing = 0;
+
     for (unsigned i = 0; i < c->cfg.n; i++) {
         enum cluster_state state = c->peers[i].hb.state;
+
         if (i == c->cfg.self || cluster_lost(c, i))
             continue;
         needed++;
@@ -427,6 +434,7 @@ uint64_t cluster_tick_at(const struct cluster *c, uint64_t last)
 void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     enum cluster_state before = c->state;
+
     out->n = 0;
     switch (ev->type) {
     case EV_TICK:

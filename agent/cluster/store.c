@@ -17,6 +17,7 @@ uint32_t crc32c(const void *data, size_t len)
 {
     const unsigned char *p = data;
     uint32_t crc = ~0U;
+
     while (len--) {
         crc ^= *p++;
         for (int i = 0; i < 8; i++)
@@ -35,6 +36,7 @@ static int slot_load(const char *path, struct cluster_record *ret, uint64_t *ret
     unsigned long long generation;
     unsigned crc;
     int at = 0;
+
     if (fs_read(path, SLOT_MAX, &text, &len, &err) < 0 ||
         sscanf(text, "%llu %8x%n", &generation, &crc, &at) != 2 || text[at] != '\n')
         return -1;
@@ -57,10 +59,12 @@ int cluster_store_load(const char *const dirs[2], struct cluster_record *ret,
 {
     int found = 0;
     bool opened = false; /* the data disk knows that the gate was opened over it */
+
     *ret_generation = 0;
     for (int i = 0; i < 4; i++) {
         struct cluster_record r;
         uint64_t generation;
+
         if (!dirs[i / 2])
             continue;
         _cleanup_free_ char *path = slot_path(dirs[i / 2], (uint64_t)i % 2);
@@ -89,6 +93,7 @@ int cluster_store_save(const char *const dirs[2], const struct cluster_record *r
 {
     json_t *j = cluster_record_to_json(r);
     _cleanup_free_ char *body = js_text(j);
+
     json_decref(j);
     _cleanup_free_ char *text =
         str_fmt("%llu %08x\n%s", (unsigned long long)generation, crc32c(body, strlen(body)), body);

@@ -38,6 +38,7 @@ const char *disk_kind_name(enum disk_kind kind)
         [DISK_OURS] = "ours",
         [DISK_FOREIGN] = "foreign",
     };
+
     return names[kind];
 }
 
@@ -52,6 +53,7 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
 {
     static const unsigned char zeros[SAMPLE];
     unsigned char buf[SAMPLE];
+
     if (off >= s->size)
         return 1;
     if (len > s->size - off)
@@ -59,6 +61,7 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
     while (len) {
         size_t want = len < SAMPLE ? (size_t)len : SAMPLE;
         unsigned long long at = s->start;
+
         at += off;
         ssize_t n = pread(s->fd, buf, want, (off_t)at);
         if (n < 0 && errno == EINTR)
@@ -82,10 +85,12 @@ static int zero_at(const struct span *s, uint64_t off, uint64_t len, struct err 
 static int ext_backups_zero(const struct span *s, uint64_t base, struct err *err)
 {
     static const unsigned groups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343};
+
     for (uint64_t bs = KIB; bs <= 4 * KIB; bs *= 2)
         for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
             uint64_t at = base + groups[i] * 8 * bs * bs + (bs == KIB ? KIB : 0);
             int r = zero_at(s, at, 4 * KIB, err);
+
             if (r != 1)
                 return r;
         }
@@ -101,8 +106,10 @@ static int copies_zero(const struct span *s, uint64_t base, struct err *err)
         4 * GIB,  16 * GIB,  64 * GIB,  TIB,        /* and 1, 256 GiB:    OCFS2 */
         3 * GIB,                                    /* NTFS, its table of files */
     };
+
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         int r = zero_at(s, base + places[i], 4 * KIB, err);
+
         if (r != 1)
             return r;
     }
@@ -117,11 +124,13 @@ static int xfs_groups_zero(const struct span *s, uint64_t base, struct err *err)
         for (uint64_t k = 1; k < n; k++) {
             uint64_t at = base + (s->size - base) / n * k / (4 * KIB) * (4 * KIB);
             int r = zero_at(s, at > 32 * KIB ? at - 32 * KIB : 0, SAMPLE, err);
+
             if (r != 1)
                 return r;
         }
     for (uint64_t at = base + TIB; at < s->size; at += TIB) {
         int r = zero_at(s, at, 4 * KIB, err);
+
         if (r != 1)
             return r;
     }
@@ -134,6 +143,7 @@ static int span_blank(const struct span *s, struct err *err)
     /* A lost partition table: its first partition began at 1 MiB, or long ago at sector 63. */
     static const uint64_t bases[] = {0, MIB, 63 * 512};
     int r = zero_at(s, 0, ENDS, err);
+
     if (r == 1)
         r = zero_at(s, s->size > ENDS ? s->size - ENDS : 0, ENDS, err);
     for (uint64_t i = 1; i < SAMPLES && r == 1; i++)
@@ -159,12 +169,14 @@ static void probe_cleanup(blkid_probe *pr)
 static const char *value_of(blkid_probe pr, const char *name)
 {
     const char *v = NULL;
+
     return blkid_probe_lookup_value(pr, name, &v, NULL) == 0 && v ? v : "";
 }
 
 static blkid_probe probe_open(const struct span *s, bool partitions)
 {
     blkid_probe pr = blkid_new_probe();
+
     if (!pr ||
         blkid_probe_set_device(pr, s->fd, (blkid_loff_t)s->start, (blkid_loff_t)s->size) < 0) {
         probe_cleanup(&pr);
@@ -183,6 +195,7 @@ static int __attribute__((format(printf, 4, 5)))
 look(struct disk_look *ret, enum disk_kind kind, unsigned rule, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     ret->kind = kind;
     ret->rule = rule;
@@ -202,6 +215,7 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
 {
     struct span s = {fd, ret->part_start, ret->part_size};
     _cleanup_(probe_cleanup) blkid_probe pr = probe_open(&s, true);
+
     if (!pr)
         return err_set(err, ERR_FAILED, "cannot probe the partition");
     int rc = blkid_do_safeprobe(pr);
@@ -209,6 +223,7 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
         return foreign(ret, 4, "what is in our partition is ambiguous");
     if (rc == 1) {
         int blank = span_blank(&s, err);
+
         if (blank < 0)
             return -1;
         return blank ? look(ret, DISK_TABLE_OURS, 8, "our partition, nothing in it")
@@ -232,6 +247,7 @@ static int classify_table(int fd, blkid_probe pr, const struct disk_want *w, str
     const char *type = table ? blkid_parttable_get_type(table) : value_of(pr, "PTTYPE");
     const char *name = p ? blkid_partition_get_name(p) : NULL;
     const char *uuid = p ? blkid_partition_get_uuid(p) : NULL;
+
     if (strcmp(type, "gpt") != 0 || n != 1)
         return foreign(ret, 8, "a %s partition table with %d partitions", type, n);
     if (!name || strcmp(name, DISK_PART_NAME) != 0)
@@ -249,6 +265,7 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
 {
     struct span whole = {fd, 0, size};
     _cleanup_(probe_cleanup) blkid_probe pr = probe_open(&whole, true);
+
     *ret = (struct disk_look){0};
     if (!pr)
         return err_set(err, ERR_FAILED, "cannot probe the disk");
@@ -257,6 +274,7 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
         return foreign(ret, 4, "what is on it is ambiguous");
     if (rc == 1) {
         int blank = span_blank(&whole, err);
+
         if (blank < 0)
             return -1;
         return blank ? look(ret, DISK_BLANK, 5, "all places where data could begin are zero")
@@ -271,6 +289,7 @@ int disk_classify(int fd, uint64_t size, const struct disk_want *w, struct disk_
 int disk_fs_uuid(const char *node, char *ret, size_t cap, struct err *err)
 {
     _cleanup_(probe_cleanup) blkid_probe pr = blkid_new_probe_from_filename(node);
+
     if (!pr)
         return err_errno(err, errno, "open %s", node);
     blkid_probe_enable_superblocks(pr, 1);

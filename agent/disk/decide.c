@@ -13,6 +13,7 @@ const char *disk_action_name(enum disk_action a)
         [DISK_FORMAT] = "format",        [DISK_GROW] = "grow",
         [DISK_TELL] = "tell the kernel", [DISK_REFUSE] = "refuse",
     };
+
     return names[a];
 }
 
@@ -20,6 +21,7 @@ static void __attribute__((format(printf, 4, 5)))
 decide(struct disk_decision *ret, enum disk_action action, unsigned rule, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     ret->action = action;
     ret->rule = rule;
@@ -49,6 +51,7 @@ static void decide_ours(const struct disk_facts *f, struct disk_decision *ret)
 static void decide_content(const struct disk_facts *f, struct disk_decision *ret)
 {
     const char *why = f->look.why;
+
     switch (f->look.kind) {
     case DISK_BLANK:
         return decide(ret, DISK_PARTITION, 5, "%s", why);
@@ -77,6 +80,7 @@ static void decide_content(const struct disk_facts *f, struct disk_decision *ret
 void disk_decide(const struct disk_want *w, const struct disk_facts *f, struct disk_decision *ret)
 {
     bool ours = f->look.kind == DISK_OURS;
+
     /* Ours and larger: the plan is older than the volume. It grows when a plan says so. */
     if (ours && f->size > w->size && f->known)
         return decide(ret, DISK_NOTHING, 6, "%s; %llu bytes, the plan says %llu (R6)", f->look.why,

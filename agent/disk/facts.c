@@ -15,6 +15,7 @@ int disk_facts_read(const struct disk_want *w, const struct disk_place *d, const
     struct disk_facts f = {.size = d->size, .readonly = disk_readonly(d)};
     struct err ignored;
     char node[80];
+
     if (disk_used_by(d->rdev, f.used, sizeof(f.used), err) < 0 ||
         disk_journal_read(PATH_DISK_JOURNAL, w, &f.intent, err) < 0)
         return -1;
@@ -24,6 +25,7 @@ int disk_facts_read(const struct disk_want *w, const struct disk_place *d, const
     _cleanup_close_ int fd = open(d->node, flags | O_CLOEXEC);
     if (fd < 0) {
         int code = errno == EBUSY || errno == EACCES || errno == EROFS ? ERR_SAFETY : ERR_FAILED;
+
         err_errno(err, errno, "open %s (R2)", d->node);
         err->code = code;
         return -1;

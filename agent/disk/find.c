@@ -23,6 +23,7 @@ static bool sys_text(dev_t rdev, const char *attr, char *ret, size_t cap)
     struct err err;
     char path[128];
     _cleanup_free_ char *text = NULL;
+
     snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(rdev), minor(rdev), attr);
     return fs_read(path, 65536, &text, NULL, &err) == 0 && str_copy(ret, cap, str_chomp(text));
 }
@@ -31,6 +32,7 @@ static uint64_t sys_bytes(dev_t rdev, const char *attr)
 {
     char text[32];
     uint64_t sectors = 0;
+
     if (!sys_text(rdev, attr, text, sizeof(text)) ||
         str_to_u64(text, UINT64_MAX / 512, &sectors) < 0)
         return 0;
@@ -40,6 +42,7 @@ static uint64_t sys_bytes(dev_t rdev, const char *attr)
 static bool sys_exists(dev_t rdev, const char *attr)
 {
     char path[128];
+
     snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(rdev), minor(rdev), attr);
     return access(path, F_OK) == 0;
 }
@@ -47,6 +50,7 @@ static bool sys_exists(dev_t rdev, const char *attr)
 static bool node_whole_disk(const char *path, dev_t *ret)
 {
     struct stat st;
+
     if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode) || sys_exists(st.st_rdev, "partition"))
         return false;
     *ret = st.st_rdev;
@@ -56,6 +60,7 @@ static bool node_whole_disk(const char *path, dev_t *ret)
 static void serial_of(const char *volume, char ret[SERIAL_LEN + 1])
 {
     size_t n = 0;
+
     for (; *volume && n < SERIAL_LEN; volume++)
         if (*volume != '-')
             ret[n++] = *volume;
@@ -65,6 +70,7 @@ static void serial_of(const char *volume, char ret[SERIAL_LEN + 1])
 static bool place_set(struct disk_place *p, const char *path, const char *how)
 {
     _cleanup_free_ char *real = realpath(path, NULL);
+
     if (!real || !node_whole_disk(real, &p->rdev) || !str_copy(p->node, sizeof(p->node), real))
         return false;
     p->size = sys_bytes(p->rdev, "size");
@@ -75,6 +81,7 @@ static bool place_set(struct disk_place *p, const char *path, const char *how)
 static bool serial_matches(dev_t rdev, const char *serial)
 {
     char text[128];
+
     if (sys_text(rdev, "serial", text, sizeof(text)) && strcmp(text, serial) == 0)
         return true;
     /* SCSI VPD page 0x80: four bytes of header, then the serial */
@@ -88,8 +95,10 @@ static bool serial_matches(dev_t rdev, const char *serial)
 static bool find_by_link(const char *serial, struct disk_place *ret)
 {
     static const char *const prefixes[] = {"virtio-", "scsi-0QEMU_QEMU_HARDDISK_"};
+
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         _cleanup_free_ char *path = str_fmt("/dev/disk/by-id/%s%s", prefixes[i], serial);
+
         if (place_set(ret, path, path + strlen("/dev/disk/")))
             return true;
     }
@@ -101,9 +110,11 @@ size_t disk_list(struct disk_place **ret)
     struct disk_place *all = NULL;
     size_t n = 0;
     _cleanup_closedir_ DIR *dir = opendir("/dev");
+
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct disk_place p = {0};
         char path[300];
+
         snprintf(path, sizeof(path), "/dev/%s", e->d_name);
         if (e->d_type == DT_LNK || str_starts(e->d_name, "ram") || str_starts(e->d_name, "zram") ||
             !place_set(&p, path, "") || !p.size)
@@ -122,6 +133,7 @@ static bool has_our_marks(const struct disk_want *w, const struct disk_place *p)
     struct disk_look look;
     struct err err;
     _cleanup_close_ int fd = open(p->node, O_RDONLY | O_CLOEXEC);
+
     return fd >= 0 && disk_classify(fd, p->size, w, &look, &err) == 0 &&
            (look.kind == DISK_OURS || look.kind == DISK_TABLE_OURS || look.kind == DISK_UNFINISHED);
 }
@@ -133,6 +145,7 @@ static int find_by_size(const struct disk_want *w, const struct disk_place *all,
     unsigned n_unused = 0, n_ours = 0;
     _cleanup_(strbuf_free) struct strbuf seen = {0};
     char used[256], serial[SERIAL_LEN + 1];
+
     for (size_t i = 0; i < n; i++) {
         strbuf_addf(&seen, "%s%s %llu", seen.len ? ", " : "", all[i].node,
                     (unsigned long long)all[i].size);
@@ -172,6 +185,7 @@ int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err
     char serial[SERIAL_LEN + 1];
     struct disk_place p = {0};
     _cleanup_free_ struct disk_place *all = NULL;
+
     serial_of(w->volume, serial);
     if (find_by_link(serial, &p)) {
         *ret = p;
@@ -192,6 +206,7 @@ int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err
 static bool partition_rdev(const struct disk_place *d, const struct disk_look *look, dev_t *ret)
 {
     char path[128];
+
     snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(d->rdev), minor(d->rdev));
     _cleanup_closedir_ DIR *dir = opendir(path);
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -199,6 +214,7 @@ static bool partition_rdev(const struct disk_place *d, const struct disk_look *l
         struct err err;
         char attr[420];
         _cleanup_free_ char *text = NULL;
+
         snprintf(attr, sizeof(attr), "%s/%s/partition", path, e->d_name);
         if (access(attr, F_OK) < 0)
             continue;
@@ -217,11 +233,13 @@ int disk_partition_node(const struct disk_place *d, const struct disk_look *look
                         char *ret, size_t cap, struct err *err)
 {
     uint64_t deadline = clock_mono_ms() + wait_ms;
+
     for (;;) {
         dev_t want = 0;
         struct stat st;
         bool known = partition_rdev(d, look, &want);
         static const char *const suffixes[] = {"1", "p1", "-part1"};
+
         for (size_t i = 0; known && i < ARRAY_LEN(suffixes); i++) {
             snprintf(ret, cap, "%s%s", d->node, suffixes[i]);
             if (stat(ret, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == want)

@@ -25,6 +25,7 @@ enum { AT_FIRST = 32, AT_LAST = 40 }; /* in an entry */
 static uint32_t get32(const unsigned char *p)
 {
     uint32_t v;
+
     memcpy(&v, p, sizeof(v));
     return le32toh(v);
 }
@@ -32,6 +33,7 @@ static uint32_t get32(const unsigned char *p)
 static uint64_t get64(const unsigned char *p)
 {
     uint64_t v;
+
     memcpy(&v, p, sizeof(v));
     return le64toh(v);
 }
@@ -51,6 +53,7 @@ static void put64(unsigned char *p, uint64_t v)
 static uint32_t crc32_of(const unsigned char *p, size_t len)
 {
     uint32_t crc = UINT32_MAX;
+
     while (len--) {
         crc ^= *p++;
         for (int i = 0; i < 8; i++)
@@ -62,6 +65,7 @@ static uint32_t crc32_of(const unsigned char *p, size_t len)
 static uint32_t header_crc(const struct gpt *g)
 {
     unsigned char copy[HEADER_SIZE];
+
     memcpy(copy, g->header, sizeof(copy));
     put32(copy + AT_CRC, 0);
     return crc32_of(copy, sizeof(copy));
@@ -71,12 +75,14 @@ static uint32_t header_crc(const struct gpt *g)
 static uint64_t end_of(uint64_t sectors, unsigned sector)
 {
     uint64_t usable = sectors - 1 - GPT_ENTRIES / sector;
+
     return usable / (MIB / sector) * (MIB / sector) - 1;
 }
 
 bool gpt_valid(const struct gpt *g, uint64_t lba, uint64_t sectors)
 {
     uint64_t first = get64(g->entries + AT_FIRST), last = get64(g->entries + AT_LAST);
+
     return memcmp(g->header, "EFI PART", 8) == 0 && get32(g->header + AT_SIZE) == HEADER_SIZE &&
            get64(g->header + AT_MY_LBA) == lba && get32(g->header + AT_ENTRIES_N) == 128 &&
            get32(g->header + AT_ENTRY_SIZE) == 128 && get32(g->header + AT_CRC) == header_crc(g) &&
@@ -87,6 +93,7 @@ bool gpt_valid(const struct gpt *g, uint64_t lba, uint64_t sectors)
 bool gpt_covers(const struct gpt *g, uint64_t sectors, unsigned sector)
 {
     uint64_t my = get64(g->header + AT_MY_LBA), other = get64(g->header + AT_OTHER_LBA);
+
     return (my == 1 ? other : my) == sectors - 1 &&
            get64(g->entries + AT_LAST) >= end_of(sectors, sector);
 }
@@ -100,6 +107,7 @@ void gpt_stretch(struct gpt *g, uint64_t sectors, unsigned sector)
 void gpt_seal(struct gpt *g, bool at_end, uint64_t sectors, unsigned sector)
 {
     uint64_t n = GPT_ENTRIES / sector;
+
     put64(g->header + AT_MY_LBA, at_end ? sectors - 1 : 1);
     put64(g->header + AT_OTHER_LBA, at_end ? 1 : sectors - 1);
     put64(g->header + AT_LAST_USABLE, sectors - 2 - n);

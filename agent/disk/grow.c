@@ -33,6 +33,7 @@ static struct geometry geometry_of(int fd, uint64_t size)
 {
     int sector = 0;
     struct stat st;
+
     if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || ioctl(fd, BLKSSZGET, &sector) < 0 ||
         sector < 512 || sector > BLOCK)
         sector = 512;
@@ -42,6 +43,7 @@ static struct geometry geometry_of(int fd, uint64_t size)
 static int read_at(int fd, void *buf, size_t len, uint64_t at, struct err *err)
 {
     ssize_t n = pread(fd, buf, len, (off_t)at);
+
     return n == (ssize_t)len ? 0
                              : err_errno(err, n < 0 ? errno : EIO, "read at byte %llu (R13)",
                                          (unsigned long long)at);
@@ -50,6 +52,7 @@ static int read_at(int fd, void *buf, size_t len, uint64_t at, struct err *err)
 static int write_at(int fd, const void *buf, size_t len, uint64_t at, struct err *err)
 {
     ssize_t n = pwrite(fd, buf, len, (off_t)at);
+
     hook_point();
     return n == (ssize_t)len ? 0
                              : err_errno(err, n < 0 ? errno : EIO, "write at byte %llu (R13)",
@@ -81,6 +84,7 @@ int disk_table_short(int fd, uint64_t size, bool *ret, struct err *err)
     struct geometry m = geometry_of(fd, size);
     struct gpt first, second;
     bool first_valid, second_valid;
+
     if (gpt_read(fd, &m, false, &first, &first_valid, err) < 0 ||
         gpt_read(fd, &m, true, &second, &second_valid, err) < 0)
         return -1;
@@ -95,6 +99,7 @@ static int write_first(int fd, const struct geometry *m, const struct gpt *g, st
     unsigned char head[BLOCK * 2 + GPT_ENTRIES];
     size_t len = 2 * m->sector + GPT_ENTRIES;
     uint64_t covered = m->sectors - 1 < UINT32_MAX ? m->sectors - 1 : UINT32_MAX;
+
     if (read_at(fd, head, len, 0, err) < 0)
         return -1;
     for (int i = 0; head[450] == 0xEE && i < 4; i++)
@@ -111,6 +116,7 @@ int disk_table_grow(int fd, uint64_t size, struct err *err)
     struct geometry m = geometry_of(fd, size);
     struct gpt g;
     bool valid;
+
     if (gpt_read(fd, &m, false, &g, &valid, err) < 0 ||
         (!valid && gpt_read(fd, &m, true, &g, &valid, err) < 0))
         return -1;
@@ -145,6 +151,7 @@ static int xfs_bytes(const char *path, uint64_t *ret, struct err *err)
 {
     struct xfs_geometry x = {0};
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     if (fd < 0 || ioctl(fd, XFS_GEOMETRY, &x) < 0)
         return err_errno(err, errno, "size of the filesystem on %s (R13)", path);
     *ret = x.datablocks * x.blocksize;
@@ -155,6 +162,7 @@ static int xfs_bytes(const char *path, uint64_t *ret, struct err *err)
 static int ext4_bytes(int fd, uint64_t *ret, struct err *err)
 {
     unsigned char sb[1024];
+
     if (read_at(fd, sb, sizeof(sb), 1024, err) < 0)
         return -1;
     uint64_t blocks = 0;
@@ -173,6 +181,7 @@ int disk_fs_short(const char *node, const char *path, const char *filesystem, bo
 {
     uint64_t room = 0, used = 0;
     _cleanup_close_ int fd = open(node, O_RDONLY | O_CLOEXEC);
+
     if (fd < 0 || ioctl(fd, BLKGETSIZE64, &room) < 0)
         return err_errno(err, errno, "size of %s (R13)", node);
     if ((str_eq(filesystem, "xfs") ? xfs_bytes(path, &used, err) : ext4_bytes(fd, &used, err)) < 0)
@@ -186,6 +195,7 @@ int disk_fs_grow(const char *node, const char *path, const char *filesystem, str
     const char *const *ext4 = PROC_ARGV("/usr/sbin/resize2fs", node);
     const char *const *xfs = PROC_ARGV("/usr/sbin/xfs_growfs", "-d", path);
     const char *const *argv = str_eq(filesystem, "xfs") ? xfs : ext4;
+
     if (argv == ext4 && prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 0)
         return err_set(err, ERR_FAILED,
                        "grow %s (R13): ext4 grows while mounted only with CAP_SYS_RESOURCE, which "

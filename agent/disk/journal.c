@@ -23,6 +23,7 @@ int disk_journal_read(const char *dir, const struct disk_want *w, struct disk_in
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
     size_t len = 0;
+
     *ret = (struct disk_intent){0};
     journal_path(dir, w->volume, "intent", path, sizeof(path));
     if (!fs_exists(path))
@@ -42,6 +43,7 @@ int disk_journal_intent(const char *dir, const struct disk_want *w, const char *
     json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "volume", w->volume, "action", action, "uuid",
                           w->part_uuid, "consent", consent);
     _cleanup_free_ char *text = js_text(j);
+
     json_decref(j);
     journal_path(dir, w->volume, "intent", path, sizeof(path));
     if (fs_mkdirs(dir, 0700, err) < 0)
@@ -52,6 +54,7 @@ int disk_journal_intent(const char *dir, const struct disk_want *w, const char *
 int disk_journal_done(const char *dir, const struct disk_want *w, struct err *err)
 {
     char path[256];
+
     journal_path(dir, w->volume, "intent", path, sizeof(path));
     if (!fs_exists(dir)) /* nothing was ever begun on this machine */
         return 0;
@@ -63,6 +66,7 @@ int disk_journal_done(const char *dir, const struct disk_want *w, struct err *er
 bool disk_consent_used(const char *dir, const char *volume)
 {
     char path[256];
+
     journal_path(dir, volume, "consent", path, sizeof(path));
     return fs_exists(path);
 }
@@ -70,6 +74,7 @@ bool disk_consent_used(const char *dir, const char *volume)
 int disk_consent_use(const char *dir, const char *volume, struct err *err)
 {
     char path[256];
+
     journal_path(dir, volume, "consent", path, sizeof(path));
     if (fs_mkdirs(dir, 0700, err) < 0)
         return -1;

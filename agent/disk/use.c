@@ -23,6 +23,7 @@ static dev_t dev_read(const char *path)
     unsigned maj, min;
     struct err err;
     _cleanup_free_ char *text = NULL;
+
     if (fs_read(path, 64, &text, NULL, &err) < 0 || sscanf(text, "%u:%u", &maj, &min) != 2)
         return 0;
     return makedev(maj, min);
@@ -44,6 +45,7 @@ static bool on_disk(dev_t dev, dev_t disk, int depth)
     _cleanup_closedir_ DIR *dir = opendir(slaves);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *inner = str_fmt("%s/%s/dev", slaves, e->d_name);
+
         if (e->d_name[0] != '.' && on_disk(dev_read(inner), disk, depth + 1))
             return true;
     }
@@ -53,6 +55,7 @@ static bool on_disk(dev_t dev, dev_t disk, int depth)
 static dev_t node_dev(const char *path)
 {
     struct stat st;
+
     return path[0] == '/' && stat(path, &st) == 0 && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 }
 
@@ -62,6 +65,7 @@ static bool any_line(const char *path,
 {
     _cleanup_free_ char *text = NULL;
     char *save = NULL;
+
     *ret_rc = fs_read(path, 4 * 1024 * 1024, &text, NULL, err);
     for (char *line = *ret_rc == 0 ? strtok_r(text, "\n", &save) : NULL; line;
          line = strtok_r(NULL, "\n", &save))
@@ -75,6 +79,7 @@ static bool mounted(const char *line, dev_t disk, char *ret, size_t cap)
     unsigned maj, min;
     char where[512], source[512] = "";
     const char *rest = strstr(line, " - ");
+
     if (sscanf(line, "%*u %*u %u:%u %*s %511s", &maj, &min, where) != 3)
         return false;
     /* btrfs gives a number of its own and names its device only here. */
@@ -89,6 +94,7 @@ static bool mounted(const char *line, dev_t disk, char *ret, size_t cap)
 static bool swapped(const char *line, dev_t disk, char *ret, size_t cap)
 {
     char source[512];
+
     if (sscanf(line, "%511s", source) != 1 || !on_disk(node_dev(source), disk, 0))
         return false;
     str_copy(ret, cap, "swap");
@@ -99,6 +105,7 @@ int disk_used_by(dev_t disk, char *ret, size_t cap, struct err *err)
 {
     struct err ignored;
     int rc = 0, optional = 0;
+
     ret[0] = '\0';
     if (any_line("/proc/self/mountinfo", mounted, disk, ret, cap, &rc, err) || rc < 0)
         return rc;
@@ -109,8 +116,10 @@ int disk_used_by(dev_t disk, char *ret, size_t cap, struct err *err)
 bool disk_busy(const struct disk_place *d)
 {
     uint64_t deadline = clock_mono_ms() + BUSY_MS;
+
     for (;;) {
         _cleanup_close_ int fd = open(d->node, O_RDONLY | O_EXCL | O_CLOEXEC);
+
         if (fd >= 0 || errno != EBUSY)
             return false;
         if (clock_mono_ms() >= deadline)
@@ -124,5 +133,6 @@ bool disk_readonly(const struct disk_place *d)
     struct err err;
     _cleanup_free_ char *path = str_fmt("/sys/dev/block/%u:%u/ro", major(d->rdev), minor(d->rdev));
     _cleanup_free_ char *text = NULL;
+
     return fs_read(path, 16, &text, NULL, &err) == 0 && text[0] == '1';
 }

@@ -35,6 +35,7 @@ static void table_cleanup(struct fdisk_table **t)
 static int add_partition(struct fdisk_context *c, const struct disk_want *w, struct err *err)
 {
     _cleanup_(partition_cleanup) struct fdisk_partition *p = fdisk_new_partition();
+
     if (!p)
         return err_set(err, ERR_FAILED, "partition: out of memory");
     fdisk_partition_partno_follow_default(p, 1);
@@ -50,6 +51,7 @@ int disk_write_table(int fd, const struct disk_place *d, const struct disk_want 
 {
     _cleanup_(fdisk_cleanup) struct fdisk_context *c = fdisk_new_context();
     _cleanup_(table_cleanup) struct fdisk_table *before = NULL;
+
     if (!c)
         return err_set(err, ERR_FAILED, "out of memory");
     fdisk_disable_dialogs(c, 1);
@@ -78,6 +80,7 @@ int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err)
         .pno = 1, .start = (long long)look->part_start, .length = (long long)look->part_size};
     struct blkpg_ioctl_arg arg = {
         .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part};
+
     if (ioctl(fd, BLKPG, &arg) == 0)
         return 0;
     arg.op = BLKPG_RESIZE_PARTITION; /* it knows one there, maybe smaller */
@@ -96,6 +99,7 @@ int disk_make_filesystem(const char *node, const struct disk_want *w, struct run
     const char *const *xfs =
         PROC_ARGV("/usr/sbin/mkfs.xfs", "-q", "-f", "-m", xfs_uuid, "-L", DISK_PART_NAME, node);
     const char *const *argv = strcmp(w->filesystem, "xfs") == 0 ? xfs : ext4;
+
     if (!fs_exists(argv[0]))
         return err_set(err, ERR_FAILED,
                        "%s is not installed; the plan must install %s before this step", argv[0],
@@ -108,6 +112,7 @@ int disk_make_filesystem(const char *node, const struct disk_want *w, struct run
 int disk_check_filesystem(const char *node, const struct disk_want *w, struct err *err)
 {
     struct proc_result said = {0};
+
     if (strcmp(w->filesystem, "ext4") != 0)
         return 0;
     int r = proc_run(PROC_ARGV("/usr/sbin/fsck.ext4", "-p", node), NULL, &said, err);

@@ -29,6 +29,7 @@ const char *apparmor_local(const char *profiles)
 {
     for (size_t i = 0; i < ARRAY_LEN(profiles_known); i++) {
         size_t len = strlen(profiles_known[i].name);
+
         for (const char *line = profiles; line && *line;
              line = strchr(line, '\n'), line = line ? line + 1 : NULL)
             if (strncmp(line, profiles_known[i].name, len) == 0 &&
@@ -43,6 +44,7 @@ char *apparmor_with(const char *text, const char *dir)
     const char *begin = strstr(text, BEGIN), *end = begin ? strstr(begin, END) : NULL;
     int before = end ? (int)(begin - text) : (int)strlen(text);
     const char *newline = before && text[before - 1] != '\n' ? "\n" : "";
+
     return str_fmt("%.*s%s" BEGIN "\"%s/\" r,\n\"%s/**\" rwk,\n" END "%s", before, text, newline,
                    dir, dir, end ? end + strlen(END) : "");
 }
@@ -53,6 +55,7 @@ static int look(const char *dir, const char **ret_path, char **ret_have, char **
 {
     _cleanup_free_ char *loaded = NULL;
     struct err ignored;
+
     *ret_path = NULL;
     if (fs_read(LOADED, 1024 * 1024, &loaded, NULL, &ignored) < 0)
         return 0;
@@ -73,6 +76,7 @@ int apparmor_check(const char *dir, struct err *err)
     const char *path;
     _cleanup_free_ char *have = NULL;
     _cleanup_free_ char *want = NULL;
+
     if (look(dir, &path, &have, &want, err) < 0)
         return -1;
     return !path || str_eq(have, want);
@@ -83,6 +87,7 @@ int apparmor_apply(const char *dir, struct err *err)
     const char *path;
     _cleanup_free_ char *have = NULL;
     _cleanup_free_ char *want = NULL;
+
     if (look(dir, &path, &have, &want, err) < 0)
         return -1;
     if (!path)

@@ -21,9 +21,11 @@ bool datadir_used(const char *dir)
 {
     static const char *const shipped[] = {"mysql", "performance_schema", "sys", "test", LOST};
     _cleanup_closedir_ DIR *d = opendir(dir);
+
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat st;
         bool own = e->d_name[0] == '.' || e->d_name[0] == '#';
+
         for (size_t i = 0; i < ARRAY_LEN(shipped); i++)
             own = own || str_eq(e->d_name, shipped[i]);
         if (str_eq(e->d_name, "grastate.dat") ||
@@ -40,12 +42,14 @@ static int compare_bytes(const char *a, const char *b, struct life *life, struct
     static unsigned char x[CHUNK], y[CHUNK];
     _cleanup_close_ int fa = open(a, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     _cleanup_close_ int fb = open(b, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
     if (fa < 0 || fb < 0)
         return err_errno(err, errno, "open %s", fa < 0 ? a : b);
     /* What is compared is to come from the disk, not from what was just written. */
     posix_fadvise(fb, 0, 0, POSIX_FADV_DONTNEED);
     for (off_t at = 0;;) {
         ssize_t n = pread(fa, x, sizeof(x), at), m = pread(fb, y, sizeof(y), at);
+
         if (n < 0 || m < 0)
             return err_errno(err, errno, "read %s", n < 0 ? a : b);
         if (n != m || memcmp(x, y, (size_t)n) != 0)
@@ -61,6 +65,7 @@ static int compare_links(const char *a, const char *b, struct err *err)
 {
     char x[4096], y[4096];
     ssize_t n = readlink(a, x, sizeof(x)), m = readlink(b, y, sizeof(y));
+
     return n >= 0 && n == m && memcmp(x, y, (size_t)n) == 0
                ? 0
                : err_set(err, ERR_SAFETY, "%s and %s lead to different places", a, b);
@@ -73,8 +78,10 @@ static int compare_folders(const char *a, const char *b, bool top, struct life *
 {
     unsigned names[2] = {0, 0};
     const char *const dirs[] = {a, b};
+
     for (int side = 0; side < 2; side++) {
         _cleanup_closedir_ DIR *d = opendir(dirs[side]);
+
         if (!d)
             return err_errno(err, errno, "open %s", dirs[side]);
         for (struct dirent *e; (e = readdir(d));) {
@@ -96,6 +103,7 @@ static int compare_folders(const char *a, const char *b, bool top, struct life *
 static int compare(const char *a, const char *b, bool top, struct life *life, struct err *err)
 {
     struct stat x, y;
+
     if (lstat(a, &x) < 0 || lstat(b, &y) < 0)
         return err_errno(err, errno, "%s and %s", a, b);
     if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid)
@@ -111,6 +119,7 @@ static int compare(const char *a, const char *b, bool top, struct life *life, st
 static uint64_t tree_bytes(const char *path, bool on_disk)
 {
     struct stat st;
+
     if (lstat(path, &st) < 0)
         return 0;
     uint64_t sum = on_disk               ? (uint64_t)st.st_blocks * 512
@@ -119,6 +128,7 @@ static uint64_t tree_bytes(const char *path, bool on_disk)
     _cleanup_closedir_ DIR *d = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
     for (struct dirent *e; d && (e = readdir(d));) {
         _cleanup_free_ char *inner = str_fmt("%s/%s", path, e->d_name);
+
         if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
             sum += tree_bytes(inner, on_disk);
     }
@@ -130,6 +140,7 @@ int datadir_compare(const char *a, const char *b, struct run *run, struct err *e
     struct life life = {.run = run,
                         .what = "compare the copy with the old directory",
                         .total = tree_bytes(a, false)};
+
     return compare(a, b, true, &life, err);
 }
 
@@ -139,6 +150,7 @@ static int nobody_has_it(const char *dir, struct err *err)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     _cleanup_free_ char *path = str_fmt("%s/ibdata1", dir);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+
     if (fd < 0)
         return errno == ENOENT ? 0 : err_errno(err, errno, "open %s", path);
     if (fcntl(fd, F_GETLK, &lock) < 0)
@@ -157,6 +169,7 @@ uint64_t datadir_bytes(const char *dir)
 int datadir_room(const char *dir, uint64_t bytes, struct err *err)
 {
     uint64_t room = 0;
+
     if (fs_free(dir, &room, err) < 0)
         return -1;
     return room >= bytes
@@ -176,6 +189,7 @@ int datadir_copy(const char *from, const char *to, struct run *run, struct err *
     struct life life = {
         .run = run, .what = what, .where = dirname(copy), .total = tree_bytes(from, true)};
     _cleanup_free_ char *lost = str_fmt("%s/" LOST, to);
+
     if (nobody_has_it(from, err) < 0 || fs_remove_tree(to, err) < 0 ||
         life_run(&life,
                  PROC_ARGV("/usr/bin/cp", "--archive", "--one-file-system", "--no-target-directory",

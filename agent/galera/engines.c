@@ -42,6 +42,7 @@ static void conversion_fill(struct conversion *c)
 {
     _cleanup_free_ char *copy = str_fmt("muster_copy_%s", c->table_text);
     _cleanup_free_ char *away = str_fmt(PUT_AWAY "%s", c->table_text);
+
     c->schema = sql_name(c->schema_text);
     c->table = sql_name(c->table_text);
     c->copy = sql_name(copy);
@@ -63,6 +64,7 @@ __attribute__((format(printf, 3, 4))) static int run_sql(struct conversion *c, s
 {
     va_list ap;
     char *text = NULL;
+
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
@@ -77,6 +79,7 @@ static int count(struct conversion *c, const char *table, uint64_t *ret, struct 
 {
     char text[32] = "";
     _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM %s.%s", c->schema, table);
+
     if (sql_text(c->s, query, text, sizeof(text), err) < 0)
         return -1;
     return str_to_u64(text, INT64_MAX, ret) < 0 ? err_set(err, ERR_FAILED, "count: %s", text) : 0;
@@ -90,6 +93,7 @@ static int holds_claim(struct conversion *c, bool *ret, struct err *err)
         "SELECT COUNT(*) FROM muster.conversion WHERE name = %s AND node = @@wsrep_node_name",
         quoted);
     int r = sql_text(c->s, query, n, sizeof(n), err);
+
     *ret = r == 0 && n[0] == '1';
     return r;
 }
@@ -100,6 +104,7 @@ static int claim(struct conversion *c, bool *ret_mine, struct err *err)
 {
     struct err ignored;
     _cleanup_free_ char *quoted = sql_quote(c->s, c->name);
+
     *ret_mine = false;
     if (sql_exec(c->s,
                  "CREATE TABLE IF NOT EXISTS muster.conversion (name VARCHAR(130) PRIMARY KEY, "
@@ -124,6 +129,7 @@ static void release(struct conversion *c)
 {
     struct err ignored;
     _cleanup_free_ char *quoted = sql_quote(c->s, c->name);
+
     run_sql(c, &ignored, "DELETE FROM muster.conversion WHERE name = %s", quoted);
 }
 
@@ -135,6 +141,7 @@ static int still_other(struct conversion *c, bool *ret, struct err *err)
     _cleanup_free_ char *query = str_fmt("SELECT ENGINE FROM information_schema.TABLES WHERE "
                                          "TABLE_SCHEMA = %s AND TABLE_NAME = %s",
                                          schema, table);
+
     if (sql_text(c->s, query, engine, sizeof(engine), err) < 0)
         return -1;
     *ret = strcmp(engine, "MyISAM") == 0 || strcmp(engine, "Aria") == 0;
@@ -145,6 +152,7 @@ static int still_other(struct conversion *c, bool *ret, struct err *err)
 static int convert(struct conversion *c, struct err *err)
 {
     bool other = false;
+
     if (strlen(c->table_text) > NAME_MAX_BYTES)
         return err_set(err, ERR_FAILED, "its name is longer than %d bytes", NAME_MAX_BYTES);
     if (still_other(c, &other, err) < 0)
@@ -176,6 +184,7 @@ static int convert(struct conversion *c, struct err *err)
 static int drop_here(struct conversion *c, const char *table, struct err *err)
 {
     struct err ignored;
+
     if (sql_exec(c->s, "SET SESSION wsrep_on = OFF", err) < 0)
         return -1;
     int r = run_sql(c, err, "DROP TABLE %s.%s", c->schema, table);
@@ -200,6 +209,7 @@ static int has_key(struct conversion *c, bool *ret, struct err *err)
                 "TABLE_NAME = %s AND NON_UNIQUE = 0",
                 schema, table);
     int r = sql_text(c->s, query, keys, sizeof(keys), err);
+
     *ret = strcmp(keys, "0") != 0;
     return r;
 }
@@ -210,6 +220,7 @@ static int finish(struct conversion *c, struct err *err)
 {
     uint64_t copied = c->copied, had = 0;
     bool key = false;
+
     if (count(c, c->away, &had, err) < 0 || (!c->counted && count(c, c->table, &copied, err) < 0) ||
         has_key(c, &key, err) < 0)
         return -1;
@@ -235,6 +246,7 @@ static int merge(struct conversion *c, struct err *err)
         .schema_text = c->schema_text,
         .table_text = c->table_text + strlen(PUT_AWAY),
     };
+
     conversion_fill(&base);
     if (holds_claim(&base, &mine, err) < 0)
         return -1;
@@ -252,6 +264,7 @@ static int one(struct engines *e, struct conversion *c, struct err *err)
     uint64_t here = 0;
     bool mine = false;
     char age[32] = "";
+
     if (strncmp(c->table_text, PUT_AWAY, strlen(PUT_AWAY)) == 0)
         return merge(c, err);
     if (count(c, c->table, &here, err) < 0)
@@ -264,6 +277,7 @@ static int one(struct engines *e, struct conversion *c, struct err *err)
             str_fmt("SELECT CREATE_TIME < NOW() - INTERVAL %d SECOND FROM "
                     "information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
                     SETTLED_S, schema, table);
+
         if (!e->first || sql_text(c->s, query, age, sizeof(age), err) < 0 || age[0] != '1')
             return 0;
     }
@@ -282,6 +296,7 @@ static int one(struct engines *e, struct conversion *c, struct err *err)
 static void table_row(void *ctx, const char *schema, const char *table)
 {
     json_t *pair = json_array();
+
     js_push_str(pair, schema);
     js_push_str(pair, table);
     json_array_append_new(ctx, pair);
@@ -295,6 +310,7 @@ json_t *galera_engines(bool first)
     _cleanup_(sql_cleanup) struct sql *s = NULL;
     _cleanup_json_ json_t *tables = json_array();
     struct engines e = {.first = first, .changed = json_array()};
+
     /* What cannot be asked now is looked at the next time. */
     if (sql_open(TIMEOUT_S, &s, &err) == 0)
         sql_pairs(s, OTHER_ENGINES, table_row, tables, &err);
@@ -305,6 +321,7 @@ json_t *galera_engines(bool first)
             .schema_text = json_string_value(json_array_get(pair, 0)),
             .table_text = json_string_value(json_array_get(pair, 1)),
         };
+
         conversion_fill(&c);
         if (one(&e, &c, &err) < 0 && sql_code(s) != SQL_NO_TABLE)
             snprintf(e.failed, sizeof(e.failed),

@@ -38,6 +38,7 @@ static int below(const char *dir, const char *name, bool *ret, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
     struct stat st;
+
     *ret = lstat(path, &st) == 0;
     return *ret || errno == ENOENT ? 0 : err_errno(err, errno, "look at %s", path);
 }
@@ -56,6 +57,7 @@ struct recovering {
 static void recovery_line(void *ctx, const char *line)
 {
     struct recovering *w = ctx;
+
     grastate_recovery_line(&w->r, line);
 }
 
@@ -64,6 +66,7 @@ static void recovery_line(void *ctx, const char *line)
 static void recovery_silent(void *ctx)
 {
     struct recovering *w = ctx;
+
     w->silent_s += TICK_S;
     if (w->r.innodb || w->silent_s < SILENT_S)
         return;
@@ -83,6 +86,7 @@ static int recover_with(const char *option, struct grastate_recovery *r, struct 
         proc_run(PROC_ARGV(MARIADBD, "--user=mysql", "--wsrep-recover", "--disable-log-error",
                            "--skip-networking", "--bind-address=127.0.0.1", option),
                  &opts, NULL, err);
+
     *r = w.r;
     if (w.stuck)
         return err_set(err, ERR_FAILED,
@@ -108,6 +112,7 @@ static int recover_without_aria(struct grastate_recovery *r, struct err *err)
 {
     static const char dir[] = PATH_MYSQLD "/aria-scratch";
     struct err ignored;
+
     if (fs_remove_tree(dir, err) < 0 ||
         proc_call(PROC_ARGV("/usr/bin/install", "-m", "700", "-o", "mysql", "-d", dir), err) < 0)
         return -1;
@@ -142,6 +147,7 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
     bool trusted =
         fs_read(path, 4096, &text, NULL, &why) == 0 && grastate_parse(text, &st, &why) == 0;
     bool zero = !trusted || strcmp(st.uuid, UUID_ZERO) == 0;
+
     p->safe = trusted && st.safe;
     if (!zero && st.seqno >= 0) {
         p->kind = DATADIR_OK;
@@ -173,6 +179,7 @@ static bool opened_here(const struct galera *g)
     struct cluster_record rec;
     uint64_t generation;
     struct err ignored;
+
     return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data && !rec.new_disk;
 }
 
@@ -180,6 +187,7 @@ static int look_at_disk(const struct galera *g, struct cluster_position *p, stru
 {
     char source[256];
     bool mounted = false, marker = false, ours = false;
+
     if (mnt_look(g->mount, &mounted, source, sizeof(source), err) < 0 ||
         (mounted && below(g->mount, MOUNT_MARKER, &marker, err) < 0))
         return -1;
@@ -199,6 +207,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
     struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
     struct svc_state st;
     bool fresh, staging, innodb;
+
     *ret = p;
     /* An action that was killed leaves its permit, and maybe a database. */
     permit_close();
@@ -227,6 +236,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
 static int forget_fresh(const struct galera *g, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/" DATADIR_FRESH_MARK, g->mount);
+
     if (unlink(path) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", path);
     return fs_sync_parent(path, err);
@@ -238,6 +248,7 @@ static int mark_safe(const struct galera *g, struct err *err)
     _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
     _cleanup_free_ char *text = NULL;
     struct stat st;
+
     if (stat(path, &st) < 0)
         return errno == ENOENT ? 0 : err_errno(err, errno, "%s", path);
     if (fs_read(path, 4096, &text, NULL, err) < 0)
@@ -255,6 +266,7 @@ static void first_error(void *ctx, const char *line)
 {
     char(*first)[256] = ctx;
     const char *error = strstr(line, "[ERROR]");
+
     if (error && !(*first)[0])
         snprintf(*first, sizeof(*first), "%s", error);
 }
@@ -265,6 +277,7 @@ static int ended(time_t since, struct err *err)
     struct err ignored;
     struct proc_opts opts = {.on_line = first_error, .ctx = &first, .timeout_s = JOURNAL_MAX_S};
     _cleanup_free_ char *from = str_fmt("--since=@%lld", (long long)since);
+
     proc_run(PROC_ARGV("/usr/bin/journalctl", "--unit=" GALERA_SERVICE, "--output=cat",
                        "--no-pager", from),
              &opts, NULL, &ignored);
@@ -277,9 +290,11 @@ static int wait_synced(struct err *err)
     uint64_t begun = clock_mono_ms(), left = 0;
     time_t since = time(NULL);
     bool seen = false, closed = false;
+
     for (;;) {
         struct svc_state st;
         char state[256];
+
         if (svc_look(GALERA_SERVICE, &st, err) < 0)
             return -1;
         seen = seen || st.active || st.busy;
@@ -305,6 +320,7 @@ static int wait_synced(struct err *err)
 static int start(const char *kind, uint64_t epoch, const char *options, struct err *err)
 {
     struct err ignored;
+
     svc_do("reset-failed", GALERA_SERVICE, &ignored);
     if (permit_open(kind, epoch, options, err) < 0)
         return -1;
@@ -319,6 +335,7 @@ static char *start_position(const struct cluster_position *p)
 {
     bool known =
         (p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED) && p->uuid[0] && p->seqno >= 0;
+
     return known ? str_fmt("--wsrep_start_position=%s:%lld", p->uuid, (long long)p->seqno)
                  : xstrdup("");
 }
@@ -330,6 +347,7 @@ static int set_aria_aside(const struct galera *g, uint64_t epoch, struct err *er
     struct dirent *e;
     _cleanup_free_ char *dir =
         str_fmt("%s/" MOUNT_STATE "/aria-log-%llu", g->mount, (unsigned long long)epoch);
+
     if (fs_mkdirs(dir, 0700, err) < 0)
         return -1;
     DIR *d = opendir(g->datadir);
@@ -356,6 +374,7 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
 {
     _cleanup_free_ char *position = start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
+
     if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 ||
         (p->aria && set_aria_aside(g, epoch, err) < 0))
         return -1;
@@ -367,6 +386,7 @@ static int ask_for_copy(const struct galera *g, struct err *err)
 {
     _cleanup_free_ char *from = str_fmt("%s/grastate.dat", g->datadir);
     _cleanup_free_ char *to = str_fmt("%s/" MOUNT_STATE "/grastate.before-copy", g->mount);
+
     if (rename(from, to) < 0 && errno != ENOENT)
         return err_errno(err, errno, "move %s to %s", from, to);
     return fs_sync_parent(from, err);
@@ -383,6 +403,7 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *options = small  ? xstrdup("--wsrep-sst-method=rsync")
                                    : copy ? xstrdup("")
                                           : start_position(p);
+
     if (forget_fresh(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
         start("join", epoch, options, err) < 0)
         return -1;
@@ -394,6 +415,7 @@ int galera_stop(struct err *err)
 {
     char state[256];
     struct svc_state st;
+
     if (svc_look(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (!st.active && !st.busy)
@@ -415,6 +437,7 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
                struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *s = NULL;
+
     if (sql_open(30, &s, err) < 0)
         return -1;
     _cleanup_free_ char *node = sql_quote(s, g->node);

@@ -14,9 +14,11 @@ int grastate_parse(const char *text, struct grastate *ret, struct err *err)
     _cleanup_free_ char *copy = xstrdup(text);
     char *save = NULL;
     bool has_safe = false;
+
     for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char value[64];
         long long n;
+
         if (sscanf(line, "uuid: %63s", value) == 1) {
             if (!uuid_valid(value) || !uuid_read(value, g.uuid))
                 return err_set(err, ERR_FAILED, "grastate.dat: uuid is malformed");
@@ -38,6 +40,7 @@ bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret
     static const char mark[] = "WSREP: Recovered position:";
     const char *at = strstr(line, mark);
     char *end = NULL;
+
     if (!at)
         return false;
     at += sizeof(mark) - 1;
@@ -52,6 +55,7 @@ bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret
 void grastate_recovery_line(struct grastate_recovery *r, const char *line)
 {
     const char *error = strstr(line, "[ERROR]");
+
     if (grastate_recovered(line, r->uuid, &r->seqno))
         r->lines++;
     r->innodb = r->innodb || strstr(line, "InnoDB: ");

@@ -31,11 +31,13 @@ int galera_read(const json_t *spec, struct galera *ret, struct err *err)
     size_t i;
     json_t *m;
     bool self = false;
+
     if (fields_read(spec, fields, ARRAY_LEN(fields), ret, err) < 0)
         return -1;
     json_array_foreach(ret->members, i, m)
     {
         struct member member = {0};
+
         if (fields_read(m, member_fields, ARRAY_LEN(member_fields), &member, err) < 0)
             return err_wrap(err, "member %zu", i + 1);
         self = self || strcmp(member.name, ret->node) == 0;
@@ -53,6 +55,7 @@ static void status_row(void *ctx, const char *k, const char *v)
         {"wsrep_cluster_state_uuid", "uuid"},
     };
     uint64_t n = 0;
+
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if (strcmp(k, wanted[i][0]) == 0)
             json_object_set_new(ctx, wanted[i][1], json_string(v));
@@ -74,6 +77,7 @@ static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
     struct err err;
     _cleanup_free_ char *query =
         str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu", (unsigned long long)epoch);
+
     json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
     if (epoch && sql_text(s, query, found, sizeof(found), &err) == 0)
         json_object_set_new(db, "epoch_row", json_boolean(found[0] == '1'));
@@ -92,6 +96,7 @@ static void look_at_members(struct sql *s, json_t *db)
 {
     struct err err;
     json_t *list = json_array();
+
     if (sql_pairs(s, "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members", member_row,
                   list, &err) == 0)
         json_object_set(db, "members", list);
@@ -126,6 +131,7 @@ json_t *galera_look(uint64_t epoch)
                            "Disconnected", "cluster_size", 0, "uuid", "", "seqno", -1);
     const char *status;
     int opened = sql_open_any(3, &s, &root, &err);
+
     if (root && root < SQL_CLIENT_ERROR)
         note_login(db, root, &err);
     if (opened == 0 && sql_exec(s, "SET SESSION wsrep_sync_wait = 0", &err) == 0 &&
@@ -133,6 +139,7 @@ json_t *galera_look(uint64_t epoch)
         sql_pairs(s, STATUS_QUERY, status_row, db, &err) == 0 &&
         *(status = js_opt_str(db, "status", ""))) {
         bool primary = strcmp(status, "Primary") == 0;
+
         json_object_set_new(db, "running", json_true());
         json_object_set_new(db, "answers", json_true());
         json_object_set_new(db, "pid", json_integer(sql_server(s)));
@@ -163,6 +170,7 @@ json_t *galera_look(uint64_t epoch)
 static void synced_row(void *ctx, const char *k, const char *v)
 {
     char(*out)[64] = ctx;
+
     if (strcmp(k, "wsrep_local_state_comment") == 0)
         str_copy(out[0], 64, v);
     else if (strcmp(k, "wsrep_cluster_status") == 0)
@@ -175,6 +183,7 @@ enum galera_seen galera_synced(char *ret_state, size_t cap)
     unsigned root;
     char seen[2][64] = {"not reachable", ""};
     _cleanup_(sql_cleanup) struct sql *s = NULL;
+
     if (sql_open_any(5, &s, &root, &err) < 0 ||
         sql_pairs(s, STATUS_QUERY, synced_row, seen, &err) < 0) {
         snprintf(ret_state, cap, "%s", err.msg);

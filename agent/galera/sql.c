@@ -37,6 +37,7 @@ static int connect_as(unsigned timeout_s, const struct login *l, struct sql **re
                       unsigned *ret_code, struct err *err)
 {
     struct sql *s = xcalloc(1, sizeof(*s));
+
     s->my = mysql_init(NULL);
     if (!s->my)
         abort();
@@ -46,6 +47,7 @@ static int connect_as(unsigned timeout_s, const struct login *l, struct sql **re
     if (!mysql_real_connect(s->my, l->host, l->user, l->password, l->database,
                             l->host ? PORT_SQL_EXTRA : 0, l->host ? NULL : SQL_SOCKET, 0)) {
         int r = fail(s, err);
+
         *ret_code = mysql_errno(s->my);
         sql_close(s);
         return r;
@@ -58,6 +60,7 @@ static int connect_as(unsigned timeout_s, const struct login *l, struct sql **re
 int sql_open(unsigned timeout_s, struct sql **ret, struct err *err)
 {
     unsigned code;
+
     return connect_as(timeout_s, &(struct login){.user = "root"}, ret, &code, err);
 }
 
@@ -68,6 +71,7 @@ static int own_login(json_t **ret, struct login *l, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     size_t len = 0;
+
     if (fs_read(PATH_DB_LOGIN, 4096, &text, &len, err) < 0 || js_parse(text, len, ret, err) < 0)
         return -1;
     *l = (struct login){.host = OWN_HOST,
@@ -83,6 +87,7 @@ int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struc
     struct err ignored;
     unsigned code;
     _cleanup_json_ json_t *own = NULL;
+
     if (connect_as(timeout_s, &l, ret, ret_root, err) == 0)
         return 0;
     if (own_login(&own, &l, &ignored) < 0)
@@ -96,6 +101,7 @@ bool sql_own_works(unsigned *ret_code)
     struct err ignored;
     struct sql *s = NULL;
     _cleanup_json_ json_t *own = NULL;
+
     *ret_code = SQL_REFUSED;
     if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0)
         return false;
@@ -113,6 +119,7 @@ int sql_own_make(struct sql *root, struct err *err)
         "GRANT SELECT ON muster.* TO 'muster-%s'@'" OWN_HOST "'",
         "GRANT SELECT ON mysql.wsrep_cluster_members TO 'muster-%s'@'" OWN_HOST "'",
     };
+
     if (sql_text(root, "SELECT @@wsrep_node_name", node, sizeof(node), err) < 0)
         return -1;
     keys_random(random, sizeof(random));
@@ -123,6 +130,7 @@ int sql_own_make(struct sql *root, struct err *err)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(statements); i++) {
         char statement[512];
+
         snprintf(statement, sizeof(statement), statements[i], node, password);
         if (sql_exec(root, statement, err) < 0)
             return err_wrap(err, "the agent's own account");
@@ -140,6 +148,7 @@ int sql_login(const char *user, const char *password, const char *database, stru
     struct login l = {.user = user, .password = password, .database = database};
     struct sql *s = NULL;
     unsigned code;
+
     if (connect_as(30, &l, &s, &code, err) < 0)
         return -1;
     sql_close(s);
@@ -150,6 +159,7 @@ pid_t sql_server(const struct sql *s)
 {
     struct ucred peer = {0};
     socklen_t len = sizeof(peer);
+
     return getsockopt(mysql_get_socket(s->my), SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
                    peer.pid > 1
                ? peer.pid
@@ -212,6 +222,7 @@ char *sql_quote(struct sql *s, const char *text)
 {
     size_t len = strlen(text);
     char *q = xcalloc(2 * len + 3, 1);
+
     q[0] = '\'';
     unsigned long n = mysql_real_escape_string(s->my, q + 1, text, len);
     q[n + 1] = '\'';
@@ -221,6 +232,7 @@ char *sql_quote(struct sql *s, const char *text)
 char *sql_name(const char *name)
 {
     struct strbuf b = {0};
+
     strbuf_adds(&b, "`");
     for (; *name; name++) {
         if (*name == '`')

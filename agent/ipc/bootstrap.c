@@ -19,6 +19,7 @@
 static int text_member(const json_t *j, const char *key, char *dst, size_t cap, struct err *err)
 {
     const char *s;
+
     if (js_str(j, key, &s, err) < 0)
         return -1;
     if (!*s || !str_copy(dst, cap, s))
@@ -29,6 +30,7 @@ static int text_member(const json_t *j, const char *key, char *dst, size_t cap, 
 static int key_member(const json_t *j, const char *key, uint8_t *ret, struct err *err)
 {
     const char *s;
+
     if (js_str(j, key, &s, err) < 0)
         return -1;
     if (keys_unhex(s, ret, KEY_SIZE) < 0)
@@ -41,6 +43,7 @@ int bootstrap_parse(const char *text, size_t len, struct bootstrap *ret, struct 
     _cleanup_json_ json_t *j = NULL;
     struct bootstrap b = {0};
     uint64_t v;
+
     if (js_parse(text, len, &j, err) < 0 || js_u64(j, "v", &v, err) < 0)
         return -1;
     if (v != 1)
@@ -64,6 +67,7 @@ int bootstrap_load(const char *path, struct bootstrap *ret, struct err *err)
 {
     char *text = NULL;
     size_t len = 0;
+
     if (fs_read(path, BOOTSTRAP_MAX, &text, &len, err) < 0)
         return -1;
     int r = bootstrap_parse(text, len, ret, err);
@@ -78,6 +82,7 @@ static int scrub_file(const char *path, const char *secret, struct err *err)
     struct stat st;
     size_t n = strlen(secret);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
     if (fd < 0)
         return errno == ENOENT || errno == ELOOP ? 0 : err_errno(err, errno, "open %s", path);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n ||
@@ -109,8 +114,10 @@ static int scrub_cloud_init(const char *secret, struct err *err)
         "/run/cloud-init/*.json",
     };
     int r = 0;
+
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
         glob_t found = {0};
+
         if (glob(patterns[i], GLOB_NOSORT, NULL, &found) == 0)
             for (size_t k = 0; k < found.gl_pathc; k++)
                 if (scrub_file(found.gl_pathv[k], secret, err) < 0)
@@ -125,6 +132,7 @@ int bootstrap_forget(const char *path, struct bootstrap *b, struct err *err)
     char hex[KEY_HEX_SIZE];
     char *text = NULL;
     size_t len = 0;
+
     if (!b->has_secret)
         return 0;
     if (fs_read(path, BOOTSTRAP_MAX, &text, &len, err) < 0)

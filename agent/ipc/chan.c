@@ -44,6 +44,7 @@ void chan_flush(struct chan *c)
 {
     while (c->fd >= 0 && c->out.len) {
         ssize_t n = write(c->fd, c->out.s, c->out.len);
+
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -55,6 +56,7 @@ void chan_flush(struct chan *c)
 void chan_send(struct chan *c, json_t *value)
 {
     char *text = js_text(value);
+
     if (c->fd >= 0) {
         strbuf_adds(&c->out, text);
         strbuf_adds(&c->out, "\n");
@@ -73,8 +75,10 @@ bool chan_wants_write(const struct chan *c)
 bool chan_fill(struct chan *c)
 {
     char buf[16384];
+
     for (;;) {
         ssize_t n = read(c->fd, buf, sizeof(buf));
+
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -92,6 +96,7 @@ json_t *chan_next(struct chan *c, bool *ret_broken)
 {
     struct err err;
     json_t *value = NULL;
+
     *ret_broken = false;
     char *end = c->in.len ? memchr(c->in.s, '\n', c->in.len) : NULL;
     if (!end)

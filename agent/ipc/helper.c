@@ -17,6 +17,7 @@ void helper_path(const char *name, char *ret, size_t cap)
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
     self[n < 0 ? 0 : n] = '\0';
     char *slash = strrchr(self, '/');
     if (slash) {

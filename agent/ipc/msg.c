@@ -169,6 +169,7 @@ static bool names(const json_t *v)
 {
     size_t i;
     json_t *one;
+
     json_array_foreach(v, i, one)
     {
         if (!json_is_string(one))
@@ -194,6 +195,7 @@ static bool drift(const json_t *v)
 static bool has_type(const json_t *v, enum type type)
 {
     enum ipc_action action;
+
     switch (type) {
     case STR:
         return json_is_string(v);
@@ -227,6 +229,7 @@ int ipc_decode(const json_t *msg, enum ipc_way way, enum ipc_msg *ret, struct er
     const char *name = js_opt_str(msg, "m", "");
     size_t known = 2; /* m and v */
     int m = 0;
+
     if (js_opt_u64(msg, "v", 0) != IPC_VERSION)
         return err_set(err, ERR_FAILED,
                        "the agent's programs are of different versions; restart muster-agent");
@@ -237,6 +240,7 @@ int ipc_decode(const json_t *msg, enum ipc_way way, enum ipc_msg *ret, struct er
     for (const struct member *f = table[m].members;
          f < table[m].members + MEMBERS_MAX && f->type != END; f++) {
         const json_t *v = json_object_get(msg, f->name);
+
         known += v != NULL;
         if (v ? !has_type(v, f->type) : !f->optional)
             return err_set(err, ERR_FAILED, "message '%s': member '%s' is missing or malformed",

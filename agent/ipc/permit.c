@@ -13,6 +13,7 @@ int permit_open(const char *kind, uint64_t epoch, const char *options, struct er
 {
     _cleanup_free_ char *permit = str_fmt("%s %llu\n", kind, (unsigned long long)epoch);
     _cleanup_free_ char *env = str_fmt("MUSTER_WSREP=%s\n", options);
+
     if (fs_write_atomic(GALERA_ENV, env, strlen(env), 0600, err) < 0)
         return -1;
     return fs_write_atomic(PATH_PERMIT, permit, strlen(permit), 0600, err);

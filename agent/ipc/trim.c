@@ -11,10 +11,12 @@
 static int give_back(struct dl_phdr_info *object, size_t size, void *ctx)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
     (void)size;
     (void)ctx;
     for (unsigned i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+
         if (p->p_type != PT_LOAD || (p->p_flags & PF_W))
             continue;
         uintptr_t from = (object->dlpi_addr + p->p_vaddr) & ~(page - 1);

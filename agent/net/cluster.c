@@ -55,6 +55,7 @@ static struct net_cluster *get(struct net *n)
 bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX])
 {
     struct net_cluster *k = n->cluster;
+
     for (unsigned i = 0; k && k->open && i < k->c.cfg.n; i++)
         if (i != k->c.cfg.self && memcmp(k->keys[i], key, KEY_SIZE) == 0)
             return str_copy(ret_user, ZSOCK_USER_MAX, k->c.cfg.names[i]);
@@ -82,6 +83,7 @@ static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], s
     const char *own = js_opt_str(m[k->c.cfg.self], "address", "");
     _cleanup_free_ char *listen =
         str_fmt("tcp://%s:%u", own, (unsigned)js_opt_u64(m[k->c.cfg.self], "port", PORT_PEER));
+
     k->server = zsock_server(n->z, PROTO_DOMAIN_PEER, &n->own, PROTO_PEER_MAX, listen, err);
     if (!k->server)
         return -1;
@@ -104,6 +106,7 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
     struct cluster_config cfg;
     _cleanup_json_ json_t *roster = NULL;
     json_t *m[CLUSTER_MAX];
+
     k->stale = false;
     if (!k->roster || !k->galera || !k->record)
         return;
@@ -149,6 +152,7 @@ static void tell_do(struct net *n, struct net_cluster *k, enum ipc_action what,
     json_t *j = json_pack("{s:s, s:I, s:b, s:o}", "what", ipc_action_name(what), "epoch",
                           (json_int_t)a->epoch, "small", a->small, "position",
                           cluster_position_to_json(&k->c.position));
+
     if (v) {
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
         json_object_set_new(j, "uuid", json_string(v->uuid));
@@ -162,6 +166,7 @@ static void perform(struct net *n, struct net_cluster *k)
 {
     while (!k->saving && k->done < k->out.n) {
         const struct cluster_action *a = &k->out.a[k->done++];
+
         switch (a->type) {
         case ACT_SAVE:
             json_decref(k->record);
@@ -198,6 +203,7 @@ static void perform(struct net *n, struct net_cluster *k)
 static void say(struct net *n, struct net_cluster *k, uint64_t now)
 {
     json_t *waiting = json_array();
+
     for (unsigned i = 0; i < k->c.cfg.n; i++)
         if (k->c.waiting & 1U << i)
             json_array_append_new(waiting, json_string(k->c.cfg.names[i]));
@@ -234,6 +240,7 @@ static void on_saved(struct net *n, struct net_cluster *k)
     perform(n, k);
     while (!k->saving && k->queued) {
         struct cluster_event ev = k->queue[0];
+
         memmove(k->queue, k->queue + 1, --k->queued * sizeof(k->queue[0]));
         step(n, k, &ev);
     }
@@ -245,6 +252,7 @@ static void take(struct net *n, struct net_cluster *k, struct zmsg *msg, unsigne
     struct err err;
     json_t *j = NULL;
     struct cluster_msg m;
+
     if (js_parse(msg->body, msg->len, &j, &err) == 0 && cluster_msg_from_json(j, &m, &err) == 0) {
         m.from = from;
         step(n, k, &(struct cluster_event){.type = EV_MSG, .now = now, .msg = &m});
@@ -258,8 +266,10 @@ static bool receive(struct net *n, struct net_cluster *k, uint64_t now)
 {
     struct zmsg msg = {0};
     bool any = false;
+
     while (!k->saving && zsock_recv(k->server, &msg) == 1) {
         unsigned from = 0;
+
         any = true;
         while (from < k->c.cfg.n && strcmp(k->c.cfg.names[from], msg.user) != 0)
             from++;
@@ -291,6 +301,7 @@ static void look_again(struct net_cluster *k)
 void net_cluster_roster(struct net *n, const char *text)
 {
     struct net_cluster *k = get(n);
+
     if (str_eq(k->roster, text))
         return;
     free(k->roster);
@@ -312,6 +323,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
     const char *unknown = js_opt_str(db, "unknown", "");
     struct err err;
+
     ev.running = json_is_true(json_object_get(db, "running"));
     ev.unknown = unknown[0] != '\0';
     str_copy(ev.why, sizeof(ev.why), unknown);
@@ -339,6 +351,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
 static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
 {
     struct cluster_event ev = {.type = EV_RECOVER, .now = clock_mono_ms()};
+
     if (k->saving) {
         net_tell(n, IPC_RECOVERED, json_pack("{s:b, s:s}", "ok", 0, "why", "busy; type it again"));
         return;
@@ -353,6 +366,7 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
     struct cluster_event ev = {.now = clock_mono_ms()};
     enum ipc_action what;
     struct err err;
+
     if (ipc_action_find(js_opt_str(msg, "what", ""), &what) < 0)
         return;
     ev.ok = json_is_true(json_object_get(msg, "ok"));
@@ -368,6 +382,7 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
 void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
 {
     struct net_cluster *k = get(n);
+
     if (m == IPC_CLUSTER) {
         json_decref(k->galera);
         json_decref(k->record);
@@ -393,6 +408,7 @@ void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
 void net_cluster_serve(struct net *n, uint64_t now)
 {
     struct net_cluster *k = n->cluster;
+
     if (!k)
         return;
     if (k->stale && now >= k->reopen_at)
@@ -412,6 +428,7 @@ uint64_t net_cluster_due(const struct net *n)
 {
     const struct net_cluster *k = n->cluster;
     uint64_t due = k && k->stale ? k->reopen_at : UINT64_MAX;
+
     if (k && k->open && !k->saving && cluster_tick_at(&k->c, k->ticked) < due)
         due = cluster_tick_at(&k->c, k->ticked);
     return due;
@@ -421,6 +438,7 @@ int net_cluster_fds(struct net *n, int *fds, int max)
 {
     struct net_cluster *k = n->cluster;
     int i = 0;
+
     if (!k || !k->open || max < 2)
         return 0;
     fds[i++] = zsock_fd(k->server);
@@ -434,6 +452,7 @@ int net_cluster_fds(struct net *n, int *fds, int max)
 void net_cluster_close(struct net *n)
 {
     struct net_cluster *k = n->cluster;
+
     if (!k)
         return;
     close_links(k);

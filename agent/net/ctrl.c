@@ -29,6 +29,7 @@
 static int open_enrol(struct net *n, struct err *err)
 {
     struct curve_pair pair;
+
     memcpy(pair.sec, n->boot->secret, KEY_SIZE);
     keys_curve_public(pair.sec, pair.pub);
     n->enrol =
@@ -52,6 +53,7 @@ static uint64_t roster_epoch(const char *text)
     struct err err;
     json_t *j = NULL;
     uint64_t epoch = 0;
+
     if (js_parse(text, strlen(text), &j, &err) == 0)
         epoch = js_opt_u64(j, "epoch", 0);
     json_decref(j);
@@ -62,6 +64,7 @@ static uint64_t roster_epoch(const char *text)
 static int roster_accept(struct net *n, const char *text, const char *sig_hex, struct err *err)
 {
     uint8_t sig[SIGN_SIZE];
+
     if (keys_unhex(sig_hex, sig, SIGN_SIZE) < 0 ||
         keys_verify(n->boot->sign_key, text, strlen(text), sig) != 0)
         return err_set(err, ERR_SAFETY, "roster: the signature does not hold; it is ignored");
@@ -80,6 +83,7 @@ static void roster_load(struct net *n)
     _cleanup_free_ char *file = NULL;
     _cleanup_json_ json_t *j = NULL;
     size_t len = 0;
+
     if (fs_read(ROSTER_FILE, PROTO_MAIN_MAX, &file, &len, &err) < 0)
         return;
     const char *text, *sig;
@@ -92,6 +96,7 @@ static void on_roster(struct net *n, const json_t *msg)
 {
     struct err err = {0};
     const char *text, *sig;
+
     if (js_str(msg, "roster", &text, &err) < 0 || js_str(msg, "sig", &sig, &err) < 0 ||
         roster_accept(n, text, sig, &err) < 0) {
         log_warn("%s", err.msg);
@@ -120,6 +125,7 @@ void net_ctrl_close(struct net *n)
 static int send_record(struct zsock *s, enum proto_type t, json_t *members)
 {
     _cleanup_free_ char *text = proto_text(t, members);
+
     return zsock_send(s, NULL, text, strlen(text));
 }
 
@@ -135,6 +141,7 @@ static void try_other(struct net *n, uint64_t now)
 {
     struct err err = {0};
     bool was_enrol = n->enrol != NULL, complained = n->complained;
+
     net_ctrl_close(n);
     if ((was_enrol ? open_main(n, &err) : open_enrol(n, &err)) < 0)
         log_warn("%s", err.msg);
@@ -152,6 +159,7 @@ static void on_bound(struct net *n)
 static void send_enrol(struct net *n, uint64_t now)
 {
     char curve[KEY_HEX_SIZE], seal[KEY_HEX_SIZE];
+
     keys_hex(n->own.pub, KEY_SIZE, curve);
     keys_hex(n->seal.pub, KEY_SIZE, seal);
     json_t *members =
@@ -170,9 +178,11 @@ static void serve_enrol(struct net *n, uint64_t now)
     struct zmsg msg = {0};
     struct err err = {0};
     bool bound = false;
+
     while (n->enrol && zsock_recv(n->enrol, &msg) == 1) {
         enum proto_type t;
         json_t *j = NULL;
+
         if (proto_parse(msg.body, msg.len, &t, &j, &err) == 0) {
             if (t == PROTO_BOUND) {
                 bound = true;
@@ -199,6 +209,7 @@ static void serve_enrol(struct net *n, uint64_t now)
 static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
 {
     char boot[64];
+
     facts_boot_id(boot);
     json_t *members = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o}", "v", PROTO_VERSION, "agent",
                                 MUSTER_VERSION, "boot", boot, "rev", n->rev, "last_seq",
@@ -249,6 +260,7 @@ static bool greeted(const struct net *n, unsigned handshakes)
 static unsigned connections(struct net *n)
 {
     unsigned handshakes = zsock_handshakes(n->main);
+
     if (handshakes != n->connected)
         n->next = 0;
     n->connected = handshakes;
@@ -258,6 +270,7 @@ static unsigned connections(struct net *n)
 uint64_t net_ctrl_due(struct net *n)
 {
     struct zsock *s = n->enrol ? n->enrol : n->main;
+
     if (!s)
         return UINT64_MAX;
     /* also takes what its monitor has */
@@ -271,6 +284,7 @@ uint64_t net_ctrl_due(struct net *n)
 void net_ctrl_serve(struct net *n, uint64_t now)
 {
     struct zmsg msg = {0};
+
     if (n->enrol) {
         serve_enrol(n, now);
         return;
@@ -281,6 +295,7 @@ void net_ctrl_serve(struct net *n, uint64_t now)
         struct err err;
         enum proto_type t;
         json_t *j = NULL;
+
         if (proto_parse(msg.body, msg.len, &t, &j, &err) == 0)
             on_main(n, t, j, now);
         json_decref(j);

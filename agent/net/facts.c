@@ -19,6 +19,7 @@ static char *small_file(const char *path)
 {
     struct err err;
     char *text = NULL;
+
     if (fs_read(path, 65536, &text, NULL, &err) < 0)
         return NULL;
     return str_chomp(text);
@@ -33,6 +34,7 @@ static char *small_file(const char *path)
 static void set_text(json_t *obj, const char *key, const char *value)
 {
     char cut[TEXT_MAX];
+
     if (!value || !*value)
         return;
     str_copy(cut, sizeof(cut), value);
@@ -46,6 +48,7 @@ static void add_os(json_t *facts)
     } wanted[] = {{"PRETTY_NAME=", "os"}, {"ID=", "os_id"}, {"VERSION_ID=", "os_version"}};
     _cleanup_free_ char *text = small_file("/etc/os-release");
     char *save = NULL;
+
     if (!text)
         return;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
@@ -66,6 +69,7 @@ static void add_cpu(json_t *facts)
 {
     char line[256], model[TEXT_MAX];
     _cleanup_fclose_ FILE *f = fopen("/proc/cpuinfo", "re");
+
     json_object_set_new(facts, "cpus", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
     while (f && fgets(line, sizeof(line), f))
         if (sscanf(line, "model name : %127[^\n]", model) == 1) {
@@ -82,11 +86,13 @@ static void add_disks(json_t *facts)
     static const char *const serials[] = {"serial", "device/serial"};
     _cleanup_closedir_ DIR *dir = opendir("/sys/block");
     json_t *list = json_array();
+
     for (struct dirent *e; dir && (e = readdir(dir)) && json_array_size(list) < DISKS_MAX;) {
         _cleanup_free_ char *node = str_fmt("/dev/%s", e->d_name);
         _cleanup_free_ char *path = str_fmt("/sys/block/%s/size", e->d_name);
         _cleanup_free_ char *size = small_file(path);
         uint64_t sectors = 0;
+
         if (e->d_name[0] == '.' || access(node, F_OK) < 0 || !size ||
             str_to_u64(size, INT64_MAX / 512, &sectors) < 0 || !sectors)
             continue;
@@ -96,6 +102,7 @@ static void add_disks(json_t *facts)
         for (size_t i = 0; i < ARRAY_LEN(serials); i++) {
             _cleanup_free_ char *file = str_fmt("/sys/block/%s/%s", e->d_name, serials[i]);
             _cleanup_free_ char *serial = small_file(file);
+
             set_text(disk, "serial", serial);
         }
         json_array_append_new(list, disk);
@@ -108,10 +115,12 @@ static void add_disks(json_t *facts)
 json_t *facts_routes(const char *text)
 {
     json_t *list = json_array();
+
     for (const char *line = strchr(text, '\n'); line && json_array_size(list) < FACTS_ROUTES_MAX;
          line = strchr(line + 1, '\n')) {
         char dev[16], to[INET_ADDRSTRLEN], via[INET_ADDRSTRLEN];
         unsigned dest, gateway, flags, mask;
+
         if (sscanf(line, " %15s %8x %8x %4x %*d %*d %*d %8x", dev, &dest, &gateway, &flags,
                    &mask) != 5)
             continue;
@@ -131,15 +140,18 @@ json_t *facts_routes(const char *text)
 static void add_routes(json_t *facts)
 {
     _cleanup_free_ char *text = small_file("/proc/net/route");
+
     json_object_set_new(facts, "routes", facts_routes(text ? text : ""));
 }
 
 static json_t *nic_addresses(const struct ifaddrs *all, const char *name)
 {
     json_t *list = json_array();
+
     for (const struct ifaddrs *a = all; a && json_array_size(list) < ADDRESSES_MAX;
          a = a->ifa_next) {
         char text[INET_ADDRSTRLEN];
+
         if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET || strcmp(a->ifa_name, name) != 0)
             continue;
         const struct sockaddr_in *sin = (const struct sockaddr_in *)(const void *)a->ifa_addr;
@@ -157,6 +169,7 @@ static void add_nics(json_t *facts)
     struct ifaddrs *all = NULL;
     json_t *list = json_array();
     _cleanup_closedir_ DIR *dir = opendir("/sys/class/net");
+
     if (getifaddrs(&all) < 0)
         all = NULL;
     for (struct dirent *e; dir && (e = readdir(dir)) && json_array_size(list) < NICS_MAX;) {
@@ -182,6 +195,7 @@ json_t *facts_collect(void)
     struct utsname u;
     struct sysinfo si;
     json_t *facts = json_object();
+
     if (uname(&u) == 0) {
         set_text(facts, "kernel", u.release);
         set_text(facts, "arch", u.machine);
@@ -200,6 +214,7 @@ json_t *facts_collect(void)
 void facts_boot_id(char ret[64])
 {
     _cleanup_free_ char *text = small_file("/proc/sys/kernel/random/boot_id");
+
     ret[0] = '\0';
     if (text)
         str_copy(ret, 64, text);

@@ -18,6 +18,7 @@ static bool is_member(const json_t *galera, const char *name)
 {
     size_t i;
     json_t *m;
+
     json_array_foreach(json_object_get(galera, "members"), i, m)
     {
         if (strcmp(js_opt_str(m, "name", ""), name) == 0)
@@ -31,6 +32,7 @@ size_t net_members(const json_t *roster, const json_t *galera, json_t *ret[CLUST
 {
     size_t i, n = 0;
     json_t *m;
+
     json_array_foreach(json_object_get(roster, "members"), i, m)
     {
         if (n < CLUSTER_MAX && strcmp(js_opt_str(m, "role", "data"), "data") == 0 &&
@@ -48,10 +50,12 @@ int net_members_config(const struct bootstrap *boot, const json_t *galera, json_
     _cleanup_(strbuf_free) struct strbuf all = {0};
     char digest[SHA256_HEX_SIZE];
     bool self = false;
+
     *cfg = (struct cluster_config){.n = (unsigned)count};
     strbuf_addf(&all, "%s %s", boot->deployment, js_opt_str(galera, "cluster", ""));
     for (size_t i = 0; i < count; i++) {
         const char *name = js_opt_str(m[i], "name", "");
+
         if (keys_unhex(js_opt_str(m[i], "key", ""), keys[i], KEY_SIZE) < 0 ||
             !str_copy(cfg->names[i], sizeof(cfg->names[i]), name))
             return err_set(err, ERR_USAGE, "member '%.32s' of the roster has no usable key", name);

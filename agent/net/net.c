@@ -34,6 +34,7 @@ void net_tell(struct net *n, enum ipc_msg m, json_t *members)
 static int drop_privilege(struct err *err)
 {
     const struct passwd *pw = getpwnam(AGENT_USER);
+
     if (!pw)
         return err_set(err, ERR_FAILED,
                        "system user " AGENT_USER " is missing; the package makes it: "
@@ -71,6 +72,7 @@ static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
 {
     json_t *event = json_object_get(msg, "event");
     uint64_t seq = js_opt_u64(event, "seq", 0);
+
     switch (m) {
     case IPC_INFO:
         str_copy(n->rev, sizeof(n->rev), js_opt_str(msg, "rev", ""));
@@ -97,6 +99,7 @@ static bool serve_supervisor(struct net *n)
     bool broken = false, alive = chan_fill(&n->sup);
     struct err err = {0};
     enum ipc_msg m;
+
     for (json_t *msg; !broken && (msg = chan_next(&n->sup, &broken));) {
         if (ipc_decode(msg, IPC_TO_NET, &m, &err) == 0)
             from_supervisor(n, m, msg);
@@ -113,6 +116,7 @@ static bool serve_supervisor(struct net *n)
 static int wait_ms(struct net *n)
 {
     uint64_t now = clock_mono_ms(), due = net_ctrl_due(n), cluster = net_cluster_due(n);
+
     if (cluster < due)
         due = cluster;
     if (due == UINT64_MAX)
@@ -126,10 +130,12 @@ static void loop(struct net *n)
         int fds[FDS_MAX];
         struct pollfd p[FDS_MAX] = {{0}};
         int k = 0;
+
         fds[k++] = n->sup.fd;
         fds[k++] = zap_fd(n->zap);
         if (n->enrol || n->main) {
             struct zsock *s = n->enrol ? n->enrol : n->main;
+
             fds[k++] = zsock_fd(s);
             fds[k++] = zsock_monitor_fd(s); /* poll passes over -1 */
         }
@@ -166,6 +172,7 @@ int net_main(struct bootstrap *boot, int fd)
     struct net n = {.boot = boot};
     struct err err = {0};
     sigset_t none;
+
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);

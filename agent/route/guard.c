@@ -20,6 +20,7 @@
 static void add(struct guard *g, uint32_t addr, const char *what)
 {
     uint32_t host = ntohl(addr);
+
     if (!addr || host >> 24 == 127)
         return;
     for (size_t i = 0; i < g->n; i++)
@@ -37,6 +38,7 @@ static bool address_read(const char *hex, uint32_t *ret)
 {
     size_t len = strlen(hex);
     char *end = NULL;
+
     if (len == 32 && strncmp(hex, "0000000000000000FFFF0000", 24) == 0)
         hex += 24;
     else if (len != 8)
@@ -51,6 +53,7 @@ void guard_add_peers(struct guard *g, const char *text, uint16_t ssh, uint16_t c
         char local[40], remote[40];
         unsigned local_port, remote_port, state;
         uint32_t addr;
+
         if (sscanf(line, " %*u: %39[0-9A-Fa-f]:%4x %39[0-9A-Fa-f]:%4x %2x", local, &local_port,
                    remote, &remote_port, &state) != 5 ||
             state != ESTABLISHED || !address_read(remote, &addr))
@@ -65,6 +68,7 @@ void guard_add_peers(struct guard *g, const char *text, uint16_t ssh, uint16_t c
 const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway)
 {
     uint32_t mask = ipv4_mask(len), host = ntohl(gateway), own = ntohl(addr);
+
     if (!gateway)
         return "is no address of a gateway";
     if (host == own)
@@ -79,6 +83,7 @@ const char *guard_gateway(uint32_t addr, unsigned len, uint32_t gateway)
 bool guard_takes_over(const struct rtnl_route *want, const struct rtnl_route *now, uint32_t addr)
 {
     uint32_t mask = htonl(ipv4_mask(want->len));
+
     return (addr & mask) == (want->to & mask) && want->len >= now->len &&
            (want->ifindex != now->ifindex || want->via != now->via);
 }
@@ -93,6 +98,7 @@ static uint16_t controller_read(struct guard *g)
     char host[64] = "";
     unsigned port = 0;
     uint32_t a;
+
     if (fs_read(PATH_BOOTSTRAP, 65536, &text, &len, &ignored) < 0 ||
         js_parse(text, len, &boot, &ignored) < 0 ||
         sscanf(js_opt_str(boot, "main", ""), "tcp://%63[^:]:%5u", host, &port) != 2)
@@ -109,8 +115,10 @@ void guard_collect(struct guard *g, struct rtnl *nl)
     struct err ignored;
     bool found = false;
     uint16_t controller = controller_read(g);
+
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         _cleanup_free_ char *text = NULL;
+
         if (fs_read(files[i], TCP_MAX, &text, NULL, &ignored) == 0)
             guard_add_peers(g, text, PORT_SSH, controller);
     }
@@ -125,6 +133,7 @@ int guard_check(const struct guard *g, struct rtnl *nl, const struct rtnl_route 
     for (size_t i = 0; i < g->n && !*ret; i++) {
         struct rtnl_route now = {0};
         bool found = false;
+
         if (rtnl_path(nl, g->who[i].addr, &now, &found, err) < 0)
             return -1;
         if (found && guard_takes_over(want, &now, g->who[i].addr))

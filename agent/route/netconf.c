@@ -63,6 +63,7 @@ static void netplan(const struct netconf *c, struct netconf_file *f, struct strb
 static void networkd(const struct netconf *c, struct netconf_file *f, struct strbuf *b)
 {
     const char *slash = c->beside ? strrchr(c->beside, '/') : NULL;
+
     f->mode = 0644;
     if (slash) { /* the first file that matches has the NIC: ours could only stand beside it */
         f->path = str_fmt("/etc/systemd/network/%s.d/60-muster.conf", slash + 1);
@@ -104,6 +105,7 @@ static void ifupdown(const struct netconf *c, struct netconf_file *f, struct str
 void netconf_write(enum netconf_manager m, const struct netconf *c, struct netconf_file *ret)
 {
     struct strbuf b = {0};
+
     *ret = (struct netconf_file){0};
     strbuf_adds(&b, HEAD);
     if (m == NETCONF_NETPLAN)

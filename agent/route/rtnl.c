@@ -21,8 +21,10 @@ struct rtnl {
 int rtnl_open(struct rtnl **ret, struct err *err)
 {
     struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+
     if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
         int errnum = errno;
+
         if (nl)
             mnl_socket_close(nl);
         return err_errno(err, errnum, "open rtnetlink");
@@ -50,6 +52,7 @@ void rtnl_cleanup(struct rtnl **r)
 static struct nlmsghdr *request(struct rtnl *r, char *buf, uint16_t type, uint16_t flags)
 {
     struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
     h->nlmsg_type = type;
     h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
     h->nlmsg_seq = ++r->seq;
@@ -60,10 +63,12 @@ static struct nlmsghdr *request(struct rtnl *r, char *buf, uint16_t type, uint16
 static int talk(struct rtnl *r, struct nlmsghdr *h, mnl_cb_t cb, void *ctx)
 {
     char buf[32768];
+
     if (mnl_socket_sendto(r->nl, h, h->nlmsg_len) < 0)
         return -1;
     for (;;) {
         ssize_t n = mnl_socket_recvfrom(r->nl, buf, sizeof(buf));
+
         if (n < 0)
             return -1;
         int rc = mnl_cb_run(buf, (size_t)n, r->seq, mnl_socket_get_portid(r->nl), cb, ctx);
@@ -78,6 +83,7 @@ static int talk(struct rtnl *r, struct nlmsghdr *h, mnl_cb_t cb, void *ctx)
 static int on_link(const struct nlmsghdr *h, void *ctx)
 {
     const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+
     *(bool *)ctx = m->ifi_flags & IFF_UP;
     return MNL_CB_OK;
 }
@@ -87,6 +93,7 @@ int rtnl_link_is_up(struct rtnl *r, int ifindex, bool *ret, struct err *err)
     char buf[256];
     struct nlmsghdr *h = request(r, buf, RTM_GETLINK, NLM_F_ACK);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->ifi_index = ifindex;
     *ret = false;
     return talk(r, h, on_link, ret) < 0 ? err_errno(err, errno, "look at the link") : 0;
@@ -97,6 +104,7 @@ int rtnl_link_up(struct rtnl *r, int ifindex, struct err *err)
     char buf[256];
     struct nlmsghdr *h = request(r, buf, RTM_NEWLINK, NLM_F_ACK);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->ifi_index = ifindex;
     m->ifi_flags = m->ifi_change = IFF_UP;
     return talk(r, h, NULL, NULL) < 0 ? err_errno(err, errno, "set the link up") : 0;
@@ -114,6 +122,7 @@ static int on_address(const struct nlmsghdr *h, void *ctx)
     struct address_query *q = ctx;
     const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
     const struct nlattr *a;
+
     mnl_attr_for_each(a, h, sizeof(*m))
     {
         if (mnl_attr_get_type(a) == IFA_LOCAL && mnl_attr_get_u32(a) == q->addr &&
@@ -130,6 +139,7 @@ int rtnl_has_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, b
     struct address_query q = {.ifindex = ifindex, .addr = addr, .len = len};
     struct nlmsghdr *h = request(r, buf, RTM_GETADDR, NLM_F_DUMP);
     struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->ifa_family = AF_INET;
     if (talk(r, h, on_address, &q) < 0)
         return err_errno(err, errno, "list addresses");
@@ -143,6 +153,7 @@ int rtnl_add_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, s
     uint32_t broadcast = len >= 31 ? addr : addr | htonl(len ? ~0U >> len : ~0U);
     struct nlmsghdr *h = request(r, buf, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
     struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->ifa_family = AF_INET;
     m->ifa_prefixlen = (uint8_t)len;
     m->ifa_index = (unsigned)ifindex;
@@ -157,6 +168,7 @@ static void route_read(const struct nlmsghdr *h, struct rtnl_route *ret)
 {
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
     const struct nlattr *a;
+
     *ret = (struct rtnl_route){.len = m->rtm_dst_len};
     mnl_attr_for_each(a, h, sizeof(*m))
     {
@@ -181,6 +193,7 @@ static int on_route(const struct nlmsghdr *h, void *ctx)
     const struct rtnl_route *w = q->want;
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
     struct rtnl_route route;
+
     if (m->rtm_table != RT_TABLE_MAIN || q->found)
         return MNL_CB_OK;
     route_read(h, &route);
@@ -198,6 +211,7 @@ int rtnl_has_route(struct rtnl *r, const struct rtnl_route *route, bool *ret, st
     struct route_query q = {.want = route};
     struct nlmsghdr *h = request(r, buf, RTM_GETROUTE, NLM_F_DUMP);
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->rtm_family = AF_INET;
     if (talk(r, h, on_route, &q) < 0)
         return err_errno(err, errno, "list routes");
@@ -211,6 +225,7 @@ int rtnl_default_route(struct rtnl *r, struct rtnl_route *ret, bool *ret_found, 
     struct route_query q = {0};
     struct nlmsghdr *h = request(r, buf, RTM_GETROUTE, NLM_F_DUMP);
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->rtm_family = AF_INET;
     if (talk(r, h, on_route, &q) < 0)
         return err_errno(err, errno, "list routes");
@@ -222,6 +237,7 @@ int rtnl_default_route(struct rtnl *r, struct rtnl_route *ret, bool *ret_found, 
 static int on_path(const struct nlmsghdr *h, void *ctx)
 {
     struct route_query *q = ctx;
+
     route_read(h, &q->got);
     q->found = true;
     return MNL_CB_OK;
@@ -234,6 +250,7 @@ int rtnl_path(struct rtnl *r, uint32_t addr, struct rtnl_route *ret, bool *ret_f
     struct route_query q = {0};
     struct nlmsghdr *h = request(r, buf, RTM_GETROUTE, NLM_F_ACK);
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->rtm_family = AF_INET;
     m->rtm_dst_len = 32;
     m->rtm_flags = RTM_F_FIB_MATCH;
@@ -250,6 +267,7 @@ int rtnl_set_route(struct rtnl *r, const struct rtnl_route *route, struct err *e
     char buf[256];
     struct nlmsghdr *h = request(r, buf, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK);
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
     m->rtm_family = AF_INET;
     m->rtm_dst_len = (uint8_t)route->len;
     m->rtm_table = RT_TABLE_MAIN;

@@ -68,6 +68,7 @@ static int members_check(const struct app *a, struct err *err)
 {
     size_t i;
     json_t *item;
+
     if (!keys_sha256_valid(a->sha256))
         return err_set(err, ERR_USAGE, "member 'archive': sha256 must be 64 lower-case hex digits");
     json_array_foreach(a->writable, i, item)
@@ -78,6 +79,7 @@ static int members_check(const struct app *a, struct err *err)
     json_array_foreach(a->config, i, item)
     {
         struct app_config c;
+
         if (app_config_read(item, &c, err) < 0)
             return err_wrap(err, "config %zu", i + 1);
         if (!inside(c.path))
@@ -86,6 +88,7 @@ static int members_check(const struct app *a, struct err *err)
     json_array_foreach(a->install, i, item)
     {
         struct install s = {0};
+
         if (fields_read(item, install_fields, ARRAY_LEN(install_fields), &s, err) < 0)
             return err_wrap(err, "install %zu", i + 1);
         if (!s.php == !s.form || (s.php && !inside(s.php)) || (s.form && strpbrk(s.form, " \r\n")))
@@ -99,6 +102,7 @@ static int members_check(const struct app *a, struct err *err)
 static int app_parse(const json_t *spec, void **ret, struct err *err)
 {
     struct app a = {0};
+
     if (fields_read(spec, fields, ARRAY_LEN(fields), &a, err) < 0)
         return -1;
     if (fields_read(a.archive, archive_fields, ARRAY_LEN(archive_fields), &a, err) < 0)
@@ -118,6 +122,7 @@ static int mark_look(const struct app *a, struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *s = NULL;
     char n[8] = "";
+
     if (sql_open(60, &s, err) < 0)
         return -1;
     if (sql_text(s,
@@ -135,6 +140,7 @@ static int mark_look(const struct app *a, struct err *err)
 static int mark_set(const struct app *a, const struct run *run, struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *s = NULL;
+
     if (sql_open(60, &s, err) < 0)
         return -1;
     _cleanup_free_ char *name = sql_quote(s, a->name);
@@ -152,6 +158,7 @@ static int mark_set(const struct app *a, const struct run *run, struct err *err)
 static int install_php(const struct app *a, const char *script, struct err *err)
 {
     struct proc_opts opts = {.cwd = a->root, .timeout_s = INSTALL_MAX_S};
+
     if (conf_uid(APP_USER, &opts.uid, err) < 0 || conf_gid(APP_USER, &opts.gid, err) < 0)
         return -1;
     return proc_run(PROC_ARGV(PHP, script), &opts, NULL, err);
@@ -172,9 +179,11 @@ static int install_form(const struct run *run, const struct install *s, struct e
     const char *key;
     json_t *value;
     int r = 0;
+
     json_object_foreach((json_t *)s->fields, key, value)
     {
         _cleanup_secret_ char *text = NULL;
+
         if (r < 0 || run_expand(run, json_is_string(value) ? json_string_value(value) : "", &text,
                                 err) < 0) {
             r = -1;
@@ -197,11 +206,13 @@ static int install_run(const struct app *a, struct run *run, struct err *err)
 {
     size_t i;
     json_t *item;
+
     if (app_config_forget(a, err) < 0)
         return -1;
     json_array_foreach(a->install, i, item)
     {
         struct install s = {0};
+
         if (fields_read(item, install_fields, ARRAY_LEN(install_fields), &s, err) < 0)
             return -1;
         run_progress(run, "install step %zu: %s", i + 1, s.php ? s.php : s.form);
@@ -230,6 +241,7 @@ static int app_check(const void *self, struct run *run, struct verdict *ret, str
 {
     const struct app *a = self;
     const char *why = NULL;
+
     if (app_files_refused(a, ret))
         return 0;
     if (!app_files_current(a))
@@ -248,6 +260,7 @@ static int app_apply(const void *self, struct run *run, struct err *err)
 {
     const struct app *a = self;
     const char *why = NULL;
+
     if (!app_files_current(a) && app_files_put(a, run, err) < 0)
         return -1;
     if (app_config_each(a, run, false, true, &why, err) < 0)

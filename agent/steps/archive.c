@@ -23,6 +23,7 @@ static const struct field fields[] = {
 static int archive_parse(const json_t *spec, void **ret, struct err *err)
 {
     void *obj = NULL;
+
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct archive), &obj, err) < 0)
         return -1;
     if (keys_sha256_valid(((struct archive *)obj)->sha256)) {
@@ -46,6 +47,7 @@ static int archive_check(const void *self, struct run *run, struct verdict *ret,
 static int archive_apply(const void *self, struct run *run, struct err *err)
 {
     const struct archive *a = self;
+
     return archive_get(a->url, a->sha256, run, err);
 }
 

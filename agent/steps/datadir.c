@@ -101,6 +101,7 @@ static int owned(const struct datadir *d, bool *ret, struct err *err)
     uid_t uid;
     gid_t gid;
     struct stat st;
+
     if (conf_uid("mysql", &uid, err) < 0 || conf_gid("mysql", &gid, err) < 0)
         return -1;
     if (lstat(d->path, &st) < 0)
@@ -117,6 +118,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     _cleanup_(confs_cleanup) struct confs c = {0};
     char source[256];
     bool mounted = false, mine = false;
+
     confs_fill(d, &c);
     if (mnt_look(d->mount, &mounted, source, sizeof(source), err) < 0)
         return -1;
@@ -152,6 +154,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
 static void note_reason(void *ctx, const char *line)
 {
     struct err *reason = ctx;
+
     if (!reason->msg[0] && strstr(line, "[ERROR]"))
         err_set(reason, ERR_FAILED, INSTALL_DB ": %s", line);
 }
@@ -163,6 +166,7 @@ static int install_db(const char *fresh, struct err *err)
     uid_t uid;
     gid_t gid;
     _cleanup_free_ char *option = str_fmt("--datadir=%s", fresh);
+
     if (conf_uid("mysql", &uid, err) < 0 || conf_gid("mysql", &gid, err) < 0 ||
         fs_mkdirs(fresh, 0700, err) < 0)
         return -1;
@@ -185,6 +189,7 @@ static int install_db(const char *fresh, struct err *err)
 static int stop(const struct datadir *d, struct err *err)
 {
     struct svc_state st;
+
     if (svc_look(d->service, &st, err) < 0)
         return -1;
     while (st.busy && st.main_pid) {
@@ -200,6 +205,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
     _cleanup_free_ char *fresh = str_fmt("%s.new", d->path);
     _cleanup_free_ char *state = str_fmt("%s/" MOUNT_STATE, d->mount);
     bool used = datadir_used(PACKAGE_DIR);
+
     if (fs_remove_tree(fresh, err) < 0 ||
         datadir_room(d->mount, used ? datadir_bytes(PACKAGE_DIR) : FRESH_BYTES, err) < 0 ||
         fs_mkdirs(state, 0700, err) < 0)
@@ -225,6 +231,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
 static int own(const struct datadir *d, struct err *err)
 {
     bool mine = false;
+
     if (owned(d, &mine, err) < 0 || mine)
         return mine ? 0 : -1;
     if (stop(d, err) < 0)
@@ -239,6 +246,7 @@ static int datadir_apply(const void *self, struct run *run, struct err *err)
     const struct datadir *d = self;
     _cleanup_(marks_cleanup) struct marks m = marks_of(d);
     _cleanup_(confs_cleanup) struct confs c = {0};
+
     confs_fill(d, &c);
     if (!fs_exists(d->path) && make(d, &m, run, err) < 0)
         return -1;

@@ -68,6 +68,7 @@ static int disk_check(const void *self, struct run *run, struct verdict *ret, st
     (void)run;
     _cleanup_close_ int fd = -1;
     struct disk_at_hand h = {0};
+
     if (disk_open(self, &h, O_RDONLY, &fd, err) < 0) {
         if (err->code == ERR_SAFETY)
             return verdict_refused(ret, "%.380s", err->msg);
@@ -94,6 +95,7 @@ static int intent(struct disk_at_hand *h, const char *action, bool consent, stru
 static int make_table(struct disk_at_hand *h, int fd, struct err *err)
 {
     bool consent = h->decision.rule == 7;
+
     if (intent(h, "table", consent, err) < 0 ||
         disk_write_table(fd, &h->place, &h->want, err) < 0 ||
         disk_classify(fd, h->place.size, &h->want, &h->facts.look, err) < 0)
@@ -113,6 +115,7 @@ static int make_filesystem(struct disk_at_hand *h, struct run *run, struct err *
     char node[80];
     struct disk_place again = {0};
     bool consent = h->decision.rule == 7 || h->facts.intent.consent;
+
     if (intent(h, "mkfs", consent, err) < 0 ||
         disk_partition_node(&h->place, &h->facts.look, NODE_WAIT_MS, node, sizeof(node), err) < 0 ||
         disk_find(&h->want, &again, err) < 0)
@@ -128,6 +131,7 @@ static int make_filesystem(struct disk_at_hand *h, struct run *run, struct err *
 static int tell(struct disk_at_hand *h, int fd, struct err *err)
 {
     char node[80];
+
     if (disk_tell_kernel(fd, &h->facts.look, err) < 0 ||
         disk_partition_node(&h->place, &h->facts.look, NODE_WAIT_MS, node, sizeof(node), err) < 0)
         return -1;
@@ -152,6 +156,7 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
     _cleanup_close_ int seen = -1;
     _cleanup_close_ int fd = -1;
     struct disk_at_hand h = {0};
+
     if (disk_open(d, &h, O_RDONLY, &seen, err) < 0)
         return -1;
     enum disk_action action = h.decision.action;

@@ -23,6 +23,7 @@ static int file_parse(const json_t *spec, void **ret, struct err *err)
 {
     struct file f = {.mode = "0644", .owner = "root", .group = "root"};
     char *end = NULL;
+
     if (fields_read(spec, fields, sizeof(fields) / sizeof(*fields), &f, err) < 0)
         return -1;
     unsigned long bits = strtoul(f.mode, &end, 8);
@@ -52,6 +53,7 @@ static int file_check(const void *self, struct run *run, struct verdict *ret, st
     const struct file *f = self;
     _cleanup_secret_ char *text = NULL;
     struct conf c;
+
     if (file_conf(f, run, &c, &text, err) < 0)
         return -1;
     const char *why = conf_differs(&c);
@@ -67,6 +69,7 @@ static int file_apply(const void *self, struct run *run, struct err *err)
     const struct file *f = self;
     _cleanup_secret_ char *text = NULL;
     struct conf c;
+
     if (file_conf(f, run, &c, &text, err) < 0)
         return -1;
     if (f->notify && conf_differs(&c) && svc_notify_note(f->notify, err) < 0)

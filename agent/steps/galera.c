@@ -28,6 +28,7 @@
 static int galera_parse(const json_t *spec, void **ret, struct err *err)
 {
     struct galera g = {0};
+
     if (galera_read(spec, &g, err) < 0)
         return -1;
     struct galera *copy = xcalloc(1, sizeof(*copy));
@@ -42,6 +43,7 @@ static char *conf_text(const struct galera *g)
     struct strbuf b = {0};
     size_t i;
     json_t *m;
+
     strbuf_addf(&b,
                 "# written by muster-agent\n[mariadbd]\n"
                 "wsrep_on = ON\n"
@@ -117,9 +119,11 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
     (void)run;
     (void)err;
     _cleanup_(confs_cleanup) struct confs c = {0};
+
     confs_fill(self, &c);
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         const char *why = conf_differs(&c.conf[i]);
+
         if (why)
             return verdict_differs(ret, "%s: %s", c.conf[i].path, why);
     }
@@ -136,6 +140,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(confs_cleanup) struct confs c = {0};
     struct svc_state st;
     bool changed = false, any = false;
+
     confs_fill(self, &c);
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         if (conf_write(&c.conf[i], &changed, err) < 0)
@@ -154,6 +159,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     if (st.active && !fs_exists(GALERA_READY)) {
         char state[256];
         enum galera_seen seen = galera_synced(state, sizeof(state));
+
         if (seen == GALERA_UNKNOWN)
             return err_set(err, ERR_FAILED,
                            "a database runs here and cannot be asked, so it is not stopped: %.200s",

@@ -31,6 +31,7 @@ static int source_of(const struct grow *g, char *ret, size_t cap, struct err *er
     struct disk_want w;
     bool mounted = false;
     char have[64];
+
     disk_want_fill(&w, g->volume, g->filesystem, 0);
     if (mnt_look(g->path, &mounted, ret, cap, err) < 0)
         return -1;
@@ -50,6 +51,7 @@ static int grow_check(const void *self, struct run *run, struct verdict *ret, st
     const struct grow *g = self;
     char source[256];
     bool room = false;
+
     if (source_of(g, source, sizeof(source), err) < 0 ||
         disk_fs_short(source, g->path, g->filesystem, &room, err) < 0)
         return -1;
@@ -62,6 +64,7 @@ static int grow_apply(const void *self, struct run *run, struct err *err)
 {
     const struct grow *g = self;
     char source[256];
+
     run_progress(run, "grow the filesystem on %s", g->path);
     if (source_of(g, source, sizeof(source), err) < 0)
         return -1;

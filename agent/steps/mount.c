@@ -51,6 +51,7 @@ static int find_filesystem(const struct mount *m, const char *uuid, char *ret, s
     struct disk_place place;
     _cleanup_free_ char *link = str_fmt("/dev/disk/by-uuid/%s", uuid);
     _cleanup_free_ char *real = realpath(link, NULL);
+
     if (real && str_copy(ret, cap, real))
         return 0;
     disk_want_fill(&w, m->volume, m->filesystem, 0);
@@ -63,6 +64,7 @@ static char *marker_text(const struct mount *m)
 {
     json_t *j = json_pack("{s:s, s:s}", "deployment", m->deployment, "volume", m->volume);
     char *text = js_text(j);
+
     json_decref(j);
     return text;
 }
@@ -74,6 +76,7 @@ static int marker_look(const struct mount *m, struct err *err)
     _cleanup_free_ char *want = marker_text(m);
     _cleanup_free_ char *have = NULL;
     struct stat st;
+
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : err_errno(err, errno, "%s", path);
     if (!S_ISREG(st.st_mode) || st.st_uid != 0)
@@ -88,6 +91,7 @@ static int marker_look(const struct mount *m, struct err *err)
 static int is_read_only(const struct mount *m, bool *ret, struct err *err)
 {
     struct statvfs st;
+
     if (statvfs(m->path, &st) < 0)
         return err_errno(err, errno, "look at %s", m->path);
     *ret = st.f_flag & ST_RDONLY;
@@ -98,6 +102,7 @@ static int is_read_only(const struct mount *m, bool *ret, struct err *err)
 static int make_writable(const struct mount *m, struct err *err)
 {
     bool read_only = false;
+
     if (is_read_only(m, &read_only, err) < 0)
         return -1;
     if (read_only && mount(NULL, m->path, NULL, MS_REMOUNT | MS_NOATIME, NULL) < 0)
@@ -115,6 +120,7 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
     struct disk_want w;
     char source[256], have[64];
     bool mounted = false, listed = false, read_only = false;
+
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     if (mnt_look(m->path, &mounted, source, sizeof(source), err) < 0)
@@ -145,6 +151,7 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
 static int folder_prepare(const char *path, struct err *err)
 {
     int flags = 0;
+
     if (fs_mkdirs(path, 0755, err) < 0)
         return -1;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -171,6 +178,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     struct disk_want w;
     char source[256], have[64];
     bool mounted = false;
+
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     _cleanup_free_ char *marker = str_fmt("%s/" MOUNT_MARKER, m->path);

@@ -46,6 +46,7 @@ static const struct field fields[] = {
 static int package_parse(const json_t *spec, void **ret, struct err *err)
 {
     void *obj = NULL;
+
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct package), &obj, err) < 0)
         return -1;
     struct package *p = obj;
@@ -69,6 +70,7 @@ static bool policy_ours(void)
 {
     _cleanup_free_ char *text = NULL;
     struct err err;
+
     return fs_read(POLICY, 4096, &text, NULL, &err) == 0 && strcmp(text, POLICY_TEXT) == 0;
 }
 
@@ -100,6 +102,7 @@ static int package_missing(const struct package *p, struct strbuf *ret, bool *re
     _cleanup_free_ char *text = NULL;
     _cleanup_free_ const char **names = xcalloc(n + 1, sizeof(*names));
     _cleanup_free_ enum dpkg_state *state = xcalloc(n + 1, sizeof(*state));
+
     for (size_t i = 0; i < n; i++)
         names[i] = json_string_value(json_array_get(p->names, i));
     if (fs_read(DPKG_DIR "/status", STATUS_MAX, &text, &len, err) < 0)
@@ -121,6 +124,7 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     bool broken = false;
     const char *repo = apt_repo_differs(&p->repo);
+
     if (repo)
         return verdict_differs(ret, "repository %.200s: %s",
                                p->repo.url ? p->repo.url : p->repo.name, repo);
@@ -141,6 +145,7 @@ static int package_install(const struct package *p, bool fix, struct run *run, s
 {
     size_t n = fix ? 0 : json_array_size(p->names), k = 0;
     _cleanup_free_ const char **argv = xcalloc(n + 20, sizeof(*argv));
+
     if (apt_journal_rolled_back()) {
         argv[k++] = "/usr/bin/env";
         argv[k++] = "UCF_FORCE_CONFFNEW=1";
@@ -178,6 +183,7 @@ static int package_update(const struct package *p, struct run *run, struct err *
 static void package_configure(const struct package *p, struct run *run)
 {
     struct err ignored = {0};
+
     run_progress(run, "completing what was interrupted");
     apt_run(run, "dpkg --configure -a",
             PROC_ARGV(DPKG, "--force-confdef", "--force-confold", "--configure", "-a"),
@@ -188,6 +194,7 @@ static int package_transaction(const struct package *p, bool broken, struct run 
                                struct err *err)
 {
     struct err first = {0}, ignored = {0};
+
     if (broken)
         package_configure(p, run);
     if (package_install(p, false, run, &first) == 0)
@@ -208,6 +215,7 @@ static int package_all(const struct package *p, struct run *run, struct err *err
 {
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     bool broken = false;
+
     if (apt_journal_lost()) {
         run_progress(run, "the machine stopped while packages were installed: once more");
         if (apt_journal_roll_back(err) < 0 || package_update(p, run, err) < 0)
@@ -224,6 +232,7 @@ static int package_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(strbuf_free) struct strbuf missing = {0};
     struct err policy_err = {0};
     bool broken = false;
+
     if (apt_repo_apply(&p->repo, run, (unsigned)p->lock_timeout, err) < 0)
         return -1;
     if (package_missing(p, &missing, &broken, err) < 0)

@@ -23,6 +23,7 @@ static const struct field fields[] = {FIELD(php, settings, FIELD_OBJECT)};
 static bool scalar(const json_t *v)
 {
     const char *s = json_string_value(v);
+
     return json_is_boolean(v) || json_is_number(v) || (s && !strpbrk(s, "\"\n\r"));
 }
 
@@ -31,6 +32,7 @@ static int php_parse(const json_t *spec, void **ret, struct err *err)
     void *obj = NULL;
     const char *key;
     json_t *value;
+
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct php), &obj, err) < 0)
         return -1;
     json_object_foreach((json_t *)((struct php *)obj)->settings, key, value)
@@ -50,6 +52,7 @@ static char *ini_text(const struct php *p)
     struct strbuf b = {0};
     const char *key;
     json_t *v;
+
     strbuf_adds(&b, "; written by muster-agent\n");
     json_object_foreach((json_t *)p->settings, key, v)
     {
@@ -57,6 +60,7 @@ static char *ini_text(const struct php *p)
         const char *value = json_is_boolean(v)  ? (json_is_true(v) ? "On" : "Off")
                             : json_is_string(v) ? json_string_value(v)
                                                 : text;
+
         strbuf_addf(&b, "%s = \"%s\"\n", key, value);
     }
     return b.s;
@@ -67,12 +71,15 @@ static int each_folder(const char *text, const char **ret_why, bool write, struc
 {
     static const char *const patterns[] = {"/etc/php/*/apache2/conf.d", "/etc/php/*/cli/conf.d"};
     int n = 0;
+
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
         glob_t found = {0};
+
         if (glob(patterns[i], 0, NULL, &found) == 0)
             for (size_t k = 0; k < found.gl_pathc && n >= 0; k++) {
                 _cleanup_free_ char *path = str_fmt("%s/" FILE_NAME, found.gl_pathv[k]);
                 struct conf c = {.path = path, .content = text, .mode = 0644};
+
                 n++;
                 if (!*ret_why)
                     *ret_why = conf_differs(&c);
@@ -89,6 +96,7 @@ static int php_check(const void *self, struct run *run, struct verdict *ret, str
     (void)run;
     _cleanup_free_ char *text = ini_text(self);
     const char *why = NULL;
+
     if (each_folder(text, &why, false, err) == 0)
         return verdict_differs(ret, "no PHP below /etc/php");
     if (why)
@@ -103,6 +111,7 @@ static int php_apply(const void *self, struct run *run, struct err *err)
     (void)run;
     _cleanup_free_ char *text = ini_text(self);
     const char *why = NULL;
+
     if (svc_notify_note(WEB_SERVICE, err) < 0)
         return -1;
     int n = each_folder(text, &why, true, err);

@@ -36,6 +36,7 @@ static const struct field fields[] = {
 static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, struct err *err)
 {
     uint32_t address;
+
     if (ipv4_interface_parse(text, &address, ret_len) < 0)
         return err_set(err, ERR_USAGE, "'%.40s' must be an IPv4 network a.b.c.d/len",
                        text ? text : "");
@@ -47,6 +48,7 @@ static int cidr_read(const char *text, uint32_t *ret_addr, unsigned *ret_len, st
 static uint32_t gateway_of(const struct route *r)
 {
     uint32_t via = 0;
+
     ipv4_parse(r->via, &via);
     return htonl(via);
 }
@@ -59,12 +61,14 @@ static int route_parse(const json_t *spec, void **ret, struct err *err)
     void *obj = NULL;
     size_t i;
     json_t *item;
+
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct route), &obj, err) < 0)
         return -1;
     json_array_foreach(((struct route *)obj)->to, i, item)
     {
         uint32_t addr;
         unsigned len;
+
         if (cidr_read(json_string_value(item), &addr, &len, err) < 0) {
             free(obj);
             return err_wrap(err, "member 'to'");
@@ -86,10 +90,12 @@ static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
 {
     _cleanup_closedir_ DIR *dir = opendir("/sys/class/net");
     _cleanup_(strbuf_free) struct strbuf seen = {0};
+
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct err ignored;
         _cleanup_free_ char *path = str_fmt("/sys/class/net/%s/address", e->d_name);
         _cleanup_free_ char *text = NULL;
+
         if (e->d_name[0] == '.' || fs_read(path, 256, &text, NULL, &ignored) < 0)
             continue;
         if (strcasecmp(str_chomp(text), mac) == 0 && str_copy(ret, IF_NAMESIZE, e->d_name))
@@ -104,6 +110,7 @@ static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
 static bool has_file(const char *dir, const char *suffix)
 {
     _cleanup_closedir_ DIR *d = opendir(dir);
+
     for (struct dirent *e; d && (e = readdir(d));)
         if (e->d_name[0] != '.' && str_ends(e->d_name, suffix))
             return true;
@@ -114,6 +121,7 @@ static bool has_file(const char *dir, const char *suffix)
 static bool has_stanza(char *text, const char *nic)
 {
     char *save = NULL, name[IF_NAMESIZE];
+
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         if (sscanf(line, " iface %15s", name) == 1 &&
             (nic ? strcmp(name, nic) == 0 : strcmp(name, "lo") != 0))
@@ -129,11 +137,13 @@ static bool ifupdown_has_cards(void)
     struct err ignored;
     _cleanup_free_ char *text = NULL;
     _cleanup_closedir_ DIR *d = opendir(INTERFACES ".d");
+
     if (fs_read(INTERFACES, 65536, &text, NULL, &ignored) == 0 && has_stanza(text, NULL))
         return true;
     for (struct dirent *e; d && (e = readdir(d));) {
         _cleanup_free_ char *path = str_fmt(INTERFACES ".d/%s", e->d_name);
         _cleanup_free_ char *more = NULL;
+
         if (e->d_name[0] != '.' && fs_read(path, 65536, &more, NULL, &ignored) == 0 &&
             has_stanza(more, NULL))
             return true;
@@ -146,6 +156,7 @@ static int manager_find(enum netconf_manager *ret, struct err *err)
     struct svc_state networkd = {0}, nm = {0};
     struct err ignored;
     _cleanup_free_ char *text = NULL;
+
     if (svc_look_soon(NETWORKD, &networkd, err) < 0 || svc_look_soon(NETWORKMANAGER, &nm, err) < 0)
         return -1;
     struct netconf_seen seen = {
@@ -178,6 +189,7 @@ static char *networkd_file(int index, const char *own)
     _cleanup_free_ char *path = str_fmt("/run/systemd/netif/links/%d", index);
     _cleanup_free_ char *text = NULL;
     char *at, *save = NULL;
+
     if (fs_read(path, 65536, &text, NULL, &ignored) < 0)
         return NULL;
     for (at = strtok_r(text, "\n", &save); at; at = strtok_r(NULL, "\n", &save))
@@ -192,6 +204,7 @@ static int persist_file(const struct route *r, const char *nic, int index, struc
     struct netconf c = {
         .nic = nic, .mac = r->mac, .address = r->address, .via = r->via, .to = r->to};
     enum netconf_manager m;
+
     if (manager_find(&m, err) < 0)
         return -1;
     netconf_write(m, &c, ret);
@@ -244,6 +257,7 @@ static int refuse_takeover(const struct guard *g, struct rtnl *nl, const struct 
 {
     const struct guarded *who = NULL;
     char address[IPV4_SIZE];
+
     if (guard_check(g, nl, want, &who, err) < 0)
         return -1;
     if (!who)
@@ -261,6 +275,7 @@ static int route_refuse(const struct route *r, const struct nic *n, struct rtnl 
 {
     struct guard g = {0};
     const char *why = guard_gateway(n->addr, n->len, gateway_of(r));
+
     if (why)
         return verdict_refused(ret, "the gateway %s %s (%s)", r->via, why, r->address);
     guard_collect(&g, nl);
@@ -271,6 +286,7 @@ static int route_refuse(const struct route *r, const struct nic *n, struct rtnl 
         struct rtnl_route want, dflt;
         bool found = false;
         const char *text = json_string_value(json_array_get(r->to, i));
+
         if (route_wanted(r, n, i, &want, err) < 0 ||
             (want.len == 0 && rtnl_default_route(nl, &dflt, &found, err) < 0) ||
             refuse_takeover(&g, nl, &want, text, ret, err) < 0)
@@ -285,6 +301,7 @@ static int route_look(const struct route *r, const struct nic *n, struct rtnl *n
                       struct verdict *ret, struct err *err)
 {
     bool yes = false;
+
     if (rtnl_link_is_up(nl, n->index, &yes, err) < 0)
         return -1;
     if (!yes)
@@ -295,6 +312,7 @@ static int route_look(const struct route *r, const struct nic *n, struct rtnl *n
         return verdict_differs(ret, "%s does not have %s", n->name, r->address);
     for (size_t i = 0; i < json_array_size(r->to); i++) {
         struct rtnl_route want;
+
         if (route_wanted(r, n, i, &want, err) < 0 || rtnl_has_route(nl, &want, &yes, err) < 0)
             return -1;
         if (!yes)
@@ -311,6 +329,7 @@ static int route_check(const void *self, struct run *run, struct verdict *ret, s
     const struct route *r = self;
     _cleanup_(nic_cleanup) struct nic n = {0};
     _cleanup_(rtnl_cleanup) struct rtnl *nl = NULL;
+
     if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 || route_look(r, &n, nl, ret, err) < 0)
         return -1;
     return ret->kind == VERDICT_DIFFERS ? route_refuse(r, &n, nl, ret, err) : 0;
@@ -323,12 +342,14 @@ static int route_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(nic_cleanup) struct nic n = {0};
     _cleanup_(rtnl_cleanup) struct rtnl *nl = NULL;
     bool has = false;
+
     if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 || rtnl_link_up(nl, n.index, err) < 0 ||
         rtnl_has_address(nl, n.index, n.addr, n.len, &has, err) < 0 ||
         (!has && rtnl_add_address(nl, n.index, n.addr, n.len, err) < 0))
         return err_wrap(err, "%s", n.name);
     for (size_t i = 0; i < json_array_size(r->to); i++) {
         struct rtnl_route want;
+
         if (route_wanted(r, &n, i, &want, err) < 0 || rtnl_set_route(nl, &want, err) < 0)
             return err_wrap(err, "%s via %s", json_string_value(json_array_get(r->to, i)), r->via);
     }

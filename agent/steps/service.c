@@ -32,6 +32,7 @@ static int service_check(const void *self, struct run *run, struct verdict *ret,
     (void)run;
     const struct service *s = self;
     struct svc_state st;
+
     if (svc_look_soon(s->name, &st, err) < 0)
         return -1;
     if (!st.exists && (s->enabled || s->running))
@@ -54,6 +55,7 @@ static int service_apply(const void *self, struct run *run, struct err *err)
     (void)run;
     const struct service *s = self;
     struct svc_state st;
+
     if (svc_look(s->name, &st, err) < 0)
         return -1;
     if (!st.exists)

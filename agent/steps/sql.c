@@ -30,6 +30,7 @@ static int check_by_identity(const struct sql_step *s, struct verdict *ret, stru
 {
     _cleanup_(sql_cleanup) struct sql *db = NULL;
     char n[8] = "";
+
     if (sql_open(30, &db, err) < 0)
         return -1;
     _cleanup_free_ char *user = sql_quote(db, s->user);
@@ -47,6 +48,7 @@ static int check_rights(const struct sql_step *s, struct verdict *ret, struct er
 {
     _cleanup_(sql_cleanup) struct sql *db = NULL;
     char n[8] = "";
+
     if (sql_open(30, &db, err) < 0)
         return -1;
     _cleanup_free_ char *user = sql_quote(db, s->user);
@@ -69,6 +71,7 @@ static int sql_step_check(const void *self, struct run *run, struct verdict *ret
     const struct sql_step *s = self;
     _cleanup_secret_ char *password = NULL;
     struct err why;
+
     if (!s->password)
         return check_by_identity(s, ret, err);
     if (run_expand(run, s->password, &password, err) < 0)
@@ -81,6 +84,7 @@ static int sql_step_check(const void *self, struct run *run, struct verdict *ret
 static int exec_wipe(struct sql *s, char *statement, struct err *err)
 {
     int r = sql_exec(s, statement, err);
+
     secret_free(statement);
     return r;
 }
@@ -89,6 +93,7 @@ static int make_account(const struct sql_step *s, struct sql *db, const char *us
                         struct err *err)
 {
     _cleanup_secret_ char *password = NULL, *quoted = NULL, *how = NULL;
+
     if (s->password) {
         if (run_expand(run, s->password, &password, err) < 0)
             return -1;
@@ -105,6 +110,7 @@ static int sql_step_apply(const void *self, struct run *run, struct err *err)
 {
     const struct sql_step *s = self;
     _cleanup_(sql_cleanup) struct sql *db = NULL;
+
     if (sql_open(60, &db, err) < 0)
         return -1;
     _cleanup_free_ char *user = sql_quote(db, s->user);

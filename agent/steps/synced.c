@@ -53,6 +53,7 @@ static int own_account(struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *root = NULL;
     unsigned code;
+
     if (sql_own_works(&code) || code >= SQL_CLIENT_ERROR)
         return 0;
     if (sql_open(30, &root, err) < 0)
@@ -99,6 +100,7 @@ static int coordinator_says(const struct synced *s, struct strbuf *say, struct e
 static int not_full(const struct synced *s, struct err *err)
 {
     uint64_t room = 0;
+
     if (fs_free(s->mount, &room, err) < 0)
         return -1;
     return room >= FULL_BYTES
@@ -116,6 +118,7 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     struct event_count come;
     uint64_t said_at = 0;
     char state[256];
+
     while (galera_synced(state, sizeof(state)) != GALERA_SYNCED) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");

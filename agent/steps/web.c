@@ -64,6 +64,7 @@ static void files_cleanup(struct files *f)
 static void files_fill(const struct web *w, const struct run *run, struct files *f)
 {
     static const char *const paths[FILES] = {SITE, WEB_HEALTH_PAGE, CODE};
+
     f->text[0] = web_site_text(w->root, w->health, WEB_HEALTH_PAGE);
     f->text[1] = web_health_text(run->node, run_has(run, "galera"));
     f->text[2] = web_code_text();
@@ -75,9 +76,11 @@ static const char *module_missing(const struct web *w)
 {
     size_t i;
     json_t *m;
+
     json_array_foreach(w->modules, i, m)
     {
         _cleanup_free_ char *path = str_fmt(WEB_ETC "/mods-enabled/%s.load", json_string_value(m));
+
         if (!fs_exists(path))
             return json_string_value(m);
     }
@@ -89,9 +92,11 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     const struct web *w = self;
     _cleanup_(files_cleanup) struct files f = {0};
     struct svc_state st;
+
     files_fill(w, run, &f);
     for (size_t i = 0; i < ARRAY_LEN(f.conf); i++) {
         const char *why = conf_differs(&f.conf[i]);
+
         if (why)
             return verdict_differs(ret, "%s: %s", f.conf[i].path, why);
     }
@@ -137,6 +142,7 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     struct svc_state st;
     size_t i;
     json_t *m;
+
     files_fill(w, run, &f);
     if (svc_notify_note(SERVICE, err) < 0)
         return -1;

@@ -21,6 +21,7 @@
 void sup_cluster_plan(struct supervisor *s, const json_t *plan)
 {
     const json_t *galera = sup_plan_step(plan, "galera");
+
     if (galera && s->cluster.galera && json_equal(galera, s->cluster.galera))
         return;
     json_decref(s->cluster.galera);
@@ -52,6 +53,7 @@ void sup_cluster_tell(struct supervisor *s)
     _cleanup_(store_dirs_cleanup) struct store_dirs d = {0};
     struct cluster_record rec;
     struct err err = {0};
+
     s->cluster.told = false;
     if (!sup_net_runs(s) || !s->cluster.galera || !fs_exists(GALERA_READY))
         return;
@@ -74,6 +76,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
     _cleanup_(store_dirs_cleanup) struct store_dirs d = {0};
     struct cluster_record rec;
     struct err err = {0};
+
     if (!s->cluster.galera)
         return;
     store_dirs_fill(s, &d);
@@ -153,6 +156,7 @@ static void take_recover(struct supervisor *s)
     size_t len = 0;
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
+
     if (!s->cluster.told || !sup_net_runs(s) || fs_read(PATH_RECOVER, 4096, &text, &len, &err) < 0)
         return;
     unlink(PATH_RECOVER);
@@ -166,6 +170,7 @@ static void take_recover(struct supervisor *s)
 static void on_recovered(struct supervisor *s, json_t *msg)
 {
     struct err err;
+
     json_object_del(msg, "m");
     json_object_del(msg, "v");
     _cleanup_free_ char *text = js_text(msg);
@@ -192,6 +197,7 @@ void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
 static bool died(struct supervisor *s, pid_t pid, int status)
 {
     struct job *j = pid == s->cluster.act.pid ? &s->cluster.act : &s->cluster.abandon;
+
     if (pid != j->pid)
         return false;
     json_t *answer = sup_job_end(j);

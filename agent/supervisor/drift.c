@@ -16,6 +16,7 @@ static bool has(const json_t *list, const char *id)
 {
     size_t i;
     json_t *d;
+
     json_array_foreach((json_t *)list, i, d)
     {
         if (strcmp(js_opt_str(d, "id", ""), id) == 0)
@@ -44,6 +45,7 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
 {
     json_t *now = json_object_get(answer, "drift"), *d;
     size_t i;
+
     if (!sup_worker_idle(s))
         return; /* a run is at work: it repairs, and says so itself */
     if (!json_is_array(now)) {

@@ -25,6 +25,7 @@
 static bool is_schema(const char *name)
 {
     static const char *const own[] = {"mysql", "performance_schema", "sys"};
+
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         if (strcmp(name, own[i]) == 0)
             return false;
@@ -37,6 +38,7 @@ static void watch(struct supervisor *s)
     const char *datadir = js_opt_str(sup_cluster_galera(s), "datadir", "");
     struct dirent *e;
     DIR *d = opendir(datadir);
+
     if (!d)
         return;
     inotify_add_watch(s->engines.fd, datadir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
@@ -59,9 +61,11 @@ static void readable(struct supervisor *s, short revents)
     (void)revents;
     char buf[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)]
         __attribute__((aligned(__alignof__(struct inotify_event))));
+
     for (ssize_t n; (n = read(s->engines.fd, buf, sizeof(buf))) > 0;)
         for (char *at = buf; at < buf + n;) {
             const struct inotify_event *ev = (const void *)at;
+
             /* A new schema may have a table before it is watched. */
             if (ev->mask & IN_ISDIR)
                 s->engines.watch = 0;
@@ -78,6 +82,7 @@ static bool first_member(const struct supervisor *s)
     const char *self = js_opt_str(sup_cluster_galera(s), "node", "");
     size_t i;
     json_t *name;
+
     json_array_foreach(members, i, name)
     {
         if (strcmp(json_string_value(name), self) < 0)
@@ -106,6 +111,7 @@ static void on_answer(struct supervisor *s, const json_t *answer)
 {
     size_t i;
     json_t *table;
+
     json_array_foreach(json_object_get(answer, "changed"), i, table)
     {
         sup_event(s, EVENT_CLUSTER, "cluster", "table %s is InnoDB now, on all members",

@@ -22,6 +22,7 @@ static int start(struct job *j, const char *what, const char *text)
     _cleanup_close_ int in = memfd_create("request", MFD_CLOEXEC);
     _cleanup_close_ int out = memfd_create("answer", MFD_CLOEXEC);
     size_t len = strlen(text);
+
     if (in < 0 || out < 0 || write(in, text, len) != (ssize_t)len || lseek(in, 0, SEEK_SET) < 0)
         return -1;
     pid_t pid = helper_start(PROC_ARGV(HELPER_WORKER, "job", what), in, out, j->bound);

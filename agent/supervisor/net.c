@@ -29,6 +29,7 @@ bool sup_net_runs(const struct supervisor *s)
 void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members)
 {
     json_t *msg = ipc_make(m, members);
+
     if (s->net.pid)
         chan_send(&s->net.chan, msg);
     else
@@ -45,6 +46,7 @@ void sup_net_info(struct supervisor *s)
 static void launch(struct supervisor *s)
 {
     int pair[2];
+
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         log_warn("cannot start the net process: %s", strerror(errno));
         s->net.next = clock_mono_ms() + 1000;
@@ -85,6 +87,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
 void sup_net_events(struct supervisor *s)
 {
     const char *text;
+
     if (!s->net.online)
         return;
     if (outbox_count(s->outbox) && clock_mono_ms() - s->net.acked_at > ACK_TIMEOUT_MS) {
@@ -99,6 +102,7 @@ void sup_net_events(struct supervisor *s)
 static void on_bound(struct supervisor *s)
 {
     struct err err = {0};
+
     if (bootstrap_forget(PATH_BOOTSTRAP, &s->boot, &err) < 0)
         log_warn("the bootstrap key could not be erased everywhere: %s", err.msg);
     else
@@ -139,6 +143,7 @@ static void take_messages(struct supervisor *s)
     bool alive = chan_fill(&s->net.chan), broken = false;
     struct err err = {0};
     enum ipc_msg m;
+
     for (json_t *msg; s->net.pid && !broken && (msg = chan_next(&s->net.chan, &broken));) {
         if (ipc_decode(msg, IPC_FROM_NET, &m, &err) == 0)
             on_message(s, m, msg);

@@ -55,6 +55,7 @@ static int load_log(struct outbox *o, struct err *err)
     char *save = NULL;
     struct event ev;
     struct err ignored;
+
     if (fs_read(o->log_path, 4 * LOG_MAX, &text, NULL, err) < 0)
         return errno == ENOENT ? 0 : -1;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
@@ -66,6 +67,7 @@ static int load_log(struct outbox *o, struct err *err)
 static int load_seq(struct outbox *o, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
+
     if (fs_read(o->seq_path, 64, &text, NULL, err) < 0)
         return errno == ENOENT ? 0 : -1;
     if (str_to_u64(str_chomp(text), UINT64_MAX, &o->reserved) < 0)
@@ -92,6 +94,7 @@ static int reopen(struct outbox *o, int flags, struct err *err)
 static int compact(struct outbox *o, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf all = {0};
+
     if (o->n == 0)
         return reopen(o, O_TRUNC, err);
     for (size_t i = 0; i < o->n; i++)
@@ -104,6 +107,7 @@ static int compact(struct outbox *o, struct err *err)
 int outbox_open(const char *dir, struct outbox **ret, struct err *err)
 {
     struct outbox *o = xcalloc(1, sizeof(*o));
+
     o->fd = -1;
     o->log_path = str_fmt("%s/events", dir);
     o->seq_path = str_fmt("%s/seq", dir);
@@ -131,6 +135,7 @@ void outbox_free(struct outbox *o)
 static int reserve(struct outbox *o, struct err *err)
 {
     char text[32];
+
     if (o->last < o->reserved)
         return 0;
     uint64_t upto = o->last + SEQ_BLOCK;
@@ -147,6 +152,7 @@ static int append(struct outbox *o, const char *text, struct err *err)
     _cleanup_free_ char *line = str_fmt("%s\n", text);
     size_t len = strlen(line);
     ssize_t n = write(o->fd, line, len);
+
     if (n == (ssize_t)len) {
         o->log_size += len;
         return 0;
@@ -161,6 +167,7 @@ static int append(struct outbox *o, const char *text, struct err *err)
 int outbox_add(struct outbox *o, struct event *ev, struct err *err)
 {
     int r = reserve(o, err);
+
     ev->seq = o->last + 1;
     char *text = event_text(ev);
     keep(o, ev->seq, text);
@@ -182,6 +189,7 @@ void outbox_ack(struct outbox *o, uint64_t seq)
 {
     struct err ignored;
     size_t k = 0;
+
     while (k < o->n && o->items[k].seq <= seq)
         k++;
     drop_oldest(o, k);

@@ -19,10 +19,12 @@
 static int answer(json_t **ret, struct err *err)
 {
     uint64_t begun = clock_mono_ms();
+
     while (clock_mono_ms() - begun < ANSWER_WITHIN_MS) {
         _cleanup_free_ char *text = NULL;
         struct err ignored;
         size_t len = 0;
+
         if (fs_read(PATH_RECOVERED, 4096, &text, &len, &ignored) == 0)
             return js_parse(text, len, ret, err);
         clock_pause_ms(100);
@@ -37,6 +39,7 @@ int cmd_recover(int argc, char **argv)
 {
     struct err err = {0};
     _cleanup_json_ json_t *got = NULL;
+
     if (argc != 3 || strcmp(argv[1], "--i-accept-the-loss-of") != 0)
         return cmd_usage("cluster-recover",
                          "cluster-recover: say whose data is lost: --i-accept-the-loss-of NODE");

@@ -39,6 +39,7 @@ static const struct sup_part *const parts[] = {
 static void reap(struct supervisor *s)
 {
     int status = 0;
+
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
             if (parts[i]->died && parts[i]->died(s, pid, status))
@@ -50,6 +51,7 @@ static bool on_signal(struct supervisor *s, int fd)
 {
     struct signalfd_siginfo info;
     bool go_on = true;
+
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
             reap(s);
@@ -65,6 +67,7 @@ static bool on_signal(struct supervisor *s, int fd)
 static bool settle(struct supervisor *s, bool settled)
 {
     bool now = sup_cluster_stable(s) && sup_worker_ready(s);
+
     if (now && !settled) {
         sup_net_tell(s, IPC_TRIM, NULL);
         trim_memory();
@@ -75,6 +78,7 @@ static bool settle(struct supervisor *s, bool settled)
 static void tick(struct supervisor *s)
 {
     uint64_t now = clock_mono_ms();
+
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (parts[i]->tick)
             parts[i]->tick(s, now);
@@ -83,8 +87,10 @@ static void tick(struct supervisor *s)
 static int wait_ms(const struct supervisor *s)
 {
     uint64_t now = clock_mono_ms(), due = UINT64_MAX;
+
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         uint64_t at = parts[i]->due(s, now);
+
         if (at <= now)
             at = now + LATE_MS;
         due = at < due ? at : due;
@@ -96,6 +102,7 @@ static void loop(struct supervisor *s, int sigfd)
 {
     struct pollfd p[ARRAY_LEN(parts) + 1] = {0};
     bool settled = false;
+
     for (bool go_on = true; go_on; settled = settle(s, settled)) {
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
             p[i].fd = parts[i]->fd ? parts[i]->fd(s, &p[i].events) : -1;
@@ -136,6 +143,7 @@ int cmd_run(int argc, char **argv)
     struct supervisor *s = calloc(1, sizeof(*s));
     struct err err = {0};
     sigset_t set;
+
     if (argc > 1)
         return cmd_usage("run", "takes no argument");
     if (!s)

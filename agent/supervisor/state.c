@@ -13,6 +13,7 @@ static json_t *state_now(const struct supervisor *s)
 {
     const json_t *drift = sup_drift_list(s);
     json_t *j = json_object();
+
     sup_worker_tell(s, j);
     if (sup_cluster_galera(s) && sup_watch_db(s))
         json_object_set(j, "db", sup_watch_db(s));
@@ -21,6 +22,7 @@ static json_t *state_now(const struct supervisor *s)
     if (drift) {
         json_t *ids = json_array(), *d;
         size_t i;
+
         json_array_foreach((json_t *)drift, i, d) js_push_str(ids, js_opt_str(d, "id", ""));
         json_object_set_new(j, "drift", ids);
     }
@@ -37,6 +39,7 @@ static void tick(struct supervisor *s, uint64_t now)
     json_t *state = state_now(s);
     char *text = js_text(state);
     bool same = s->state.text && strcmp(text, s->state.text) == 0;
+
     if (same && now - s->state.sent_at < STATE_EVERY_MS) {
         json_decref(state);
         free(text);

@@ -13,6 +13,7 @@
 static void print_member(const json_t *state, const char *key)
 {
     json_t *v = json_object_get(state, key);
+
     if (!v)
         return;
     _cleanup_free_ char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -25,6 +26,7 @@ int cmd_status(int argc, char **argv)
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *state = NULL;
     size_t len = 0;
+
     if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json") != 0))
         return cmd_usage("status", "option not understood");
     if (fs_read(PATH_STATUS, 65536, &text, &len, &err) < 0 ||

@@ -23,6 +23,7 @@
 void sup_watch_plan(struct supervisor *s, const json_t *plan)
 {
     const json_t *web = sup_plan_step(plan, "web");
+
     str_copy(s->watch.health, sizeof(s->watch.health), web ? js_opt_str(web, "health", "") : "");
     s->watch.web = web ? 0 : -1;
 }
@@ -75,6 +76,7 @@ static void tell_look(struct supervisor *s, const json_t *db)
     const char *login = js_opt_str(db, "login", ""), *unknown = js_opt_str(db, "unknown", "");
     bool was_login = js_opt_str(s->watch.db, "login", "")[0],
          was = js_opt_str(s->watch.db, "unknown", "")[0];
+
     if (login[0] && strcmp(login, js_opt_str(s->watch.db, "login", "")) != 0)
         sup_event(s, EVENT_CLUSTER, "cluster", "%s", login);
     else if (!login[0] && was_login && !unknown[0])
@@ -134,6 +136,7 @@ static int fd(const struct supervisor *s, short *ret_events)
 static void tick(struct supervisor *s, uint64_t now)
 {
     bool database = sup_cluster_galera(s) && fs_exists(GALERA_READY);
+
     if ((database || s->watch.health[0]) && !s->watch.job.pid && now >= s->watch.next)
         look_start(s);
 }
@@ -142,6 +145,7 @@ static uint64_t due(const struct supervisor *s, uint64_t now)
 {
     (void)now;
     bool anything = sup_cluster_galera(s) || s->watch.health[0];
+
     return anything && !s->watch.job.pid ? s->watch.next : UINT64_MAX;
 }
 

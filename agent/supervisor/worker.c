@@ -30,6 +30,7 @@
 static void keep_event(struct supervisor *s, struct event *ev)
 {
     struct err err = {0};
+
     if (outbox_add(s->outbox, ev, &err) < 0)
         log_warn("%s", err.msg);
     sup_net_events(s);
@@ -40,6 +41,7 @@ void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const
     struct event ev = {.ts = clock_wall_ms()};
     char msg[EVENT_MSG_MAX];
     va_list ap;
+
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
@@ -69,6 +71,7 @@ const json_t *sup_plan_step(const json_t *plan, const char *type)
 {
     size_t i;
     json_t *step;
+
     json_array_foreach(json_object_get(plan, "resources"), i, step)
     {
         if (strcmp(js_opt_str(step, "type", ""), type) == 0)
@@ -84,6 +87,7 @@ static void start(struct supervisor *s)
     _cleanup_json_ json_t *plan = NULL;
     char *text = NULL;
     size_t len = 0;
+
     s->worker.chan.fd = -1;
     s->worker.phase = PHASE_ENROLLED;
     if (s->has_boot)
@@ -123,6 +127,7 @@ static void accept_plan(struct supervisor *s, const json_t *plan)
     struct err err = {0};
     char *text = js_text(plan);
     int r = fs_write_atomic(PATH_PLAN, text, strlen(text), 0600, &err);
+
     keys_wipe(text, strlen(text));
     free(text);
     if (r < 0) {
@@ -154,6 +159,7 @@ static void checked(struct supervisor *s)
     _cleanup_json_ json_t *answer = sup_job_end(&s->worker.check);
     _cleanup_json_ json_t *plan = s->worker.came;
     _cleanup_json_ json_t *latest = s->worker.latest;
+
     s->worker.came = s->worker.latest = NULL;
     if (!answer)
         refuse(s, "it could not be checked: the worker gave no answer");
@@ -170,6 +176,7 @@ void sup_plan_take(struct supervisor *s, const json_t *plan)
     struct err err = {0};
     struct head h;
     int r = head_read(plan, &h, &err);
+
     if (r == 0 &&
         (strcmp(h.node, s->worker.node) != 0 || strcmp(h.deployment, s->boot.deployment) != 0))
         r = err_set(&err, ERR_USAGE, "it is for %.32s of %.32s", h.node, h.deployment);
@@ -188,6 +195,7 @@ void sup_plan_take(struct supervisor *s, const json_t *plan)
 static void launch(struct supervisor *s)
 {
     int pipefd[2];
+
     if (!s->worker.wanted || s->worker.pid)
         return;
     _cleanup_close_ int plan_fd = open(PATH_PLAN, O_RDONLY | O_CLOEXEC);
@@ -266,6 +274,7 @@ static void readable(struct supervisor *s, short revents)
 {
     struct err err = {0};
     bool broken = false;
+
     (void)revents;
     bool alive = chan_fill(&s->worker.chan);
     for (json_t *j; !broken && (j = chan_next(&s->worker.chan, &broken));) {
@@ -335,6 +344,7 @@ static uint64_t due(const struct supervisor *s, uint64_t now)
 {
     (void)now;
     uint64_t run = s->worker.wanted && !s->worker.pid ? s->worker.next : UINT64_MAX;
+
     return s->worker.check.pid && s->worker.check_until < run ? s->worker.check_until : run;
 }
 

@@ -16,12 +16,14 @@ static int enter(int dir, const char *name)
 {
     struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
     return (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 }
 
 static int enter_or_make(int dir, const char *name, uid_t uid, gid_t gid)
 {
     int fd = enter(dir, name);
+
     if (fd >= 0 || errno != ENOENT)
         return fd;
     if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
@@ -40,11 +42,13 @@ int beneath_open(const char *base, const char *path, bool make, uid_t uid, gid_t
     _cleanup_free_ char *copy = xstrdup(path);
     char *save = NULL;
     int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     for (char *name = strtok_r(copy, "/", &save); fd >= 0 && name;
          name = strtok_r(NULL, "/", &save)) {
         bool last = save[strspn(save, "/")] == '\0';
         int next = make ? enter_or_make(fd, name, last ? uid : (uid_t)-1, gid) : enter(fd, name);
         int errnum = errno;
+
         close(fd);
         errno = errnum;
         fd = next;

@@ -24,6 +24,7 @@ static bool same_content(int fd, const char *want, size_t len)
     size_t at = 0;
     ssize_t n;
     bool same = true;
+
     while (same && (n = read(fd, buf, sizeof(buf))) > 0) {
         same = (size_t)n <= len - at && memcmp(buf, want + at, (size_t)n) == 0;
         at += same ? (size_t)n : 0;
@@ -36,6 +37,7 @@ const char *conf_differs_at(int dir, const struct conf *c)
 {
     struct stat st;
     _cleanup_close_ int fd = openat(dir, c->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
     if (fd < 0)
         return errno == ELOOP                        ? "is not a regular file"
                : errno == ENOENT || errno == ENOTDIR ? "file is missing"
@@ -78,6 +80,7 @@ int conf_write_at(int dir, const struct conf *c, struct err *err)
     if (write_all(fd, c->content, strlen(c->content)) < 0 || fchmod(fd, c->mode) < 0 ||
         fchown(fd, c->uid, c->gid) < 0 || fsync(fd) < 0 || renameat(dir, tmp, dir, c->path) < 0) {
         int errnum = errno;
+
         unlinkat(dir, tmp, 0);
         return err_errno(err, errnum, "%s", c->path);
     }
@@ -88,8 +91,10 @@ int conf_write_at(int dir, const struct conf *c, struct err *err)
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err)
 {
     bool differs = conf_differs(c) != NULL;
+
     if (differs) {
         _cleanup_free_ char *copy = xstrdup(c->path);
+
         if (fs_mkdirs(dirname(copy), 0755, err) < 0 ||
             fs_write_atomic_as(c->path, c->content, strlen(c->content), c->mode, c->uid, c->gid,
                                err) < 0)
@@ -113,6 +118,7 @@ int conf_uid(const char *user, uid_t *ret, struct err *err)
 int conf_gid(const char *group, gid_t *ret, struct err *err)
 {
     const struct group *gr = getgrnam(group);
+
     if (!gr)
         return err_set(err, ERR_FAILED, "group '%s' does not exist on this machine", group);
     *ret = gr->gr_gid;

@@ -22,6 +22,7 @@ static bool name_valid(const char *s)
 static bool path_valid(const char *s)
 {
     size_t len = strlen(s);
+
     if (*s != '/' || len > 1000 || strstr(s, "/../") || strchr(s, '\n'))
         return false;
     return len < 3 || strcmp(s + len - 3, "/..") != 0;
@@ -31,12 +32,14 @@ static bool cidr_valid(const char *s)
 {
     uint32_t address;
     unsigned len;
+
     return ipv4_interface_parse(s, &address, &len) == 0;
 }
 
 static bool address_valid(const char *s)
 {
     uint32_t address;
+
     return ipv4_parse(s, &address) == 0;
 }
 
@@ -44,11 +47,13 @@ static bool strs_valid(const json_t *v, bool names)
 {
     size_t i;
     json_t *item;
+
     if (!json_is_array(v))
         return false;
     json_array_foreach(v, i, item)
     {
         const char *s = json_string_value(item);
+
         if (!s || !*s || (names && !name_valid(s)))
             return false;
     }
@@ -74,6 +79,7 @@ static const char *const kind_texts[] = {
 static bool field_store(const struct field *f, const json_t *v, void *slot)
 {
     const char *s = json_string_value(v);
+
     switch (f->kind) {
     case FIELD_U64:
         if (!json_is_integer(v) || json_integer_value(v) < 0)
@@ -127,6 +133,7 @@ int fields_read(const json_t *spec, const struct field *fields, size_t n, void *
 {
     const char *key;
     json_t *value;
+
     if (!json_is_object(spec))
         return err_set(err, ERR_USAGE, "is not an object");
     json_object_foreach((json_t *)spec, key, value)
@@ -137,6 +144,7 @@ int fields_read(const json_t *spec, const struct field *fields, size_t n, void *
     }
     for (size_t i = 0; i < n; i++) {
         json_t *v = json_object_get(spec, fields[i].name);
+
         if (!v && fields[i].required)
             return err_set(err, ERR_USAGE, "member '%s' is missing", fields[i].name);
         if (v && !field_store(&fields[i], v, (char *)obj + fields[i].offset))
@@ -150,6 +158,7 @@ int fields_parse(const json_t *spec, const struct field *fields, size_t n, size_
                  struct err *err)
 {
     void *obj = xcalloc(1, size);
+
     if (fields_read(spec, fields, n, obj, err) < 0) {
         free(obj);
         return -1;

@@ -23,6 +23,7 @@ void life_text(const char *what, uint64_t done, uint64_t total, char *ret, size_
         double bytes;
     } units[] = {{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
     size_t u = 0;
+
     while (u + 1 < ARRAY_LEN(units) && (double)(total ? total : done) >= units[u + 1].bytes)
         u++;
     double in_unit = (double)done / units[u].bytes;
@@ -42,6 +43,7 @@ static uint64_t sectors_written(dev_t dev)
     struct err ignored;
     _cleanup_free_ char *text = NULL;
     _cleanup_free_ char *path = str_fmt("/sys/dev/block/%u:%u/stat", major(dev), minor(dev));
+
     if (fs_read(path, 4096, &text, NULL, &ignored) < 0 ||
         sscanf(text, "%*u %*u %*u %*u %*u %*u %llu", &written) != 1)
         return 0;
@@ -52,6 +54,7 @@ uint64_t life_measure(const char *where)
 {
     struct stat st;
     struct statvfs fs;
+
     if (stat(where, &st) < 0)
         return 0;
     if (S_ISBLK(st.st_mode))
@@ -64,6 +67,7 @@ uint64_t life_measure(const char *where)
 void life_say(struct life *l, const char *doing)
 {
     uint64_t now = clock_mono_ms();
+
     if (!l->run)
         return;
     if (!l->changed || strcmp(doing, l->said) != 0) {
@@ -89,6 +93,7 @@ static void look(void *ctx)
 {
     struct life *l = ctx;
     uint64_t now = life_measure(l->where);
+
     life_bytes(l, now > l->from ? now - l->from : 0);
 }
 
@@ -101,6 +106,7 @@ static void on_line(void *ctx, const char *line)
 int life_run(struct life *l, const char *const argv[], struct err *err)
 {
     const struct proc_opts opts = {.on_tick = look, .on_line = on_line, .tick_s = 1, .ctx = l};
+
     l->from = life_measure(l->where);
     life_say(l, l->what);
     return proc_run(argv, &opts, NULL, err);

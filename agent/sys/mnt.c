@@ -26,6 +26,7 @@ int mnt_look(const char *path, bool *ret_found, char *ret_source, size_t cap, st
 {
     _cleanup_(table_cleanup) struct libmnt_table *t =
         mnt_new_table_from_file("/proc/self/mountinfo");
+
     if (!t)
         return err_set(err, ERR_FAILED, "cannot read /proc/self/mountinfo");
     struct libmnt_fs *fs = mnt_table_find_target(t, path, MNT_ITER_BACKWARD);
@@ -39,6 +40,7 @@ int mnt_mount(const char *source, const char *path, const char *type, const char
 {
     _cleanup_(context_cleanup) struct libmnt_context *c = mnt_new_context();
     char why[256] = "";
+
     if (!c)
         return err_set(err, ERR_FAILED, "mount: out of memory");
     mnt_context_set_source(c, source);
@@ -58,6 +60,7 @@ int mnt_fstab_has(const char *source, const char *path, const char *type, const 
                   bool *ret, struct err *err)
 {
     struct stat st;
+
     *ret = false;
     if (stat(FSTAB, &st) < 0)
         return 0;
@@ -71,8 +74,10 @@ int mnt_fstab_has(const char *source, const char *path, const char *type, const 
         str_eq(mnt_fs_get_fstype(fs), type) && str_eq(mnt_fs_get_options(fs), options);
     if (fs && !*ret) {
         const char *tag = NULL, *value = NULL;
+
         if (mnt_fs_get_tag(fs, &tag, &value) == 0) {
             _cleanup_free_ char *text = str_fmt("%s=%s", tag, value);
+
             *ret = str_eq(text, source) && str_eq(mnt_fs_get_fstype(fs), type) &&
                    str_eq(mnt_fs_get_options(fs), options);
         }
@@ -85,6 +90,7 @@ int mnt_fstab_set(const char *source, const char *path, const char *type, const 
 {
     struct stat st;
     _cleanup_(table_cleanup) struct libmnt_table *t = mnt_new_table();
+
     if (t)
         mnt_table_enable_comments(t, 1);
     if (!t || (stat(FSTAB, &st) == 0 && mnt_table_parse_file(t, FSTAB) < 0))

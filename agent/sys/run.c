@@ -32,6 +32,7 @@ static void run_say(struct run *run, const struct event *with, const char *fmt, 
 void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     run_say(run, &(struct event){.kind = kind}, fmt, ap);
     va_end(ap);
@@ -49,6 +50,7 @@ void run_emit_counted(struct run *run, const struct event *with, const char *fmt
 static bool may_speak(struct run *run)
 {
     uint64_t now = clock_mono_ms();
+
     if (run->spoke && now - run->spoke < PROGRESS_EVERY_MS)
         return false;
     run->spoke = now;
@@ -80,6 +82,7 @@ void run_progress_counted(struct run *run, const struct event_count *count, cons
 bool run_superseded(const struct run *run)
 {
     struct stat st;
+
     return run->plan_inode && stat(PATH_PLAN, &st) == 0 && st.st_ino != run->plan_inode;
 }
 
@@ -87,6 +90,7 @@ bool run_has(const struct run *run, const char *type)
 {
     size_t i;
     json_t *spec;
+
     json_array_foreach(run->resources, i, spec)
     {
         if (str_eq(json_string_value(json_object_get(spec, "type")), type))
@@ -99,9 +103,11 @@ int run_expand(const struct run *run, const char *text, char **ret, struct err *
 {
     struct strbuf out = {0};
     const char *at;
+
     while ((at = strstr(text, SECRET_OPEN))) {
         char name[64];
         const char *from = at + strlen(SECRET_OPEN), *end = strchr(from, '}');
+
         if (!end || (size_t)(end - from) >= sizeof(name)) {
             keys_wipe(out.s, out.len);
             strbuf_free(&out);

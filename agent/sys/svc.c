@@ -25,6 +25,7 @@ static bool one_of(const char *s, const char *const *set)
 static void state_line(struct svc_state *st, char *line)
 {
     char *value = strchr(line, '=');
+
     if (!value)
         return;
     *value++ = '\0';
@@ -65,6 +66,7 @@ static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct
     int r = proc_run(argv, &opts, &out, err);
     size_t k = 0;
     bool said = false; /* something of the unit k */
+
     memset(ret, 0, n * sizeof(*ret));
     if (r == 0 && out.out.s)
         for (char *line = out.out.s, *end; k < n && *line; line = end) {
@@ -95,6 +97,7 @@ int svc_look(const char *unit, struct svc_state *ret, struct err *err)
 static size_t expected_find(const char *unit)
 {
     size_t i = 0;
+
     while (i < expected.n && strcmp(expected.unit[i], unit) != 0)
         i++;
     return i;
@@ -124,6 +127,7 @@ int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
     size_t i = expected_find(unit), k = 0;
     const char *argv[EXPECT_MAX + 5];
     uint64_t now = clock_mono_ms();
+
     if (i == expected.n)
         return svc_look(unit, ret, err);
     if (!expected.at || now - expected.at > FRESH_MS) {
@@ -166,6 +170,7 @@ static void notify_path(const char *unit, char *ret, size_t cap)
 int svc_notify_note(const char *unit, struct err *err)
 {
     char path[256];
+
     notify_path(unit, path, sizeof(path));
     if (fs_mkdirs(PATH_NOTIFY, 0700, err) < 0)
         return -1;
@@ -175,6 +180,7 @@ int svc_notify_note(const char *unit, struct err *err)
 bool svc_notify_pending(const char *unit)
 {
     char path[256];
+
     notify_path(unit, path, sizeof(path));
     return fs_exists(path);
 }
@@ -182,6 +188,7 @@ bool svc_notify_pending(const char *unit)
 int svc_notify_drop(const char *unit, struct err *err)
 {
     char path[256];
+
     notify_path(unit, path, sizeof(path));
     if (unlink(path) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", path);
@@ -191,6 +198,7 @@ int svc_notify_drop(const char *unit, struct err *err)
 int svc_notify_serve(const char *unit, struct err *err)
 {
     struct svc_state st;
+
     if (!svc_notify_pending(unit))
         return 0;
     if (svc_look(unit, &st, err) < 0)

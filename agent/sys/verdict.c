@@ -22,6 +22,7 @@ int verdict_ok(struct verdict *v)
 int verdict_differs(struct verdict *v, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     verdict_set(v, VERDICT_DIFFERS, fmt, ap);
     va_end(ap);
@@ -31,6 +32,7 @@ int verdict_differs(struct verdict *v, const char *fmt, ...)
 int verdict_refused(struct verdict *v, const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     verdict_set(v, VERDICT_REFUSED, fmt, ap);
     va_end(ap);

@@ -27,6 +27,7 @@ static int exchange(const char *request, size_t len, unsigned timeout_s, struct 
     char buf[4096];
     int status = 0;
     _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (fd < 0)
         return err_errno(err, errno, "socket");
@@ -50,6 +51,7 @@ static int exchange(const char *request, size_t len, unsigned timeout_s, struct 
 static const char *body_of(const char *answer)
 {
     const char *body = strstr(answer, "\r\n\r\n");
+
     return body ? body + 4 : "";
 }
 
@@ -60,6 +62,7 @@ int webcheck_judge(int status, const char *answer)
     _cleanup_json_ json_t *j = NULL;
     const char *body = body_of(answer);
     bool made = js_parse(body, strlen(body), &j, &ignored) == 0 && json_object_get(j, "node");
+
     return !made && (status == 200 || status == 403) ? WEBCHECK_NO_PHP : status;
 }
 
@@ -70,6 +73,7 @@ int webcheck_status(const char *path)
     _cleanup_free_ char *request =
         str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
     int status = exchange(request, strlen(request), 5, &answer, &err);
+
     return status < 0 ? 0 : webcheck_judge(status, strbuf_str(&answer));
 }
 
@@ -84,6 +88,7 @@ int webcheck_post(const char *path, const char *body, const char *expect, struct
     int status = exchange(request, len, 300, &answer, err);
     bool said = !expect || strstr(strbuf_str(&answer), expect);
     bool source = str_starts(body_of(strbuf_str(&answer)), "<?php");
+
     keys_wipe(request, len);
     free(request);
     if (answer.s)

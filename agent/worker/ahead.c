@@ -28,8 +28,10 @@ static void work(void *ctx)
     const struct plan *plan = w->plan;
     struct run *run = &w->run;
     struct err ignored; /* said when the step's turn comes, if it is still so then */
+
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct step *st = &plan->steps[i];
+
         if (!st->ahead)
             continue;
         run->id = st->id;
@@ -47,6 +49,7 @@ void ahead_start(struct ahead *a, const struct run *run,
 {
     bool any = false;
     int pair[2];
+
     for (size_t i = 0; !a->started && i < a->plan->n_steps; i++)
         any = any || a->plan->steps[i].ahead;
     if (!any || pipe2(pair, O_CLOEXEC) < 0)
@@ -69,6 +72,7 @@ void ahead_start(struct ahead *a, const struct run *run,
 int ahead_did(struct ahead *a, size_t i)
 {
     struct report w;
+
     a->started = true;
     while (a->pid && !a->did[i] && read(a->fd, &w, sizeof(w)) == sizeof(w))
         a->did[w.step] = w.did;

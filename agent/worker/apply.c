@@ -74,6 +74,7 @@ static int apply_args_read(int argc, char **argv, struct apply_args *a)
         {NULL, 0, NULL, 0},
     };
     uint64_t n = 0;
+
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'c')
             a->check = true;
@@ -111,8 +112,10 @@ static int plan_read_from(const struct apply_args *a, struct plan **ret, struct 
 static int lock_run(struct err *err)
 {
     uint64_t deadline = clock_mono_ms() + LOCK_MS;
+
     for (;;) {
         int fd = fs_lock(PATH_LOCK, false, err);
+
         if (fd >= 0 || err->code != ERR_LOCKED || clock_mono_ms() >= deadline)
             return fd;
         clock_pause_ms(20);

@@ -33,6 +33,7 @@ static json_t *row(const struct disk_args *a, const struct disk_place *d,
     _cleanup_close_ int fd = -1;
     bool ours = chosen && chosen->rdev == d->rdev;
     const char *would = "nothing";
+
     if (disk_facts_read(w, d, ours ? a->wipe : NULL, O_RDONLY, &f, &fd, &err) < 0) {
         snprintf(dec.why, sizeof(dec.why), "%.380s", err.msg);
         dec.rule = err.code == ERR_SAFETY ? 5 : 2;
@@ -57,6 +58,7 @@ static json_t *volume_of(const struct disk_args *a, const struct disk_place *cho
 {
     const struct disk_want *w = &a->want;
     struct disk_intent intent = {0};
+
     if (!w->volume[0])
         return json_null();
     if (disk_journal_read(PATH_DISK_JOURNAL, w, &intent, err) < 0)
@@ -73,6 +75,7 @@ static void print_table(const json_t *all)
     const json_t *v = json_object_get(all, "volume");
     size_t i;
     json_t *d;
+
     if (json_is_null(v))
         printf("volume   none: no plan names one (R1)\n");
     else {
@@ -92,6 +95,7 @@ static void print_table(const json_t *all)
     json_array_foreach(json_object_get(all, "disks"), i, d)
     {
         char rule[16];
+
         snprintf(rule, sizeof(rule), "R%u", (unsigned)js_opt_u64(d, "rule", 0));
         printf("%c %-14s %16llu  %-25s %-4s %-21s %s\n",
                js_opt_bool(d, "volume", false) ? '*' : ' ', js_opt_str(d, "disk", ""),
@@ -110,8 +114,10 @@ static int explain(const struct disk_args *a, struct err *err)
     bool wanted = a->want.volume[0], found = wanted && disk_find(&a->want, &chosen, &why) == 0;
     bool refused = wanted && !found;
     json_t *rows = json_array();
+
     for (size_t i = 0; i < n; i++) {
         json_t *r = row(a, &disks[i], found ? &chosen : NULL);
+
         refused = refused || str_eq(js_opt_str(r, "would", ""), "refuse");
         json_array_append_new(rows, r);
     }
@@ -133,6 +139,7 @@ static int explain(const struct disk_args *a, struct err *err)
 static int want_from_plan(const char *path, struct disk_args *a, struct err *err)
 {
     _cleanup_(plan_cleanup) struct plan *p = NULL;
+
     if (plan_load(path, &p, err) < 0)
         return -1;
     const json_t *d = plan_find(p, "disk");
@@ -157,6 +164,7 @@ int cmd_disk(int argc, char **argv)
     struct err err = {0};
     const char *volume = NULL, *plan = NULL;
     uint64_t size = 0;
+
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'x')
             a.explain = true;

@@ -12,12 +12,14 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
 static int engine_step_ahead(const struct step *st, struct run *run, struct err *err)
 {
     struct ahead none = {.started = true};
+
     return engine_step(st, run, &none, err);
 }
 
 static int engine_step(const struct step *st, struct run *run, struct ahead *ahead, struct err *err)
 {
     struct verdict v = {0};
+
     if (st->ops->check(st->self, run, &v, err) < 0)
         return err_wrap(err, "%s: check", st->id);
     if (v.kind == VERDICT_OK) {
@@ -57,6 +59,7 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
                struct engine_result *ret, struct err *err)
 {
     struct run run = plan_run(plan);
+
     run.emit = emit;
     run.ctx = ctx;
     run.started = clock_mono_ms();
@@ -71,6 +74,7 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
                      "%zu steps", plan->n_steps);
     for (size_t i = 0; i < plan->n_steps && r >= 0; i++) {
         const struct step *st = &plan->steps[i];
+
         run.id = st->id;
         run.started = clock_mono_ms();
         r = st->ahead ? ahead_did(&ahead, i) : -1;
@@ -95,6 +99,7 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
                  void *ctx, struct engine_result *ret, struct err *err)
 {
     struct run run = plan_run(plan);
+
     run.emit = emit;
     run.ctx = ctx;
     run.plan_inode = 0; /* a look is not superseded */
@@ -104,6 +109,7 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
     for (size_t i = 0; i < plan->n_steps; i++) {
         struct verdict v = {0};
         struct err why = {0};
+
         run.id = plan->steps[i].id;
         run.started = clock_mono_ms();
         if (plan->steps[i].ops->check(plan->steps[i].self, &run, &v, &why) < 0)

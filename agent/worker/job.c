@@ -51,6 +51,7 @@ static json_t *drift(void)
     _cleanup_(plan_cleanup) struct plan *plan = NULL;
     struct engine_result res;
     struct err err = {0};
+
     if (plan_load(PATH_PLAN, &plan, &err) < 0)
         return json_pack("{s:n}", "drift");
     json_t *list = json_array();
@@ -65,6 +66,7 @@ static json_t *judge(const json_t *request)
     struct err err = {0};
     char *text = js_text(json_object_get(request, "plan"));
     int r = plan_parse(text, strlen(text), &plan, &err);
+
     keys_wipe(text, strlen(text));
     free(text);
     return json_pack("{s:b, s:o}", "ok", r == 0, "why", js_string(r < 0 ? err.msg : ""));
@@ -73,6 +75,7 @@ static json_t *judge(const json_t *request)
 static int row(const struct galera *g, uint64_t epoch, const json_t *msg, struct err *err)
 {
     struct cluster_value v = {0};
+
     str_copy(v.cluster_id, sizeof(v.cluster_id), js_opt_str(msg, "cluster_id", ""));
     str_copy(v.uuid, sizeof(v.uuid), js_opt_str(msg, "uuid", ""));
     str_copy(v.lost, sizeof(v.lost), js_opt_str(msg, "lost", ""));

@@ -19,6 +19,7 @@ static bool rev_valid(const char *rev)
 static int step_parse(struct plan *p, const json_t *spec, struct step *st, struct err *err)
 {
     const char *type, *id;
+
     if (js_str(spec, "type", &type, err) < 0 || js_str(spec, "id", &id, err) < 0)
         return -1;
     size_t len = strlen(type);
@@ -46,6 +47,7 @@ static int plan_read(struct plan *p, struct err *err)
     uint64_t version;
     json_t *steps;
     const char *rev;
+
     if (js_u64(p->root, "version", &version, err) < 0 ||
         js_str(p->root, "deployment", &p->deployment, err) < 0 ||
         js_str(p->root, "node", &p->node, err) < 0 || js_str(p->root, "rev", &rev, err) < 0 ||
@@ -79,6 +81,7 @@ static int plan_read(struct plan *p, struct err *err)
 int plan_from_json(json_t *root, struct plan **ret, struct err *err)
 {
     struct plan *p = xcalloc(1, sizeof(*p));
+
     p->root = json_incref(root);
     if (plan_read(p, err) < 0) {
         plan_free(p);
@@ -91,6 +94,7 @@ int plan_from_json(json_t *root, struct plan **ret, struct err *err)
 int plan_parse(const char *text, size_t len, struct plan **ret, struct err *err)
 {
     _cleanup_json_ json_t *root = NULL;
+
     if (len > PLAN_SIZE_MAX)
         return err_set(err, ERR_USAGE, "plan: %zu bytes: at most %d", len, PLAN_SIZE_MAX);
     if (js_parse(text, len, &root, err) < 0)
@@ -102,6 +106,7 @@ int plan_load(const char *path, struct plan **ret, struct err *err)
 {
     char *text = NULL;
     size_t len = 0;
+
     if (fs_read(path, PLAN_SIZE_MAX, &text, &len, err) < 0)
         return -1;
     int r = plan_parse(text, len, ret, err);

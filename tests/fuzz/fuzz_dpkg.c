@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"a", "apache2", ""};
     enum dpkg_state state[3];
+
     dpkg_scan((const char *)data, size, names, 3, state);
     for (int i = 0; i < 3; i++)
         if (state[i] > DPKG_INSTALLED)

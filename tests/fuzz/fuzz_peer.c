@@ -17,6 +17,7 @@ static void deliver(const struct cluster_msg *m, uint8_t how)
     static struct cluster_out out;
     struct cluster_config cfg = {.n = 2, .self = how & 1, .names = {"a", "b"}, .seed = how};
     struct cluster_record rec = {.epoch = how & 2};
+
     memcpy(cfg.manifest, m->manifest, sizeof(cfg.manifest));
     cluster_init(&c, &cfg, how & 4 ? &rec : NULL, 0);
     c.state = (enum cluster_state)(how >> 4) % CLUSTER_STATES;
@@ -33,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *j = NULL;
     struct cluster_msg m;
     struct cluster_record r;
+
     if (size < 1)
         return 0;
     char *text = calloc(1, size);

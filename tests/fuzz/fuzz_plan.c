@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct plan *p = NULL;
     struct err err;
     char *text = NULL;
+
     if (plan_parse((const char *)data, size, &p, &err) < 0)
         return 0;
     struct run run = plan_run(p);

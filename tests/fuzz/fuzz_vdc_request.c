@@ -21,13 +21,16 @@ static void serve(const char *body, size_t len, bool dry)
         .method = "POST", .path = VDC_PATH, .client = "", .body = body, .body_len = len};
     struct api_server server = {.db = db, .table = &calls_table, .dry = dry};
     struct httpd_response r = {0};
+
     api_serve(&server, &rq, &r);
     if (r.body[0] == '<') {
         size_t n = strlen(r.body), end = strlen("response>");
+
         if (n < end || strcmp(r.body + n - end, "response>") != 0)
             abort();
     } else {
         json_t *answer = json_loads(r.body, 0, NULL);
+
         if (json_object_size(answer) != 1)
             abort(); /* whatever comes in: one root with an object */
         json_decref(answer);
@@ -40,6 +43,7 @@ static void serve(const char *body, size_t len, bool dry)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     struct err err = {0};
+
     (void)argc;
     (void)argv;
     if (keys_init(&err) != 0 || vdb_open(":memory:", true, &db, &err) != 0)
@@ -55,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = {0};
     _cleanup_(pairs_free) struct pairs p = {0};
+
     serve((const char *)data, size, true);
     if (pairs_parse(&p, (const char *)data, size, PARAMS_MAX, &err) != 0 ||
         pairs_get_nocase(&p, "apiKey") || pairs_get_nocase(&p, "signature"))

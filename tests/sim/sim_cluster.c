@@ -135,6 +135,7 @@ static void lose(struct world *w, unsigned i)
     struct node *nd = &w->nodes[i];
     bool served = false;
     int64_t pos = nd->pos;
+
     for (unsigned k = 0; k < w->n; k++) /* what nobody else ever heard of cannot be missed */
         served = served || (k != i && w->nodes[k].has_disk && nd->db && nd->primary &&
                             w->nodes[k].disk.booted >= nd->c.rec.last_epoch);
@@ -166,6 +167,7 @@ static void send_wire(struct world *w, unsigned from, unsigned to, const struct 
 {
     bool bad = w->now < STABLE;
     unsigned copies = bad && rnd(10) == 0 ? 0 : bad && rnd(10) == 0 ? 2 : 1;
+
     while (copies--) {
         if (w->queued == QUEUE)
             return;
@@ -180,6 +182,7 @@ static void send_wire(struct world *w, unsigned from, unsigned to, const struct 
 static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
 {
     struct node *nd = &w->nodes[i];
+
     if (epoch >= 64)
         return;
     if (++w->boots[epoch] > 1)
@@ -203,6 +206,7 @@ static void boot_oracle(struct world *w, unsigned i, uint64_t epoch)
 static void begin(struct world *w, unsigned i, const struct cluster_action *a)
 {
     struct node *nd = &w->nodes[i];
+
     if (a->type == ACT_ABANDON) {
         nd->abandoned = nd->done_at && nd->doing == ACT_JOIN;
         nd->done_at = nd->abandoned ? w->now + 100 : nd->done_at;
@@ -237,8 +241,10 @@ static void begin(struct world *w, unsigned i, const struct cluster_action *a)
 static void run_actions(struct world *w, unsigned i, const struct cluster_out *out)
 {
     struct node *nd = &w->nodes[i];
+
     for (size_t k = 0; k < out->n && nd->up; k++) {
         const struct cluster_action *a = &out->a[k];
+
         /* Power may go at every boundary between two actions. */
         if (w->now < STABLE && rnd(4000) == 0) {
             power_off(w, nd);
@@ -268,6 +274,7 @@ static void run_actions(struct world *w, unsigned i, const struct cluster_out *o
 static void step(struct world *w, unsigned i, const struct cluster_event *ev)
 {
     static struct cluster_out out;
+
     if (!w->nodes[i].up)
         return;
     w->nodes[i].c.passed = 0;
@@ -292,6 +299,7 @@ static void finish(struct world *w, unsigned i)
     struct node *nd = &w->nodes[i];
     struct cluster_event ev = {.type = EV_DONE, .now = w->now, .ok = true};
     bool orphan = nd->orphan;
+
     nd->done_at = 0;
     if (nd->doing == ACT_POSITION) {
         ev.type = EV_POSITION;
@@ -309,6 +317,7 @@ static void finish(struct world *w, unsigned i)
         nd->clean = !ev.ok;
     } else if (nd->doing == ACT_JOIN) {
         struct node *donor = nd->abandoned ? NULL : live_primary(w);
+
         if (!donor && !nd->abandoned && rnd(2)) { /* the donor is gone without notice */
             nd->done_at = UINT64_MAX;
             return;
@@ -334,6 +343,7 @@ static void finish(struct world *w, unsigned i)
 static void link_cut(struct world *w)
 {
     bool all = true;
+
     for (unsigned i = 0; i < w->n; i++)
         all = all && w->nodes[i].up && w->nodes[i].db && !w->nodes[i].done_at &&
               w->nodes[i].history == w->nodes[0].history &&
@@ -356,6 +366,7 @@ static void database(struct world *w)
         quorum = rnd(3) != 0; /* the other one left gracefully, or crashed */
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
+
         if (!nd->up || !nd->db || !nd->primary)
             continue;
         if (quorum && rnd(3) == 0) {
@@ -380,6 +391,7 @@ static void start_agent(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
     struct cluster_config cfg = {.n = w->n, .self = i, .seed = rnd(1ULL << 40)};
+
     for (unsigned k = 0; k < w->n; k++) {
         snprintf(cfg.names[k], sizeof(cfg.names[k]), "n%u", k);
         cfg.weights[k] = 1;
@@ -396,6 +408,7 @@ static void start_agent(struct world *w, unsigned i)
 static void restart_agent(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
+
     nd->refusal = false;
     nd->orphan = nd->done_at && nd->doing != ACT_POSITION && rnd(2);
     nd->runs_at = w->now + rnd(3000);
@@ -419,6 +432,7 @@ static void deliver(struct world *w)
 static void node_time(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
+
     if (!nd->up) {
         if (w->now >= nd->boots_at) {
             nd->up = true;
@@ -440,6 +454,7 @@ static void node_time(struct world *w, unsigned i)
         for (unsigned k = 0; k < w->n; k++)
             if (w->nodes[k].new_disk) {
                 struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
+
                 snprintf(ev.name, sizeof(ev.name), "%s", w->names[k]);
                 step(w, i, &ev);
                 w->acceptances += nd->c.accepted;
@@ -450,6 +465,7 @@ static void node_time(struct world *w, unsigned i)
     }
     if (nd->refusal) {
         struct cluster_event ev = {.now = w->now, .why = "another action is at work"};
+
         nd->refusal = false;
         ev.type = nd->refused == ACT_POSITION ? EV_POSITION : EV_DONE;
         ev.position = (struct cluster_position){.kind = DATADIR_UNREADABLE, .seqno = -1};
@@ -465,6 +481,7 @@ static void node_time(struct world *w, unsigned i)
             .answers = nd->db,
             .primary = nd->primary,
             .synced = nd->primary};
+
         nd->look_at = w->now + (cluster_stable(&nd->c, w->now) ? 10000 : 1000) + rnd(1000);
         for (unsigned k = 0; k < w->n; k++)
             if (w->nodes[k].up && w->nodes[k].primary) {
@@ -491,6 +508,7 @@ static void node_time(struct world *w, unsigned i)
 static unsigned run(uint64_t seed)
 {
     static struct world w;
+
     memset(&w, 0, sizeof(w));
     w.seed = seed;
     prng = seed * 0x9e3779b97f4a7c15ULL | 1;
@@ -526,8 +544,10 @@ static const char *name_of(enum cluster_state s)
 static void print_edges(void)
 {
     enum cluster_state from = CLUSTER_HALT;
+
     for (unsigned i = 0; cluster_edges[i].why; i++) {
         const struct cluster_edge *e = &cluster_edges[i];
+
         printf("%-16s --> %-16s  %s\n", e->from == from ? "" : name_of(e->from), name_of(e->to),
                e->why);
         from = e->from;
@@ -538,9 +558,11 @@ static void print_edges(void)
 static unsigned coverage(void)
 {
     unsigned bad = 0;
+
     for (unsigned i = 0; cluster_edges[i].why; i++) {
         const struct cluster_edge *e = &cluster_edges[i];
         const char *by = passed[i] ? "" : "NEVER";
+
         for (size_t k = 0; !passed[i] && k < sizeof(elsewhere) / sizeof(elsewhere[0]); k++)
             if (elsewhere[k].from == e->from && elsewhere[k].to == e->to)
                 by = elsewhere[k].by;

@@ -71,9 +71,11 @@ static void send(struct world *w, struct node *from, const struct cluster_action
 {
     const char *to = from->c.cfg.names[a->to];
     struct cluster_msg m = a->msg;
+
     assert_saved(from, &m);
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
+
         if (strcmp(nd->name, to) != 0 || !nd->up || nd->cut || from->cut)
             continue;
         for (m.from = 0; m.from < nd->c.cfg.n; m.from++)
@@ -97,6 +99,7 @@ static bool has_data(const struct node *nd)
 static void boot(struct world *w, struct node *nd)
 {
     struct cluster_event ev = {.type = EV_DONE, .now = w->now, .ok = !nd->cannot_boot};
+
     nd->boots++;
     nd->booted_from = nd->kind;
     str_copy(ev.why, sizeof(ev.why), "No space left on device");
@@ -112,6 +115,7 @@ static void join(struct world *w, struct node *nd)
 {
     struct cluster_event ev = {.type = EV_DONE, .now = w->now};
     struct node *donor = NULL;
+
     for (unsigned i = 0; i < w->n; i++)
         if (w->nodes[i].db && w->nodes[i].primary)
             donor = &w->nodes[i];
@@ -131,6 +135,7 @@ static void join(struct world *w, struct node *nd)
 static void perform(struct world *w, struct node *nd, const struct cluster_action *a)
 {
     struct cluster_event ev = {.type = EV_POSITION, .now = w->now};
+
     switch (a->type) {
     case ACT_SAVE:
         nd->record = nd->c.rec;
@@ -173,6 +178,7 @@ static void step(struct world *w, struct node *nd, struct cluster_event *ev)
 {
     static struct cluster_out outs[64]; /* a message is answered within the step that sent it */
     static unsigned depth;
+
     assert_true(depth < ARRAY_LEN(outs));
     struct cluster_out *out = &outs[depth++];
     cluster_step(&nd->c, ev, out);
@@ -184,6 +190,7 @@ static void step(struct world *w, struct node *nd, struct cluster_event *ev)
 static void look(struct world *w, struct node *nd)
 {
     struct cluster_event ev = {.type = EV_DB, .now = w->now, .running = nd->db};
+
     ev.unknown = nd->db && nd->unknown;
     ev.answers = nd->db && !nd->unknown;
     ev.left = ev.answers && nd->left;
@@ -201,6 +208,7 @@ static void run(struct world *w, unsigned seconds)
     for (uint64_t end = w->now + seconds * 1000ULL; w->now < end; w->now += 200)
         for (unsigned i = 0; i < w->n; i++) {
             struct node *nd = &w->nodes[i];
+
             if (nd->up && w->now % 1000 == 0)
                 look(w, nd);
             if (nd->up)
@@ -218,6 +226,7 @@ static void start(struct world *w, const char *name)
 {
     struct node *nd = get(w, name);
     struct cluster_config cfg = {.n = w->n_roster, .manifest = "m", .mint = UUID, .seed = 7};
+
     qsort(w->roster, w->n_roster, sizeof(w->roster[0]), by_name);
     for (unsigned i = 0; i < w->n_roster; i++) {
         memcpy(cfg.names[i], w->roster[i], CLUSTER_NAME);
@@ -248,6 +257,7 @@ static inline void not_in_file(struct world *w, const char *name)
 static void add(struct world *w, const char *name)
 {
     struct node *nd = &w->nodes[w->n++];
+
     *nd = (struct node){.kind = DATADIR_FRESH, .seqno = -1};
     str_copy(nd->name, sizeof(nd->name), name);
 }
@@ -262,6 +272,7 @@ static void power_on(struct world *w, const char *name)
 static inline void replace(struct world *w, const char *name)
 {
     struct node *nd = get(w, name);
+
     power_off(nd);
     *nd = (struct node){.kind = DATADIR_FRESH, .seqno = -1};
     str_copy(nd->name, sizeof(nd->name), name);
@@ -272,6 +283,7 @@ static inline void replace(struct world *w, const char *name)
 static struct world *serving(unsigned n, const char *const names[])
 {
     struct world *w = calloc(1, sizeof(*w));
+
     assert_non_null(w);
     w->now = 1000000;
     for (unsigned i = 0; i < n; i++) {
@@ -303,6 +315,7 @@ static inline struct world *three(void)
 static unsigned boots(const struct world *w)
 {
     unsigned n = 0;
+
     for (unsigned i = 0; i < w->n; i++)
         n += w->nodes[i].boots;
     return n;
@@ -311,6 +324,7 @@ static unsigned boots(const struct world *w)
 static inline void assert_waits_for(struct world *w, const char *who, const char *word)
 {
     const struct node *nd = get(w, who);
+
     assert_int_equal(boots(w), 0);
     /* While an agreement is tried once more it says that. */
     for (unsigned i = 0; i < 60 && !strstr(nd->c.why, word); i++)
@@ -330,6 +344,7 @@ static inline void assert_all_serve(struct world *w)
 static inline bool recover(struct world *w, const char *on, const char *lost)
 {
     struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
+
     str_copy(ev.name, sizeof(ev.name), lost);
     step(w, get(w, on), &ev);
     return get(w, on)->c.accepted;

@@ -33,6 +33,7 @@ static void put(const char *rest, const char *text)
     struct err err = {0};
     _cleanup_free_ char *path = at(rest);
     _cleanup_free_ char *dir = xstrdup(path);
+
     *strrchr(dir, '/') = '\0';
     assert_int_equal(fs_mkdirs(dir, 0755, &err), 0);
     assert_int_equal(fs_write_atomic(path, text, strlen(text), 0644, &err), 0);
@@ -43,6 +44,7 @@ static void has(const char *rest, const char *want)
     struct err err = {0};
     _cleanup_free_ char *path = at(rest);
     _cleanup_free_ char *text = NULL;
+
     if (!want) {
         assert_false(fs_exists(path));
         return;
@@ -62,6 +64,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct err err;
+
     (void)state;
     return fs_remove_tree(top, &err);
 }
@@ -95,6 +98,7 @@ static void test_versions(void **state)
 {
     struct versions v;
     struct err err = {0};
+
     (void)state;
     versions_fill(&v, "upload", "local/themes");
     put("v1/index.php", "1");
@@ -135,6 +139,7 @@ static void test_adopt(void **state)
 {
     struct versions v;
     struct err err = {0};
+
     (void)state;
     versions_fill(&v, "upload", "upload/inner");
     put("v1/index.php", "1");
@@ -160,6 +165,7 @@ static void test_links(void **state)
 {
     struct versions v;
     struct err err = {0};
+
     (void)state;
     versions_fill(&v, "a", "b");
     put("outside/x", "keep");
@@ -182,6 +188,7 @@ static void test_magic(void **state)
 {
     struct err err = {0};
     bool zip = false;
+
     (void)state;
     put("download.php?code=1", "PK\3\4rest");
     put("a.zip", "hello");
@@ -201,6 +208,7 @@ static void make_link(const char *target, const char *rest)
 {
     _cleanup_free_ char *to = at(target);
     _cleanup_free_ char *path = at(rest);
+
     assert_int_equal(symlink(to, path), 0);
 }
 
@@ -210,6 +218,7 @@ static void test_folder_behind_a_link(void **state)
 {
     struct versions v;
     struct err err = {0};
+
     (void)state;
     versions_fill(&v, "local", "local/a/b");
     put("outside/file", "");
@@ -235,6 +244,7 @@ static void assert_same_folder(int fd, const char *rest)
 {
     struct stat a, b;
     _cleanup_free_ char *path = at(rest);
+
     assert_true(fd >= 0);
     assert_int_equal(fstat(fd, &a), 0);
     assert_int_equal(stat(path, &b), 0);
@@ -246,6 +256,7 @@ static void test_config_folder(void **state)
 {
     struct versions v;
     struct err err = {0};
+
     (void)state;
     versions_fill(&v, "local", "upload");
     put("v1/index.php", "");
@@ -273,6 +284,7 @@ static void test_config_file(void **state)
 {
     struct err err = {0};
     struct conf c = {"db.php", "secret", 0640, getuid(), getgid()};
+
     (void)state;
     put("folder/x", "");
     put("outside/file", "theirs");
@@ -310,5 +322,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_config_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_config_file, setup, teardown),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

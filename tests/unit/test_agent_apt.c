@@ -27,6 +27,7 @@ static void test_progress(void **state)
 {
     (void)state;
     struct apt_say s = {0};
+
     hear(&s,
          (const char *const[]){"dlstatus:1:0.0000:Retrieving file 1 of 4",
                                "0 upgraded, 4 newly installed, 0 to remove and 0 not upgraded.",
@@ -55,6 +56,7 @@ static void test_partly_there(void **state)
 {
     (void)state;
     struct apt_say s = {0};
+
     apt_say_line(&s, "Need to get 1,024 kB/31.2 MB of archives.");
     assert_true(s.bytes == 1024e3);
     apt_say_line(&s, "Need to get 0 B/31.2 MB of archives.");
@@ -70,6 +72,7 @@ static void test_errors(void **state)
 {
     (void)state;
     struct apt_say s = {0};
+
     hear(&s, (const char *const[]){
                  "E: Failed to fetch http://m/a.deb  404  Not Found [IP: 10.0.0.1 80]",
                  "E: Failed to fetch http://m/b.deb  404  Not Found",
@@ -107,6 +110,7 @@ static void test_errors(void **state)
 static int repo(const char *text, struct apt_repo *r, struct err *err)
 {
     static json_t *j;
+
     json_decref(j);
     j = NULL;
     if (!text)
@@ -133,6 +137,7 @@ static void test_repository(void **state)
          "'key'"},
         {"{\"url\":\"http://m/\",\"suite\":\"s\",\"components\":[\"main\"]}", "'key' is missing"},
     };
+
     (void)state;
     struct apt_repo r = {0};
     struct err err = {0};
@@ -164,9 +169,11 @@ static void test_life(void **state)
         {1001000, 1000000, "1.0 MB: copy"}, /* more than was counted before */
         {7000000000000000, 0, "7000.0 TB: copy"},
     };
+
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[64];
+
         life_text("copy", cases[i].done, cases[i].total, text, sizeof(text));
         assert_string_equal(text, cases[i].text);
     }
@@ -181,6 +188,7 @@ struct said {
 static void keep(void *ctx, const struct event *ev)
 {
     struct said *s = ctx;
+
     s->n++;
     strcpy(s->last, ev->msg);
     s->count = ev->count;
@@ -194,6 +202,7 @@ static void test_life_of_a_child(void **state)
     struct run run = {.node = "", .rev = "", .id = "x", .emit = keep, .ctx = &said};
     struct err err;
     int fd = mkstemp(path);
+
     (void)state;
     assert_int_equal(write(fd, "0123456789", 10), 10);
     close(fd);
@@ -234,10 +243,12 @@ static void test_pin(void **state)
         {"file:/srv/repo", "\"\""},
         {"file:///srv/repo", "\"\""},
     };
+
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct apt_repo r = {.url = cases[i].url};
         _cleanup_free_ char *text = apt_repo_pin(&r);
+
         if (!strstr(text, cases[i].origin))
             fail_msg("%s gives %s", cases[i].url, text);
     }
@@ -251,5 +262,6 @@ int main(void)
         cmocka_unit_test(test_life),     cmocka_unit_test(test_life_of_a_child),
         cmocka_unit_test(test_pin),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

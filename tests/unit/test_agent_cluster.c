@@ -29,6 +29,7 @@
 static struct cluster_config config(unsigned n)
 {
     struct cluster_config c = {.n = n, .manifest = "m", .mint = U2, .seed = 1};
+
     for (unsigned i = 0; i < n; i++) {
         snprintf(c.names[i], sizeof(c.names[i]), "n%u", i);
         c.weights[i] = 1;
@@ -40,6 +41,7 @@ static struct cluster_position at(enum cluster_datadir kind, const char *uuid, i
                                   uint64_t epoch)
 {
     struct cluster_position p = {.kind = kind, .seqno = seqno, .last_epoch = epoch};
+
     str_copy(p.uuid, sizeof(p.uuid), uuid);
     return p;
 }
@@ -52,6 +54,7 @@ static void test_choose(void **state)
     char why[CLUSTER_WHY_MAX];
     struct cluster_position fresh[3] = {
         {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}};
+
     assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 0);
     cfg.weights[2] = 2;
     assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 2);
@@ -104,6 +107,7 @@ static void test_ancestor(void **state)
     char why[CLUSTER_WHY_MAX];
     struct cluster_record rec = {.epoch = 3};
     struct cluster_position live = at(DATADIR_OK, U1, 100, 3);
+
     for (unsigned e = 2; e <= 3; e++)
         cluster_append(&rec, &(struct cluster_value){
                                  .epoch = e, .cluster_id = U2, .uuid = U1, .base = 10 * e});
@@ -130,6 +134,7 @@ static void test_ticks(void **state)
     struct cluster_config cfg = config(1);
     struct cluster_event db = {
         .type = EV_DB, .now = 1, .running = true, .answers = true, .primary = true, .synced = true};
+
     cluster_init(&c, &cfg, NULL, 0);
     assert_true(cluster_tick_at(&c, 1000) < 1500);
     cluster_step(&c, &db, &out);
@@ -147,6 +152,7 @@ static void test_permit_is_durable_first(void **state)
     static struct cluster c;
     static struct cluster_out out;
     struct cluster_config cfg = config(1);
+
     cluster_init(&c, &cfg, NULL, 0);
     cluster_step(&c, &(struct cluster_event){.type = EV_DB, .now = 1}, &out);
     cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 2}, &out);
@@ -197,6 +203,7 @@ static void test_row_again(void **state)
     struct cluster_record rec = {.epoch = 1};
     struct cluster_event db = {
         .type = EV_DB, .now = 1, .running = true, .primary = true, .synced = true, .rowless = true};
+
     cluster_append(&rec,
                    &(struct cluster_value){.epoch = 1, .node = "n0", .cluster_id = U1, .base = -1});
     cluster_init(&c, &cfg, &rec, 0);
@@ -218,6 +225,7 @@ static void test_row_again(void **state)
 static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg *hb, int64_t seqno)
 {
     struct cluster_config cfg = config(2);
+
     *hb = (struct cluster_msg){.type = MSG_HEARTBEAT,
                                .from = 1,
                                .manifest = "m",
@@ -245,6 +253,7 @@ static void test_small_join(void **state)
     static struct cluster c;
     static struct cluster_out out;
     struct cluster_msg hb;
+
     join(&c, &out, &hb, 20);
     assert_true(find(&out, ACT_JOIN)->small);
     join(&c, &out, &hb, 20000);
@@ -258,6 +267,7 @@ static bool given_up(enum cluster_state state, unsigned seconds)
     static struct cluster_out out;
     struct cluster_msg hb;
     bool any = false;
+
     join(&c, &out, &hb, 20);
     hb.state = state;
     for (uint64_t now = 1000; now <= seconds * 1000; now += 1000) {
@@ -289,6 +299,7 @@ static void test_store(void **state)
     struct err err = {0};
     struct cluster_record r = {.epoch = 1, .cluster_id = U1}, got;
     uint64_t generation = 0;
+
     assert_non_null(mkdtemp(dir));
     const char *dirs[2] = {dir, "/nonexistent-muster"};
     assert_int_equal(cluster_store_load(dirs, &got, &generation, &err), 0);
@@ -316,6 +327,7 @@ static void test_store_new_disk(void **state)
     struct err err = {0};
     struct cluster_record r = {.epoch = 1, .data = true}, got;
     uint64_t generation = 0;
+
     assert_non_null(mkdtemp(root));
     assert_non_null(mkdtemp(disk));
     const char *dirs[2] = {root, disk};
@@ -358,6 +370,7 @@ static void test_codec(void **state)
                             .hw_uuid = U1,
                             .hw = 12,
                             .size = 2};
+
     m.position = at(DATADIR_OK, U1, 42, 6);
     str_copy(m.value.cluster_id, 37, U2);
     struct cluster_msg back;
@@ -376,6 +389,7 @@ static void test_grastate(void **state)
     struct err err;
     char uuid[37];
     int64_t seqno;
+
     assert_int_equal(grastate_parse("# GALERA saved state\nversion: 2.1\nuuid:    " U1
                                     "\nseqno:   17\nsafe_to_bootstrap: 1\n",
                                     &g, &err),
@@ -394,6 +408,7 @@ static void test_grastate(void **state)
 static struct grastate_recovery recovered_from(const char *const lines[])
 {
     struct grastate_recovery r = {.seqno = -1};
+
     for (; *lines; lines++)
         grastate_recovery_line(&r, *lines);
     return r;
@@ -410,6 +425,7 @@ static void test_recovery_output(void **state)
         "2026-01-01 10:00:00 0 [Note] Found 3 prepared transaction(s) in InnoDB",
         "2026-01-01 10:00:00 0 [Note] Crash table recovery finished.",
         "2026-01-01 10:00:00 0 [Note] WSREP: Recovered position: " U1 ":77,0-1-77", NULL});
+
     assert_false(r.prepared);
     assert_true(r.innodb);
     assert_false(r.aria);
@@ -436,6 +452,7 @@ static void test_too_many_actions_abort(void **state)
 {
     static struct cluster_out out;
     int status = 0;
+
     (void)state;
     for (unsigned i = 0; i < CLUSTER_ACTIONS_MAX; i++)
         assert_ptr_equal(cluster_act(&out, ACT_SAVE), &out.a[i]);
@@ -466,5 +483,6 @@ int main(void)
         cmocka_unit_test(test_small_join),
         cmocka_unit_test(test_join_is_given_up_only_when_no_member_can_serve_it),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static void put(const char *dir, const char *name, const char *text)
 {
     struct err err = {0};
     char path[160];
+
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     assert_int_equal(fs_write_atomic(path, text, strlen(text), 0640, &err), 0);
 }
@@ -32,6 +33,7 @@ static void put(const char *dir, const char *name, const char *text)
 static void folder(const char *dir, const char *name)
 {
     char path[160];
+
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     assert_int_equal(mkdir(path, 0700), 0);
 }
@@ -55,6 +57,7 @@ static int teardown(void **state)
 {
     (void)state;
     struct err err;
+
     fs_remove_tree(to, &err);
     return fs_remove_tree(from, &err);
 }
@@ -73,6 +76,7 @@ static void test_used(void **state)
 static void expect_different(void)
 {
     struct err err = {0};
+
     assert_int_equal(datadir_compare(from, to, NULL, &err), -1);
     assert_int_equal(datadir_copy(from, to, NULL, &err), 0);
     assert_int_equal(datadir_compare(from, to, NULL, &err), 0);
@@ -83,6 +87,7 @@ static void test_copy(void **state)
     (void)state;
     struct err err = {0};
     char path[160], lost[160];
+
     folder(from, "shop");
     put(from, "shop/t.ibd", "42");
     put(from, "long", "");
@@ -115,12 +120,14 @@ static void test_lock(void **state)
     struct err err = {0};
     char path[160];
     int ready[2];
+
     assert_int_equal(pipe(ready), 0);
     snprintf(path, sizeof(path), "%s/ibdata1", from);
     pid_t pid = fork();
     if (pid == 0) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         int fd = open(path, O_RDWR | O_CLOEXEC);
+
         if (fcntl(fd, F_SETLK, &lock) == 0 && write(ready[1], "x", 1) == 1)
             pause();
         _exit(1);
@@ -141,6 +148,7 @@ static void test_apparmor(void **state)
     (void)state;
     static const char ours[] = "# muster-agent begin\n\"/d/\" r,\n\"/d/**\" rwk,\n"
                                "# muster-agent end\n";
+
     assert_null(apparmor_local(""));
     assert_null(apparmor_local("/usr/sbin/mariadbd-safe (enforce)\nfirefox (enforce)\n"));
     assert_string_equal(apparmor_local("a (enforce)\n/usr/sbin/mysqld (enforce)\n"),
@@ -170,5 +178,6 @@ int main(void)
         ON_DIR(test_lock),
         cmocka_unit_test(test_apparmor),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

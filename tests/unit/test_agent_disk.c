@@ -46,6 +46,7 @@ static int teardown(void **state)
 static void run_tool(const char *const *argv)
 {
     struct err err = {0};
+
     if (proc_run(argv, NULL, NULL, &err) < 0)
         fail_msg("%s", err.msg);
 }
@@ -56,6 +57,7 @@ static struct disk_look classify(void)
     struct disk_look look;
     struct err err = {0};
     int fd = open(image, O_RDONLY | O_CLOEXEC);
+
     assert_true(fd >= 0);
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     if (disk_classify(fd, SIZE, &w, &look, &err) < 0)
@@ -67,6 +69,7 @@ static struct disk_look classify(void)
 static void expect(enum disk_kind kind)
 {
     struct disk_look look = classify();
+
     if (look.kind != kind)
         fail_msg("%s instead of %s: %s", disk_kind_name(look.kind), disk_kind_name(kind), look.why);
 }
@@ -74,6 +77,7 @@ static void expect(enum disk_kind kind)
 static void poke(uint64_t at, const void *data, size_t len)
 {
     int fd = open(image, O_WRONLY | O_CLOEXEC);
+
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, data, len, (off_t)at), len);
     close(fd);
@@ -82,6 +86,7 @@ static void poke(uint64_t at, const void *data, size_t len)
 static void zero(uint64_t at, size_t len)
 {
     char *zeros = calloc(1, len);
+
     poke(at, zeros, len);
     free(zeros);
 }
@@ -90,6 +95,7 @@ static void zero(uint64_t at, size_t len)
 static void our_table(const char *volume)
 {
     struct disk_want w;
+
     disk_want_fill(&w, volume, "ext4", SIZE);
     char *uuid = str_fmt("1:%s", w.part_uuid);
     run_tool(PROC_ARGV("/usr/sbin/sgdisk", "--clear", "--new=1:2048:0",
@@ -116,6 +122,7 @@ static void test_noise(void **state)
     static const uint64_t places[] = {
         0,         1 * MIB,  3 * MIB + 4096, SIZE - 4096, SIZE / 64 * 7 / 4096 * 4096,
         128 * MIB, SIZE / 4, SIZE / 2};
+
     keys_random(noise, sizeof(noise));
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         poke(places[i], noise, sizeof(noise));
@@ -130,6 +137,7 @@ static void test_whole_disk_filesystems(void **state)
     (void)state;
     static const char *const tools[] = {"/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs",
                                         "/usr/sbin/mkfs.btrfs", "/usr/sbin/mkswap"};
+
     for (size_t i = 0; i < 4; i++) {
         if (!fs_exists(tools[i]))
             continue;
@@ -171,6 +179,7 @@ static void test_ours(void **state)
 {
     (void)state;
     struct disk_want w;
+
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     our_table(VOLUME);
     expect(DISK_TABLE_OURS);
@@ -198,6 +207,7 @@ static void test_truncated(void **state)
     struct disk_want w;
     struct disk_look look = {0};
     struct err err = {0};
+
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     assert_int_equal(truncate(image, (off_t)SIZE / 2), 0);
     int fd = open(image, O_RDONLY | O_CLOEXEC);
@@ -213,6 +223,7 @@ static void test_journal(void **state)
     struct disk_intent intent;
     struct err err = {0};
     char dir[] = "/tmp/test-journal-XXXXXX";
+
     assert_non_null(mkdtemp(dir));
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     disk_want_fill(&other, OTHER, "ext4", SIZE);
@@ -241,6 +252,7 @@ static void test_check_not_started(void **state)
     struct disk_want w;
     struct err err = {0};
     struct rlimit was, none;
+
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     run_tool(PROC_ARGV("/usr/sbin/mkfs.ext4", "-q", "-F", image));
     if (disk_check_filesystem(image, &w, &err) < 0)
@@ -272,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_journal),
     };
     struct err err;
+
     if (keys_init(&err) < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

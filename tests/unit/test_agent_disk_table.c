@@ -45,6 +45,7 @@ ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at)
 static void run_tool(const char *const *argv)
 {
     struct err err = {0};
+
     if (proc_run(argv, NULL, NULL, &err) < 0)
         fail_msg("%s", err.msg);
 }
@@ -52,6 +53,7 @@ static void run_tool(const char *const *argv)
 static void poke(uint64_t at, const void *data, size_t len)
 {
     int fd = open(image, O_WRONLY | O_CLOEXEC);
+
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, data, len, (off_t)at), len);
     close(fd);
@@ -66,6 +68,7 @@ static void image_new(uint64_t size)
 static void gpt_on_image(const char *name, const char *uuid)
 {
     char *number = str_fmt("1:%s", uuid), *title = str_fmt("1:%s", name);
+
     run_tool(PROC_ARGV("/usr/sbin/sgdisk", "--clear", "--new=1:2048:0", "--change-name", title,
                        "--partition-guid", number, image));
     free(number);
@@ -77,6 +80,7 @@ static void signature(const char *kind, uint64_t base)
 {
     static const unsigned char md[] = {0xfc, 0x4e, 0x2b, 0xa9, 1};
     static const unsigned char zfs[] = {0x0c, 0xb1, 0xba};
+
     if (str_eq(kind, "lvm"))
         poke(base + 512, "LABELONE\1\0\0\0\0\0\0\0\0\0\0\0 \0\0\0LVM2 001", 32);
     else if (str_eq(kind, "luks"))
@@ -98,6 +102,7 @@ static void signature(const char *kind, uint64_t base)
 static int look_at(struct disk_facts *f, struct err *err)
 {
     struct disk_want w;
+
     disk_want_fill(&w, VOLUME, "ext4", f->size);
     int fd = open(image, O_RDONLY | O_CLOEXEC);
     int r = disk_classify(fd, f->size, &w, &f->look, err);
@@ -111,6 +116,7 @@ static void expect(const char *what, struct disk_facts f, enum disk_action actio
     struct disk_decision d;
     struct err err = {0};
     char name[8];
+
     if (!f.size)
         f.size = SIZE;
     if (look_at(&f, &err) < 0)
@@ -132,6 +138,7 @@ static void test_whole_disk(void **state)
         unsigned rule;
     } rows[] = {{"ext4", 4}, {"xfs", 4}, {"btrfs", 4},  {"lvm", 4},
                 {"luks", 4}, {"zfs", 4}, {"mdraid", 5}, {"swap", 5}};
+
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         image_new(SIZE);
         signature(rows[i].kind, 0);
@@ -144,6 +151,7 @@ static void test_partitioned(void **state)
 {
     (void)state;
     static const char *const kinds[] = {"", "lvm", "luks", "mdraid", "swap", "zfs"};
+
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         image_new(SIZE);
         gpt_on_image("data", "33333333-cccc-4ccc-8ccc-333333333333");
@@ -161,6 +169,7 @@ static void test_ours(void **state)
     struct disk_want w;
     struct disk_intent made = {.pending = true, .action = "mkfs"};
     struct disk_intent grew = {.pending = true, .action = "grow"};
+
     disk_want_fill(&w, VOLUME, "ext4", SIZE);
     image_new(SIZE);
     expect("blank", (struct disk_facts){0}, DISK_PARTITION, 5);
@@ -210,9 +219,11 @@ static void test_copies(void **state)
         {"ZFS before a partition of 8 MiB", 10 * 1024 - 9, 10 * 1024},
         {"software RAID 0.9", 10 * 1024 - 1, 10 * 1024},
     };
+
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct disk_facts f = {.size = rows[i].size * MIB};
         struct err err = {0};
+
         image_new(f.size);
         if (look_at(&f, &err) < 0 || f.look.kind != DISK_BLANK)
             fail_msg("%s: nothing in it, but not blank: %s%s", rows[i].what, err.msg, f.look.why);
@@ -229,6 +240,7 @@ static void test_read_error(void **state)
     (void)state;
     struct disk_facts f = {.size = SIZE};
     struct err err = {0};
+
     image_new(SIZE);
     fails_at = (int64_t)SIZE / 2;
     int r = look_at(&f, &err);
@@ -256,6 +268,7 @@ static void grow_checked(const struct disk_want *w)
     char text[sizeof(IMPORTANT)] = "";
     bool is_short = false;
     int fd = open(image, O_RDWR | O_CLOEXEC);
+
     assert_true(fd >= 0);
     assert_int_equal(disk_classify(fd, LARGER, w, &look, &err), 0);
     if (look.kind != DISK_OURS)
@@ -280,6 +293,7 @@ static void test_grow(void **state)
     struct disk_want w;
     bool is_short = false;
     struct err err = {0};
+
     disk_want_fill(&w, VOLUME, "ext4", LARGER);
     grown_image(&w);
     int fd = open(image, O_RDONLY | O_CLOEXEC);
@@ -291,6 +305,7 @@ static void test_grow(void **state)
         pid_t pid = fork();
         if (pid == 0) {
             char text[16];
+
             snprintf(text, sizeof(text), "%d", n);
             setenv("MUSTER_KILL_AT", text, 1); /* works where the build has kill points */
             fd = open(image, O_RDWR | O_CLOEXEC);
@@ -308,6 +323,7 @@ static void test_torn(void **state)
     (void)state;
     static const uint64_t places[] = {512, 516, 512 + 20, 512 + 24, 512 + 90, 1024 + 40};
     struct disk_want w;
+
     disk_want_fill(&w, VOLUME, "ext4", LARGER);
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         grown_image(&w);
@@ -340,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_copies),
     };
     struct err err;
+
     if (keys_init(&err) < 0)
         return 1;
     return cmocka_run_group_tests(tests, setup, teardown);

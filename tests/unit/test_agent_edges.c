@@ -22,6 +22,7 @@ static struct cluster_out out;
 static bool passed(enum cluster_state from, enum cluster_state to)
 {
     int edge = cluster_edge(from, to);
+
     assert_true(edge >= 0);
     return c.passed >> edge & 1;
 }
@@ -29,9 +30,11 @@ static bool passed(enum cluster_state from, enum cluster_state to)
 static void test_table(void **state)
 {
     bool reached[CLUSTER_STATES] = {[CLUSTER_UNCONF] = true};
+
     (void)state;
     for (unsigned i = 0; cluster_edges[i].why; i++) {
         const struct cluster_edge *e = &cluster_edges[i];
+
         assert_true(e->from != e->to && e->to < CLUSTER_STATES);
         assert_int_equal(cluster_edge(e->from == CLUSTER_ANY ? CLUSTER_UNCONF : e->from, e->to), i);
     }
@@ -51,6 +54,7 @@ static void test_table(void **state)
 static void begin(const struct cluster_record *rec)
 {
     struct cluster_config cfg = {.n = 2, .manifest = "m", .mint = U2, .seed = 1};
+
     str_copy(cfg.names[0], CLUSTER_NAME, "n0");
     str_copy(cfg.names[1], CLUSTER_NAME, "n1");
     cluster_init(&c, &cfg, rec, 0);
@@ -61,6 +65,7 @@ static void begin(const struct cluster_record *rec)
 static void position(enum cluster_datadir kind, const char *uuid, int64_t seqno)
 {
     struct cluster_event ev = {.type = EV_POSITION, .now = 2, .why = "no disk"};
+
     ev.position = (struct cluster_position){.kind = kind, .seqno = seqno};
     str_copy(ev.position.uuid, sizeof(ev.position.uuid), uuid);
     cluster_step(&c, &ev, &out);
@@ -80,6 +85,7 @@ static void hear_primary(const char *node)
                              .chain_from = 1,
                              .n_chain = 1,
                              .chain = {{.epoch = 1, .cluster_id = U2, .base = -1}}};
+
     str_copy(hb.chain[0].node, CLUSTER_NAME, node);
     cluster_step(&c, &(struct cluster_event){.type = EV_MSG, .now = 3, .msg = &hb}, &out);
     cluster_step(&c, &(struct cluster_event){.type = EV_TICK, .now = 300}, &out);
@@ -93,6 +99,7 @@ static void test_found_running(void **state)
         CLUSTER_STOPPED,   CLUSTER_RECOVERING_POS, CLUSTER_FAULT,     CLUSTER_FROZEN,
         CLUSTER_PROPOSING, CLUSTER_BOOT_PERMIT,    CLUSTER_JOIN_WAIT,
     };
+
     (void)state;
     for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
         begin(NULL);
@@ -133,6 +140,7 @@ static void test_amnesiac(void **state)
 static void test_quarantine(void **state)
 {
     struct cluster_record rec = {.last_epoch = 1, .data = true, .holders_known = true};
+
     (void)state;
     begin(&rec);
     position(DATADIR_OK, U2, 10);
@@ -153,6 +161,7 @@ static void test_halt(void **state)
                                  .n_chain = 1,
                                  .chain = {{.epoch = 1, .node = "n0", .base = -1}},
                                  .holders_known = true};
+
     (void)state;
     for (unsigned s = 0; s < CLUSTER_HALT; s++) {
         begin(&rec);
@@ -170,5 +179,6 @@ int main(void)
         cmocka_unit_test(test_fault),      cmocka_unit_test(test_amnesiac),
         cmocka_unit_test(test_quarantine), cmocka_unit_test(test_halt),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@ static void told(struct world *w, struct node *nd, const struct cluster_msg *m)
 static struct cluster_msg word_of(enum cluster_msg_type type, unsigned from, uint64_t epoch)
 {
     struct cluster_msg m = {.type = type, .from = from, .epoch = epoch, .manifest = "m"};
+
     m.state = CLUSTER_STOPPED;
     m.ready = true;
     m.booted = m.permit_used = 1;
@@ -22,12 +23,14 @@ static struct cluster_msg word_of(enum cluster_msg_type type, unsigned from, uin
 static void hear(struct world *w, struct node *nd, unsigned from)
 {
     struct cluster_msg m = word_of(MSG_HEARTBEAT, from, 1);
+
     told(w, nd, &m);
 }
 
 static void decided_for(struct world *w, const char *named)
 {
     struct cluster_value v = {.epoch = 2, .cluster_id = UUID, .uuid = UUID, .base = 100};
+
     str_copy(v.node, sizeof(v.node), named);
     memcpy(v.incarnation, get(w, named)->record.incarnation, sizeof(v.incarnation));
     for (unsigned i = 0; i < w->n; i++) {
@@ -44,6 +47,7 @@ static void test_accepted_value_is_adopted(void **state)
         struct world *w = three();
         struct node *ams = get(w, "ams");
         struct cluster_value v = {.epoch = 2, .node = "par", .cluster_id = UUID, .uuid = UUID};
+
         v.base = 50;
         power_loss_of_all(w);
         ams->record.accepted_at.round = own;
@@ -56,6 +60,7 @@ static void test_accepted_value_is_adopted(void **state)
         assert_int_equal(ams->c.state, CLUSTER_PROPOSING);
         for (unsigned i = 1; i < 3; i++) {
             struct cluster_msg m = word_of(MSG_PROMISE, i, 2);
+
             m.ballot = ams->c.prop.ballot;
             m.accepted_at.round = i == 1 && !own;
             if (i == 1 && !own)
@@ -75,6 +80,7 @@ static void test_permit_comes_first(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra");
+
     power_loss_of_all(w);
     decided_for(w, "par");
     power_on(w, "fra");
@@ -94,6 +100,7 @@ static void test_permit_does_not_fit(void **state)
     for (int promised = 0; promised < 2; promised++) {
         struct world *w = two();
         struct node *par = get(w, "par");
+
         power_loss_of_all(w);
         decided_for(w, "par");
         if (promised)
@@ -120,6 +127,7 @@ static void test_permit_waits_for_a_running_one(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra");
+
     power_loss_of_all(w);
     decided_for(w, "par");
     fra->db = true;
@@ -143,6 +151,7 @@ static void test_promise_ends_when_the_gate_opens(void **state)
     struct node *fra = get(w, "fra");
     struct cluster_msg prep = word_of(MSG_PREPARE, 2, 2), acc = word_of(MSG_ACCEPT, 2, 2);
     struct cluster_msg hb = word_of(MSG_HEARTBEAT, 0, 1);
+
     power_loss_of_all(w);
     power_on(w, "fra");
     run(w, 2);
@@ -170,6 +179,7 @@ static void test_no_answer_is_no_loss_of_quorum(void **state)
     struct world *w = two();
     struct node *fra = get(w, "fra");
     struct cluster_event ev = {.type = EV_DB, .now = w->now, .running = true};
+
     step(w, fra, &ev);
     assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
     start(w, "fra"); /* an agent that is new, beside a database that starts for long */
@@ -193,5 +203,6 @@ int main(void)
         cmocka_unit_test(test_promise_ends_when_the_gate_opens),
         cmocka_unit_test(test_no_answer_is_no_loss_of_quorum),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ int __wrap_prctl(int option, unsigned long value)
 {
     if (parent_ends) {
         pid_t parent = getppid();
+
         kill(parent, SIGKILL);
         while (getppid() == parent)
             clock_pause_ms(1);
@@ -38,10 +39,12 @@ static ssize_t child_said(bool ends)
 {
     int pair[2], status = 0;
     char text[8];
+
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     pid_t parent = fork();
     if (parent == 0) {
         const char *const argv[] = {"test_agent_helper", "child", NULL};
+
         parent_ends = ends;
         pid_t pid = helper_start(argv, -1, pair[1], true);
         waitpid(pid, &status, 0);
@@ -72,6 +75,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_child_of_a_live_parent),
         cmocka_unit_test(test_child_of_a_parent_that_ended),
     };
+
     if (argc > 1 && strcmp(argv[1], "child") == 0)
         return write(4, "ran", 3) == 3 ? 0 : 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

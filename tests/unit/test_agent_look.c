@@ -206,6 +206,7 @@ static void test_older_look(void **state)
 static json_t *bad_plan(const char *type)
 {
     _cleanup_free_ char *id = str_fmt("%s:x", type);
+
     return json_pack("{s:i, s:s, s:s, s:s, s:[{s:s, s:s}]}", "version", 1, "deployment", "d",
                      "node", "n", "rev", "0123456789abcdef", "resources", "type", type, "id", id);
 }
@@ -213,6 +214,7 @@ static json_t *bad_plan(const char *type)
 static void take(struct supervisor *s, const char *type)
 {
     json_t *plan = bad_plan(type);
+
     str_copy(s->worker.node, sizeof(s->worker.node), "n");
     strcpy(s->boot.deployment, "d");
     sup_plan_take(s, plan);
@@ -223,6 +225,7 @@ static void check_ends(struct supervisor *s)
 {
     int status = 0;
     pid_t pid = s->worker.check.pid;
+
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(sup_worker.died(s, pid, status));

@@ -12,6 +12,7 @@ static void test_new_disk_gets_a_record(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra"), *par = get(w, "par");
+
     power_loss_of_all(w);
     par->seqno = 105;
     par->kind = DATADIR_FRESH;
@@ -38,6 +39,7 @@ static void test_new_disk_gets_a_record(void **state)
 static void decided_for(struct world *w, const char *named)
 {
     struct cluster_value v = {.epoch = 2, .cluster_id = UUID, .uuid = UUID, .base = 100};
+
     str_copy(v.node, sizeof(v.node), named);
     memcpy(v.incarnation, get(w, named)->record.incarnation, sizeof(v.incarnation));
     for (unsigned i = 0; i < w->n; i++) {
@@ -52,6 +54,7 @@ static void test_permit_waits_for_the_lost(void **state)
     (void)state;
     struct world *w = two();
     struct node *par = get(w, "par");
+
     power_loss_of_all(w);
     decided_for(w, "par");
     power_on(w, "par");
@@ -72,6 +75,7 @@ static void test_permit_of_another(void **state)
     (void)state;
     struct world *w = three();
     struct node *fra = get(w, "fra"), *par = get(w, "par");
+
     power_loss_of_all(w);
     for (unsigned i = 0; i < w->n; i++)
         w->nodes[i].record.incarnation[0] = '\0';
@@ -102,6 +106,7 @@ static void test_nothing_empty_beside_a_rest(void **state)
     for (int empty = 0; empty < 2; empty++) {
         struct world *w = two();
         struct node *fra = get(w, "fra"), *par = get(w, "par");
+
         power_off(par);
         run(w, 5); /* fra alone has the data */
         replace(w, "par");
@@ -132,6 +137,7 @@ static void test_old_list_of_holders(void **state)
     for (int older = 0; older < 2; older++) {
         struct world *w = three();
         struct node *ams = get(w, "ams"), *fra = get(w, "fra");
+
         run(w, 5);
         power_off(fra);
         run(w, 5);
@@ -159,6 +165,7 @@ static unsigned saves(struct world *w, struct node *nd, const struct cluster_msg
 {
     static struct cluster_out out;
     unsigned n = 0;
+
     w->now += 100;
     cluster_step(&nd->c, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = m}, &out);
     for (size_t i = 0; i < out.n; i++)
@@ -172,6 +179,7 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     (void)state;
     struct world *w = three();
     struct node *ams = get(w, "ams");
+
     power_loss_of_all(w);
     power_on(w, "ams");
     run(w, 5);
@@ -179,6 +187,7 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     for (int i = 0; i < 100; i++) {
         struct cluster_msg m = {
             .type = MSG_HEARTBEAT, .manifest = "m", .from = 1 + i % 2, .hw = 1000 + i};
+
         m.state = CLUSTER_STOPPED;
         m.epoch = 1;
         str_copy(m.hw_uuid, sizeof(m.hw_uuid), UUID);
@@ -190,6 +199,7 @@ static void test_contrary_words_are_not_saved_in_turns(void **state)
     n = 0;
     for (int i = 0; i < 100; i++) {
         struct cluster_msg m = {.type = MSG_HEARTBEAT, .manifest = "m", .from = 1 + i % 2};
+
         m.state = CLUSTER_PRIMARY;
         m.epoch = m.booted = 1;
         m.holders.n = 1 + i % 2;
@@ -210,6 +220,7 @@ static void test_names_of_members(void **state)
     struct err err = {0};
     static const char *const bad[] = {"[\"\"]", "[\"fra\",\"my node\"]", "[\"fra\",7]"};
     json_t *j = json_pack("[s,s]", "fra", "par");
+
     assert_int_equal(cluster_names_from_json(j, &names, &err), 0);
     assert_int_equal(names.n, 2);
     while (json_array_size(j) <= CLUSTER_MAX)
@@ -234,5 +245,6 @@ int main(void)
         cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
         cmocka_unit_test(test_names_of_members),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct err err;
+
     (void)state;
     return fs_remove_tree(dir, &err);
 }
@@ -39,6 +40,7 @@ static struct outbox *must_open(void)
 {
     struct outbox *o = NULL;
     struct err err = {0};
+
     if (outbox_open(dir, &o, &err) < 0)
         fail_msg("%s", err.msg);
     return o;
@@ -48,6 +50,7 @@ static uint64_t add(struct outbox *o)
 {
     struct event ev = {.ts = 1, .node = "n"};
     struct err err;
+
     event_fill(&ev, EVENT_NOTE, "x", "hello");
     assert_int_equal(outbox_add(o, &ev, &err), 0);
     return ev.seq;
@@ -57,6 +60,7 @@ static void test_order_and_ack(void **state)
 {
     (void)state;
     struct outbox *o = must_open();
+
     for (uint64_t i = 1; i <= 100; i++)
         assert_int_equal(add(o), i);
     unsigned n = 0;
@@ -78,6 +82,7 @@ static void test_survives(void **state)
     (void)state;
     struct outbox *o = must_open();
     uint64_t last = 0;
+
     for (int i = 0; i < 5; i++)
         last = add(o);
     outbox_ack(o, 2);
@@ -99,6 +104,7 @@ static uint64_t seq_of(const char *text)
 {
     struct event ev;
     struct err err;
+
     assert_int_equal(event_parse(text, strlen(text), &ev, &err), 0);
     return ev.seq;
 }
@@ -112,6 +118,7 @@ static void test_full_disk(void **state)
     struct event ev = {.ts = 1, .node = "n"};
     struct err err;
     char path[128];
+
     (void)state;
     struct outbox *o = must_open();
     add(o);
@@ -140,9 +147,11 @@ static void test_no_number_twice(void **state)
 {
     (void)state;
     uint64_t last = 0;
+
     for (int i = 0; i < 5; i++) {
         struct outbox *o = must_open();
         uint64_t seq = add(o);
+
         assert_true(seq > last);
         last = seq;
         outbox_ack(o, seq); /* the log is empty now; only the reservation remembers */
@@ -154,6 +163,7 @@ static void test_bounded(void **state)
 {
     (void)state;
     struct outbox *o = must_open();
+
     for (int i = 0; i < OUTBOX_MAX + 50; i++)
         add(o);
     assert_int_equal(outbox_count(o), OUTBOX_MAX);
@@ -170,5 +180,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_number_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

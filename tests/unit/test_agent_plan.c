@@ -25,6 +25,7 @@ static struct plan *must_parse(const char *text)
 {
     struct plan *p = NULL;
     struct err err = {0};
+
     if (plan_parse(text, strlen(text), &p, &err) < 0)
         fail_msg("%s", err.msg);
     return p;
@@ -34,6 +35,7 @@ static void must_refuse(const char *text, const char *why)
 {
     struct plan *p = NULL;
     struct err err = {0};
+
     assert_int_equal(plan_parse(text, strlen(text), &p, &err), -1);
     if (!strstr(err.msg, why))
         fail_msg("'%s' does not say '%s'", err.msg, why);
@@ -51,6 +53,7 @@ static void test_accepts(void **state)
         "\"size\":1073741824,\"filesystem\":\"xfs\",\"deployment\":\"d\"},"
         "{\"type\":\"service\",\"id\":\"service:s\",\"name\":\"cron\",\"enabled\":true,"
         "\"running\":false}]}");
+
     assert_int_equal(p->n_steps, 3);
     assert_non_null(plan_find(p, "disk"));
     assert_null(plan_find(p, "web"));
@@ -61,11 +64,13 @@ static void test_accepts(void **state)
 static void test_accepts_golden(void **state)
 {
     static const char *const names[] = {"plan.json", "plan-disk.json"};
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         _cleanup_free_ char *path = str_fmt(TEST_DIR "/golden/%s", names[i]);
         struct plan *p = NULL;
         struct err err = {0};
+
         if (plan_load(path, &p, &err) < 0)
             fail_msg("%s", err.msg);
         plan_free(p);
@@ -119,6 +124,7 @@ static void test_secrets(void **state)
     struct err err = {0};
     struct run run = plan_run(p);
     char *text = NULL;
+
     assert_int_equal(run_expand(&run, "x${secret:a}y${secret:b}", &text, &err), 0);
     assert_string_equal(text, "x1y${secret:a}"); /* what a secret says is not expanded again */
     secret_free(text);
@@ -139,6 +145,7 @@ struct fake {
 static int fake_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     struct fake *f = (struct fake *)self;
+
     (void)run;
     switch (f->script[f->checks++]) {
     case 'o':
@@ -155,6 +162,7 @@ static int fake_check(const void *self, struct run *run, struct verdict *ret, st
 static int fake_apply(const void *self, struct run *run, struct err *err)
 {
     struct fake *f = (struct fake *)self;
+
     (void)run;
     f->applies++;
     return f->apply_fails ? err_set(err, ERR_FAILED, "apply broke") : 0;
@@ -172,6 +180,7 @@ struct seen {
 static void see(void *ctx, const struct event *ev)
 {
     struct seen *s = ctx;
+
     strncat(s->kinds, event_kind_name(ev->kind), 16);
     strcat(s->kinds, " ");
     snprintf(s->last, sizeof(s->last), "%s", ev->msg);
@@ -186,6 +195,7 @@ static int run_two(struct fake *a, struct fake *b, struct seen *seen, struct err
     struct step steps[2] = {{&fake_ops, "fake:a", a, false}, {&fake_ops, "fake:b", b, false}};
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
     struct engine_result res;
+
     memset(seen, 0, sizeof(*seen));
     return engine_run(&p, see, seen, &res, err);
 }
@@ -196,6 +206,7 @@ static void test_engine(void **state)
     struct seen seen;
     struct err err = {0};
     struct fake a = {.script = "do"}, b = {.script = "o"};
+
     assert_int_equal(run_two(&a, &b, &seen, &err), 0);
     assert_string_equal(seen.kinds, "plan start changed ok done ");
     assert_string_equal(seen.last, "1 changed, 1 ok");
@@ -232,6 +243,7 @@ static int pair[2];
 static int slow_apply(const void *self, struct run *run, struct err *err)
 {
     char c;
+
     (void)self, (void)run;
     return read(pair[0], &c, 1) == 1 ? 0 : err_errno(err, EIO, "nobody came ahead");
 }
@@ -275,6 +287,7 @@ static void test_ahead(void **state)
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
     struct engine_result res;
     struct err err = {0};
+
     assert_int_equal(pipe(pair), 0);
     assert_int_equal(engine_run(&p, count, &self, &res, &err), 0);
     assert_int_equal(res.changed, 2);
@@ -304,6 +317,7 @@ static void test_check_only(void **state)
     struct fake a = {.script = "d"}, b = {.script = "e"};
     struct step steps[2] = {{&fake_ops, "fake:a", &a, false}, {&fake_ops, "fake:b", &b, false}};
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
+
     assert_int_equal(engine_check(&p, see, &seen, &res, &err), 0);
     assert_int_equal(res.changed, 2);
     assert_int_equal(a.applies + b.applies, 0);
@@ -374,6 +388,7 @@ static void test_dpkg(void **state)
     static const enum dpkg_state want[] = {DPKG_INSTALLED, DPKG_ABSENT, DPKG_INSTALLED, DPKG_BROKEN,
                                            DPKG_BROKEN,    DPKG_ABSENT, DPKG_ABSENT};
     enum dpkg_state got[7];
+
     (void)state;
     dpkg_scan(text, sizeof(text) - 1, names, 7, got);
     for (int i = 0; i < 7; i++)
@@ -399,5 +414,6 @@ int main(void)
         cmocka_unit_test(test_check_only), cmocka_unit_test(test_services_of_the_pass),
         cmocka_unit_test(test_dpkg),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

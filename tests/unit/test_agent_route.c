@@ -27,6 +27,7 @@ static void same_as_golden(const char *name, const struct netconf_file *f)
     _cleanup_free_ char *got = str_fmt("%s %o\n%s", f->path, (unsigned)f->mode, f->text);
     _cleanup_free_ char *want = NULL;
     const char *mode = getenv("MUSTER_GOLDEN");
+
     if (mode && strcmp(mode, "write") == 0)
         assert_int_equal(fs_write_atomic(path, got, strlen(got), 0644, &err), 0);
     assert_int_equal(fs_read(path, 65536, &want, NULL, &err), 0);
@@ -39,6 +40,7 @@ static void test_texts(void **state)
     _cleanup_json_ json_t *to = json_pack("[s, s]", "10.1.0.0/24", "10.2.0.0/24");
     struct netconf c = {"eth1", "02:77:00:00:01:01", "10.0.0.2/24", "10.0.0.1", to, NULL};
     struct netconf_file f;
+
     for (int m = NETCONF_NETPLAN; m < NETCONF_MANAGERS; m++) {
         netconf_write((enum netconf_manager)m, &c, &f);
         same_as_golden(netconf_manager_name((enum netconf_manager)m), &f);
@@ -65,6 +67,7 @@ static void test_choice(void **state)
         {{.ifupdown_nic = true}, NETCONF_NONE}, /* its files, but not the program */
         {{false}, NETCONF_NONE},
     };
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(netconf_choose(&rows[i].seen), rows[i].want);
@@ -73,6 +76,7 @@ static void test_choice(void **state)
 static uint32_t ip(const char *text)
 {
     struct in_addr a;
+
     assert_int_equal(inet_pton(AF_INET, text, &a), 1);
     return a.s_addr;
 }
@@ -81,6 +85,7 @@ static void test_gateway(void **state)
 {
     (void)state;
     uint32_t own = ip("10.0.0.2");
+
     assert_null(guard_gateway(own, 24, ip("10.0.0.1")));
     assert_null(guard_gateway(own, 31, ip("10.0.0.3")));
     assert_non_null(strstr(guard_gateway(own, 24, ip("10.0.1.1")), "not in the network"));
@@ -103,6 +108,7 @@ static void test_peers(void **state)
         "   5: 0200000A:0016 0500010A:C009 01 the same once more\n"
         "   6: 20010DB8000000000000000000000001:0016 20010DB8000000000000000000000002:C002 01 0\n"
         "   x: what is this\n";
+
     (void)state;
     struct guard g = {0};
     guard_add_peers(&g, text, 22, 0x15b3);
@@ -117,6 +123,7 @@ static void test_takeover(void **state)
 {
     struct rtnl_route want = {.to = ip("10.1.0.0"), .len = 24, .via = ip("10.0.0.1"), .ifindex = 3};
     struct rtnl_route dflt = {.via = ip("172.16.0.1"), .ifindex = 2}, now = want;
+
     (void)state;
     assert_true(guard_takes_over(&want, &dflt, ip("10.1.0.5")));
     assert_false(guard_takes_over(&want, &dflt, ip("10.2.0.5")));
@@ -131,6 +138,7 @@ static void test_facts(void **state)
 {
     (void)state;
     struct strbuf b = {0};
+
     strbuf_adds(&b, "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
                     "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
                     "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\nnonsense\n");
@@ -161,5 +169,6 @@ int main(void)
         cmocka_unit_test(test_gateway),  cmocka_unit_test(test_peers),
         cmocka_unit_test(test_takeover), cmocka_unit_test(test_facts),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

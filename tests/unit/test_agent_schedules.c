@@ -14,6 +14,7 @@ static void test_s1_new_founder(void **state)
     (void)state;
     struct world *w = two();
     struct node *par = get(w, "par");
+
     par->primary = false; /* Galera: its only partner crashed */
     replace(w, "fra");
     run(w, 300);
@@ -43,6 +44,7 @@ static void test_s1_after_power_loss(void **state)
 {
     (void)state;
     struct world *w = two();
+
     power_loss_of_all(w);
     power_on(w, "par");
     replace(w, "fra");
@@ -57,6 +59,7 @@ static void test_s1_new_one_alone_first(void **state)
 {
     (void)state;
     struct world *w = two();
+
     power_loss_of_all(w);
     replace(w, "fra");
     run(w, 300);
@@ -72,6 +75,7 @@ static void test_s2_new_name_sorts_first(void **state)
 {
     (void)state;
     struct world *w = two();
+
     power_loss_of_all(w);
     add(w, "ams");
     in_file(w, "ams");
@@ -91,6 +95,7 @@ static void test_s3_snapshot(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra"), *par = get(w, "par"), snapshot;
+
     power_loss_of_all(w);
     fra->clean = par->clean = true;
     snapshot = *fra;
@@ -120,6 +125,7 @@ static void test_s4_unstated_loss(void **state)
     for (int root_record = 0; root_record < 2; root_record++) {
         struct world *w = two();
         struct node *par = get(w, "par");
+
         power_loss_of_all(w);
         par->seqno = 105;
         par->kind = DATADIR_FRESH;
@@ -139,6 +145,7 @@ static void test_s4_high_water_mark(void **state)
     (void)state;
     struct world *w = three();
     struct node *par = get(w, "par");
+
     get(w, "ams")->record.hw = 0;
     power_loss_of_all(w);
     str_copy(par->record.hw_uuid, 37, UUID);
@@ -158,6 +165,7 @@ static void test_s5_shrunk_file(void **state)
     (void)state;
     struct world *w = three();
     struct node *fra = get(w, "fra");
+
     fra->cut = true;
     fra->primary = false;
     not_in_file(w, "ams");
@@ -178,6 +186,7 @@ static void test_s5_left_while_serving(void **state)
 {
     (void)state;
     struct world *w = three();
+
     power_off(get(w, "par"));
     run(w, 5);
     not_in_file(w, "par");
@@ -200,6 +209,7 @@ static void test_l1_joiner_dies(void **state)
     for (int tainted = 0; tainted < 2; tainted++) {
         struct world *w = two();
         struct node *fra = get(w, "fra"), *par = get(w, "par");
+
         power_loss_of_all(w);
         fra->clean = true; /* it will be the one that boots */
         power_on(w, "fra");
@@ -225,6 +235,7 @@ static void test_l2_chosen_cannot_start(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra"), *par = get(w, "par");
+
     power_loss_of_all(w);
     fra->clean = true;
     fra->cannot_boot = true;
@@ -244,6 +255,7 @@ static void test_l2_many_epochs(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra"), *par = get(w, "par");
+
     power_loss_of_all(w);
     fra->seqno = 101;
     fra->cannot_boot = true;
@@ -265,6 +277,7 @@ static void test_l3_votes_without_data(void **state)
     for (int amnesiac = 0; amnesiac < 2; amnesiac++) {
         struct world *w = three();
         struct node *par = get(w, "par");
+
         power_loss_of_all(w);
         if (amnesiac)
             par->has_record = false;
@@ -289,6 +302,7 @@ static void test_l3_amnesiac_ahead(void **state)
     (void)state;
     struct world *w = three();
     struct node *par = get(w, "par");
+
     power_loss_of_all(w);
     par->has_record = false;
     par->seqno = 101;
@@ -306,6 +320,7 @@ static void test_l4_tainted_set_aside(void **state)
     (void)state;
     struct world *w = three();
     struct node *par = get(w, "par");
+
     power_loss_of_all(w);
     par->kind = DATADIR_TAINTED;
     par->seqno = 110;
@@ -331,6 +346,7 @@ static void test_l5_first_formation_dies(void **state)
 {
     (void)state;
     struct world *w = two();
+
     power_loss_of_all(w);
     get(w, "fra")->kind = DATADIR_EMPTY;
     get(w, "par")->kind = DATADIR_EMPTY;
@@ -348,6 +364,7 @@ static void test_l6_unreadable_joiner(void **state)
     (void)state;
     struct world *w = two();
     struct node *fra = get(w, "fra"), *par = get(w, "par");
+
     power_loss_of_all(w);
     fra->clean = true;
     power_on(w, "fra");
@@ -374,6 +391,7 @@ static void test_l10_torn_aria(void **state)
     (void)state;
     struct world *w = three();
     struct node *ams = get(w, "ams");
+
     power_loss_of_all(w);
     ams->aria = true;
     power_on(w, "ams");
@@ -393,6 +411,7 @@ static void test_unknown_stops_nothing(void **state)
 {
     (void)state;
     struct world *w = two();
+
     for (unsigned i = 0; i < 2; i++)
         w->nodes[i].unknown = true;
     run(w, 600);
@@ -420,6 +439,7 @@ static void test_left_is_started_again(void **state)
     (void)state;
     struct world *w = three();
     struct node *par = get(w, "par");
+
     par->primary = false;
     par->left = par->unknown = true;
     run(w, 120);
@@ -437,6 +457,7 @@ static void test_unknown_after_nonprim(void **state)
 {
     (void)state;
     struct world *w = two();
+
     get(w, "fra")->primary = get(w, "par")->primary = false;
     run(w, 5);
     assert_int_equal(get(w, "fra")->c.state, CLUSTER_NONPRIM);
@@ -462,6 +483,7 @@ static void test_first_version(void **state)
     json_t *j = NULL;
     struct err err = {0};
     struct cluster_record rec;
+
     for (const char *p = record; *p; p++)
         if (*p == 'E' || *p == 'X')
             strbuf_adds(&text, none);
@@ -501,6 +523,7 @@ static void test_first_version_heartbeat(void **state)
     json_t *j = NULL;
     struct err err = {0};
     struct cluster_msg m;
+
     assert_int_equal(js_parse(text, strlen(text), &j, &err), 0);
     assert_int_equal(cluster_msg_from_json(j, &m, &err), 0);
     assert_int_equal(m.booted, 1);
@@ -538,5 +561,6 @@ int main(void)
         cmocka_unit_test(test_first_version),
         cmocka_unit_test(test_first_version_heartbeat),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

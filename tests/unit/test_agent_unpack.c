@@ -33,6 +33,7 @@ static void run_in(const char *folder, const char *const argv[])
     struct err err;
     _cleanup_free_ char *cwd = at(folder);
     const struct proc_opts opts = {.cwd = cwd};
+
     if (proc_run(argv, &opts, NULL, &err) < 0)
         fail_msg("%s", err.msg);
 }
@@ -50,6 +51,7 @@ static int unpack(uint64_t strip, struct err *err)
     char path[PATH_MAX];
     _cleanup_free_ char *archive = at("archive");
     _cleanup_free_ char *out = at("out");
+
     str_copy(path, sizeof(path), out);
     *err = (struct err){0};
     if (unpack_archive(archive, out, &LIMITS, err) < 0 ||
@@ -61,6 +63,7 @@ static int unpack(uint64_t strip, struct err *err)
 static void refused(const char *name)
 {
     struct err err;
+
     assert_int_equal(unpack(0, &err), -1);
     if (!strstr(err.msg, name) || err.code != ERR_SAFETY)
         fail_msg("code %d, not about %s: %s", err.code, name, err.msg);
@@ -69,6 +72,7 @@ static void refused(const char *name)
 static void taken(uint64_t strip)
 {
     struct err err;
+
     if (unpack(strip, &err) < 0)
         fail_msg("%s", err.msg);
 }
@@ -77,6 +81,7 @@ static void is(const char *rest, mode_t mode)
 {
     struct stat st;
     _cleanup_free_ char *path = at(rest);
+
     if (lstat(path, &st) < 0)
         fail_msg("%s is missing", rest);
     if (st.st_uid != 0 || st.st_gid != 0 || (!S_ISLNK(mode) && st.st_mode != mode) ||
@@ -87,6 +92,7 @@ static void is(const char *rest, mode_t mode)
 static int setup(void **state)
 {
     struct err err;
+
     (void)state;
     strcpy(top, "/tmp/muster-unpack-XXXXXX");
     if (!mkdtemp(top)) /* mode 0700: as unreachable for others as the agent's cache */
@@ -99,6 +105,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct err err;
+
     (void)state;
     return fs_remove_tree(top, &err);
 }
@@ -205,6 +212,7 @@ static void test_macos(void **state)
 static void test_strip_link(void **state)
 {
     struct err err;
+
     (void)state;
     pack("ln -s /etc top;" PACK_ALL);
     assert_int_equal(unpack(1, &err), -1);
@@ -214,6 +222,7 @@ static void test_strip_link(void **state)
 static void test_damaged(void **state)
 {
     struct err err;
+
     (void)state;
     pack("mkdir a; echo 1 >a/f; tar -czf ../archive a; truncate -s 40 ../archive");
     assert_int_equal(unpack(0, &err), -1);
@@ -230,6 +239,7 @@ int main(void)
         UNIT(test_limits),        UNIT(test_size),  UNIT(test_macos),         UNIT(test_strip_link),
         UNIT(test_damaged),
     };
+
     if (geteuid() != 0) {
         puts("skipped: needs root");
         return 0;

@@ -35,6 +35,7 @@ static void put(const char *rest, const char *text)
     struct err err;
     _cleanup_free_ char *path = str_fmt("%s/%s", top, rest);
     _cleanup_free_ char *dir = xstrdup(path);
+
     *strrchr(dir, '/') = '\0';
     if (fs_mkdirs(dir, 0755, &err) < 0 || fs_write_atomic(path, text, strlen(text), 0644, &err) < 0)
         fail_msg("%s", err.msg);
@@ -47,6 +48,7 @@ static void site_add(struct strbuf *conf)
     _cleanup_free_ char *page = str_fmt("%s/health/health.php", top);
     _cleanup_free_ char *site = web_site_text(root, "/health", page);
     char *at = strstr(site, ":80>");
+
     assert_non_null(at);
     strbuf_add(conf, site, (size_t)(at - site));
     strbuf_addf(conf, ":" PORT ">%s", at + strlen(":80>"));
@@ -58,6 +60,7 @@ static void server(bool php, bool code, const char *verb)
     struct strbuf conf = {0};
     _cleanup_free_ char *text = web_code_text();
     _cleanup_free_ char *path = str_fmt("%s/apache.conf", top);
+
     strbuf_addf(&conf,
                 "ServerRoot %s\nServerName test\nListen 127.0.0.1:" PORT "\nPidFile %s/pid\n"
                 "DefaultRuntimeDir %s\nUser www-data\nGroup www-data\nStartServers 1\n"
@@ -69,6 +72,7 @@ static void server(bool php, bool code, const char *verb)
         _cleanup_free_ char *line =
             str_fmt("LoadModule %s_module " MODULES "/mod_%s.so\n", names[i], names[i]);
         _cleanup_free_ char *rest = xstrdup(strbuf_str(&conf));
+
         strbuf_reset(&conf);
         strbuf_addf(&conf, "%s%s", line, rest);
     }
@@ -90,6 +94,7 @@ static void stop(void)
     struct err err;
     _cleanup_free_ char *path = str_fmt("%s/apache.conf", top);
     _cleanup_free_ char *pid = str_fmt("%s/pid", top);
+
     if (!fs_exists(pid))
         return;
     proc_call(PROC_ARGV(APACHE, "-f", path, "-k", "stop"), &err);
@@ -104,6 +109,7 @@ static char *get(const char *path)
     struct proc_result r;
     _cleanup_free_ char *url = str_fmt("http://127.0.0.1:" PORT "%s", path);
     uint64_t end = clock_mono_ms() + WAIT_MS;
+
     while (proc_run(PROC_ARGV("/usr/bin/curl", "-si", "--noproxy", "*", "--path-as-is", url), NULL,
                     &r, &err) < 0) {
         proc_result_free(&r);
@@ -117,6 +123,7 @@ static char *get(const char *path)
 static int status_of(const char *answer)
 {
     int status = 0;
+
     assert_int_equal(sscanf(answer, "HTTP/1.%*d %d", &status), 1);
     return status;
 }
@@ -124,6 +131,7 @@ static int status_of(const char *answer)
 static void answers(const char *path, int status, const char *text)
 {
     _cleanup_free_ char *a = get(path);
+
     if (status_of(a) != status || (text && !strstr(a, text)) || strstr(a, "s3cret"))
         fail_msg("%s: %s", path, a);
 }
@@ -131,6 +139,7 @@ static void answers(const char *path, int status, const char *text)
 static void health_is(int status)
 {
     _cleanup_free_ char *a = get("/health");
+
     if (webcheck_judge(status_of(a), a) != status)
         fail_msg("not %d: %s", status, a);
 }
@@ -155,6 +164,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct err err;
+
     (void)state;
     stop();
     return fs_remove_tree(top, &err);
@@ -218,6 +228,7 @@ static void test_health(void **state)
         {"Donor/Desynced", "Primary", "OFF", "wsrep_sst_maria", "503"},
         {"Donor/Desynced", "Primary", "ON", NULL, "503"}, /* no process is to be seen at all */
     };
+
     (void)state;
     _cleanup_free_ char *page = web_health_text("fra", true);
     _cleanup_free_ char *first = str_fmt("auto_prepend_file=%s/fake.php", top);
@@ -240,6 +251,7 @@ static void test_health(void **state)
         _cleanup_free_ char *folder = str_fmt("%s/proc", top);
         const char *const env[] = {s, p, y, NULL};
         const struct proc_opts opts = {.env = env};
+
         fs_remove_tree(folder, &err);
         if (rows[i].script) {
             put("proc/10/comm", "mariadbd\n");
@@ -257,6 +269,7 @@ static void test_php_files(void **state)
 {
     (void)state;
     _cleanup_free_ char *load = str_fmt("%s/mods-enabled/php8.2.load", top);
+
     assert_non_null(strstr(web_php_missing(top), "its module"));
     put("mods-enabled/php8.2.conf", "");
     assert_non_null(strstr(web_php_missing(top), "its module"));
@@ -277,6 +290,7 @@ int main(void)
     const struct CMUnitTest pages[] = {UNIT(test_health)};
     const struct CMUnitTest apache[] = {UNIT(test_php_on), UNIT(test_php_off), UNIT(test_source)};
     int failed = cmocka_run_group_tests_name("files", files, NULL, NULL);
+
     if (access("/usr/bin/php", X_OK) == 0)
         failed += cmocka_run_group_tests_name("health page", pages, NULL, NULL);
     else

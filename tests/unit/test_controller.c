@@ -100,6 +100,7 @@ static void test_plan(void **state)
          "http://198.51.100.11"},
     };
     char digest[SHA256_HEX_SIZE];
+
     keys_sha256("x", 1, digest);
     const struct planner_input in = {&s,     facts, "http://198.51.100.1:7402/blob/x",
                                      digest, false, "KEY"};

@@ -151,6 +151,7 @@ static void test_range(void **state)
         for (uint64_t end = clock_mono_ms() + WAIT_MS;
              waitpid(pid, &status, WNOHANG) == 0 && clock_mono_ms() < end;) {
             struct http_fd in = {.fd = httpd_fd(w->server)};
+
             httpd_run(w->server);
             http_wait(w->http, &in, 1, 10);
         }
@@ -170,5 +171,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_fds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_range, setup, teardown),
     };
+
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

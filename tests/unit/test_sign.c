@@ -14,6 +14,7 @@ static void encodes_as_the_server_does(void **state)
 {
     (void)state;
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     sign_encode(&out, "aZ09.-*_ ~()!'+%/=\xc3\xa9");
     assert_string_equal(out.s, "aZ09.-*_%20%7E%28%29%21%27%2B%25%2F%3D%C3%A9");
 }
@@ -24,6 +25,7 @@ static void signs_sorted_lower_case(void **state)
     (void)state;
     struct pair v[] = {{"command", "listZones"}, {"apiKey", "KEY"}, {"response", "json"}};
     char a[SIGN_TEXT_SIZE], b[SIGN_TEXT_SIZE];
+
     sign_compute(v, 3, "secret", a);
     assert_string_equal(a, "CB2VceYQ2lFqNkAe+39yeUIsH5w=");
     struct pair w[] = {{"response", "json"},
@@ -42,6 +44,7 @@ static void upper_case_names_sort_first(void **state)
     (void)state;
     struct pair v[] = {{"hostid", "b"}, {"hostName", "A b~*"}, {"tags[0].key", "x"}};
     char a[SIGN_TEXT_SIZE];
+
     sign_compute(v, 3, "s", a);
     assert_string_equal(a, "egYinOaP+d+qDijmyAapW9wy/BU=");
 }
@@ -53,6 +56,7 @@ static void params_carry_the_signature(void **state)
     _cleanup_free_ char *q = sign_params(v, 2, "secret");
     _cleanup_(pairs_free) struct pairs p = {0};
     struct err err = {0};
+
     assert_int_equal(pairs_parse(&p, q, strlen(q), 8, &err), 0);
     assert_int_equal(p.n, 3);
     assert_string_equal(pairs_get(&p, "apiKey"), "a b");
@@ -64,9 +68,11 @@ static void bad_forms_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {"a=%", "a=%4", "a=%zz", "%00=1", "a=1&b=%0", "a&b&c&d"};
+
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         _cleanup_(pairs_free) struct pairs p = {0};
         struct err err = {0};
+
         assert_int_equal(pairs_parse(&p, bad[i], strlen(bad[i]), 3, &err), -1);
     }
     _cleanup_(pairs_free) struct pairs p = {0};
@@ -82,8 +88,10 @@ static void base64_there_and_back(void **state)
     static const struct {
         const char *raw, *text;
     } rows[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"fooba", "Zm9vYmE="}};
+
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         _cleanup_free_ char *text = base64_text(rows[i].raw, strlen(rows[i].raw));
+
         assert_string_equal(text, rows[i].text);
         struct err err = {0};
         size_t len = 0;
@@ -109,6 +117,7 @@ static void fingerprints_are_md5(void **state)
 {
     (void)state;
     char print[FINGERPRINT_SIZE];
+
     ssh_fingerprint(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKXX1MH0pFz+7UoK1LDSZhA4xT69IOQ4Wk5GKRGDJWRY someone",
         print);
@@ -127,5 +136,6 @@ int main(void)
         cmocka_unit_test(bad_forms_are_refused),       cmocka_unit_test(base64_there_and_back),
         cmocka_unit_test(fingerprints_are_md5),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,7 @@ static const json_t *named(const json_t *array, const char *name)
 {
     size_t i = 0;
     json_t *one = NULL;
+
     json_array_foreach(array, i, one)
     {
         if (strcmp(vdc_str(one, "name"), name) == 0)
@@ -42,6 +43,7 @@ static bool beyond(const char *name)
     static const char *const names[] = {"resizeVolume", "disableStaticNat", "listIpForwardingRules",
                                         "listVPCs",     "listProjects",     "listSecurityGroups",
                                         "listSnapshots"};
+
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(names[i], name) == 0)
             return true;
@@ -53,6 +55,7 @@ static void check_params(const struct api_call *c, const json_t *theirs)
 {
     for (const struct api_param *p = c->params; p && p->name; p++) {
         const json_t *real = named(theirs, p->name);
+
         if (dialect(p->name) && !real)
             continue;
         if (!real)
@@ -65,6 +68,7 @@ static void check_params(const struct api_call *c, const json_t *theirs)
     json_array_foreach(theirs, i, one)
     {
         bool known = false;
+
         for (const struct api_param *p = c->params; p && p->name; p++)
             known = known || strcmp(p->name, vdc_str(one, "name")) == 0;
         if (json_is_true(json_object_get(one, "required")) && !known)
@@ -77,6 +81,7 @@ static void calls_are_cloudstacks(void **state)
     (void)state;
     _cleanup_json_ json_t *file =
         json_load_file(TEST_DIR "/data/cloudstack-api-4.18.json", 0, NULL);
+
     assert_non_null(file);
     const json_t *api = json_object_get(file, "api");
     for (const struct api_call *c = calls_table.calls; c->name; c++) {
@@ -113,6 +118,7 @@ static int setup(void **state)
 {
     struct err err = {0};
     struct fixture *f = xcalloc(1, sizeof(*f));
+
     str_copy(f->path, sizeof(f->path), "/tmp/test_vdc_calls.XXXXXX");
     assert_non_null(mkdtemp(f->path));
     _cleanup_free_ char *file = str_fmt("%s/state.db", f->path);
@@ -128,9 +134,11 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     static const char *const names[] = {"", "-wal", "-shm"};
+
     vdb_close(&f->db);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         _cleanup_free_ char *file = str_fmt("%s/state.db%s", f->path, names[i]);
+
         unlink(file);
     }
     rmdir(f->path);
@@ -144,6 +152,7 @@ static json_t *call_as(struct fixture *f, const char *query, const char *key, co
 {
     struct err err = {0};
     _cleanup_(pairs_free) struct pairs p = {0};
+
     assert_int_equal(pairs_parse(&p, query, strlen(query), 100, &err), 0);
     pairs_add(&p, "apiKey", key);
     pairs_add(&p, "response", "json");
@@ -172,6 +181,7 @@ static void expect(struct fixture *f, const char *query, int status)
 {
     int got = 0;
     _cleanup_json_ json_t *inner = call(f, query, "S", &got);
+
     if (got != status)
         fail_msg("%s: status %d, expected %d", query, got, status);
     if (status != 200)
@@ -182,6 +192,7 @@ static void requests_are_checked(void **state)
 {
     struct fixture *f = *state;
     int status = 0;
+
     json_decref(call(f, "command=listZones", "wrong", &status));
     assert_int_equal(status, 401);
     expect(f, "command=noSuchCall", 401);
@@ -220,9 +231,11 @@ static void roots_of_the_vdc(void **state)
                  {"listZones", "listzonesresponse"},
                  {"noSuchCall", "errorresponse"}};
     struct api_server server = {.db = f->db, .table = &calls_table, .vdc_roots = true};
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct httpd_response r = {0};
         _cleanup_(pairs_free) struct pairs p = {0};
+
         pairs_add(&p, "apiKey", "K");
         pairs_add(&p, "command", cases[i].call);
         pairs_add(&p, "response", "json");
@@ -247,6 +260,7 @@ static void lists_have_pages(void **state)
     int status = 0;
     _cleanup_json_ json_t *all = call(f, "command=listZones", "S", &status);
     json_int_t count = json_integer_value(json_object_get(all, "count"));
+
     assert_int_equal(count, json_array_size(json_object_get(all, "zone")));
     _cleanup_json_ json_t *page = call(f, "command=listZones&page=2&pagesize=5", "S", &status);
     assert_int_equal(json_integer_value(json_object_get(page, "count")), count);
@@ -260,6 +274,7 @@ static void empty_lists(void **state)
     struct fixture *f = *state;
     int status = 0;
     _cleanup_json_ json_t *vms = call(f, "command=listVirtualMachines", "S", &status);
+
     assert_int_equal(json_object_size(vms), 0);
     _cleanup_json_ json_t *networks = call(f, "command=listNetworks", "S", &status);
     assert_int_equal(json_array_size(json_object_get(networks, "network")), 0);
@@ -271,6 +286,7 @@ static void documents_are_made(void **state)
 {
     struct fixture *f = *state;
     int status = 0;
+
     expect(f, "command=createLocalNetwork&zonename=Nowhere&cidr=10.1.0.0/24&gateway=10.1.0.1", 431);
     expect(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.2.0.1", 431);
     expect(f, "command=createLocalNetwork&zonename=London&cidr=10.1.0.0/24&gateway=10.1.0.0", 431);
@@ -323,6 +339,7 @@ static void job_ids_of_clients(void **state)
     _cleanup_free_ char *good = str_fmt("%s%s", create, id);
     _cleanup_free_ char *upper = str_fmt("%s0A1B2C3D-0000-4000-8000-00000000000A", create);
     _cleanup_free_ char *no_uuid = str_fmt("%s7", create);
+
     expect(f, query, 431);
     expect(f, upper, 431);
     expect(f, no_uuid, 431);
@@ -349,9 +366,11 @@ static void jobs_are_forgotten(void **state)
         const char *id, *completed;
     } jobs[] = {
         {"old", "2024-05-01T11:59:59+0000"}, {"young", "2024-05-01T12:00:01+0000"}, {"open", NULL}};
+
     for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
         _cleanup_json_ json_t *doc =
             json_pack("{s:s,s:s*}", "jobid", jobs[i].id, "completed", jobs[i].completed);
+
         assert_int_equal(vdb_put(f->db, "job", jobs[i].id, doc, &err), 0);
     }
     /* 2024-05-02 12:00:00 UTC */
@@ -367,6 +386,7 @@ static void accounts_do_not_see_each_other(void **state)
     struct err err = {0};
     int status = 0;
     _cleanup_json_ json_t *other = NULL, *twice = NULL;
+
     assert_int_equal(account_add(f->db, "-bad", &twice, &err), -1);
     assert_int_equal(account_add(f->db, VDC_ACCOUNT, &twice, &err), -1);
     assert_int_equal(account_add(f->db, "other", &other, &err), 0);
@@ -397,6 +417,7 @@ static void faults_count_calls(void **state)
 {
     (void)state;
     struct fault_hit hit = {0};
+
     assert_true(fault_name_matches("*", "listZones"));
     assert_true(fault_name_matches("write", "deployVirtualMachine"));
     assert_false(fault_name_matches("write", "queryAsyncJobResult"));
@@ -433,11 +454,13 @@ static void faults_before_and_after(void **state)
         const char *when;
         size_t groups; /* afterwards */
     } cases[] = {{"before", 0}, {"after", 1}};
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_json_ json_t *fault =
             json_pack("{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:s}", "id", "1", "kind", "call", "name",
                       "createDirectConnectGroup", "nth", 1, "times", 1, "action", "error", "code",
                       533, "when", cases[i].when);
+
         assert_int_equal(vdb_put(f->db, "fault", "1", fault, &err), 0);
         expect(f, "command=createDirectConnectGroup&name=g", 533);
         _cleanup_json_ json_t *groups = vdb_list(f->db, "dcg");
@@ -460,5 +483,6 @@ int main(void)
         cmocka_unit_test(faults_count_calls),
         cmocka_unit_test_setup_teardown(faults_before_and_after, setup, teardown),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static void defaults_are_symmetric(void **state)
 {
     (void)state;
     struct link_set s = link_default("Frankfurt (ESX)", "Paris (ESX)");
+
     assert_int_equal(s.delay_ns, 4545000);
     assert_int_equal(s.rate, 3000000000);
     assert_false(s.cut || s.loss_ppm);
@@ -27,6 +28,7 @@ static void defaults_are_symmetric(void **state)
     for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
         for (size_t k = 0; k < ARRAY_LEN(zones); k++) {
             uint64_t there = link_default(zones[i], zones[k]).delay_ns;
+
             assert_int_equal(there, link_default(zones[k], zones[i]).delay_ns);
             assert_in_range(there, 5 * MS, 200 * MS);
         }
@@ -39,6 +41,7 @@ static void documents_keep_every_setting(void **state)
     struct link_set s = {.delay_ns = 12345678, .rate = 0, .loss_ppm = 25000, .cut = true};
     _cleanup_json_ json_t *doc = link_to_doc("Berlin", "London", &s);
     struct link_set back = link_from_doc("Berlin", "London", doc);
+
     assert_int_equal(back.delay_ns, s.delay_ns);
     assert_int_equal(back.rate, 0);
     assert_int_equal(back.loss_ppm, 25000);
@@ -52,6 +55,7 @@ static void texts_are_parsed_strictly(void **state)
     uint64_t n = 0;
     uint32_t ppm = 0;
     struct err err = {0};
+
     assert_int_equal(link_parse_time("9.09ms", &n, &err), 0);
     assert_int_equal(n, 9090000);
     assert_int_equal(link_parse_time("250us", &n, &err), 0);
@@ -82,10 +86,12 @@ static void rates_are_printed_as_they_are_typed(void **state)
 {
     (void)state;
     static const char *const texts[] = {"none", "3gbit", "2.5gbit", "100mbit", "512kbit"};
+
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         uint64_t n = 0;
         char text[24];
         struct err err = {0};
+
         assert_int_equal(link_parse_rate(texts[i], &n, &err), 0);
         link_rate_text(n, text);
         assert_string_equal(text, texts[i]);
@@ -99,6 +105,7 @@ static void zones_are_found_by_their_beginning(void **state)
     _cleanup_json_ json_t *zones =
         json_pack("[{s:s},{s:s},{s:s},{s:s}]", "name", "Frankfurt (ESX)", "name", "London", "name",
                   "Los Angeles", "name", "Lon");
+
     assert_string_equal(vdc_str(link_zone(zones, "fra", &err), "name"), "Frankfurt (ESX)");
     assert_string_equal(vdc_str(link_zone(zones, "LOS", &err), "name"), "Los Angeles");
     assert_string_equal(vdc_str(link_zone(zones, "lon", &err), "name"), "Lon"); /* exactly */
@@ -115,6 +122,7 @@ static void a_frame_arrives_after_the_delay(void **state)
     (void)state;
     uint64_t due = 0;
     struct lane l = {.set = {.delay_ns = 4 * MS}};
+
     assert_true(lane_admit(&l, 100, 1500, 0, &due));
     assert_int_equal(due, 100 + 4 * MS);
     assert_int_equal(l.queued, 1500);
@@ -127,6 +135,7 @@ static void the_rate_spaces_frames(void **state)
     (void)state;
     uint64_t due = 0, sent = 0;
     struct lane l = {.set = {.delay_ns = 4 * MS, .rate = 8000000}}; /* 1000 bytes in 1 ms */
+
     for (unsigned i = 1; i <= 5; i++) {
         assert_true(lane_admit(&l, 0, 1000, 0, &due));
         assert_int_equal(due, i * MS + 4 * MS);
@@ -145,6 +154,7 @@ static void the_buffer_holds_a_round_trip(void **state)
     (void)state;
     uint64_t due = 0, taken = 0;
     struct lane l = {.set = {.delay_ns = 50 * MS, .rate = 80000000}}; /* 1 MB in 100 ms */
+
     while (lane_admit(&l, 0, 1000, 0, &due))
         taken += 1000;
     assert_in_range(taken, 1000000, 1002000);
@@ -161,6 +171,7 @@ static void without_a_rate_memory_is_bounded(void **state)
     (void)state;
     uint64_t due = 0, n = 0;
     struct lane l = {.set = {.delay_ns = 1000 * MS}};
+
     while (n < 10000 && lane_admit(&l, 0, 65536, 0, &due))
         n++;
     assert_int_equal(n, 4096);
@@ -172,6 +183,7 @@ static void cut_and_loss_lose_frames(void **state)
     uint64_t due = 0;
     unsigned lost = 0;
     struct lane cut = {.set = {.cut = true}};
+
     assert_false(lane_admit(&cut, 0, 100, UINT32_MAX, &due));
     struct lane none = {0}, all = {.set = {.loss_ppm = 1000000}},
                 tenth = {.set = {.loss_ppm = 100000}};
@@ -189,6 +201,7 @@ static void nothing_overtakes_when_the_delay_shrinks(void **state)
     uint64_t first = 0, second = 0;
     struct lane l = {.set = {.delay_ns = 50 * MS}};
     struct link_set faster = {.delay_ns = 1 * MS};
+
     assert_true(lane_admit(&l, 0, 100, 0, &first));
     lane_set(&l, &faster);
     assert_true(lane_admit(&l, 1, 100, 0, &second));
@@ -201,6 +214,7 @@ static void a_faster_link_does_not_wait_for_the_slow_one(void **state)
     uint64_t due = 0;
     struct lane l = {.set = {.rate = 1000}};
     struct link_set faster = {.rate = 0};
+
     assert_true(lane_admit(&l, 0, 65000, 0, &due));
     lane_set(&l, &faster);
     assert_int_equal(l.free_at, 0);
@@ -222,5 +236,6 @@ int main(void)
         cmocka_unit_test(nothing_overtakes_when_the_delay_shrinks),
         cmocka_unit_test(a_faster_link_does_not_wait_for_the_slow_one),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static json_t *vm(void)
 static unsigned count(const struct qemu_args *a, const char *option, const char *text)
 {
     unsigned n = 0;
+
     for (size_t i = 0; i + 1 < a->n; i++)
         n += str_eq(a->v[i], option) && strstr(a->v[i + 1], text) != NULL;
     return n;
@@ -35,6 +36,7 @@ static void machine_is_as_offered(void **state)
     (void)state;
     _cleanup_(qemu_args_free) struct qemu_args a = {0};
     _cleanup_json_ json_t *doc = vm(), *none = json_array();
+
     qemu_args_build(&a, "/usr/bin/qemu", doc, none, false);
     assert_string_equal(a.v[0], "/usr/bin/qemu");
     assert_null(a.v[a.n]);
@@ -52,6 +54,7 @@ static void every_nic_has_its_device_and_address(void **state)
     (void)state;
     _cleanup_(qemu_args_free) struct qemu_args a = {0};
     _cleanup_json_ json_t *doc = vm(), *none = json_array();
+
     qemu_args_build(&a, "qemu", doc, none, true);
     assert_int_equal(count(&a, "-accel", "kvm"), 1);
     assert_int_equal(count(&a, "-netdev", "tap,id=n0,ifname=mvdcv012345670,"), 1);
@@ -66,6 +69,7 @@ static void volumes_show_their_serial(void **state)
     char serial[21];
     _cleanup_(qemu_args_free) struct qemu_args a = {0};
     _cleanup_json_ json_t *doc = vm(), *volumes = json_pack("[{s:s}]", "id", VOLUME);
+
     qemu_serial(json_array_get(volumes, 0), serial);
     assert_string_equal(serial, "fedcba98765443218fed");
     qemu_args_build(&a, "qemu", doc, volumes, false);
@@ -80,5 +84,6 @@ int main(void)
         cmocka_unit_test(every_nic_has_its_device_and_address),
         cmocka_unit_test(volumes_show_their_serial),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 static pid_t play(const char *path, const char *const lines[])
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
     snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
@@ -65,6 +66,7 @@ static void answers_are_told_from_events(void **state)
     (void)state;
     struct stage s;
     struct err err = {0};
+
     set_up(&s);
     pid_t pid = play(s.path, (const char *const[]){greeting, "{\"return\": {}}\n",
                                                    "{\"event\": \"STOP\"}\n"
@@ -84,6 +86,7 @@ static void refusals_say_why(void **state)
     (void)state;
     struct stage s;
     struct err err = {0};
+
     set_up(&s);
     pid_t pid = play(s.path, (const char *const[]){greeting, "{\"return\": {}}\n",
                                                    "{\"error\": {\"class\": \"GenericError\", "
@@ -103,6 +106,7 @@ static void a_machine_that_ends_is_an_error(void **state)
     (void)state;
     struct stage s;
     struct err err = {0};
+
     set_up(&s);
     pid_t pid = play(s.path, (const char *const[]){greeting, "{\"return\": {}}\n", NULL});
     FILE *qmp = NULL;
@@ -120,5 +124,6 @@ int main(void)
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(a_machine_that_ends_is_an_error),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

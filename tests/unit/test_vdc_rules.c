@@ -24,6 +24,7 @@ static void networks_are_parsed_strictly(void **state)
         "10.0.0.0/x", "300.0.0.0/8", "10.0.0.0/24 "};
     struct ipv4_net net = {0};
     struct err err = {0};
+
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(guest_net_parse(bad[i], &net, &err), -1);
     assert_int_equal(guest_net_parse(NULL, &net, &err), -1);
@@ -37,6 +38,7 @@ static void host_bits_are_explained(void **state)
     (void)state;
     struct ipv4_net net = {0};
     struct err err = {0};
+
     assert_int_equal(guest_net_parse("10.1.2.3/24", &net, &err), -1);
     assert_non_null(strstr(err.msg, "10.1.2.0/24"));
 }
@@ -46,6 +48,7 @@ static void overlap_is_symmetric(void **state)
     (void)state;
     struct ipv4_net a = {0}, b = {0}, c = {0};
     struct err err = {0};
+
     assert_int_equal(guest_net_parse("10.1.0.0/16", &a, &err), 0);
     assert_int_equal(guest_net_parse("10.1.2.0/24", &b, &err), 0);
     assert_int_equal(guest_net_parse("10.2.0.0/24", &c, &err), 0);
@@ -59,6 +62,7 @@ static void the_lowest_free_address_is_picked(void **state)
     struct ipv4_net net = {0};
     struct err err = {0};
     char ip[16];
+
     assert_int_equal(guest_net_parse("10.1.0.0/24", &net, &err), 0);
     _cleanup_json_ json_t *used = json_pack("[s,s]", "10.1.0.10", "10.1.0.12");
     assert_int_equal(guest_net_pick(&net, "10.1.0.11", used, ip, &err), 0);
@@ -74,6 +78,7 @@ static void without_rules_nothing_is_forwarded(void **state)
     (void)state;
     _cleanup_json_ json_t *net = network();
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     rules_nft(net, NULL, NULL, NULL, NULL, &out);
     assert_null(strstr(out.s, "jump outside"));
     assert_null(strstr(out.s, "dnat to"));
@@ -95,6 +100,7 @@ static void rules_become_filter_lines(void **state)
         json_pack("[{s:s,s:s,s:i,s:i}]", "protocol", "tcp", "cidrlist", "192.0.2.0/24", "startport",
                   8080, "endport", 8081);
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     rules_nft(net, egress, forwards, firewall, NULL, &out);
     assert_non_null(strstr(out.s, "iifname \"lan\" oifname \"pub\" ip saddr { 10.1.0.0/24 } meta "
                                   "l4proto tcp th dport 80-443 jump outside\n"));
@@ -119,6 +125,7 @@ static void further_addresses_have_rules_of_their_own(void **state)
         json_pack("[{s:s,s:b},{s:s,s:b,s:s}]", "ipaddress", "198.51.100.11", "isstaticnat", 0,
                   "ipaddress", "198.51.100.12", "isstaticnat", 1, "vmipaddress", "10.1.0.11");
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     rules_nft(net, NULL, forwards, firewall, ips, &out);
     assert_non_null(
         strstr(out.s, "  ip daddr 198.51.100.11 udp dport 53 dnat to 10.1.0.10:5353\n"));
@@ -139,6 +146,7 @@ static void private_networks_get_addresses_only(void **state)
     (void)state;
     _cleanup_json_ json_t *net = network();
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     rules_dnsmasq(net, NULL, "p1", "/dir", &out);
     assert_non_null(strstr(out.s, "port=0\ndhcp-option=3\ndhcp-option=6\n"));
     assert_non_null(strstr(out.s, "dhcp-range=10.1.0.0,static,255.255.255.0,12h\n"));
@@ -153,6 +161,7 @@ static void only_listed_names_are_asked_outside(void **state)
                                                     json_pack("[s,s]", "deb.example", "192.0.2.7"),
                                                 .servers = json_pack("[s]", "192.0.2.53")};
     _cleanup_(strbuf_free) struct strbuf out = {0};
+
     rules_dnsmasq(net, &o, "lan", "/dir", &out);
     assert_non_null(strstr(out.s, "address=/#/\n"));
     assert_non_null(strstr(out.s, "server=/deb.example/192.0.2.53\n"));
@@ -169,6 +178,7 @@ static void each_nic_gets_its_reservation(void **state)
                   "net-1", "macaddress", "02:00:00:00:00:01", "ipaddress", "10.1.0.10", "networkid",
                   "net-2", "macaddress", "02:00:00:00:00:02", "ipaddress", "10.2.0.10");
     _cleanup_(strbuf_free) struct strbuf hosts = {0}, names = {0};
+
     rules_dhcp_hosts("net-1", vms, &hosts, &names);
     assert_string_equal(hosts.s, "02:00:00:00:00:01,10.1.0.10,web1\n");
     assert_string_equal(names.s, "10.1.0.10 web1\n");
@@ -188,5 +198,6 @@ int main(void)
         cmocka_unit_test(only_listed_names_are_asked_outside),
         cmocka_unit_test(each_nic_gets_its_reservation),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

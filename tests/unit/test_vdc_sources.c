@@ -14,6 +14,7 @@
 static void check(const char *text, bool deb822, const char *expected)
 {
     _cleanup_json_ json_t *out = json_array();
+
     sources_parse(text, deb822, out);
     _cleanup_free_ char *got = js_text(out);
     assert_string_equal(got, expected);
@@ -65,8 +66,10 @@ static void hosts_of_uris(void **state)
                 {"https://h/a@b", "h"},
                 {"file:/srv/debian", NULL},
                 {"http:///x", NULL}};
+
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char host[32] = "";
+
         assert_int_equal(sources_uri_host(rows[i].uri, host, sizeof(host)), rows[i].host != NULL);
         if (rows[i].host)
             assert_string_equal(host, rows[i].host);
@@ -82,5 +85,6 @@ int main(void)
         cmocka_unit_test(deb822_style),
         cmocka_unit_test(hosts_of_uris),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

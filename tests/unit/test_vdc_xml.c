@@ -16,6 +16,7 @@ static void check(const char *json, const char *body)
     _cleanup_json_ json_t *value = json_loads(json, 0, NULL);
     _cleanup_(strbuf_free) struct strbuf out = {0};
     _cleanup_free_ char *expected = str_fmt(HEAD "%s</r>", body);
+
     assert_non_null(value);
     xml_write("r", value, &out);
     assert_string_equal(out.s, expected);
@@ -45,5 +46,6 @@ int main(void)
         cmocka_unit_test(members_become_elements),
         cmocka_unit_test(texts_are_escaped),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

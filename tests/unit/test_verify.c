@@ -34,6 +34,7 @@ static void on_request(void *ctx, const struct httpd_request *rq, struct httpd_r
 {
     const struct row *r = ctx;
     bool health = str_eq(rq->path, PLANNER_HEALTH_PATH);
+
     httpd_reply(ret, health ? r->status : 200, "text/plain", xstrdup(health ? r->health : r->site));
 }
 
@@ -42,6 +43,7 @@ static pid_t serve(struct row *r)
 {
     struct err err;
     struct httpd *h;
+
     if (httpd_open("127.0.0.1", PORT, 1024, on_request, r, &h, &err) < 0)
         fail_msg("%s", err.msg);
     pid_t pid = fork();
@@ -49,6 +51,7 @@ static pid_t serve(struct row *r)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (struct http *wait = http_new();;) {
             struct http_fd fd = {.fd = httpd_fd(h)};
+
             httpd_run(h);
             http_wait(wait, &fd, 1, 100);
         }
@@ -72,12 +75,14 @@ static void test_verify(void **state)
     const struct spec s = {
         .nodes = &node, .n_nodes = 1, .web.present = true, .database.present = true};
     const char *const urls[] = {URL};
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct verify_result r;
         struct http *h = http_new();
         pid_t pid = serve(&rows[i]);
         bool well = verify_sites(h, &s, urls, 20, &r);
+
         http_free(h);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
@@ -89,5 +94,6 @@ static void test_verify(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_verify)};
+
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }

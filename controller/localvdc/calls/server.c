@@ -136,6 +136,7 @@ int call_list_accounts(struct api_rq *rq)
                   {"network", "networktotal"},
                   {"ip", "iptotal"}};
     char id[37], domain[37];
+
     account_id(rq->account, id);
     account_domain_id(domain);
     json_t *account =

@@ -151,6 +151,7 @@ static int lxc_clean(const char *vm_id, struct err *err)
         "net_cls/", "net_cls,net_prio/", "net_prio/", "perf_event/", "hugetlb/", "rdma/",
         "misc/"};
     char name[VDC_NAME_MAX];
+
     vdc_name("mvdc-", vm_id, name);
     remove_lock(name);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {

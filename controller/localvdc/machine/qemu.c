@@ -263,6 +263,7 @@ static int qemu_unplug(struct vdb *db, const json_t *vm, const json_t *volume, b
     const char *id = vdc_str(vm, "id");
     bool has_node = false, has_device = false;
     _cleanup_fclose_ FILE *qmp = NULL;
+
     if (qemu_pid(id) == 0)
         return 0;
     qemu_serial(volume, serial);

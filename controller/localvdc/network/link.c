@@ -38,6 +38,7 @@ static enum region region_of(const char *zone)
                 {"Los Angeles", WEST_COAST},
                 {"Hong Kong", HONG_KONG},
                 {"Singapore", SINGAPORE}};
+
     for (size_t i = 0; i < ARRAY_LEN(away); i++) {
         if (str_eq(away[i].zone, zone))
             return away[i].region;
@@ -106,6 +107,7 @@ int link_parse_time(const char *text, uint64_t *ret_ns, struct err *err)
     } units[] = {{"us", NS_PER_US}, {"ms", NS_PER_MS}, {"s", NS_PER_S}};
     double n = 0;
     const char *unit = "";
+
     for (size_t i = 0; number(text, &n, &unit) == 0 && i < ARRAY_LEN(units); i++) {
         if (strcasecmp(unit, units[i].unit) == 0 && n * (double)units[i].ns <= DELAY_MAX_NS) {
             *ret_ns = (uint64_t)(n * (double)units[i].ns + 0.5);
@@ -124,6 +126,7 @@ int link_parse_rate(const char *text, uint64_t *ret, struct err *err)
     } units[] = {{"kbit", 1000}, {"mbit", 1000000}, {"gbit", 1000000000}};
     double n = 0;
     const char *unit = "";
+
     if (text && strcasecmp(text, "none") == 0) {
         *ret = 0;
         return 0;
