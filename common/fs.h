@@ -16,7 +16,7 @@ int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct er
 /* Whether it is a zip archive, by its content: its name may be that of a download script. */
 int fs_is_zip(const char *path, bool *ret, struct err *err);
 
-/* Replaces `path`: temporary file beside it, fsync, rename, fsync of the folder. After a crash
+/* Replaces `path`: temporary file beside it, fsync, rename, fsync of the directory. After a crash
  * there is the old content or the new, never a mixture. */
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 
@@ -24,19 +24,19 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 int fs_write_atomic_as(const char *path, const void *data, size_t len, mode_t mode, uid_t uid,
                        gid_t gid, struct err *err);
 
-/* mkdir -p; folders that are made get `mode`, those that exist are left alone. */
+/* mkdir -p; directories that are made get `mode`, those that exist are left alone. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *err);
 
-/* Removes a file or a folder with all that is in it, staying on its filesystem and never
+/* Removes a file or a directory with all that is in it, staying on its filesystem and never
  * following a symbolic link. Missing is success. */
 int fs_remove_tree(const char *path, struct err *err);
 
 bool fs_exists(const char *path);
 
-/* fsync of the folder that holds `path`. */
+/* fsync of the directory that holds `path`. */
 int fs_sync_parent(const char *path, struct err *err);
 
-/* Everything of the filesystem that holds the folder `path` is on its disk. */
+/* Everything of the filesystem that holds the directory `path` is on its disk. */
 int fs_sync_filesystem(const char *path, struct err *err);
 
 /* Bytes that somebody without privilege can still write on the filesystem that holds `path`. */

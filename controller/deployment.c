@@ -16,7 +16,7 @@
 #include "common/str.h"
 #include "controller/spec/openpgp.h"
 
-static char *folder_of(const char *file)
+static char *directory_of(const char *file)
 {
     _cleanup_free_ char *real = realpath(file, NULL);
     _cleanup_free_ char *copy = xstrdup(real ? real : file);
@@ -24,7 +24,7 @@ static char *folder_of(const char *file)
     return xstrdup(dirname(copy));
 }
 
-static char *state_folder(const char *deployment)
+static char *state_directory(const char *deployment)
 {
     const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 
@@ -61,8 +61,8 @@ int deployment_read(const char *file, struct deployment *ret, struct strbuf *pro
                        found.count == 1 ? "" : "s");
     }
     d.file = xstrdup(file);
-    d.base = folder_of(file);
-    d.state = state_folder(d.spec.deployment);
+    d.base = directory_of(file);
+    d.state = state_directory(d.spec.deployment);
     *ret = d;
     return 0;
 }
@@ -199,16 +199,16 @@ int deployment_package_key(const struct deployment *d, char **ret, struct err *e
     return 0;
 }
 
-/* The same folder gives the same bytes: sorted names, no times, no owners. */
-static int pack_folder(const char *folder, const char *to, struct err *err)
+/* The same directory gives the same bytes: sorted names, no times, no owners. */
+static int pack_directory(const char *directory, const char *to, struct err *err)
 {
     _cleanup_free_ char *tmp = str_fmt("%s.tmp", to);
 
-    if (proc_call(PROC_ARGV("/bin/tar", "--create", "--file", tmp, "--directory", folder,
+    if (proc_call(PROC_ARGV("/bin/tar", "--create", "--file", tmp, "--directory", directory,
                             "--sort=name", "--mtime=@0", "--owner=0", "--group=0",
                             "--numeric-owner", "--format=ustar", "."),
                   err) < 0)
-        return err_wrap(err, "packing %s", folder);
+        return err_wrap(err, "packing %s", directory);
     if (rename(tmp, to) < 0)
         return err_errno(err, errno, "%s", to);
     return 0;
@@ -235,7 +235,7 @@ int deployment_archive(const struct deployment *d, struct archive *ret, struct e
     }
     if (S_ISDIR(st.st_mode)) {
         char *packed = str_fmt("%s/%s.tar", d->state, app->name);
-        int rc = pack_folder(path, packed, err);
+        int rc = pack_directory(path, packed, err);
 
         free(path);
         path = packed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A deployment on the operator's machine: its file, its state folder, its keys. */
+/* A deployment on the operator's machine: its file, its state directory, its keys. */
 #ifndef MUSTER_DEPLOYMENT_H
 #define MUSTER_DEPLOYMENT_H
 
@@ -10,8 +10,8 @@
 struct deployment {
     struct spec spec;
     char *file;  /* path of the file */
-    char *base;  /* its folder: what relative paths in it mean */
-    char *state; /* state folder, 0700 */
+    char *base;  /* its directory: what relative paths in it mean */
+    char *state; /* state directory, 0700 */
     struct store *store;
     int lock_fd;
     struct curve_pair keys;
@@ -29,11 +29,11 @@ int deployment_open(struct deployment *d, bool create, struct err *err);
 int deployment_lock(struct deployment *d, struct err *err);
 void deployment_close(struct deployment *d);
 
-/* A path of the file as an absolute one: "~/" and relative to the file's folder. The caller
+/* A path of the file as an absolute one: "~/" and relative to the file's directory. The caller
  * frees. */
 char *deployment_path(const struct deployment *d, const char *path);
 
-/* The public key that VMs let in, one line; makes a pair in the state folder when the file names
+/* The public key that VMs let in, one line; makes a pair in the state directory when the file names
  * none. *ret_private is the private half's path. The caller frees both. */
 int deployment_ssh_key(const struct deployment *d, char **ret_public, char **ret_private,
                        struct err *err);
@@ -49,7 +49,8 @@ int deployment_package_key(const struct deployment *d, char **ret, struct err *e
  * ssh_port, vm}, NULL before the cloud part was done once. New reference. */
 int deployment_layout(const struct deployment *d, json_t **ret, struct err *err);
 
-/* The application's archive as a file (a folder is packed). `path` stays NULL for one with a URL.
+/* The application's archive as a file (a directory is packed). `path` stays NULL for one with a
+ * URL.
  */
 struct archive {
     char *path;

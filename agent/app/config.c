@@ -50,16 +50,16 @@ static bool is_writable(const json_t *writable, const char *path)
     return false;
 }
 
-/* Where the links of the version lead says only where to begin: whoever owns a folder on the way
+/* Where the links of the version lead says only where to begin: whoever owns a directory on the way
  * may put a link there any time, so it is opened without following any. */
-int app_config_folder(const char *release, const char *home, const json_t *writable,
-                      const char *path, bool make, struct err *err)
+int app_config_directory(const char *release, const char *home, const json_t *writable,
+                         const char *path, bool make, struct err *err)
 {
-    _cleanup_free_ char *folder = xstrdup(path);
-    char *slash = strrchr(folder, '/');
+    _cleanup_free_ char *directory = xstrdup(path);
+    char *slash = strrchr(directory, '/');
 
-    folder[slash ? slash - folder : 0] = '\0';
-    _cleanup_free_ char *whole = str_fmt("%s/%s", release, folder);
+    directory[slash ? slash - directory : 0] = '\0';
+    _cleanup_free_ char *whole = str_fmt("%s/%s", release, directory);
     _cleanup_free_ char *real = realpath(whole, NULL);
     const char *const tops[] = {release, home};
     for (size_t i = 0; real && i < ARRAY_LEN(tops); i++) {
@@ -74,16 +74,16 @@ int app_config_folder(const char *release, const char *home, const json_t *writa
         errno = EXDEV;
         return -1;
     }
-    return beneath_open(is_writable(writable, path) ? home : release, folder, make, (uid_t)-1,
+    return beneath_open(is_writable(writable, path) ? home : release, directory, make, (uid_t)-1,
                         (gid_t)-1, err);
 }
 
-static int folder(const struct app *a, const char *path, bool make, struct err *err)
+static int directory(const struct app *a, const char *path, bool make, struct err *err)
 {
     _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *home = app_home(a);
 
-    return app_config_folder(release, home, a->writable, path, make, err);
+    return app_config_directory(release, home, a->writable, path, make, err);
 }
 
 static const char *name_of(const char *path)
@@ -106,7 +106,7 @@ int app_config_forget(const struct app *a, struct err *err)
             return -1;
         if (!c.after_install)
             continue;
-        _cleanup_close_ int dir = folder(a, c.path, false, err);
+        _cleanup_close_ int dir = directory(a, c.path, false, err);
         if (dir < 0 && errno == ENOENT)
             continue;
         if (dir < 0)
@@ -142,7 +142,7 @@ int app_config_each(const struct app *a, const struct run *run, bool installed, 
         /* It may hold a password: the web server reads it, nobody else. */
         struct conf conf = {.path = name_of(c.path), .content = text, .mode = 0640, .gid = gid};
         struct err looked;
-        _cleanup_close_ int dir = folder(a, c.path, write, write ? err : &looked);
+        _cleanup_close_ int dir = directory(a, c.path, write, write ? err : &looked);
         if (!*ret_why && (dir < 0 || conf_differs_at(dir, &conf)))
             *ret_why = c.path;
         if (write && (dir < 0 || conf_write_at(dir, &conf, err) < 0))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration files of an application. They may lie in folders that the web server owns. */
+/* The configuration files of an application. They may lie in directories that the web server owns.
+ */
 #ifndef MUSTER_AGENT_APP_CONFIG_H
 #define MUSTER_AGENT_APP_CONFIG_H
 
@@ -11,10 +12,11 @@ struct app_config {
 };
 
 int app_config_read(const json_t *j, struct app_config *ret, struct err *err);
-/* The folder of the file `path` of the version `release`, by descriptor: in the version, or below
- * `home` in one of the folders `writable`, and nowhere else. Returns as beneath_open does. */
-int app_config_folder(const char *release, const char *home, const json_t *writable,
-                      const char *path, bool make, struct err *err);
+/* The directory of the file `path` of the version `release`, by descriptor: in the version, or
+ * below `home` in one of the directories `writable`, and nowhere else. Returns as beneath_open
+ * does. */
+int app_config_directory(const char *release, const char *home, const json_t *writable,
+                         const char *path, bool make, struct err *err);
 /* Looks at the configuration files (*ret_why: the first that differs), or writes them; with
  * `installed` those for after the installation, too. */
 int app_config_each(const struct app *a, const struct run *run, bool installed, bool write,

@@ -21,18 +21,18 @@
 #define TMP_NAME ".muster-new"
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-/* A folder inside another of the list comes along with that one. */
-static bool covered(const struct app_data *d, const char *folder)
+/* A directory inside another of the list comes along with that one. */
+static bool covered(const struct app_data *d, const char *directory)
 {
     size_t i;
     json_t *other;
 
-    json_array_foreach(d->folders, i, other)
+    json_array_foreach(d->directories, i, other)
     {
         const char *name = json_string_value(other);
         size_t len = strlen(name);
 
-        if (strncmp(folder, name, len) == 0 && folder[len] == '/')
+        if (strncmp(directory, name, len) == 0 && directory[len] == '/')
             return true;
     }
     return false;
@@ -54,13 +54,13 @@ bool app_data_linked(const struct app_data *d, const char *release)
     size_t i;
     json_t *item;
 
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        const char *folder = json_string_value(item);
-        _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
-        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+        const char *directory = json_string_value(item);
+        _cleanup_free_ char *path = str_fmt("%s/%s", release, directory);
+        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, directory);
 
-        if (!covered(d, folder) && (!links_to(path, target) || !fs_exists(target)))
+        if (!covered(d, directory) && (!links_to(path, target) || !fs_exists(target)))
             return false;
     }
     return true;
@@ -97,18 +97,18 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
 
     if (fs_mkdirs(dist, 0700, err) < 0)
         return -1;
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        const char *folder = json_string_value(item);
-        _cleanup_free_ char *path = str_fmt("%s/%s", tree, folder);
-        _cleanup_free_ char *kept = str_fmt("%s/%s", dist, folder);
-        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+        const char *directory = json_string_value(item);
+        _cleanup_free_ char *path = str_fmt("%s/%s", tree, directory);
+        _cleanup_free_ char *kept = str_fmt("%s/%s", dist, directory);
+        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, directory);
 
-        if (covered(d, folder))
+        if (covered(d, directory))
             continue;
         mode_t kind = kind_of(path);
         if (kind && kind != S_IFDIR)
-            return err_set(err, ERR_FAILED, "'%s' is no folder in the archive", folder);
+            return err_set(err, ERR_FAILED, "'%s' is no directory in the archive", directory);
         if (kind && (make_parent(kept, err) < 0 || rename(path, kept) < 0))
             return err_errno(err, errno, "move %s to %s", path, kept);
         if (make_link(path, target, err) < 0)
@@ -118,7 +118,7 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
 }
 
 /* Onto another filesystem: all of it is there before any of it goes here. */
-static int move_folder(const char *path, const char *target, struct err *err)
+static int move_directory(const char *path, const char *target, struct err *err)
 {
     _cleanup_free_ char *fresh = str_fmt("%s.new", target);
 
@@ -140,30 +140,30 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
     size_t i;
     json_t *item;
 
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        const char *folder = json_string_value(item);
-        _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
-        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+        const char *directory = json_string_value(item);
+        _cleanup_free_ char *path = str_fmt("%s/%s", release, directory);
+        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, directory);
         _cleanup_free_ char *owner = str_fmt("%u:%u", d->uid, d->gid);
 
-        if (covered(d, folder) || kind_of(path) != S_IFDIR)
+        if (covered(d, directory) || kind_of(path) != S_IFDIR)
             continue;
         if (fs_exists(target))
             return err_set(err, ERR_SAFETY, "both %s and %s hold files; move one of them away",
                            path, target);
         if (make_parent(target, err) < 0 ||
             proc_call(PROC_ARGV("/usr/bin/chown", "-R", "-h", owner, path), err) < 0 ||
-            move_folder(path, target, err) < 0)
+            move_directory(path, target, err) < 0)
             return -1;
     }
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        const char *folder = json_string_value(item);
-        _cleanup_free_ char *path = str_fmt("%s/%s", release, folder);
-        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+        const char *directory = json_string_value(item);
+        _cleanup_free_ char *path = str_fmt("%s/%s", release, directory);
+        _cleanup_free_ char *target = str_fmt("%s/%s", d->home, directory);
 
-        if (covered(d, folder))
+        if (covered(d, directory))
             continue;
         if (kind_of(path) == S_IFLNK && !links_to(path, target) && unlink(path) < 0)
             return err_errno(err, errno, "remove %s", path);
@@ -175,11 +175,11 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
 
 /* --- merging -------------------------------------------------------------------------------- */
 
-/* The site may change its folders while this walks them: every step goes by descriptor and
+/* The site may change its directories while this walks them: every step goes by descriptor and
  * follows no link. */
 struct merge {
     const struct app_data *d;
-    int src, old, dst; /* folders; old may be -1 */
+    int src, old, dst; /* directories; old may be -1 */
 };
 
 static bool same_content(int dir_a, int dir_b, const char *name)
@@ -249,23 +249,23 @@ static int copy_link(const struct merge *m, const char *name, struct err *err)
     return 0;
 }
 
-static int merge_folder(const struct merge *m, struct err *err);
+static int merge_directory(const struct merge *m, struct err *err);
 
 static int merge_below(const struct merge *m, const char *name, bool there, struct err *err)
 {
     if (!there && mkdirat(m->dst, name, 0755) < 0)
-        return err_errno(err, errno, "make folder %s", name);
+        return err_errno(err, errno, "make directory %s", name);
     _cleanup_close_ int src = openat(m->src, name, DIR_FLAGS);
     _cleanup_close_ int old = m->old < 0 ? -1 : openat(m->old, name, DIR_FLAGS);
     _cleanup_close_ int dst = openat(m->dst, name, DIR_FLAGS);
     struct merge below = {m->d, src, old, dst};
     if (src < 0)
-        return err_errno(err, errno, "open folder %s", name);
+        return err_errno(err, errno, "open directory %s", name);
     if (dst < 0)
         return 0; /* the site has something else in its place */
     if (!there && fchown(dst, m->d->uid, m->d->gid) < 0)
         return err_errno(err, errno, "chown %s", name);
-    return merge_folder(&below, err);
+    return merge_directory(&below, err);
 }
 
 static int merge_entry(const struct merge *m, const char *name, struct err *err)
@@ -287,13 +287,13 @@ static int merge_entry(const struct merge *m, const char *name, struct err *err)
     return copy_file(m, name, st.st_mode, err);
 }
 
-static int merge_folder(const struct merge *m, struct err *err)
+static int merge_directory(const struct merge *m, struct err *err)
 {
     int fd = fcntl(m->src, F_DUPFD_CLOEXEC, 3);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
     if (!dir)
-        return err_errno(err, errno, "read a folder of the archive");
+        return err_errno(err, errno, "read a directory of the archive");
     for (struct dirent *e; (e = readdir(dir));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             merge_entry(m, e->d_name, err) < 0)
@@ -301,27 +301,27 @@ static int merge_folder(const struct merge *m, struct err *err)
     return 0;
 }
 
-/* One folder may lie in another, which is the site's to change: what is there stays. */
-static int make_folder(const struct app_data *d, const char *folder, struct err *err)
+/* One directory may lie in another, which is the site's to change: what is there stays. */
+static int make_directory(const struct app_data *d, const char *directory, struct err *err)
 {
-    _cleanup_free_ char *path = str_fmt("%s/%s", d->home, folder);
+    _cleanup_free_ char *path = str_fmt("%s/%s", d->home, directory);
 
     if (kind_of(path))
         return 0;
     if (fs_mkdirs(d->home, 0755, err) < 0)
         return -1;
-    _cleanup_close_ int fd = beneath_open(d->home, folder, true, d->uid, d->gid, err);
+    _cleanup_close_ int fd = beneath_open(d->home, directory, true, d->uid, d->gid, err);
     return fd < 0 ? -1 : 0;
 }
 
-static int merge_one(const struct app_data *d, const char *folder, const char *dist,
+static int merge_one(const struct app_data *d, const char *directory, const char *dist,
                      const char *old, struct err *err)
 {
-    _cleanup_free_ char *from = str_fmt("%s/%s", dist, folder);
-    _cleanup_free_ char *before = str_fmt("%s/%s", old ? old : "", folder);
-    _cleanup_free_ char *target = str_fmt("%s/%s", d->home, folder);
+    _cleanup_free_ char *from = str_fmt("%s/%s", dist, directory);
+    _cleanup_free_ char *before = str_fmt("%s/%s", old ? old : "", directory);
+    _cleanup_free_ char *target = str_fmt("%s/%s", d->home, directory);
 
-    if (make_folder(d, folder, err) < 0)
+    if (make_directory(d, directory, err) < 0)
         return -1;
     if (kind_of(from) != S_IFDIR)
         return 0;
@@ -331,7 +331,7 @@ static int merge_one(const struct app_data *d, const char *folder, const char *d
     struct merge m = {d, src, was, dst};
     if (src < 0 || dst < 0)
         return err_errno(err, errno, "open %s", src < 0 ? from : target);
-    return merge_folder(&m, err) < 0 ? err_wrap(err, "%s", target) : 0;
+    return merge_directory(&m, err) < 0 ? err_wrap(err, "%s", target) : 0;
 }
 
 int app_data_merge(const struct app_data *d, const char *dist, const char *old, struct err *err)
@@ -339,16 +339,16 @@ int app_data_merge(const struct app_data *d, const char *dist, const char *old, 
     size_t i;
     json_t *item;
 
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        const char *folder = json_string_value(item);
+        const char *directory = json_string_value(item);
 
-        if (!covered(d, folder) && merge_one(d, folder, dist, old, err) < 0)
+        if (!covered(d, directory) && merge_one(d, directory, dist, old, err) < 0)
             return -1;
     }
-    json_array_foreach(d->folders, i, item)
+    json_array_foreach(d->directories, i, item)
     {
-        if (make_folder(d, json_string_value(item), err) < 0)
+        if (make_directory(d, json_string_value(item), err) < 0)
             return -1;
     }
     return 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The folders of an application that the web server writes to. They live outside of every
+/* The directories of an application that the web server writes to. They live outside of every
  * version of the archive, so that a new version finds them as they were:
  *
- *   <home>/<folder>              what the site has now
- *   <release>/<folder>           a link to it
- *   <release>.dist/<folder>      what the archive brought; never written to
+ *   <home>/<directory>              what the site has now
+ *   <release>/<directory>           a link to it
+ *   <release>.dist/<directory>      what the archive brought; never written to
  *
  * A file that the site has not changed since its archive brought it becomes the new archive's;
  * a file that it has changed stays. */
@@ -18,15 +18,15 @@
 #include "common/err.h"
 
 struct app_data {
-    const char *home;      /* e.g. /var/lib/muster-app/NAME */
-    const json_t *folders; /* relative paths */
-    uid_t uid;             /* who owns what is written there */
+    const char *home;          /* e.g. /var/lib/muster-app/NAME */
+    const json_t *directories; /* relative paths */
+    uid_t uid;                 /* who owns what is written there */
     gid_t gid;
 };
 
-/* Moves the folders of a freshly unpacked tree to `dist`, and leaves links. */
+/* Moves the directories of a freshly unpacked tree to `dist`, and leaves links. */
 int app_data_split(const struct app_data *d, const char *tree, const char *dist, struct err *err);
-/* Folders of a version in place that are not links yet (it was unpacked before they were
+/* Directories of a version in place that are not links yet (it was unpacked before they were
  * declared) become the site's. */
 int app_data_adopt(const struct app_data *d, const char *release, struct err *err);
 /* Brings what is in `dist` to the site; `old` is what the version before it brought, or NULL. */

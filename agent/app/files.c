@@ -49,7 +49,7 @@ bool app_files_current(const struct app *a)
     _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *current = current_release(a);
     _cleanup_free_ char *home = app_home(a);
-    const struct app_data d = {.home = home, .folders = a->writable};
+    const struct app_data d = {.home = home, .directories = a->writable};
 
     return strcmp(current, release) == 0 && fs_exists(release) && app_data_linked(&d, release);
 }
@@ -78,7 +78,7 @@ bool app_files_refused(const struct app *a, struct verdict *ret)
     return true;
 }
 
-/* Goes down `strip` folders, each the only thing in its parent; what macOS adds to a zip beside
+/* Goes down `strip` directories, each the only thing in its parent; what macOS adds to a zip beside
  * them is left behind. */
 int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
 {
@@ -98,19 +98,20 @@ int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err)
         if (n != 1 || len + strlen(only) + 2 > cap)
             return err_set(
                 err, ERR_FAILED,
-                "the archive has %u entries at depth %llu where `strip` expects one folder", n,
+                "the archive has %u entries at depth %llu where `strip` expects one directory", n,
                 (unsigned long long)i);
         path[len] = '/';
         str_copy(path + len + 1, cap - len - 1, only);
         struct stat st;
         if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
             return err_set(err, ERR_FAILED,
-                           "'%s' is no folder; `strip` drops leading folders of the archive", only);
+                           "'%s' is no directory; `strip` drops leading directories of the archive",
+                           only);
     }
     return 0;
 }
 
-/* The link is replaced, never missing; a folder with the welcome page makes room. */
+/* The link is replaced, never missing; a directory with the welcome page makes room. */
 static int swap(const struct app *a, const char *release, struct err *err)
 {
     struct stat st;
@@ -181,7 +182,7 @@ int app_files_put(const struct app *a, struct run *run, struct err *err)
     _cleanup_free_ char *dist = str_fmt("%s.dist", release);
     _cleanup_free_ char *before = current_release(a);
     _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
-    struct app_data d = {.home = home, .folders = a->writable};
+    struct app_data d = {.home = home, .directories = a->writable};
     bool other = before[0] && strcmp(before, release) != 0;
 
     if (app_files_refused(a, &refused))

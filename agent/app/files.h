@@ -17,13 +17,13 @@ struct app {
 };
 
 char *app_release(const struct app *a); /* where its version is; the caller frees */
-char *app_home(const struct app *a);    /* where the folders are that the site writes to */
+char *app_home(const struct app *a);    /* where the directories are that the site writes to */
 /* Something of somebody else's is in the application's place: *ret says so. */
 bool app_files_refused(const struct app *a, struct verdict *ret);
 /* The archive of the plan is the one in place. */
 bool app_files_current(const struct app *a);
 int app_files_put(const struct app *a, struct run *run, struct err *err);
-/* Goes down from the folder `path` to what the archive's `strip` leading folders hold. */
+/* Goes down from the directory `path` to what the archive's `strip` leading directories hold. */
 int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err);
 
 #endif

@@ -74,7 +74,7 @@ static const char *kind_name(mode_t mode)
     return S_ISBLK(mode) || S_ISCHR(mode) ? "a device" : S_ISFIFO(mode) ? "a fifo" : "a socket";
 }
 
-static int walk_folder(struct walk *w, int fd, unsigned depth, struct err *err);
+static int walk_directory(struct walk *w, int fd, unsigned depth, struct err *err);
 
 static int take_over(const struct walk *w, int fd, mode_t mode, struct err *err)
 {
@@ -103,10 +103,11 @@ static int walk_entry(struct walk *w, int dir, const char *name, unsigned depth,
                    : 0;
     }
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-        return err_set(err, ERR_SAFETY,
-                       "the archive's entry '%s' is %s; only files, folders and links inside of it "
-                       "are taken",
-                       w->path, kind_name(st.st_mode));
+        return err_set(
+            err, ERR_SAFETY,
+            "the archive's entry '%s' is %s; only files, directories and links inside of it "
+            "are taken",
+            w->path, kind_name(st.st_mode));
     if (S_ISREG(st.st_mode) && st.st_uid != UNPACK_ID && !w->take)
         return err_set(err, ERR_SAFETY, "the archive's entry '%s' is a link to a file outside",
                        w->path);
@@ -117,23 +118,23 @@ static int walk_entry(struct walk *w, int dir, const char *name, unsigned depth,
         return err_errno(err, errno, "open '%s' of the archive", w->path);
     if (w->take && take_over(w, fd, st.st_mode, err) < 0)
         return -1;
-    return S_ISDIR(st.st_mode) ? walk_folder(w, fd, depth + 1, err) : 0;
+    return S_ISDIR(st.st_mode) ? walk_directory(w, fd, depth + 1, err) : 0;
 }
 
-static int walk_folder(struct walk *w, int fd, unsigned depth, struct err *err)
+static int walk_directory(struct walk *w, int fd, unsigned depth, struct err *err)
 {
     size_t len = strlen(w->path);
     int own = openat(fd, ".", DIR_FLAGS); /* closed with the stream */
     _cleanup_closedir_ DIR *d = own < 0 ? NULL : fdopendir(own);
 
     if (!d)
-        return err_errno(err, errno, "read the folder '%s' of the archive", w->path);
+        return err_errno(err, errno, "read the directory '%s' of the archive", w->path);
     for (struct dirent *e; (errno = 0, e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         size_t n = strlen(e->d_name);
         if (depth >= DEPTH_MAX || len + n + 2 > sizeof(w->path))
-            return err_set(err, ERR_SAFETY, "the archive's folders are too deep at '%.200s'",
+            return err_set(err, ERR_SAFETY, "the archive's directories are too deep at '%.200s'",
                            w->path);
         if (len)
             w->path[len] = '/';
@@ -142,7 +143,7 @@ static int walk_folder(struct walk *w, int fd, unsigned depth, struct err *err)
             return -1;
         w->path[len] = '\0';
     }
-    return errno ? err_errno(err, errno, "read the folder '%s' of the archive", w->path) : 0;
+    return errno ? err_errno(err, errno, "read the directory '%s' of the archive", w->path) : 0;
 }
 
 /* All is looked at before anything is changed. */
@@ -154,9 +155,9 @@ int unpack_take(const char *top, const struct unpack_limits *max, struct err *er
 
     if (fd < 0)
         return err_errno(err, errno, "open %s", top);
-    if (walk_folder(&look, fd, 0, err) < 0 || take_over(&take, fd, S_IFDIR, err) < 0)
+    if (walk_directory(&look, fd, 0, err) < 0 || take_over(&take, fd, S_IFDIR, err) < 0)
         return -1;
-    return walk_folder(&take, fd, 0, err);
+    return walk_directory(&take, fd, 0, err);
 }
 
 /* --- unpacking ------------------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ static void on_tick(void *ctx)
     struct walk w = {.top = fd, .max = u->max};
     struct err ignored = {0}; /* it changes while it is looked at */
 
-    if (fd >= 0 && walk_folder(&w, fd, 0, &ignored) < 0 && over(&w, &u->why) < 0)
+    if (fd >= 0 && walk_directory(&w, fd, 0, &ignored) < 0 && over(&w, &u->why) < 0)
         u->give_up = true;
 }
 
@@ -251,7 +252,7 @@ int unpack_archive(const char *archive, const char *dir, const struct unpack_lim
     struct unpacking u = {.dir = dir, .max = max};
     bool zip = false;
     _cleanup_close_ int fd = open(archive, O_RDONLY | O_CLOEXEC);
-    /* Not by its name: the folder that it is in is root's alone. */
+    /* Not by its name: the directory that it is in is root's alone. */
     _cleanup_free_ char *file = str_fmt("/proc/self/fd/%d", fd);
 
     if (fs_is_zip(archive, &zip, err) < 0)

@@ -14,11 +14,11 @@
 #define A2DISMOD "/usr/sbin/a2dismod"
 #define MPM "mpm_prefork" /* the only one for which Debian builds PHP's module */
 
-/* The newest of the module's versions below etc/`folder`, such as "php8.2"; "" for none. */
-static void newest(const char *etc, const char *folder, char *ret, size_t cap)
+/* The newest of the module's versions below etc/`directory`, such as "php8.2"; "" for none. */
+static void newest(const char *etc, const char *directory, char *ret, size_t cap)
 {
     glob_t found = {0};
-    _cleanup_free_ char *pattern = str_fmt("%s/%s/php[0-9]*.load", etc, folder);
+    _cleanup_free_ char *pattern = str_fmt("%s/%s/php[0-9]*.load", etc, directory);
 
     *ret = '\0';
     if (glob(pattern, 0, NULL, &found) == 0)

@@ -28,7 +28,7 @@ char *web_site_text(const char *root, const char *health, const char *page)
 }
 
 /* The module of PHP 8 and later is called php_module, that of PHP 7 php7_module. Sections for files
- * outweigh those for folders and what an .htaccess grants. */
+ * outweigh those for directories and what an .htaccess grants. */
 char *web_code_text(void)
 {
     return xstrdup("# written by muster-agent\n"

@@ -201,7 +201,7 @@ int disk_find(const struct disk_want *w, struct disk_place *ret, struct err *err
     return find_by_size(w, all, n, ret, err);
 }
 
-/* "major:minor" of the first partition, from the disk's folder in sysfs, when its start and size
+/* "major:minor" of the first partition, from the disk's directory in sysfs, when its start and size
  * are those of `look`. */
 static bool partition_rdev(const struct disk_place *d, const struct disk_look *look, dev_t *ret)
 {

@@ -36,12 +36,12 @@ static bool on_disk(dev_t dev, dev_t disk, int depth)
         return false;
     if (dev == disk)
         return true;
-    _cleanup_free_ char *folder = str_fmt("/sys/dev/block/%u:%u", major(dev), minor(dev));
-    _cleanup_free_ char *partition = str_fmt("%s/partition", folder);
-    _cleanup_free_ char *parent = str_fmt("%s/../dev", folder);
+    _cleanup_free_ char *directory = str_fmt("/sys/dev/block/%u:%u", major(dev), minor(dev));
+    _cleanup_free_ char *partition = str_fmt("%s/partition", directory);
+    _cleanup_free_ char *parent = str_fmt("%s/../dev", directory);
     if (fs_exists(partition) && on_disk(dev_read(parent), disk, depth + 1))
         return true;
-    _cleanup_free_ char *slaves = str_fmt("%s/slaves", folder);
+    _cleanup_free_ char *slaves = str_fmt("%s/slaves", directory);
     _cleanup_closedir_ DIR *dir = opendir(slaves);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *inner = str_fmt("%s/%s/dev", slaves, e->d_name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Profiles of distributions let the database into their own default folder only; each includes a
+/* Profiles of distributions let the database into their own default directory only; each includes a
  * file for the machine's additions. */
 #include <stdlib.h>
 #include <string.h>

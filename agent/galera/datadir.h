@@ -9,7 +9,8 @@
 #include "agent/sys/run.h"
 #include "common/err.h"
 
-/* datadir_move.c. Databases of somebody's are in the folder, not only what the package put there.
+/* datadir_move.c. Databases of somebody's are in the directory, not only what the package put
+ * there.
  */
 bool datadir_used(const char *dir);
 /* What a copy of it takes. */

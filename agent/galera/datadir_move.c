@@ -73,8 +73,8 @@ static int compare_links(const char *a, const char *b, struct err *err)
 
 static int compare(const char *a, const char *b, bool top, struct life *life, struct err *err);
 
-static int compare_folders(const char *a, const char *b, bool top, struct life *life,
-                           struct err *err)
+static int compare_directories(const char *a, const char *b, bool top, struct life *life,
+                               struct err *err)
 {
     unsigned names[2] = {0, 0};
     const char *const dirs[] = {a, b};
@@ -109,7 +109,7 @@ static int compare(const char *a, const char *b, bool top, struct life *life, st
     if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid)
         return err_set(err, ERR_SAFETY, "%s and %s have different owners or modes", a, b);
     if (S_ISDIR(x.st_mode))
-        return compare_folders(a, b, top, life, err);
+        return compare_directories(a, b, top, life, err);
     if (S_ISREG(x.st_mode))
         return compare_bytes(a, b, life, err);
     return S_ISLNK(x.st_mode) ? compare_links(a, b, err) : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's other programs: beside this one (a build folder), or where the package puts them.
+/* The agent's other programs: beside this one (a build directory), or where the package puts them.
  * Each maps only the libraries that it needs (docs/architecture.md, "Processes"). */
 #ifndef MUSTER_AGENT_IPC_HELPER_H
 #define MUSTER_AGENT_IPC_HELPER_H

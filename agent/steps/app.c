@@ -5,7 +5,7 @@
  *
  *   <root>      -> <root>.d/<digest>       a link; replacing it is the swap
  *   <root>.d/<digest>                      one unpacked archive; the one before it stays, too
- *   /var/lib/muster-app/<name>             the folders that the site writes to (app/data.h)
+ *   /var/lib/muster-app/<name>             the directories that the site writes to (app/data.h)
  */
 #include <errno.h>
 #include <limits.h>
@@ -74,7 +74,8 @@ static int members_check(const struct app *a, struct err *err)
     json_array_foreach(a->writable, i, item)
     {
         if (!inside(json_string_value(item)))
-            return err_set(err, ERR_USAGE, "member 'writable': folders must lie inside the root");
+            return err_set(err, ERR_USAGE,
+                           "member 'writable': directories must lie inside the root");
     }
     json_array_foreach(a->config, i, item)
     {

@@ -227,7 +227,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
     return fs_sync_parent(d->path, err);
 }
 
-/* chown ends with the folder itself, whose owner the check looks at. */
+/* chown ends with the directory itself, whose owner the check looks at. */
 static int own(const struct datadir *d, struct err *err)
 {
     bool mine = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Step `mount`: the volume's filesystem, mounted by UUID now and at every boot, with a mark inside
- * that says whose it is (R8). The folder underneath cannot be written to (R12). */
+ * that says whose it is (R8). The directory underneath cannot be written to (R12). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -147,8 +147,8 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
                   : verdict_differs(ret, "fstab has no such line for %s", m->path);
 }
 
-/* The bare folder: mode 000 and immutable, so that nothing is ever written to the root disk. */
-static int folder_prepare(const char *path, struct err *err)
+/* The bare directory: mode 000 and immutable, so that nothing is ever written to the root disk. */
+static int directory_prepare(const char *path, struct err *err)
 {
     int flags = 0;
 
@@ -197,7 +197,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
         if (strcmp(have, w.fs_uuid) != 0)
             return err_set(err, ERR_SAFETY, "%s has filesystem '%s', not the volume's (R8)", source,
                            have);
-        if (disk_check_filesystem(source, &w, err) < 0 || folder_prepare(m->path, err) < 0)
+        if (disk_check_filesystem(source, &w, err) < 0 || directory_prepare(m->path, err) < 0)
             return -1;
         if (mnt_mount(source, m->path, m->filesystem, OPTIONS, err) < 0)
             return err_wrap(err, "volume %s cannot be mounted (R12; 'dmesg' on the node says more)",

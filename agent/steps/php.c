@@ -66,8 +66,8 @@ static char *ini_text(const struct php *p)
     return b.s;
 }
 
-/* Calls conf_differs or conf_write for each folder; returns how many folders there are. */
-static int each_folder(const char *text, const char **ret_why, bool write, struct err *err)
+/* Calls conf_differs or conf_write for each directory; returns how many directories there are. */
+static int each_directory(const char *text, const char **ret_why, bool write, struct err *err)
 {
     static const char *const patterns[] = {"/etc/php/*/apache2/conf.d", "/etc/php/*/cli/conf.d"};
     int n = 0;
@@ -97,7 +97,7 @@ static int php_check(const void *self, struct run *run, struct verdict *ret, str
     _cleanup_free_ char *text = ini_text(self);
     const char *why = NULL;
 
-    if (each_folder(text, &why, false, err) == 0)
+    if (each_directory(text, &why, false, err) == 0)
         return verdict_differs(ret, "no PHP below /etc/php");
     if (why)
         return verdict_differs(ret, FILE_NAME ": %s", why);
@@ -114,7 +114,7 @@ static int php_apply(const void *self, struct run *run, struct err *err)
 
     if (svc_notify_note(WEB_SERVICE, err) < 0)
         return -1;
-    int n = each_folder(text, &why, true, err);
+    int n = each_directory(text, &why, true, err);
     if (n == 0)
         return err_set(err, ERR_FAILED,
                        "no PHP below /etc/php; the plan must install libapache2-mod-php before");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The root process of `muster-agent run`: one thread, one poll loop. It owns the plan on disk,
  * the event outbox and the children; it has no network socket and parses nothing from outside
- * but what its own net process passed on. Internal to this folder.
+ * but what its own net process passed on. Internal to this directory.
  *
  * Each part is a file with a state of its own, which only that file touches (lint holds it to it):
  * the others ask it by a function. Times are clock_mono_ms. */

@@ -14,7 +14,7 @@
 
 struct outbox;
 
-/* Opens or makes the folder `dir`. A line that a crash cut off is dropped. */
+/* Opens or makes the directory `dir`. A line that a crash cut off is dropped. */
 int outbox_open(const char *dir, struct outbox **ret, struct err *err);
 void outbox_free(struct outbox *o);
 /* Numbers the event and keeps it. A disk that cannot take it is an error, but the event is kept

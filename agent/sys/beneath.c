@@ -57,7 +57,7 @@ int beneath_open(const char *base, const char *path, bool make, uid_t uid, gid_t
         return fd;
     int errnum = errno;
     if (errnum == ELOOP || errnum == EXDEV || errnum == ENOTDIR)
-        err_set(err, ERR_SAFETY, "%s/%s leads out of %s, or through something that is no folder",
+        err_set(err, ERR_SAFETY, "%s/%s leads out of %s, or through something that is no directory",
                 base, path, base);
     else
         err_errno(err, errnum, "%s/%s", base, path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Folders in trees that somebody without privilege may change meanwhile: opened by descriptor, with
- * no link on the way, and never outside of where they should be. */
+/* Directories in trees that somebody without privilege may change meanwhile: opened by descriptor,
+ * with no link on the way, and never outside of where they should be. */
 #ifndef MUSTER_AGENT_SYS_BENEATH_H
 #define MUSTER_AGENT_SYS_BENEATH_H
 
@@ -9,7 +9,7 @@
 
 #include "common/err.h"
 
-/* `path` ("": itself) below the folder `base`, whose own path is root's alone. With `make` those
+/* `path` ("": itself) below the directory `base`, whose own path is root's alone. With `make` those
  * that are missing are made, 0755, and the last one of this owner ((uid_t)-1: root's, as the
  * others). Returns a descriptor that the caller closes, or -1: ERR_SAFETY when something else is in
  * the way; errno is kept. */

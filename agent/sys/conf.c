@@ -85,7 +85,7 @@ int conf_write_at(int dir, const struct conf *c, struct err *err)
         return err_errno(err, errnum, "%s", c->path);
     }
     hook_point();
-    return fsync(dir) < 0 ? err_errno(err, errno, "sync the folder of %s", c->path) : 0;
+    return fsync(dir) < 0 ? err_errno(err, errno, "sync the directory of %s", c->path) : 0;
 }
 
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err)

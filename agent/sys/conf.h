@@ -18,9 +18,9 @@ struct conf {
 
 /* NULL when the file is in sync, else what differs (a literal: never quotes the content). */
 const char *conf_differs(const struct conf *c);
-/* Writes it (parent folders 0755) when it differs. *ret_changed may be NULL. */
+/* Writes it (parent directories 0755) when it differs. *ret_changed may be NULL. */
 int conf_write(const struct conf *c, bool *ret_changed, struct err *err);
-/* The same in the folder `dir`, where somebody else may own what is on the way: `path` is a name
+/* The same in the directory `dir`, where somebody else may own what is on the way: `path` is a name
  * there. */
 const char *conf_differs_at(int dir, const struct conf *c);
 int conf_write_at(int dir, const struct conf *c, struct err *err);

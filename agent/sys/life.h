@@ -12,7 +12,7 @@
 struct life {
     struct run *run;  /* NULL: nobody listens */
     const char *what; /* "copy /a to /b" */
-    /* What grows: a file; a folder, for what its filesystem holds; a block device, for what was
+    /* What grows: a file; a directory, for what its filesystem holds; a block device, for what was
      * written to it. */
     const char *where;
     uint64_t total; /* bytes; 0: not known */

@@ -106,7 +106,7 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         cli->file = arg;
         return 0;
     case 'C':
-        return chdir(arg) == 0 ? 0 : err_set(err, ERR_USAGE, "-C %s: no such folder", arg);
+        return chdir(arg) == 0 ? 0 : err_set(err, ERR_USAGE, "-C %s: no such directory", arg);
     case 'j':
         cli->json = true;
         return 0;

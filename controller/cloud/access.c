@@ -19,8 +19,8 @@
 
 char *access_program(const char *name)
 {
-    static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
-                                          "/usr/local/bin"};
+    static const char *const directories[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
+                                              "/usr/local/bin"};
     char self[512];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -33,8 +33,8 @@ char *access_program(const char *name)
             return beside;
         free(beside);
     }
-    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-        char *path = str_fmt("%s/%s", folders[i], name);
+    for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
+        char *path = str_fmt("%s/%s", directories[i], name);
 
         if (access(path, X_OK) == 0)
             return path;

@@ -21,7 +21,7 @@ struct reach {
 int access_open(const struct spec *s, bool start, struct reach *ret, struct err *err);
 void access_close(struct reach *r);
 
-/* Absolute path of a program that belongs to us: beside this one, else in PATH's usual folders.
+/* Absolute path of a program that belongs to us: beside this one, else in PATH's usual directories.
  * The caller frees; NULL when there is none. */
 char *access_program(const char *name);
 

@@ -138,7 +138,7 @@ static void remove_by_name(struct err *first)
     globfree(&g);
 }
 
-/* Mounts and loop devices of files in the cloud's folder, the innermost mount first. */
+/* Mounts and loop devices of files in the cloud's directory, the innermost mount first. */
 static void remove_mounts(struct err *first)
 {
     struct err err = {0};
@@ -211,7 +211,7 @@ static void remove_files(bool purge, struct err *first)
     note(fs_remove_tree(VDC_DIR, &err), &err, first);
     if (purge)
         note(fs_remove_tree(VDC_CACHE, &err), &err, first);
-    /* Folders above, when nobody else has anything in them. */
+    /* Directories above, when nobody else has anything in them. */
     if (rmdir("/var/lib/muster") < 0 || rmdir("/var/cache/muster") < 0)
         return;
 }

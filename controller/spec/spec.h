@@ -68,7 +68,7 @@ struct spec_app {
     bool present;
     char name[SPEC_NAME_MAX];
     char url[1024];           /* one of url and path */
-    char path[SPEC_PATH_MAX]; /* archive or folder, as written in the file */
+    char path[SPEC_PATH_MAX]; /* archive or directory, as written in the file */
     char sha256[65];          /* required with url */
     char database[SPEC_NAME_MAX];
     char root[SPEC_PATH_MAX];

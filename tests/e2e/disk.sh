@@ -495,14 +495,14 @@ for how in zeroed checksum unclear; do
   attach
   plan
   apply || die "make: $(cat "$work/out")"
-  mkdir /mnt/data/folder
-  echo irreplaceable >/mnt/data/folder/important
+  mkdir /mnt/data/directory
+  echo irreplaceable >/mnt/data/directory/important
   umount /mnt/data
   case $how in
     zeroed) dd if=/dev/zero of="${disk}p1" bs=1024 seek=1 count=1 conv=notrunc status=none ;;
     checksum) printf xxxx | dd of="${disk}p1" bs=1 seek=$((1024 + 120)) conv=notrunc status=none ;; # in the label
-    unclear) # a folder that lost its inode
-      debugfs -w -R 'clri /folder' "${disk}p1" 2>/dev/null
+    unclear) # a directory that lost its inode
+      debugfs -w -R 'clri /directory' "${disk}p1" 2>/dev/null
       debugfs -w -R 'set_super_value state 2' "${disk}p1" 2>/dev/null
       ;;
   esac

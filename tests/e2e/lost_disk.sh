@@ -89,7 +89,7 @@ debugfs -w -R 'clri <2>' "$image?offset=1048576" 2>/dev/null
 debugfs -w -R 'set_super_value state 2' "$image?offset=1048576" 2>/dev/null
 start
 until_true 60 "the agent does not decide" refused "$volume" "(R12)" "fsck.ext4"
-nothing_was_done "root folder gone"
+nothing_was_done "root directory gone"
 stop
 cp --sparse=always "$work/image" "$image"
 start

@@ -12,7 +12,7 @@ fi
 ip link set lo up
 # Of mounts that were copied with the namespace, none is this cloud's.
 sed -n 's,^[^ ]* \(/var/lib/muster/[^ ]*\).*,\1,p' /proc/self/mounts | tac | xargs -r -n1 umount -l || true
-# A mount goes when its folder is removed, also in another namespace: so not on the machine's own
+# A mount goes when its directory is removed, also in another namespace: so not on the machine's own
 # /var/lib/muster, which another local cloud may remove at any time.
 mount -t tmpfs mvdc-run /run
 mkdir /run/upper /run/work

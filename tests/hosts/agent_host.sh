@@ -111,7 +111,7 @@ down)
     for g in a b; do
         lxc-stop -P "$DIR/lxc" -n "$NAME-$g" -k 2>/dev/null || true
         for l in $(losetup -n -O NAME -j "$DIR/$NAME-$g.disk" 2>/dev/null); do losetup -d "$l"; done
-        # The agent makes the folder below its mount immutable.
+        # The agent makes the directory below its mount immutable.
         chattr -f -i "$DIR/lxc/$NAME-$g/rootfs/media/"* 2>/dev/null || true
         rm -rf "$DIR/lxc/$NAME-$g" "$DIR/$NAME-$g.disk"
     done

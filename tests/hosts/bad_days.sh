@@ -39,15 +39,15 @@ goes_on() { apply || fail "the next run failed"; }
 package() { # name…: the plan has this package of the test's repository
   plan "{\"type\":\"package\",\"id\":\"package:all\",\"lock_timeout\":3,\"names\":[\"$1\"]}"
 }
-# A package of $2 MiB that cannot be compressed, of version $3 in folder $4.
+# A package of $2 MiB that cannot be compressed, of version $3 in directory $4.
 make_package() {
   run sh -c 'set -e; d=$4/$1; mkdir -p "$d/DEBIAN" "$d/usr/share/$1"
     printf "Package: %s\nVersion: $3\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: t\n" "$1" >"$d/DEBIAN/control"
     head -c "${2}M" /dev/urandom >"$d/usr/share/$1/data"
     dpkg-deb -Znone -b "$d" "$d.deb" >/dev/null; rm -r "$d"' sh "$1" "$2" "${3:-1}" "${4:-/srv/repo}"
 }
-# Valid-Until makes apt ask the clock. The folder is served as http://127.0.0.1:8080/.
-publish() { # [folder]
+# Valid-Until makes apt ask the clock. The directory is served as http://127.0.0.1:8080/.
+publish() { # [directory]
   run sh -c 'set -e; cd "$1"; rm -f Packages Release
     for p in *.deb; do dpkg-deb -f "$p"; printf "Filename: %s\nSize: %s\nSHA256: %s\n\n" "$p" "$(stat -c %s "$p")" "$(sha256sum <"$p" | cut -d" " -f1)"; done >Packages
     { printf "Suite: test\nDate: %s\nValid-Until: %s\nSHA256:\n" "$(date -uR)" "$(date -uR -d "+7 days")"
@@ -68,7 +68,7 @@ run sh -c 'rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
   echo "deb [trusted=yes] http://127.0.0.1:8080/ ./" >/etc/apt/sources.list
   printf "Acquire::Retries 0;\n" >/etc/apt/apt.conf.d/90test
   cat >/root/mirror.py' <<'PY'
-# Serves a folder at an address: answers 404 where a file NAME.404 is, half of it where NAME.half is.
+# Serves a directory at an address: answers 404 where a file NAME.404 is, half of it where NAME.half is.
 import os, socket, sys
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind((sys.argv[1], 8080)); s.listen(16)

@@ -136,7 +136,7 @@ start() {
     sleep 0.1
   done
 }
-remove() { # the agent makes the folder below its mount immutable
+remove() { # the agent makes the directory below its mount immutable
   chattr -R -f -i "$@" 2>/dev/null || true
   rm -rf "$@"
 }

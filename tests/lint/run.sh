@@ -6,8 +6,8 @@ bad=0
 complain() { printf '%s\n' "$*"; bad=1; }
 sources() { git ls-files -- 'common/*.[ch]' 'agent/*.[ch]' 'controller/*.[ch]' 'tests/*.[ch]'; }
 
-# 1. Who includes whom: the rows muster_folder(…) of CMakeLists.txt.
-tests/lint/folders.sh || complain "an include that no row of CMakeLists.txt allows"
+# 1. Who includes whom: the rows muster_library(…) of CMakeLists.txt.
+tests/lint/includes.sh || complain "an include that no row of CMakeLists.txt allows"
 
 tests/lint/waits.sh || complain "docs/waits.md"
 tests/lint/ports.sh || complain "docs/protocol.md, Ports"

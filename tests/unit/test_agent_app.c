@@ -71,22 +71,22 @@ static int teardown(void **state)
 
 struct versions {
     struct app_data d;
-    json_t *folders;
+    json_t *directories;
     char *home, *v1, *v2, *dist1, *dist2;
 };
 
-static void versions_fill(struct versions *v, const char *folder, const char *other)
+static void versions_fill(struct versions *v, const char *directory, const char *other)
 {
-    v->folders = json_pack("[s, s]", folder, other);
+    v->directories = json_pack("[s, s]", directory, other);
     v->home = at("home");
     v->v1 = at("v1"), v->v2 = at("v2");
     v->dist1 = at("v1.dist"), v->dist2 = at("v2.dist");
-    v->d = (struct app_data){v->home, v->folders, getuid(), getgid()};
+    v->d = (struct app_data){v->home, v->directories, getuid(), getgid()};
 }
 
 static void versions_free(struct versions *v)
 {
-    json_decref(v->folders);
+    json_decref(v->directories);
     free(v->home);
     free(v->v1);
     free(v->v2);
@@ -159,7 +159,8 @@ static void test_adopt(void **state)
     versions_free(&v);
 }
 
-/* What the site put in a file's place, or as a link out of its folder, stays and is not followed.
+/* What the site put in a file's place, or as a link out of its directory, stays and is not
+ * followed.
  */
 static void test_links(void **state)
 {
@@ -212,9 +213,10 @@ static void make_link(const char *target, const char *rest)
     assert_int_equal(symlink(to, path), 0);
 }
 
-/* A folder in a folder that the site owns: where the site puts a link, nothing is made behind it.
+/* A directory in a directory that the site owns: where the site puts a link, nothing is made behind
+ * it.
  */
-static void test_folder_behind_a_link(void **state)
+static void test_directory_behind_a_link(void **state)
 {
     struct versions v;
     struct err err = {0};
@@ -235,12 +237,12 @@ static void test_folder_behind_a_link(void **state)
     versions_free(&v);
 }
 
-static int folder_of(const struct versions *v, const char *path, struct err *err)
+static int directory_of(const struct versions *v, const char *path, struct err *err)
 {
-    return app_config_folder(v->v1, v->home, v->folders, path, true, err);
+    return app_config_directory(v->v1, v->home, v->directories, path, true, err);
 }
 
-static void assert_same_folder(int fd, const char *rest)
+static void assert_same_directory(int fd, const char *rest)
 {
     struct stat a, b;
     _cleanup_free_ char *path = at(rest);
@@ -252,7 +254,7 @@ static void assert_same_folder(int fd, const char *rest)
     close(fd);
 }
 
-static void test_config_folder(void **state)
+static void test_config_directory(void **state)
 {
     struct versions v;
     struct err err = {0};
@@ -265,15 +267,15 @@ static void test_config_folder(void **state)
     put("outside/file", "");
     make_link("home/local", "v1/local");
     make_link("v1/etc", "v1/conf"); /* the archive's own, which nobody changes */
-    assert_same_folder(folder_of(&v, "config.php", &err), "v1");
-    assert_same_folder(folder_of(&v, "new/deep/config.php", &err), "v1/new/deep");
-    assert_same_folder(folder_of(&v, "conf/config.php", &err), "v1/etc");
-    assert_same_folder(folder_of(&v, "local/config/db.php", &err), "home/local/config");
+    assert_same_directory(directory_of(&v, "config.php", &err), "v1");
+    assert_same_directory(directory_of(&v, "new/deep/config.php", &err), "v1/new/deep");
+    assert_same_directory(directory_of(&v, "conf/config.php", &err), "v1/etc");
+    assert_same_directory(directory_of(&v, "local/config/db.php", &err), "home/local/config");
 
     make_link("outside", "home/local/there");
-    assert_int_equal(folder_of(&v, "local/there/db.php", &err), -1);
+    assert_int_equal(directory_of(&v, "local/there/db.php", &err), -1);
     assert_int_equal(err.code, ERR_SAFETY);
-    assert_int_equal(folder_of(&v, "local/there/new/db.php", &err), -1);
+    assert_int_equal(directory_of(&v, "local/there/new/db.php", &err), -1);
     assert_int_equal(err.code, ERR_SAFETY);
     has("outside/new", NULL);
     versions_free(&v);
@@ -286,29 +288,29 @@ static void test_config_file(void **state)
     struct conf c = {"db.php", "secret", 0640, getuid(), getgid()};
 
     (void)state;
-    put("folder/x", "");
+    put("directory/x", "");
     put("outside/file", "theirs");
-    _cleanup_free_ char *path = at("folder");
-    _cleanup_free_ char *file = at("folder/db.php");
+    _cleanup_free_ char *path = at("directory");
+    _cleanup_free_ char *file = at("directory/db.php");
     _cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY);
     assert_string_equal(conf_differs_at(dir, &c), "file is missing");
-    make_link("outside/file", "folder/db.php");
+    make_link("outside/file", "directory/db.php");
     assert_string_equal(conf_differs_at(dir, &c), "is not a regular file");
     assert_int_equal(conf_write_at(dir, &c, &err), 0);
     has("outside/file", "theirs");
-    has("folder/db.php", "secret");
+    has("directory/db.php", "secret");
     assert_null(conf_differs_at(dir, &c));
     assert_int_equal(chmod(file, 0644), 0);
     assert_string_equal(conf_differs_at(dir, &c), "mode differs");
-    put("folder/db.php", "secret and more");
+    put("directory/db.php", "secret and more");
     assert_string_equal(conf_differs_at(dir, &c), "content differs");
-    put("folder/db.php", "secr");
+    put("directory/db.php", "secr");
     assert_string_equal(conf_differs_at(dir, &c), "content differs");
     assert_int_equal(unlink(file), 0);
     assert_int_equal(mkfifo(file, 0600), 0);
     assert_string_equal(conf_differs_at(dir, &c), "is not a regular file");
     assert_int_equal(conf_write_at(dir, &c, &err), 0);
-    has("folder/db.php", "secret");
+    has("directory/db.php", "secret");
 }
 
 int main(void)
@@ -318,8 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
         cmocka_unit_test_setup_teardown(test_magic, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_folder_behind_a_link, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_config_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_directory_behind_a_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_config_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_config_file, setup, teardown),
     };
 

@@ -30,7 +30,7 @@ static void put(const char *dir, const char *name, const char *text)
     assert_int_equal(fs_write_atomic(path, text, strlen(text), 0640, &err), 0);
 }
 
-static void folder(const char *dir, const char *name)
+static void directory(const char *dir, const char *name)
 {
     char path[160];
 
@@ -45,9 +45,9 @@ static int setup(void **state)
     if (!mkdtemp(from))
         return -1;
     snprintf(to, sizeof(to), "%s.copy", from);
-    folder(from, "mysql");
-    folder(from, "#rocksdb");
-    folder(from, "lost+found");
+    directory(from, "mysql");
+    directory(from, "#rocksdb");
+    directory(from, "lost+found");
     put(from, "ibdata1", "rows");
     put(from, "mysql/user.MYD", "root");
     return 0;
@@ -68,7 +68,7 @@ static void test_used(void **state)
     assert_false(datadir_used(from));
     put(from, "aria_log_control", "");
     assert_false(datadir_used(from));
-    folder(from, "shop");
+    directory(from, "shop");
     assert_true(datadir_used(from));
     assert_false(datadir_used("/nonexistent"));
 }
@@ -88,7 +88,7 @@ static void test_copy(void **state)
     struct err err = {0};
     char path[160], lost[160];
 
-    folder(from, "shop");
+    directory(from, "shop");
     put(from, "shop/t.ibd", "42");
     put(from, "long", "");
     snprintf(path, sizeof(path), "%s/long", from);

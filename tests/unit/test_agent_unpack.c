@@ -28,10 +28,10 @@ static char *at(const char *rest)
     return str_fmt("%s/%s", top, rest);
 }
 
-static void run_in(const char *folder, const char *const argv[])
+static void run_in(const char *directory, const char *const argv[])
 {
     struct err err;
-    _cleanup_free_ char *cwd = at(folder);
+    _cleanup_free_ char *cwd = at(directory);
     const struct proc_opts opts = {.cwd = cwd};
 
     if (proc_run(argv, &opts, NULL, &err) < 0)
@@ -110,7 +110,8 @@ static int teardown(void **state)
     return fs_remove_tree(top, &err);
 }
 
-/* Packed under a strict umask, with a set-user-ID bit and a folder that its owner cannot write. */
+/* Packed under a strict umask, with a set-user-ID bit and a directory that its owner cannot write.
+ */
 static void test_modes(void **state)
 {
     (void)state;
@@ -196,7 +197,7 @@ static void test_size(void **state)
     refused("more than 1 MB");
 }
 
-/* What macOS puts beside the one folder. */
+/* What macOS puts beside the one directory. */
 static void test_macos(void **state)
 {
     (void)state;
@@ -216,7 +217,7 @@ static void test_strip_link(void **state)
     (void)state;
     pack("ln -s /etc top;" PACK_ALL);
     assert_int_equal(unpack(1, &err), -1);
-    assert_non_null(strstr(err.msg, "'top' is no folder"));
+    assert_non_null(strstr(err.msg, "'top' is no directory"));
 }
 
 static void test_damaged(void **state)

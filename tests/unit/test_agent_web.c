@@ -41,7 +41,7 @@ static void put(const char *rest, const char *text)
         fail_msg("%s", err.msg);
 }
 
-/* The text of the site with our port and folder for log files. */
+/* The text of the site with our port and directory for log files. */
 static void site_add(struct strbuf *conf)
 {
     _cleanup_free_ char *root = str_fmt("%s/www", top);
@@ -248,11 +248,11 @@ static void test_health(void **state)
         _cleanup_free_ char *s = str_fmt("STATE=%s", rows[i].state);
         _cleanup_free_ char *p = str_fmt("STATUS=%s", rows[i].status);
         _cleanup_free_ char *y = str_fmt("READY=%s", rows[i].ready);
-        _cleanup_free_ char *folder = str_fmt("%s/proc", top);
+        _cleanup_free_ char *directory = str_fmt("%s/proc", top);
         const char *const env[] = {s, p, y, NULL};
         const struct proc_opts opts = {.env = env};
 
-        fs_remove_tree(folder, &err);
+        fs_remove_tree(directory, &err);
         if (rows[i].script) {
             put("proc/10/comm", "mariadbd\n");
             put("proc/11/comm", rows[i].script);

@@ -55,17 +55,17 @@ struct world {
 static int setup(void **state)
 {
     static struct world w;
-    _cleanup_free_ char *folder = NULL;
+    _cleanup_free_ char *directory = NULL;
     struct err err;
 
     strcpy(w.dir, "/tmp/muster-status-XXXXXX");
     assert_non_null(mkdtemp(w.dir));
     w.file = str_fmt("%s/muster.yaml", w.dir);
-    folder = str_fmt("%s/muster/old", w.dir);
+    directory = str_fmt("%s/muster/old", w.dir);
     setenv("XDG_STATE_HOME", w.dir, 1);
     assert_int_equal(fs_write_atomic(w.file, file_text, strlen(file_text), 0600, &err), 0);
-    assert_int_equal(fs_mkdirs(folder, 0700, &err), 0);
-    assert_int_equal(store_open(folder, true, &w.store, &err), 0);
+    assert_int_equal(fs_mkdirs(directory, 0700, &err), 0);
+    assert_int_equal(store_open(directory, true, &w.store, &err), 0);
     assert_int_equal(store_set(w.store, "layout", layout, &err), 0);
     assert_int_equal(store_set(w.store, "state", "ready", &err), 0);
     *state = &w;

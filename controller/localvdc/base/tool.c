@@ -33,15 +33,15 @@ static const struct {
     {"ssh-keygen", "openssh-client", false},
 };
 
-static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+static const char *const directories[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 
 const char *const tool_env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
                                 "HOME=/root", "DEBIAN_FRONTEND=noninteractive", NULL};
 
 int tool_find(const char *name, char *ret, size_t cap, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-        snprintf(ret, cap, "%s/%s", folders[i], name);
+    for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
+        snprintf(ret, cap, "%s/%s", directories[i], name);
         if (access(ret, X_OK) == 0)
             return 0;
     }

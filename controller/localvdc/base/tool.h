@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The programs that the local cloud runs, found in a fixed list of folders. */
+/* The programs that the local cloud runs, found in a fixed list of directories. */
 #ifndef MUSTER_CONTROLLER_LOCALVDC_BASE_TOOL_H
 #define MUSTER_CONTROLLER_LOCALVDC_BASE_TOOL_H
 

@@ -69,7 +69,7 @@ int vdc_open(bool make, struct vdb **ret, struct err *err)
         static const char *const dirs[] = {VDC_DIR, VDC_DIR "/net", VDC_DIR "/vms",
                                            VDC_DIR "/volumes", VDC_DIR "/lock"};
 
-        /* The name server drops its privileges and reads its folder below net. */
+        /* The name server drops its privileges and reads its directory below net. */
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
             if (fs_mkdirs(dirs[i], 0711, err) < 0)
                 return -1;

@@ -53,7 +53,7 @@ void vdc_now(char ret[32]);
 void vdc_boot_id(char ret[40]);
 /* A member's text or "". */
 const char *vdc_str(const json_t *doc, const char *key);
-/* Opens the state; `make`: with its folders when there is none. */
+/* Opens the state; `make`: with its directories when there is none. */
 int vdc_open(bool make, struct vdb **ret, struct err *err);
 
 #endif

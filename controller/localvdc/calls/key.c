@@ -71,7 +71,7 @@ int call_create_key(struct api_rq *rq)
     _cleanup_free_ char *private_key = NULL, *public_key = NULL;
 
     if (!mkdtemp(dir))
-        return api_fail(rq, API_INTERNAL, "make a folder in " VDC_DIR "/lock: %m");
+        return api_fail(rq, API_INTERNAL, "make a directory in " VDC_DIR "/lock: %m");
     int r = generate(dir, &private_key, &public_key, &err);
     fs_remove_tree(dir, &ignored);
     if (r < 0)

@@ -139,7 +139,7 @@ static void sweep(int fd, const char *prefix, const json_t *wanted)
     }
 }
 
-/* Opens a folder below `at` without following links, made when missing: the guest owns its /dev
+/* Opens a directory below `at` without following links, made when missing: the guest owns its /dev
  * and must not lead us elsewhere. */
 static int sub_dir(int at, const char *name)
 {

@@ -112,7 +112,7 @@ static struct lxc_container *container_of(const char *vm_id, struct err *err)
     return c;
 }
 
-/* Only folders can be removed in a group's folder, the innermost first. */
+/* Only directories can be removed in a group's directory, the innermost first. */
 static void remove_group(const char *path)
 {
     _cleanup_closedir_ DIR *dir = opendir(path);
@@ -127,7 +127,7 @@ static void remove_group(const char *path)
     rmdir(path);
 }
 
-/* liblxc's lock of a container stays behind in a folder named after its path. */
+/* liblxc's lock of a container stays behind in a directory named after its path. */
 static void remove_lock(const char *name)
 {
     _cleanup_free_ char *path = str_fmt("/run/lxc/lock" VMS_DIR "/.%s", name);

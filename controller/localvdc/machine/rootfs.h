@@ -13,11 +13,11 @@
 /* "<VDC_DIR>/vms/mvdc-<short>[/<file>]"; file may be NULL. */
 void guest_path(const char *vm_id, const char *file, char *ret, size_t cap);
 /* Makes what is missing and mounts it at guest_path(id, "rootfs"). Members used: id,
- * _template (folder), _rootsize (bytes). */
+ * _template (directory), _rootsize (bytes). */
 int rootfs_mount(const json_t *vm, struct err *err);
 /* Not mounted is success. */
 int rootfs_unmount(const char *vm_id, struct err *err);
-/* Unmounts and removes the guest's folder. */
+/* Unmounts and removes the guest's directory. */
 int rootfs_remove(const char *vm_id, struct err *err);
 
 #endif

@@ -72,7 +72,8 @@ int host_remove(struct vdb *db, struct err *err)
     _cleanup_json_ json_t *known = db ? vdb_get(db, "meta", "host") : NULL;
     if (known && str_eq(vdc_str(known, "boot"), boot)) {
         first_of(sysctl_set(FORWARD_KEY, vdc_str(known, "ip_forward"), &now), &now, err);
-        /* `ip netns` turned its folder into a mount point; gone only when nobody else uses it. */
+        /* `ip netns` turned its directory into a mount point; gone only when nobody else uses it.
+         */
         if (!json_is_true(json_object_get(known, "netns")) && rmdir("/run/netns") < 0) {
             if (umount("/run/netns") == 0 && rmdir("/run/netns") < 0)
                 first_of(TOOL("ip", &now, "netns", "list"), &now, err);

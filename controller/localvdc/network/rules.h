@@ -27,7 +27,7 @@ void rules_nft(const json_t *network, const json_t *egress, const json_t *forwar
 /* The host's side: masquerading of the pool. */
 void rules_nft_host(struct strbuf *out);
 
-/* dnsmasq's configuration for the interface `iface` in folder `dir`. A network without outside
+/* dnsmasq's configuration for the interface `iface` in directory `dir`. A network without outside
  * (a private one) gets addresses only: no router, no name server. */
 void rules_dnsmasq(const json_t *network, const struct outside *outside, const char *iface,
                    const char *dir, struct strbuf *out);
