@@ -54,6 +54,10 @@ static enum health_value judge_web(struct health *h, const json_t *web)
 {
     json_int_t status = json_integer_value(web);
 
+    if (!json_is_integer(web)) {
+        reason(h, "unknown: the agent has not looked at the web server yet");
+        return HEALTH_UNKNOWN;
+    }
     if (status >= 200 && status < 400)
         return HEALTH_YES;
     if (status == WEB_NO_PHP)

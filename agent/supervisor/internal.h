@@ -94,9 +94,11 @@ struct sup_cluster_state {
 
 struct sup_watch_state {
     struct job job;
-    json_t *db;       /* the last look at the database, or NULL */
-    int web;          /* status of the last look at the health page; 0: no answer, -1: no page */
-    char health[256]; /* path of the web step's health page, or "" */
+    json_t *db; /* the last look at the database, or NULL */
+    int web;    /* status of the last look at the health page; 0: no answer; or one of these: */
+#define WEB_NONE (-1)    /* the plan has no page */
+#define WEB_UNKNOWN (-2) /* there was no look yet */
+    char health[256];    /* path of the web step's health page, or "" */
     uint64_t next, web_next;
     pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
     int db_fd;    /* becomes readable when that one ends; -1: none */

@@ -24,8 +24,11 @@ void sup_watch_plan(struct supervisor *s, const json_t *plan)
 {
     const json_t *web = sup_plan_step(plan, "web");
 
-    str_copy(s->watch.health, sizeof(s->watch.health), web ? js_opt_str(web, "health", "") : "");
-    s->watch.web = web ? 0 : -1;
+    const char *health = web ? js_opt_str(web, "health", "") : "";
+
+    if (!web || !str_eq(health, s->watch.health))
+        s->watch.web = web ? WEB_UNKNOWN : WEB_NONE;
+    str_copy(s->watch.health, sizeof(s->watch.health), health);
 }
 
 static void look_start(struct supervisor *s)
@@ -123,6 +126,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
 
 static void start(struct supervisor *s)
 {
+    s->watch.web = WEB_NONE;
     s->watch.job.bound = true;
     s->watch.db_fd = -1;
 }

@@ -311,6 +311,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
         readable(s, POLLIN);
     chan_close(&s->worker.chan);
     s->worker.pid = 0;
+    sup_watch_all(s); /* it may have started or stopped what is looked at */
     bool good =
         s->worker.said_end && !s->worker.flaw[0] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!good && (!s->worker.said_end || s->worker.flaw[0])) {

@@ -47,15 +47,15 @@ jq -e '.schema == 1 and .deployment == "saas" and .state == "ready" and (.nodes 
 ok "status --json"
 
 health() { "$muster" ssh -f "$file" "$1" curl -s -w "'\n%{http_code}'" "http://127.0.0.1:7404$2" 2>/dev/null; }
-for node in fra par; do
+all_good() { # node
+  local path
   for path in / /live /ready /read-write; do
-    health $node $path >"$work/health" || die "$node: $path does not answer"
-    [ "$(tail -n 1 "$work/health") $(head -n 1 "$work/health" | jq -c '[.ready, .read_write, .traffic]')" = "200 [true,true,true]" ] ||
-      die "$node: $path: $(cat "$work/health")"
+    health "$1" $path >"$work/health" || return 1
+    [ "$(tail -n 1 "$work/health") $(head -n 1 "$work/health" | jq -c '[.ready, .read_write, .traffic]')" = "200 [true,true,true]" ] || return 1
   done
-done
+}
+for node in fra par; do until_true 15 "the health of $node" all_good $node; done
 health fra /metrics | grep -q '^muster_database_cluster_size 2$' || die "metrics: $(health fra /metrics)"
-ok "the health of both"
 
 calls() { wc -l </var/lib/muster/vdc/calls.log; }
 n=$(calls)

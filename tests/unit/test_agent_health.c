@@ -68,6 +68,7 @@ static const struct row {
      HEALTH_NO, "HTTP status 503"},
     {"{'phase':'ready','db':{'state':'Synced','status':'Primary'},'web':0}", 0, HEALTH_YES,
      HEALTH_NO, "does not answer"},
+    {"{'phase':'ready','web':null}", 0, HEALTH_YES, HEALTH_UNKNOWN, "has not looked at the web"},
     {"{'phase':'ready','web':501}", 0, HEALTH_YES, HEALTH_NO, "PHP"},
     {"{'phase':'ready','web':302}", 0, HEALTH_YES, HEALTH_YES, NULL},
     {"{'phase':'ready'}", 0, HEALTH_YES, HEALTH_YES, NULL},
