@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,34 @@ int conf_write(const struct conf *c, bool *ret_changed, struct err *err)
     if (ret_changed)
         *ret_changed = differs;
     return 0;
+}
+
+bool conf_linked(const char *path, const char *target)
+{
+    char have[PATH_MAX];
+    ssize_t n = readlink(path, have, sizeof(have) - 1);
+
+    have[n < 0 ? 0 : n] = '\0';
+    return n >= 0 && strcmp(have, target) == 0;
+}
+
+int conf_link(const char *path, const char *target, struct err *err)
+{
+    _cleanup_free_ char *fresh = str_fmt("%s.new%d", path, (int)getpid());
+
+    if (conf_linked(path, target))
+        return 0;
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", fresh);
+    if (symlink(target, fresh) < 0)
+        return err_errno(err, errno, "link %s", fresh);
+    if (rename(fresh, path) < 0) {
+        int errnum = errno;
+
+        unlink(fresh);
+        return err_errno(err, errnum, "link %s", path);
+    }
+    return fs_sync_parent(path, err);
 }
 
 int conf_uid(const char *user, uid_t *ret, struct err *err)
