@@ -143,16 +143,18 @@ unsigned sql_code(const struct sql *s)
     return mysql_errno(s->my);
 }
 
-int sql_login(const char *user, const char *password, const char *database, struct err *err)
+int sql_login(const char *user, const char *password, const char *database, unsigned *ret_code,
+              struct err *err)
 {
     struct login l = {.user = user, .password = password, .database = database};
     struct sql *s = NULL;
-    unsigned code;
 
-    if (connect_as(30, &l, &s, &code, err) < 0)
+    if (connect_as(30, &l, &s, ret_code, err) < 0)
         return -1;
+    int r = sql_exec(s, "DO 0", err);
+    *ret_code = sql_code(s);
     sql_close(s);
-    return 0;
+    return r;
 }
 
 pid_t sql_server(const struct sql *s)
@@ -211,9 +213,9 @@ int sql_pairs(struct sql *s, const char *query,
     MYSQL_RES *res = mysql_store_result(s->my);
     if (!res)
         return fail(s, err);
-    if (mysql_num_fields(res) >= 2)
-        for (MYSQL_ROW r; (r = mysql_fetch_row(res));)
-            row(ctx, r[0] ? r[0] : "", r[1] ? r[1] : "");
+    bool two = mysql_num_fields(res) >= 2;
+    for (MYSQL_ROW r; (r = mysql_fetch_row(res));)
+        row(ctx, r[0] ? r[0] : "", two && r[1] ? r[1] : "");
     mysql_free_result(res);
     return 0;
 }
