@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/galera/settings.h"
+#include "agent/galera/tclog.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -136,6 +137,46 @@ static void test_link(void **state)
     assert_true(conf_linked(path, "../b"));
 }
 
+/* A log that the server would refuse is kept under another name; any other stays. */
+static void test_tclog(void **state)
+{
+    (void)state;
+    static const char good[5] = {(char)0xfe, 0x23, 0x05, 0x74, 2};
+    static const struct {
+        const char *head;
+        size_t size;
+        bool torn;
+    } rows[] = {
+        {good, 24576, false},
+        {"A\x23\x05\x74\x02", 24576, true}, /* it ended well */
+        {"", 0, true},
+        {good, 5000, true},
+        {"\0\0\0\0\0", 8192, true},
+    };
+    _cleanup_free_ char *path = str_fmt("%s/tc.log", top);
+    _cleanup_free_ char *dir = str_fmt("%s/kept", top);
+    struct err err = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_free_ char *to = NULL;
+        _cleanup_free_ char *bytes = xcalloc(1, rows[i].size + 1);
+        size_t head = rows[i].size ? 5 : 0;
+
+        memcpy(bytes, rows[i].head, head);
+        assert_int_equal(fs_write_atomic(path, bytes, rows[i].size, 0600, &err), 0);
+        if (tclog_set_aside(top, dir, &to, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_int_equal(to != NULL, rows[i].torn);
+        assert_int_equal(fs_exists(path), !rows[i].torn);
+        if (to)
+            assert_true(fs_exists(to));
+        unlink(path);
+    }
+    _cleanup_free_ char *none = NULL;
+    assert_int_equal(tclog_set_aside(top, dir, &none, &err), 0);
+    assert_null(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_options),
         cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tclog, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
