@@ -21,6 +21,8 @@ fstab-gone           mount:data     -     sed -i /datadisk/d /etc/fstab
 fstab-options        mount:data     -     sed -i s/noatime/atime/ /etc/fstab
 fstab-twice          mount:data     -     echo "/dev/sdz1 /media/datadisk-mariadb ext4 defaults 0 0" >>/etc/fstab
 mount-options        mount:data     -     mount -o remount,strictatime /media/datadisk-mariadb
+mount-noexec         mount:data     -     mount -o remount,noexec,nosuid,nodev,noatime /media/datadisk-mariadb
+mount-top-mode       mount:data     -     chmod 0700 /media/datadisk-mariadb
 mount-marker         mount:data     -     rm /media/datadisk-mariadb/.muster-volume
 datadir-conf         datadir:mariadb -    rm /etc/mysql/mariadb.conf.d/70-muster-datadir.cnf
 datadir-conf-text    datadir:mariadb -    echo "datadir = /tmp" >>/etc/mysql/mariadb.conf.d/70-muster-datadir.cnf
@@ -37,7 +39,6 @@ galera-masked        galera:saas    -     systemctl -q mask mariadb
 galera-flush         galera:saas    -     mariadb -e "SET GLOBAL innodb_flush_log_at_trx_commit = 0"
 galera-threads       galera:saas    -     mariadb -e "SET GLOBAL wsrep_slave_threads = 1"
 galera-retry         galera:saas    -     mariadb -e "SET GLOBAL wsrep_retry_autocommit = 0"
-galera-binlog        galera:saas    -     mariadb -e "SET GLOBAL binlog_format = MIXED"
 galera-engine        galera:saas    -     mariadb -e "SET GLOBAL default_storage_engine = MyISAM"
 galera-provider      galera:saas    -     mariadb -e "SET GLOBAL wsrep_provider_options = \"gcs.fc_limit=16\""
 php-value            php:settings   web   for f in /etc/php/*/apache2/conf.d/99-muster.ini; do echo memory_limit=1M >$f; done
@@ -51,6 +52,7 @@ web-site-off         web:apache     web   a2dissite -q muster >/dev/null
 web-site-link        web:apache     web   touch /root/other.conf; ln -sfn /root/other.conf /etc/apache2/sites-enabled/muster.conf
 web-site-loaded      web:apache     web   f=/etc/apache2/sites-available/muster.conf; cp -p $f /root/f; sed -i "s|</VirtualHost>|Redirect 403 /\n&|" $f; systemctl reload apache2; sleep 1; cp -p /root/f $f
 web-default-on       web:apache     web   a2ensite -q 000-default >/dev/null
+web-module-link      web:apache     web   touch /root/rewrite.load; ln -sfn /root/rewrite.load /etc/apache2/mods-enabled/rewrite.load
 web-module-off       web:apache     web   a2dismod -q -f rewrite >/dev/null
 web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
@@ -64,6 +66,9 @@ sql-user             sql:album      -     mariadb -e "DROP USER album@localhost"
 sql-password         sql:album      -     mariadb -e "ALTER USER album@localhost IDENTIFIED BY \"other\""
 sql-rights           sql:album      -     mariadb -e "REVOKE TRIGGER ON album.* FROM album@localhost"
 sql-locked           sql:album      -     mariadb -e "ALTER USER album@localhost ACCOUNT LOCK"
+sql-expired          sql:album      -     mariadb -e "ALTER USER album@localhost PASSWORD EXPIRE"
+sql-tls              sql:album      -     mariadb -e "ALTER USER album@localhost REQUIRE SSL"
+sql-identity-locked  sql:www-data   -     mariadb -e "ALTER USER \"www-data\"@localhost ACCOUNT LOCK"
 sql-identity         sql:www-data   -     mariadb -e "DROP USER \"www-data\"@localhost"
 app-conf-mode        app:album      -     chmod 0666 /var/www/html/config.php
 app-conf-owner       app:album      -     chown www-data:www-data /var/www/html/config.php
@@ -82,6 +87,8 @@ app-writable-link    app:album      -     rm /var/www/html/photos; mkdir /var/ww
 app-writable-gone    app:album      -     rm /var/www/html/photos
 app-root-link        app:album      -     ln -sfn /tmp /var/www/html
 app-release-gone     app:album      -     rm -rf $(readlink -f /var/www/html)
+agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
+agent-plan-mode      agent          -     chmod 0644 /var/lib/muster-agent/plan.json
 agent-not-at-boot    agent          -     systemctl -q disable muster-agent
 TABLE
 }

@@ -83,7 +83,7 @@ static void test_refuses(void **state)
     must_refuse("[]", "plan");
     must_refuse(HEAD "\"resources\":[{\"type\":\"bomb\",\"id\":\"bomb:1\"}]}", "not known");
     must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"other:1\"}]}",
-                "must be 'file:<name>'");
+                "must be 'file' or 'file:<name>'");
     must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"file:1\",\"path\":\"/a/../b\","
                      "\"content\":\"\"}]}",
                 "absolute path");
