@@ -76,9 +76,9 @@ static int agent_apply(const void *self, struct run *run, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         if (differs(i) && (lchown(kept[i].path, 0, 0) < 0 || chmod(kept[i].path, kept[i].mode) < 0))
             return err_errno(err, errno, "mode and owner of %s", kept[i].path);
-    if (svc_look(SERVICE, &st, err) < 0)
+    if (svc_look_boot(SERVICE, &st, err) < 0)
         return -1;
-    if (st.masked && (svc_do("unmask", SERVICE, err) < 0 || svc_look(SERVICE, &st, err) < 0))
+    if (st.masked && (svc_do("unmask", SERVICE, err) < 0 || svc_look_boot(SERVICE, &st, err) < 0))
         return -1;
     return st.exists && !st.enabled ? svc_do("enable", SERVICE, err) : 0;
 }

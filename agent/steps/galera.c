@@ -188,7 +188,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     any = any || svc_changed_after(GATE, loaded);
     /* Without the mark nobody knows whether systemd has read what is on the disk. */
     if (((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0) ||
-        svc_look(GALERA_SERVICE, &st, err) < 0 ||
+        svc_look_boot(GALERA_SERVICE, &st, err) < 0 ||
         (st.masked && svc_do("unmask", GALERA_SERVICE, err) < 0))
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {

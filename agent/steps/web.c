@@ -208,7 +208,7 @@ static int serve(const struct web *w, bool modules, struct err *err)
 {
     struct svc_state st;
 
-    if (svc_look(SERVICE, &st, err) < 0 || (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
+    if (svc_look_boot(SERVICE, &st, err) < 0 || (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
         ((!st.enabled || st.masked) && svc_do("enable", SERVICE, err) < 0))
         return -1;
     if (!st.active || modules || webcheck_status(w->health) == WEBCHECK_NO_PHP)

@@ -37,6 +37,13 @@ int64_t svc_time(const char *text)
     return (int64_t)timegm(&tm) * 1000000 + us;
 }
 
+static void unit_file_state(struct svc_state *st, const char *value)
+{
+    st->enabled = one_of(value, (const char *const[]){"enabled", "enabled-runtime", "static",
+                                                      "alias", "generated", "indirect", NULL});
+    st->masked = st->masked || str_starts(value, "masked");
+}
+
 static void state_line(struct svc_state *st, char *line)
 {
     char *value = strchr(line, '=');
@@ -48,9 +55,7 @@ static void state_line(struct svc_state *st, char *line)
         st->exists = strcmp(value, "not-found") != 0;
         st->masked = st->masked || strcmp(value, "masked") == 0;
     } else if (strcmp(line, "UnitFileState") == 0) {
-        st->enabled = one_of(value, (const char *const[]){"enabled", "enabled-runtime", "static",
-                                                          "alias", "generated", "indirect", NULL});
-        st->masked = st->masked || str_starts(value, "masked");
+        unit_file_state(st, value);
     } else if (strcmp(line, "MainPID") == 0)
         st->main_pid = atoi(value);
     else if (strcmp(line, "StateChangeTimestamp") == 0)
@@ -121,6 +126,33 @@ static struct {
     uint64_t at; /* when it was asked for; 0: not known */
 } units_loaded;
 
+/* What systemd remembers of links that say what starts at boot, it does not look at again before it
+ * reads all units; another call does. */
+static int from_disk(const char *unit, struct svc_state *st, struct err *err)
+{
+    static const char *const directories[] = {"/etc/systemd/system",
+                                              "/etc/systemd/system/multi-user.target.wants",
+                                              "/run/systemd/system"};
+    struct proc_result out = {0};
+    struct proc_opts opts = {.timeout_s = CALL_MAX_S};
+    struct err no; /* says that it is not enabled */
+    int64_t loaded = 0;
+    bool newer = false;
+
+    if (svc_units_loaded(&loaded, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(directories); i++)
+        newer = newer || svc_changed_after(directories[i], loaded);
+    if (!newer || !st->exists)
+        return 0;
+    proc_run(PROC_ARGV(SYSTEMCTL, "is-enabled", "--", unit), &opts, &out, &no);
+    const char *said = str_chomp(out.out.s ? out.out.s : (char[]){""});
+    if (*said)
+        unit_file_state(st, said);
+    proc_result_free(&out);
+    return 0;
+}
+
 static size_t expected_find(const char *unit)
 {
     size_t i = 0;
@@ -150,6 +182,11 @@ void svc_forget(void)
     units_loaded.at = 0;
 }
 
+int svc_look_boot(const char *unit, struct svc_state *ret, struct err *err)
+{
+    return svc_look(unit, ret, err) < 0 || from_disk(unit, ret, err) < 0 ? -1 : 0;
+}
+
 int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
 {
     size_t i = expected_find(unit), k = 0;
@@ -157,7 +194,7 @@ int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
     uint64_t now = clock_mono_ms();
 
     if (i == expected.n)
-        return svc_look(unit, ret, err);
+        return svc_look_boot(unit, ret, err);
     if (!expected.at || now - expected.at > FRESH_MS) {
         argv[k++] = SYSTEMCTL;
         argv[k++] = "show";
@@ -169,6 +206,9 @@ int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
         argv[k] = NULL;
         if (ask(argv, expected.state, expected.n, err) < 0)
             return err_wrap(err, "look at services");
+        for (size_t u = 0; u < expected.n; u++)
+            if (from_disk(expected.unit[u], &expected.state[u], err) < 0)
+                return -1;
         expected.at = now;
     }
     *ret = expected.state[i];

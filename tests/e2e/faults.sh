@@ -58,6 +58,7 @@ web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemc
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
 web-code-off         web:apache     web   a2disconf -q muster-code >/dev/null
 web-not-at-boot      web:apache     web   systemctl -q disable apache2
+web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2
 web-masked           web:apache     web   systemctl -q mask apache2
 web-health-gone      web:apache     web   rm /var/www/muster-health/health.php
@@ -88,6 +89,7 @@ app-writable-gone    app:album      -     rm /var/www/html/photos
 app-root-link        app:album      -     ln -sfn /tmp /var/www/html
 app-release-gone     app:album      -     rm -rf $(readlink -f /var/www/html)
 agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
+agent-unwanted       agent          -     rm /etc/systemd/system/multi-user.target.wants/muster-agent.service
 agent-plan-mode      agent          -     chmod 0644 /var/lib/muster-agent/plan.json
 agent-not-at-boot    agent          -     systemctl -q disable muster-agent
 TABLE
