@@ -257,6 +257,22 @@ static int put(const struct app *a, struct run *run, struct err *err)
     return !other ? 0 : keep_two(a, release, before, err);
 }
 
+/* What the web server goes through on its way to the files. */
+struct way {
+    char *directory[3];
+};
+
+static void way_cleanup(struct way *w)
+{
+    for (size_t i = 0; i < ARRAY_LEN(w->directory); i++)
+        free(w->directory[i]);
+}
+
+static struct way way_of(const struct app *a)
+{
+    return (struct way){{str_fmt("%s.d", a->root), xstrdup(HOME), app_home(a)}};
+}
+
 int app_files_check(const struct app *a, struct verdict *ret, struct err *err)
 {
     const struct manifest_others others = {a->writable, a->config};
@@ -270,6 +286,11 @@ int app_files_check(const struct app *a, struct verdict *ret, struct err *err)
         return verdict_differs(ret, "%s is not this archive", a->root);
     if (data_of(a, home, &d, err) < 0)
         return -1;
+    _cleanup_(way_cleanup) struct way way = way_of(a);
+    for (size_t i = 0; i < ARRAY_LEN(way.directory); i++)
+        if (conf_directory_differs(way.directory[i]))
+            return verdict_differs(ret, "%s has another mode or owner than 0755, root",
+                                   way.directory[i]);
     const char *directory = app_data_unusable(&d);
     if (directory)
         return verdict_differs(ret, "%s/%s is not the web server's to write to", home, directory);
@@ -297,6 +318,10 @@ int app_files_repair(const struct app *a, struct run *run, struct err *err)
 
     if (!is_current(a) && put(a, run, err) < 0)
         return -1;
+    _cleanup_(way_cleanup) struct way way = way_of(a);
+    for (size_t i = 0; i < ARRAY_LEN(way.directory); i++)
+        if (conf_directory(way.directory[i], err) < 0)
+            return -1;
     if (data_of(a, home, &d, err) < 0 || app_data_own(&d, err) < 0)
         return -1;
     if (fs_exists(manifest) && manifest_check(release, manifest, &others, &seen, &damaged) == 0 &&

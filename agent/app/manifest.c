@@ -180,19 +180,18 @@ static bool parse(const char *line, struct entry *e)
     return true;
 }
 
-static int load(struct manifest *m, const char *path, struct err *err)
+static int load(struct manifest *m, const char *path, bool *ret_damaged, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     size_t len = 0;
 
     if (fs_read(path, SIZE_MAX_BYTES, &text, &len, err) < 0)
         return -1;
-    for (const char *at = text; at < text + len; at += strlen(at) + 1)
-        if (!parse(at, add(m)))
-            return err_set(err, ERR_FAILED, "%s is damaged", path);
-    for (size_t i = 1; i < m->n; i++)
-        if (strcmp(m->list[i - 1].path, m->list[i].path) >= 0)
-            return err_set(err, ERR_FAILED, "%s is damaged", path);
+    *ret_damaged = len == 0;
+    for (const char *at = text; at < text + len && !*ret_damaged; at += strlen(at) + 1)
+        *ret_damaged = !parse(at, add(m));
+    for (size_t i = 1; i < m->n && !*ret_damaged; i++)
+        *ret_damaged = strcmp(m->list[i - 1].path, m->list[i].path) >= 0;
     return 0;
 }
 
@@ -341,9 +340,14 @@ int manifest_check(const char *top, const char *path, const struct manifest_othe
     _cleanup_(manifest_free) struct manifest m = {0};
     struct walk w = {.m = &m, .others = others, .seen = ret};
     struct err ignored; /* it is read again then */
+    bool damaged = false;
 
     *ret = (struct manifest_seen){0};
-    if (load(&m, path, err) < 0 || walk_tree(&w, top, err) < 0)
+    if (load(&m, path, &damaged, err) < 0)
+        return -1;
+    if (damaged)
+        return differ(&w, path, "is damaged");
+    if (walk_tree(&w, top, err) < 0)
         return -1;
     for (size_t i = 0; i < m.n; i++)
         if (!m.list[i].met && manifest_owner(others, m.list[i].path) != OWNER_OTHERS)

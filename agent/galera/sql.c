@@ -95,6 +95,26 @@ int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struc
     return connect_as(timeout_s, &l, ret, &code, &ignored);
 }
 
+bool sql_code_of_account(unsigned code)
+{
+    return code == SQL_REFUSED || code == SQL_NOT_THERE || code == SQL_NO_RIGHT ||
+           code == SQL_MUST_CHANGE || code == SQL_EXPIRED || code == SQL_LOCKED;
+}
+
+/* What galera_look asks by it; a table that is not made yet is no matter of rights. */
+static unsigned own_rights(struct sql *s)
+{
+    static const char *const looks[] = {"SELECT COUNT(*) FROM mysql.wsrep_cluster_members",
+                                        "SELECT COUNT(*) FROM muster.epoch"};
+    struct err ignored;
+    char n[24];
+
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++)
+        if (sql_text(s, looks[i], n, sizeof(n), &ignored) < 0 && sql_code_of_account(sql_code(s)))
+            return sql_code(s);
+    return 0;
+}
+
 bool sql_own_works(unsigned *ret_code)
 {
     struct login l;
@@ -105,8 +125,9 @@ bool sql_own_works(unsigned *ret_code)
     *ret_code = SQL_REFUSED;
     if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0)
         return false;
+    *ret_code = own_rights(s);
     sql_close(s);
-    return true;
+    return *ret_code == 0;
 }
 
 int sql_own_make(struct sql *root, struct err *err)
@@ -115,7 +136,7 @@ int sql_own_make(struct sql *root, struct err *err)
     char password[2 * sizeof(random) + 1], node[64] = "";
     static const char *const statements[] = {
         "CREATE USER IF NOT EXISTS 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
-        "ALTER USER 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
+        "ALTER USER 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s' REQUIRE NONE ACCOUNT UNLOCK",
         "GRANT SELECT ON muster.* TO 'muster-%s'@'" OWN_HOST "'",
         "GRANT SELECT ON mysql.wsrep_cluster_members TO 'muster-%s'@'" OWN_HOST "'",
     };

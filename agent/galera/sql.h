@@ -17,6 +17,7 @@
 #define SQL_NOT_THERE 1044 /* this account may not use that schema */
 #define SQL_REFUSED 1045
 #define SQL_NO_DATABASE 1049
+#define SQL_NO_RIGHT 1142
 #define SQL_NO_TABLE 1146
 #define SQL_MUST_CHANGE 1820 /* an expired password, when the client can be told */
 #define SQL_EXPIRED 1862
@@ -33,6 +34,9 @@ int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struc
  * after the node: its password is this node's, and accounts are the same on all members. */
 bool sql_own_works(unsigned *ret_code);
 int sql_own_make(struct sql *root, struct err *err);
+/* The code is about the account that was used: it is not there, locked, expired, or lacks a right.
+ * Any other says nothing of it. */
+bool sql_code_of_account(unsigned code);
 /* Code of the last error of this connection; 0: none. */
 unsigned sql_code(const struct sql *s);
 /* Whether this account can use this schema; the connection is not kept. *ret_code: why not. */

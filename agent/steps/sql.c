@@ -78,14 +78,6 @@ static int check_rights(const struct sql_step *s, struct verdict *ret, struct er
                    : verdict_differs(ret, "%s lacks rights on %s", s->user, s->database);
 }
 
-/* What is wrong with the account. Any other answer says nothing of it: the server is not there, or
- * takes nobody. */
-static bool of_the_account(unsigned code)
-{
-    return code == SQL_REFUSED || code == SQL_NOT_THERE || code == SQL_NO_DATABASE ||
-           code == SQL_MUST_CHANGE || code == SQL_EXPIRED || code == SQL_LOCKED;
-}
-
 static int sql_step_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     const struct sql_step *s = self;
@@ -97,7 +89,7 @@ static int sql_step_check(const void *self, struct run *run, struct verdict *ret
     if (run_expand(run, s->password, &password, err) < 0)
         return -1;
     if (sql_login(s->user, password, s->database, &code, err) < 0)
-        return of_the_account(code)
+        return sql_code_of_account(code) || code == SQL_NO_DATABASE
                    ? verdict_differs(ret, "%s cannot log in: %.200s", s->user, err->msg)
                    : -1;
     return s->database ? check_rights(s, ret, err) : verdict_ok(ret);

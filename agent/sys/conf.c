@@ -106,6 +106,27 @@ int conf_write(const struct conf *c, bool *ret_changed, struct err *err)
     return 0;
 }
 
+#define DIRECTORY_MODE 0755
+
+bool conf_directory_differs(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 || !S_ISDIR(st.st_mode) || (st.st_mode & 07777) != DIRECTORY_MODE ||
+           st.st_uid != 0 || st.st_gid != 0;
+}
+
+int conf_directory(const char *path, struct err *err)
+{
+    if (fs_mkdirs(path, DIRECTORY_MODE, err) < 0)
+        return -1;
+    if (!conf_directory_differs(path))
+        return 0;
+    return chown(path, 0, 0) < 0 || chmod(path, DIRECTORY_MODE) < 0
+               ? err_errno(err, errno, "mode and owner of %s", path)
+               : 0;
+}
+
 bool conf_linked(const char *path, const char *target)
 {
     char have[PATH_MAX];

@@ -71,6 +71,9 @@ sql-expired          sql:album      -     mariadb -e "ALTER USER album@localhost
 sql-tls              sql:album      -     mariadb -e "ALTER USER album@localhost REQUIRE SSL"
 sql-identity-locked  sql:www-data   -     mariadb -e "ALTER USER \"www-data\"@localhost ACCOUNT LOCK"
 sql-identity         sql:www-data   -     mariadb -e "DROP USER \"www-data\"@localhost"
+own-account-gone     synced:saas    -     mariadb -e "DROP USER \"muster-fra\"@127.0.0.1"
+own-account-rights   synced:saas    -     mariadb -e "REVOKE ALL PRIVILEGES ON muster.* FROM \"muster-fra\"@127.0.0.1"
+own-account-file     synced:saas    -     rm /var/lib/muster-agent/database.login
 app-conf-mode        app:album      -     chmod 0666 /var/www/html/config.php
 app-conf-owner       app:album      -     chown www-data:www-data /var/www/html/config.php
 app-conf-text        app:album      -     echo "// changed" >>/var/www/html/config.php
@@ -86,6 +89,11 @@ app-writable-owner   app:album      -     chown root:root /var/lib/muster-app/al
 app-writable-mode    app:album      -     chmod 0500 /var/lib/muster-app/album/photos
 app-writable-link    app:album      -     rm /var/www/html/photos; mkdir /var/www/html/photos
 app-writable-gone    app:album      -     rm /var/www/html/photos
+app-home-mode        app:album      -     chmod 0700 /var/lib/muster-app
+app-releases-mode    app:album      -     chmod 0700 /var/www/html.d
+app-directory-gone   app:album      -     rm -r /var/lib/muster-app/album/photos
+app-manifest-gone    app:album      -     rm /var/www/html.d/*.manifest
+app-manifest-torn    app:album      -     truncate -s 20 /var/www/html.d/*.manifest
 app-root-link        app:album      -     ln -sfn /tmp /var/www/html
 app-release-gone     app:album      -     rm -rf $(readlink -f /var/www/html)
 agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
