@@ -310,7 +310,7 @@ int app_files_repair(const struct app *a, struct run *run, struct err *err)
 {
     const struct manifest_others others = {a->writable, a->config};
     struct manifest_seen seen = {.n_differ = 1};
-    struct err damaged; /* a manifest that cannot be read is made anew */
+    struct err damaged; /* a manifest that cannot be read is written again */
     struct app_data d;
     _cleanup_free_ char *home = app_home(a);
     _cleanup_free_ char *release = app_release(a);

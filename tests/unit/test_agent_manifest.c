@@ -232,7 +232,7 @@ static void test_aside(void **state)
     assert_string_equal(text, "<?php 1; // by hand");
 }
 
-/* A manifest that is not whole says nothing of the files: it is made anew. */
+/* A manifest that is not whole says nothing of the files: it is written again. */
 static void test_damaged(void **state)
 {
     struct manifest_seen seen;
