@@ -263,8 +263,9 @@ static int meet(struct walk *w, int dir, const char *name, const struct stat *st
         return make_entry(w, dir, name, st, err);
     enum manifest_owner owner = manifest_owner(w->others, w->path);
     struct entry key = {.path = w->path};
-    struct entry *e =
-        owner == OWNER_OTHERS ? NULL : bsearch(&key, w->m->list, w->m->n, sizeof(key), by_path);
+    struct entry *e = owner == OWNER_OTHERS || !w->m->n
+                          ? NULL
+                          : bsearch(&key, w->m->list, w->m->n, sizeof(key), by_path);
     if (e)
         return compare_entry(w, e, dir, name, st, err);
     *ret_down = *ret_down && owner == OWNER_WAY;
@@ -330,7 +331,8 @@ int manifest_write(const char *top, const char *path, struct err *err)
 
     if (walk_tree(&w, top, err) < 0)
         return -1;
-    qsort(m.list, m.n, sizeof(*m.list), by_path);
+    if (m.n)
+        qsort(m.list, m.n, sizeof(*m.list), by_path);
     return save(&m, path, err);
 }
 

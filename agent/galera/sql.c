@@ -123,7 +123,7 @@ bool sql_own_works(unsigned *ret_code)
     _cleanup_json_ json_t *own = NULL;
 
     *ret_code = SQL_REFUSED;
-    if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0)
+    if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0 || !s)
         return false;
     *ret_code = own_rights(s);
     sql_close(s);
@@ -170,7 +170,7 @@ int sql_login(const char *user, const char *password, const char *database, unsi
     struct login l = {.user = user, .password = password, .database = database};
     struct sql *s = NULL;
 
-    if (connect_as(30, &l, &s, ret_code, err) < 0)
+    if (connect_as(30, &l, &s, ret_code, err) < 0 || !s)
         return -1;
     int r = sql_exec(s, "DO 0", err);
     *ret_code = sql_code(s);
