@@ -209,10 +209,12 @@ static int release_repair(const struct app *a, const struct app_data *d, const c
     _cleanup_free_ char *aside = str_fmt("%s.aside", release);
     _cleanup_free_ char *manifest = manifest_of(release);
 
+    /* PHP may have the changed code in memory: a file with the old time is not read again. */
     if (unpack(a, d, fresh, dist, top, run, err) < 0 || manifest_write(top, manifest, err) < 0 ||
+        svc_notify_note(WEB_SERVICE, err) < 0 ||
         manifest_repair(top, release, aside, &others, err) < 0 ||
-        fs_sync_filesystem(release, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
-        fs_remove_tree(dist, err) < 0)
+        fs_sync_filesystem(release, err) < 0 || svc_notify_serve(WEB_SERVICE, err) < 0 ||
+        fs_remove_tree(fresh, err) < 0 || fs_remove_tree(dist, err) < 0)
         return -1;
     return archive_drop(a, err);
 }
