@@ -103,6 +103,16 @@ agent-not-at-boot    agent          -     systemctl -q disable muster-agent
 TABLE
 }
 
+# What keeps the agent from seeing: NAME STEP UNDO -- COMMAND. The step is unknown then, neither in sync
+# nor different, and nothing is changed for it.
+blinds() {
+  cat <<'TABLE'
+blind-root       sql:album       mariadb -px -e "ALTER USER root@localhost IDENTIFIED VIA unix_socket" -- mariadb -e "ALTER USER root@localhost IDENTIFIED BY \"x\""
+blind-systemd    datadir:mariadb chmod 0755 /usr/bin/systemctl -- chmod 0 /usr/bin/systemctl
+blind-manifest   app:album       m=$(echo /var/www/html.d/*.manifest); rmdir $m; mv /root/m $m -- m=$(echo /var/www/html.d/*.manifest); mv $m /root/m; mkdir $m
+TABLE
+}
+
 up() { "$muster" up -f "$file" --progress plain >"$work/up" 2>&1; }
 node() { "$muster" ssh -f "$file" fra sudo sh -c "'$1'" </dev/null; }
 # When the node's servers began to run.
@@ -136,5 +146,20 @@ while read -r name step kind command <&3; do
   [ $bad -eq 0 ] && ok "$name"
   failures=$((failures + bad))
 done 3< <(faults)
+while read -r name step rest <&3; do
+  [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
+  n=$((n + 1)) bad=0
+  before=$(servers)
+  node "${rest#* -- }" >"$work/fault" 2>&1 || complain "the fault: $(cat "$work/fault")"
+  node 'muster-agent check' >"$work/check" 2>&1 || true
+  grep -qE " $step +unknown: " "$work/check" || complain "not unknown: $(grep " $step " "$work/check")"
+  node "${rest%% -- *}" >"$work/fault" 2>&1 || complain "its undoing: $(cat "$work/fault")"
+  up || complain "up: $(tail -n 3 "$work/up")"
+  ! grep -qE "(fra|par) +changed " "$work/up" || complain "something was changed: $(grep changed "$work/up" | head -n 2)"
+  node 'muster-agent check' >"$work/check" 2>&1 || complain "after it: $(grep -v 'in sync' "$work/check" | tail -n 3)"
+  [ "$before" = "$(servers)" ] || complain "a server was restarted"
+  [ $bad -eq 0 ] && ok "$name"
+  failures=$((failures + bad))
+done 3< <(blinds)
 [ $failures -eq 0 ] || die "$failures of $n faults"
-ok "$n faults named, and repaired by one up each"
+ok "$n faults: named, and repaired by one up each"
