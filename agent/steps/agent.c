@@ -11,6 +11,7 @@
 #include "agent/steps/step.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 
 #define SERVICE "muster-agent"
 
@@ -57,6 +58,8 @@ static int agent_check(const void *self, struct run *run, struct verdict *ret, s
         if (differs(i))
             return verdict_differs(ret, "%s has another mode or owner than %04o, root",
                                    kept[i].path, (unsigned)kept[i].mode);
+    if (!fs_exists("/run/systemd/system"))
+        return verdict_note(ret, "systemd does not run here, so nothing starts the agent at boot");
     if (svc_look_soon(SERVICE, &st, err) < 0)
         return -1;
     if (!st.exists)
@@ -76,6 +79,8 @@ static int agent_apply(const void *self, struct run *run, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         if (differs(i) && (lchown(kept[i].path, 0, 0) < 0 || chmod(kept[i].path, kept[i].mode) < 0))
             return err_errno(err, errno, "mode and owner of %s", kept[i].path);
+    if (!fs_exists("/run/systemd/system"))
+        return 0;
     if (svc_look_boot(SERVICE, &st, err) < 0)
         return -1;
     if (st.masked && (svc_do("unmask", SERVICE, err) < 0 || svc_look_boot(SERVICE, &st, err) < 0))
