@@ -48,8 +48,8 @@ fuzz_replay() {
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args long='under_load stack not_knowing power outage disk matrix founder'
-  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$|^faults$'); do
+  local t args long='under_load faults stack not_knowing power outage disk matrix founder'
+  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
     args=
     case "$what $t" in
       '--slow matrix') args=all ;;
