@@ -177,13 +177,14 @@ static int modules_enable(const struct web *w, bool *ret_changed, struct err *er
 {
     for (const char *name; (name = each_module(w, module_off, NULL));) {
         _cleanup_free_ char *path = str_fmt(WEB_ETC "/mods-enabled/%s.load", name);
+        _cleanup_free_ char *target = str_fmt("../mods-available/%s.load", name);
 
         *ret_changed = true;
         if (unlink(path) < 0 && errno != ENOENT)
             return err_errno(err, errno, "remove %s", path);
         if (proc_call(PROC_ARGV(A2ENMOD, "-q", name), err) < 0)
             return -1;
-        if (!fs_exists(path))
+        if (module_off(path, target, NULL))
             return err_set(err, ERR_FAILED, A2ENMOD " did not make %s", path);
     }
     if (!web_php_missing(WEB_ETC))
@@ -203,7 +204,7 @@ static int site_enable(struct err *err)
 }
 
 /* A module that was just enabled, or PHP that is not at work, needs a restart; the site's files a
- * reload; what Apache does not read, neither. */
+ * reload; what only systemd keeps, neither. */
 static int serve(const struct web *w, bool modules, struct err *err)
 {
     struct svc_state st;
