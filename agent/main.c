@@ -89,9 +89,7 @@ int main(int argc, char **argv)
         cmd_help(0, NULL);
         return argc < 2 ? ERR_USAGE : 0;
     }
-    if (strcmp(argv[1], "--version") == 0)
-        return cmd_version(0, NULL);
-    const struct cmd *c = find(argv[1]);
+    const struct cmd *c = find(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
     if (!c)
         return cmd_usage("help", "no such verb; 'muster-agent help' lists them");
     for (int i = 2; i < argc; i++)

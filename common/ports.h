@@ -7,6 +7,9 @@
 /* What is added to controller.port. */
 enum { PORT_ENROL, PORT_MAIN, PORT_BLOB, PORT_OFFSETS };
 
+#define PORT_HEALTH 7404
+#define PORT_HEALTH_CHECK 7405
+
 #define PORT_PEER 7410 /* a roster without one means this */
 
 #define PORT_GALERA 4567

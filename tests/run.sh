@@ -1,8 +1,8 @@
 #!/bin/bash
 # Every test. First what finds a mistake cheapest: both builds, and the unit tests under ASan and
 # UBSan. Then several lanes side by side, each as on a machine of its own (lane.sh), since the tests on
-# the local cloud mostly wait: one begins with what needs no cloud and much processor time, and whoever
-# is free takes the next test. With --slow also what takes many minutes. After a failure nothing more
+# the local cloud mostly wait: one begins with what needs much processor time and no machine, and
+# whoever is free takes the next test. With --slow also what takes many minutes. After a failure nothing more
 # is begun.
 # usage: run.sh [unit|--slow]
 set -euo pipefail
@@ -48,7 +48,10 @@ fuzz_replay() {
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args long='under_load faults stack not_knowing power outage disk matrix founder'
+  local t args every=61 long='under_load faults stack not_knowing outage disk matrix power founder'
+
+  [ "$what" != --slow ] || every=1
+  echo "kill-worker tests/hosts/kill_worker.sh $every"
   for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
     args=
     case "$what $t" in
@@ -58,6 +61,7 @@ list() {
     esac
     echo "e2e-$t tests/e2e/$t.sh $args"
   done | awk '!seen[$1]++'
+  printf 'host-%s\n' 'bad_days tests/hosts/bad_days.sh' 'routes tests/hosts/routes.sh'
   [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
 }
 
@@ -70,7 +74,7 @@ take() {
   exec 9>&-
 }
 
-cloud_tests() { # lane
+lane_tests() { # lane
   local name command
   while read -r name command < <(take) && [ -n "$name" ]; do
     # shellcheck disable=SC2086 # it is a command with its arguments
@@ -78,14 +82,10 @@ cloud_tests() { # lane
   done
 }
 
-without_cloud() { # lane
-  local t every=61
-  [ "$what" != --slow ] || every=1
+processor_work() {
   step lint tests/lint/run.sh
   step build-clang configure_and_build clang
   step fuzz fuzz_replay
-  for t in routes bad_days; do step "host-$t" tests/lane.sh "$1" "tests/hosts/$t.sh"; done
-  step kill-worker tests/lane.sh "$1" tests/hosts/kill_worker.sh $every
 }
 
 step build-dev configure_and_build dev
@@ -95,8 +95,8 @@ if [ "$what" = unit ]; then
 else
   step build-release ./dev build
   list >"$dir/list"
-  (without_cloud 1 && cloud_tests 1) &
-  for ((lane = 2; lane <= lanes; lane++)); do cloud_tests $lane & done
+  (processor_work && lane_tests 1) &
+  for ((lane = 2; lane <= lanes; lane++)); do lane_tests $lane & done
   wait
 fi
 failed=$(grep -c '^FAILED' "$dir/ended" || true)

@@ -209,6 +209,19 @@ look(struct disk_look *ret, enum disk_kind kind, unsigned rule, const char *fmt,
 
 #define foreign(ret, rule, ...) look(ret, DISK_FOREIGN, rule, __VA_ARGS__)
 
+/* mkfs.xfs writes the superblock first, with sb_inprogress set (xfs_format.h, struct xfs_dsb), and
+ * takes that back when it is through. Linux refuses to mount what still has it. */
+#define XFS_INPROGRESS 126
+
+static int xfs_unfinished(const struct span *s, struct err *err)
+{
+    unsigned char flag = 0;
+
+    if (pread(s->fd, &flag, 1, (off_t)s->start + XFS_INPROGRESS) != 1)
+        return err_set(err, ERR_SAFETY, "cannot read the superblock (R4)");
+    return flag != 0;
+}
+
 /* Our partition is there: what is in it? */
 static int classify_inside(int fd, const struct disk_want *w, struct disk_look *ret,
                            struct err *err)
@@ -231,8 +244,15 @@ static int classify_inside(int fd, const struct disk_want *w, struct disk_look *
                             "our partition, in it neither zeros nor a format");
     }
     if (strcmp(value_of(pr, "TYPE"), w->filesystem) == 0 &&
-        strcmp(value_of(pr, "UUID"), w->fs_uuid) == 0)
-        return look(ret, DISK_OURS, 8, "our partition and our filesystem");
+        strcmp(value_of(pr, "UUID"), w->fs_uuid) == 0) {
+        int unfinished = str_eq(w->filesystem, "xfs") ? xfs_unfinished(&s, err) : 0;
+
+        if (unfinished < 0)
+            return -1;
+        return unfinished ? look(ret, DISK_UNFINISHED, 11,
+                                 "our partition, in it an XFS that mkfs did not finish")
+                          : look(ret, DISK_OURS, 8, "our partition and our filesystem");
+    }
     return foreign(ret, 8, "our partition holds %s '%s', not our %s", value_of(pr, "TYPE"),
                    value_of(pr, "UUID"), w->filesystem);
 }

@@ -16,6 +16,7 @@
 #include "common/zsock.h"
 
 struct net_cluster;
+struct net_health;
 
 struct net {
     struct bootstrap *boot;
@@ -37,6 +38,7 @@ struct net {
     uint64_t last_seq;
 
     struct net_cluster *cluster; /* NULL: no database here, or no roster yet */
+    struct net_health *health;
 };
 
 /* To the supervisor: {"m": m, ...members}; takes members (NULL for none). */
@@ -59,5 +61,13 @@ uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest
 int net_cluster_fds(struct net *n, int *fds, int max);
 void net_cluster_close(struct net *n);
 bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX]);
+
+/* health.c: this node's health for load balancers and monitors. */
+void net_health_open(struct net *n, int http_port, int line_port); /* on all IPv4 addresses */
+void net_health_state(struct net *n, json_t *state); /* the state that the supervisor reports */
+void net_health_serve(struct net *n, uint64_t now);
+uint64_t net_health_due(const struct net *n); /* when to serve it at the latest */
+int net_health_fds(const struct net *n, int *fds, int max);
+void net_health_close(struct net *n);
 
 #endif

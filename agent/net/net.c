@@ -21,10 +21,11 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/log.h"
+#include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
 
-#define FDS_MAX 40
+#define FDS_MAX 64
 
 void net_tell(struct net *n, enum ipc_msg m, json_t *members)
 {
@@ -84,6 +85,7 @@ static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
         break;
     case IPC_STATE:
         net_ctrl_send_state(n, json_object_get(msg, "state"));
+        net_health_state(n, json_object_get(msg, "state"));
         break;
     case IPC_TRIM:
         trim_memory();
@@ -115,10 +117,13 @@ static bool serve_supervisor(struct net *n)
 /* With nothing due by time, only what comes in wakes this process. */
 static int wait_ms(struct net *n)
 {
-    uint64_t now = clock_mono_ms(), due = net_ctrl_due(n), cluster = net_cluster_due(n);
+    uint64_t now = clock_mono_ms(), due = net_ctrl_due(n), cluster = net_cluster_due(n),
+             health = net_health_due(n);
 
     if (cluster < due)
         due = cluster;
+    if (health < due)
+        due = health;
     if (due == UINT64_MAX)
         return -1;
     return due > now ? (int)(due - now) : 0;
@@ -140,6 +145,7 @@ static void loop(struct net *n)
             fds[k++] = zsock_monitor_fd(s); /* poll passes over -1 */
         }
         k += net_cluster_fds(n, fds + k, FDS_MAX - k);
+        k += net_health_fds(n, fds + k, FDS_MAX - k);
         for (int i = 0; i < k; i++)
             p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
         if (chan_wants_write(&n->sup))
@@ -152,6 +158,7 @@ static void loop(struct net *n)
         zap_serve(n->zap);
         net_ctrl_serve(n, now);
         net_cluster_serve(n, now);
+        net_health_serve(n, now);
         zap_serve(n->zap); /* edge-triggered: nothing may be left behind */
     }
 }
@@ -164,6 +171,7 @@ static int open_all(struct net *n, struct err *err)
         return -1;
     n->z = zctx_new();
     n->zap = zap_new(n->z, allow, n, err);
+    net_health_open(n, PORT_HEALTH, PORT_HEALTH_CHECK);
     return n->zap ? net_ctrl_open(n, err) : -1;
 }
 
@@ -184,6 +192,7 @@ int net_main(struct bootstrap *boot, int fd)
         return ERR_FAILED;
     }
     loop(&n);
+    net_health_close(&n);
     net_cluster_close(&n);
     net_ctrl_close(&n);
     zap_free(n.zap);

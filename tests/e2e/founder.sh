@@ -24,6 +24,8 @@ while [ $SECONDS -lt $end ]; do
   done
   [ "$(on $founder systemctl is-active mariadb)" = active ] && die "an empty database serves"
 done
+health() { on $survivor curl -s -o /dev/null -w "'%{http_code}'" "http://127.0.0.1:7404$1"; }
+[ "$(health /) $(health /ready) $(health /live)" = "503 503 200" ] || die "health: $(health /) $(health /ready) $(health /live)"
 ok "nothing was founded: $(why $survivor)"
 on $survivor muster-agent cluster-recover --i-accept-the-loss-of nobody && die "accepts the loss of nobody"
 on $survivor muster-agent cluster-recover --i-accept-the-loss-of $survivor && die "accepts its own loss"

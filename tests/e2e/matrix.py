@@ -180,15 +180,18 @@ class Worker(threading.Thread):
 
 
 def kills(verb, counts, sample):
-    """SIGKILL before and after every call; a sample: every changing call, some of the reads."""
+    """SIGKILL before and after every call; a sample: before or after every changing call, some of
+    the reads."""
     which = [("write", n) for n in range(1, counts["write"] + 1)]
     every = range(1, counts["*"] + 1)
     if sample:
-        which += [("*", n) for n in every if n % 12 == 1]
+        which += [("*", n) for n in every if n % 24 == 1]
     else:
         which = [("*", n) for n in every]
     for call, n in which:
         for when in ("before", "after"):
+            if sample and n % 2 == (when == "before"):
+                continue
             yield (
                 verb,
                 "killed %s call %d of %s" % (when, n, call),
@@ -214,7 +217,7 @@ def mishaps(verb, writes, sample):
     for n in range(1, writes + 1):
         for what, action, expected in ways:
             i += 1
-            if sample and (n * 7 + i) % 5:
+            if sample and (n * 7 + i) % 10:
                 continue
             yield (verb, "%s, changing call %d" % (what, n), ["write", "--nth", str(n)] + action, expected)
 

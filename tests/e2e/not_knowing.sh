@@ -70,6 +70,9 @@ sites=here
 sql fra 'DROP USER "muster-fra"@"127.0.0.1", "muster-par"@"127.0.0.1"; ALTER USER root@localhost IDENTIFIED BY "x"' || die "DROP USER"
 unharmed 75 "neither root nor the agents' account may look"
 journal_has fra "cannot be asked" || die "no event that it is unknown"
+health() { on fra curl -s -o /dev/null -w "'%{http_code}'" "http://127.0.0.1:7404$1"; }
+# not known to be ready, and no reason to take it out of traffic
+[ "$(health /ready) $(health /)" = "503 200" ] || die "health: $(health /ready) $(health /)"
 on fra mariadb -px -e "'ALTER USER root@localhost IDENTIFIED VIA unix_socket'" || die "put root back"
 until_true 60 "it is known again" sh -c "'$muster' ssh -f '$file' fra sudo muster-agent status --json 2>/dev/null | jq -e '.db.state == \"Synced\"' >/dev/null"
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }

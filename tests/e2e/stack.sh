@@ -46,6 +46,17 @@ jq -e '.schema == 1 and .deployment == "saas" and .state == "ready" and (.nodes 
   die "status: $(cat "$work/status.json")"
 ok "status --json"
 
+health() { "$muster" ssh -f "$file" "$1" curl -s -w "'\n%{http_code}'" "http://127.0.0.1:7404$2" 2>/dev/null; }
+for node in fra par; do
+  for path in / /live /ready /read-write; do
+    health $node $path >"$work/health" || die "$node: $path does not answer"
+    [ "$(tail -n 1 "$work/health") $(head -n 1 "$work/health" | jq -c '[.ready, .read_write, .traffic]')" = "200 [true,true,true]" ] ||
+      die "$node: $path: $(cat "$work/health")"
+  done
+done
+health fra /metrics | grep -q '^muster_database_cluster_size 2$' || die "metrics: $(health fra /metrics)"
+ok "the health of both"
+
 calls() { wc -l </var/lib/muster/vdc/calls.log; }
 n=$(calls)
 "$muster" up -f "$file" --progress plain >"$work/again" 2>&1 || die "second up: $(cat "$work/again")"

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/disk/disk.h"
+#include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/keys.h"
 #include "common/proc.h"
@@ -51,6 +52,8 @@ static void run_tool(const char *const *argv)
         fail_msg("%s", err.msg);
 }
 
+static const char *filesystem = "ext4";
+
 static struct disk_look classify(void)
 {
     struct disk_want w;
@@ -59,7 +62,7 @@ static struct disk_look classify(void)
     int fd = open(image, O_RDONLY | O_CLOEXEC);
 
     assert_true(fd >= 0);
-    disk_want_fill(&w, VOLUME, "ext4", SIZE);
+    disk_want_fill(&w, VOLUME, filesystem, SIZE);
     if (disk_classify(fd, SIZE, &w, &look, &err) < 0)
         fail_msg("%s", err.msg);
     close(fd);
@@ -194,6 +197,29 @@ static void test_ours(void **state)
     expect(DISK_FOREIGN);
 }
 
+/* mkfs.xfs was killed: libblkid knows the superblock already. */
+static void test_unfinished_xfs(void **state)
+{
+    struct disk_want w;
+
+    (void)state;
+    disk_want_fill(&w, VOLUME, "xfs", SIZE);
+    our_table(VOLUME);
+    _cleanup_free_ char *uuid = str_fmt("uuid=%s", w.fs_uuid);
+    _cleanup_free_ char *part = str_fmt("%s.part", image);
+    run_tool(PROC_ARGV("/usr/bin/truncate", "-s", "400M", part));
+    run_tool(PROC_ARGV("/usr/sbin/mkfs.xfs", "-q", "-f", "-m", uuid, part));
+    _cleanup_free_ char *from = str_fmt("if=%s", part), *to = str_fmt("of=%s", image);
+    run_tool(PROC_ARGV("/usr/bin/dd", "status=none", "conv=notrunc,sparse", "bs=1M", "seek=1", from,
+                       to));
+    unlink(part);
+    filesystem = "xfs";
+    expect(DISK_OURS);
+    poke(MIB + 126, "\1", 1);
+    expect(DISK_UNFINISHED);
+    filesystem = "ext4";
+}
+
 static void test_other_volume(void **state)
 {
     (void)state;
@@ -277,6 +303,7 @@ int main(void)
         ON_IMAGE(test_whole_disk_filesystems),
         ON_IMAGE(test_lost_superblock),
         ON_IMAGE(test_lost_table),
+        ON_IMAGE(test_unfinished_xfs),
         ON_IMAGE(test_ours),
         ON_IMAGE(test_other_volume),
         ON_IMAGE(test_truncated),
