@@ -48,11 +48,11 @@ fuzz_replay() {
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=61 long='under_load stack not_knowing outage disk matrix power founder'
+  local t args every=61 long='under_load faults stack not_knowing outage disk matrix power founder'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"
-  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$|^faults$'); do
+  for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
     args=
     case "$what $t" in
       '--slow matrix') args=all ;;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/app/internal.h"
 #include "agent/sys/beneath.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -64,6 +65,60 @@ bool app_data_linked(const struct app_data *d, const char *release)
             return false;
     }
     return true;
+}
+
+/* The directory itself, by descriptor: the site may change what is on the way. */
+static int open_directory(const struct app_data *d, const char *directory, struct err *err)
+{
+    return beneath_open(d->home, directory, false, (uid_t)-1, (gid_t)-1, err);
+}
+
+static bool usable(const struct app_data *d, const struct stat *st)
+{
+    return st->st_uid == d->uid && st->st_gid == d->gid && (st->st_mode & S_IRWXU) == S_IRWXU;
+}
+
+const char *app_data_unusable(const struct app_data *d)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(d->directories, i, item)
+    {
+        struct err ignored;
+        struct stat st;
+        const char *directory = json_string_value(item);
+        _cleanup_close_ int fd = open_directory(d, directory, &ignored);
+
+        /* In another of them the site may have put something else there. */
+        if (fd < 0 ? errno != ENOENT && covered(d, directory)
+                   : fstat(fd, &st) == 0 && usable(d, &st))
+            continue;
+        return directory;
+    }
+    return NULL;
+}
+
+int app_data_own(const struct app_data *d, struct err *err)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(d->directories, i, item)
+    {
+        struct stat st;
+        const char *directory = json_string_value(item);
+        _cleanup_close_ int fd = open_directory(d, directory, err);
+
+        if (fd < 0 && covered(d, directory))
+            continue;
+        if (fd < 0 || fstat(fd, &st) < 0)
+            return -1;
+        if (!usable(d, &st) &&
+            (fchown(fd, d->uid, d->gid) < 0 || fchmod(fd, (st.st_mode & 07777) | S_IRWXU) < 0))
+            return err_errno(err, errno, "owner and mode of %s/%s", d->home, directory);
+    }
+    return 0;
 }
 
 static int make_parent(const char *path, struct err *err)
@@ -149,6 +204,8 @@ int app_data_adopt(const struct app_data *d, const char *release, struct err *er
 
         if (covered(d, directory) || kind_of(path) != S_IFDIR)
             continue;
+        if (fs_exists(target) && rmdir(path) == 0)
+            continue; /* it was empty */
         if (fs_exists(target))
             return err_set(err, ERR_SAFETY, "both %s and %s hold files; move one of them away",
                            path, target);
@@ -182,7 +239,7 @@ struct merge {
     int src, old, dst; /* directories; old may be -1 */
 };
 
-static bool same_content(int dir_a, int dir_b, const char *name)
+bool app_data_same(int dir_a, int dir_b, const char *name)
 {
     char a[4096], b[4096];
     struct stat sa, sb;
@@ -282,7 +339,7 @@ static int merge_entry(const struct merge *m, const char *name, struct err *err)
     if (!S_ISREG(st.st_mode))
         return 0;
     if (there &&
-        (m->old < 0 || !same_content(m->old, m->dst, name) || same_content(m->src, m->dst, name)))
+        (m->old < 0 || !app_data_same(m->old, m->dst, name) || app_data_same(m->src, m->dst, name)))
         return 0;
     return copy_file(m, name, st.st_mode, err);
 }

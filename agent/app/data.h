@@ -31,6 +31,9 @@ int app_data_split(const struct app_data *d, const char *tree, const char *dist,
 int app_data_adopt(const struct app_data *d, const char *release, struct err *err);
 /* Brings what is in `dist` to the site; `old` is what the version before it brought, or NULL. */
 int app_data_merge(const struct app_data *d, const char *dist, const char *old, struct err *err);
+/* The first that is not the site's to write to, or NULL; and making all of them so. */
+const char *app_data_unusable(const struct app_data *d);
+int app_data_own(const struct app_data *d, struct err *err);
 bool app_data_linked(const struct app_data *d, const char *release);
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "agent/app/archive.h"
 #include "agent/app/data.h"
+#include "agent/app/manifest.h"
+#include "agent/app/php.h"
 #include "agent/app/unpack.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
@@ -21,7 +23,6 @@
 #include "common/str.h"
 
 #define HOME "/var/lib/muster-app"
-#define WEB_SERVICE "apache2"
 
 char *app_release(const struct app *a)
 {
@@ -44,7 +45,7 @@ char *app_home(const struct app *a)
     return str_fmt(HOME "/%s", a->name);
 }
 
-bool app_files_current(const struct app *a)
+static bool is_current(const struct app *a)
 {
     _cleanup_free_ char *release = app_release(a);
     _cleanup_free_ char *current = current_release(a);
@@ -144,37 +145,88 @@ static int keep_two(const struct app *a, const char *release, const char *before
     return 0;
 }
 
-/* A version is complete as soon as it has its name. */
-static int release_make(const struct app *a, const struct app_data *d, const char *release,
-                        const char *dist, struct run *run, struct err *err)
+/* Beside each version: what it consists of, and what was in the way when it was repaired. */
+static char *manifest_of(const char *release)
 {
-    char top[PATH_MAX];
-    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
+    return str_fmt("%s.manifest", release);
+}
+
+/* Unpacks the archive below `fresh`; `top` is what the version is made of. */
+static int unpack(const struct app *a, const struct app_data *d, const char *fresh,
+                  const char *dist, char top[PATH_MAX], struct run *run, struct err *err)
+{
     _cleanup_free_ char *archive = archive_path(a->sha256);
 
     if (archive_get(a->url, a->sha256, run, err) < 0 || fs_remove_tree(fresh, err) < 0 ||
         fs_remove_tree(dist, err) < 0 || fs_mkdirs(fresh, 0755, err) < 0)
         return -1;
     run_progress(run, "unpack");
-    str_copy(top, sizeof(top), fresh);
+    str_copy(top, PATH_MAX, fresh);
     if (unpack_archive(archive, fresh, &UNPACK_LIMITS, err) < 0 ||
-        app_files_strip(a->strip, top, sizeof(top), err) < 0 ||
+        app_files_strip(a->strip, top, PATH_MAX, err) < 0 ||
         unpack_take(top, &UNPACK_LIMITS, err) < 0) {
         struct err ignored;
 
         fs_remove_tree(fresh, &ignored);
         return -1;
     }
-    if (app_data_split(d, top, dist, err) < 0 || fs_sync_filesystem(fresh, err) < 0)
+    return app_data_split(d, top, dist, err);
+}
+
+static int archive_drop(const struct app *a, struct err *err)
+{
+    _cleanup_free_ char *archive = archive_path(a->sha256);
+
+    return unlink(archive) < 0 ? err_errno(err, errno, "remove %s", archive) : 0;
+}
+
+/* A version is complete as soon as it has its name. */
+static int release_make(const struct app *a, const struct app_data *d, const char *release,
+                        const char *dist, struct run *run, struct err *err)
+{
+    char top[PATH_MAX];
+    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
+    _cleanup_free_ char *manifest = manifest_of(release);
+
+    if (unpack(a, d, fresh, dist, top, run, err) < 0 || manifest_write(top, manifest, err) < 0 ||
+        fs_sync_filesystem(fresh, err) < 0)
         return -1;
     if (rename(top, release) < 0)
         return err_errno(err, errno, "rename %s", top);
     if (fs_sync_parent(release, err) < 0 || fs_remove_tree(fresh, err) < 0)
         return -1;
-    return unlink(archive) < 0 ? err_errno(err, errno, "remove %s", archive) : 0;
+    return archive_drop(a, err);
 }
 
-int app_files_put(const struct app *a, struct run *run, struct err *err)
+/* What is not the archive's any more is taken from it again. */
+static int release_repair(const struct app *a, const struct app_data *d, const char *release,
+                          struct run *run, struct err *err)
+{
+    char top[PATH_MAX];
+    const struct manifest_others others = {a->writable, a->config};
+    _cleanup_free_ char *fresh = str_fmt("%s.new", release);
+    _cleanup_free_ char *dist = str_fmt("%s.new.dist", release); /* the site has its own */
+    _cleanup_free_ char *aside = str_fmt("%s.aside", release);
+    _cleanup_free_ char *manifest = manifest_of(release);
+
+    /* PHP may have the changed code in memory: a file with the old time is not read again. */
+    if (unpack(a, d, fresh, dist, top, run, err) < 0 || manifest_write(top, manifest, err) < 0 ||
+        svc_notify_note(WEB_SERVICE, err) < 0 ||
+        manifest_repair(top, release, aside, &others, err) < 0 ||
+        fs_sync_filesystem(release, err) < 0 || svc_notify_serve(WEB_SERVICE, err) < 0 ||
+        fs_remove_tree(fresh, err) < 0 || fs_remove_tree(dist, err) < 0)
+        return -1;
+    return archive_drop(a, err);
+}
+
+static int data_of(const struct app *a, const char *home, struct app_data *ret, struct err *err)
+{
+    *ret = (struct app_data){.home = home, .directories = a->writable};
+    return conf_uid(APP_USER, &ret->uid, err) < 0 || conf_gid(APP_USER, &ret->gid, err) < 0 ? -1
+                                                                                            : 0;
+}
+
+static int put(const struct app *a, struct run *run, struct err *err)
 {
     struct verdict refused;
     _cleanup_free_ char *home = app_home(a);
@@ -182,12 +234,15 @@ int app_files_put(const struct app *a, struct run *run, struct err *err)
     _cleanup_free_ char *dist = str_fmt("%s.dist", release);
     _cleanup_free_ char *before = current_release(a);
     _cleanup_free_ char *before_dist = str_fmt("%s.dist", before);
-    struct app_data d = {.home = home, .directories = a->writable};
+    struct app_data d;
+    struct stat st;
     bool other = before[0] && strcmp(before, release) != 0;
+    bool elsewhere = strcmp(before, release) != 0 && lstat(a->root, &st) == 0 &&
+                     S_ISLNK(st.st_mode); /* not ours, maybe */
 
     if (app_files_refused(a, &refused))
         return err_set(err, ERR_SAFETY, "%s", refused.why);
-    if (conf_uid(APP_USER, &d.uid, err) < 0 || conf_gid(APP_USER, &d.gid, err) < 0)
+    if (data_of(a, home, &d, err) < 0)
         return -1;
     if (!fs_exists(release) && release_make(a, &d, release, dist, run, err) < 0)
         return -1;
@@ -195,11 +250,84 @@ int app_files_put(const struct app *a, struct run *run, struct err *err)
         app_data_adopt(&d, release, err) < 0 ||
         app_data_merge(&d, dist, other ? before_dist : NULL, err) < 0)
         return -1;
-    if (!other)
+    if (!elsewhere)
         return swap(a, release, err);
     /* PHP remembers where links led: it must read them again. */
     if (svc_notify_note(WEB_SERVICE, err) < 0 || swap(a, release, err) < 0 ||
         svc_notify_serve(WEB_SERVICE, err) < 0)
         return -1;
-    return keep_two(a, release, before, err);
+    return !other ? 0 : keep_two(a, release, before, err);
+}
+
+/* What the web server goes through on its way to the files. */
+struct way {
+    char *directory[3];
+};
+
+static void way_cleanup(struct way *w)
+{
+    for (size_t i = 0; i < ARRAY_LEN(w->directory); i++)
+        free(w->directory[i]);
+}
+
+static struct way way_of(const struct app *a)
+{
+    return (struct way){{str_fmt("%s.d", a->root), xstrdup(HOME), app_home(a)}};
+}
+
+int app_files_check(const struct app *a, struct verdict *ret, struct err *err)
+{
+    const struct manifest_others others = {a->writable, a->config};
+    struct manifest_seen seen;
+    struct app_data d;
+    _cleanup_free_ char *home = app_home(a);
+    _cleanup_free_ char *release = app_release(a);
+    _cleanup_free_ char *manifest = manifest_of(release);
+
+    if (!is_current(a))
+        return verdict_differs(ret, "%s is not this archive", a->root);
+    if (data_of(a, home, &d, err) < 0)
+        return -1;
+    _cleanup_(way_cleanup) struct way way = way_of(a);
+    for (size_t i = 0; i < ARRAY_LEN(way.directory); i++)
+        if (conf_directory_differs(way.directory[i]))
+            return verdict_differs(ret, "%s has another mode or owner than 0755, root",
+                                   way.directory[i]);
+    const char *directory = app_data_unusable(&d);
+    if (directory)
+        return verdict_differs(ret, "%s/%s is not the web server's to write to", home, directory);
+    if (!fs_exists(manifest))
+        return verdict_differs(ret, "%s is missing", manifest);
+    if (manifest_check(release, manifest, &others, &seen, err) < 0)
+        return -1;
+    if (seen.n_differ)
+        return verdict_differs(ret, "%zu of the archive's files are not as it brought them: %s",
+                               seen.n_differ, seen.differs);
+    return seen.n_added ? verdict_note(ret, "%zu files in %s are not the archive's: %s",
+                                       seen.n_added, release, seen.added)
+                        : verdict_ok(ret);
+}
+
+int app_files_repair(const struct app *a, struct run *run, struct err *err)
+{
+    const struct manifest_others others = {a->writable, a->config};
+    struct manifest_seen seen = {.n_differ = 1};
+    struct err damaged; /* a manifest that cannot be read is written again */
+    struct app_data d;
+    _cleanup_free_ char *home = app_home(a);
+    _cleanup_free_ char *release = app_release(a);
+    _cleanup_free_ char *manifest = manifest_of(release);
+
+    if (!is_current(a) && put(a, run, err) < 0)
+        return -1;
+    _cleanup_(way_cleanup) struct way way = way_of(a);
+    for (size_t i = 0; i < ARRAY_LEN(way.directory); i++)
+        if (conf_directory(way.directory[i], err) < 0)
+            return -1;
+    if (data_of(a, home, &d, err) < 0 || app_data_own(&d, err) < 0)
+        return -1;
+    if (fs_exists(manifest) && manifest_check(release, manifest, &others, &seen, &damaged) == 0 &&
+        !seen.n_differ)
+        return 0;
+    return release_repair(a, &d, release, run, err);
 }

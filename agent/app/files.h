@@ -20,9 +20,11 @@ char *app_release(const struct app *a); /* where its version is; the caller free
 char *app_home(const struct app *a);    /* where the directories are that the site writes to */
 /* Something of somebody else's is in the application's place: *ret says so. */
 bool app_files_refused(const struct app *a, struct verdict *ret);
-/* The archive of the plan is the one in place. */
-bool app_files_current(const struct app *a);
-int app_files_put(const struct app *a, struct run *run, struct err *err);
+/* Whether the archive of the plan is the one in place, file by file, and the site can write where
+ * it should. What others added is named, and stays. */
+int app_files_check(const struct app *a, struct verdict *ret, struct err *err);
+/* Makes it so; what is there already and differs is taken from the archive again. */
+int app_files_repair(const struct app *a, struct run *run, struct err *err);
 /* Goes down from the directory `path` to what the archive's `strip` leading directories hold. */
 int app_files_strip(uint64_t strip, char *path, size_t cap, struct err *err);
 

@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_APP_WEB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -20,6 +21,8 @@ char *web_health_text(const char *node, bool db);
 
 /* What keeps PHP from being active by the files below `etc` (WEB_ETC), or NULL. */
 const char *web_php_missing(const char *etc);
+/* Whether its module was enabled after `loaded` (svc.h): what, or NULL. */
+const char *web_php_newer(int64_t loaded);
 /* Enables it, with the MPM that it needs. The server must be restarted then. */
 int web_php_enable(struct err *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/app/web.h"
+#include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
@@ -41,6 +42,18 @@ const char *web_php_missing(const char *etc)
     return !*php             ? "its module is not enabled"
            : !fs_exists(mpm) ? "it needs " MPM ", which is not enabled"
                              : NULL;
+}
+
+const char *web_php_newer(int64_t loaded)
+{
+    char php[32];
+
+    newest(WEB_ETC, "mods-enabled", php, sizeof(php));
+    _cleanup_free_ char *path = str_fmt(WEB_ETC "/mods-enabled/%s.load", php);
+    return svc_changed_after(path, loaded) ||
+                   svc_changed_after(WEB_ETC "/mods-enabled/" MPM ".load", loaded)
+               ? "the module of PHP"
+               : NULL;
 }
 
 int web_php_enable(struct err *err)

@@ -15,6 +15,7 @@
 #include "agent/galera/galera.h"
 #include "agent/galera/grastate.h"
 #include "agent/galera/sql.h"
+#include "agent/galera/tclog.h"
 #include "agent/ipc/paths.h"
 #include "agent/ipc/permit.h"
 #include "agent/sys/conf.h"
@@ -33,6 +34,13 @@
 #define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
 #define START_SEEN_MS 15000 /* systemd takes up a start within this */
 
+static char note[256];
+
+const char *galera_note(void)
+{
+    return note;
+}
+
 /* Whether a name is there; -1: it could not be seen whether. */
 static int below(const char *dir, const char *name, bool *ret, struct err *err)
 {
@@ -41,6 +49,31 @@ static int below(const char *dir, const char *name, bool *ret, struct err *err)
 
     *ret = lstat(path, &st) == 0;
     return *ret || errno == ENOENT ? 0 : err_errno(err, errno, "look at %s", path);
+}
+
+/* Only beside a server that is known not to run. */
+static int set_torn_aside(const struct galera *g, struct err *err)
+{
+    _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE, g->mount);
+    _cleanup_free_ char *to = NULL;
+    struct svc_state st;
+    bool torn = false;
+
+    if (tclog_torn(g->datadir, &torn, err) < 0)
+        return -1;
+    if (!torn)
+        return 0;
+    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        return -1;
+    if (st.active || st.busy || st.main_pid)
+        return err_set(err, ERR_FAILED, "the database runs, and its tc.log is torn");
+    if (tclog_set_aside(g->datadir, dir, &to, err) < 0)
+        return -1;
+    if (to) {
+        snprintf(note, sizeof(note), "the torn tc.log of the database was moved to %s", to);
+        log_warn("%s", note);
+    }
+    return 0;
 }
 
 /* --- position ------------------------------------------------------------------------------ */
@@ -156,7 +189,7 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
         memcpy(p->uuid, st.uuid, sizeof(p->uuid));
         return 0;
     }
-    if (recover(&r, &p->aria, err) < 0) {
+    if (set_torn_aside(g, err) < 0 || recover(&r, &p->aria, err) < 0) {
         p->kind = DATADIR_UNREADABLE;
         return -1;
     }
@@ -365,7 +398,8 @@ static int set_aria_aside(const struct galera *g, uint64_t epoch, struct err *er
     closedir(d);
     if (r < 0)
         return -1;
-    log_warn("the torn log of Aria was moved to %s", dir);
+    snprintf(note, sizeof(note), "the torn log of Aria was moved to %s", dir);
+    log_warn("%s", note);
     return fs_sync_filesystem(g->datadir, err);
 }
 
@@ -375,7 +409,7 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *position = start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
 
-    if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 ||
+    if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 || set_torn_aside(g, err) < 0 ||
         (p->aria && set_aria_aside(g, epoch, err) < 0))
         return -1;
     return start("boot", epoch, options, err);
@@ -404,8 +438,8 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
                                    : copy ? xstrdup("")
                                           : start_position(p);
 
-    if (forget_fresh(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
-        start("join", epoch, options, err) < 0)
+    if (forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 ||
+        (copy && ask_for_copy(g, err) < 0) || start("join", epoch, options, err) < 0)
         return -1;
     return fs_sync_filesystem(g->datadir, err);
 }

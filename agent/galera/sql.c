@@ -95,6 +95,26 @@ int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struc
     return connect_as(timeout_s, &l, ret, &code, &ignored);
 }
 
+bool sql_code_of_account(unsigned code)
+{
+    return code == SQL_REFUSED || code == SQL_NOT_THERE || code == SQL_NO_RIGHT ||
+           code == SQL_MUST_CHANGE || code == SQL_EXPIRED || code == SQL_LOCKED;
+}
+
+/* What galera_look asks by it; a table that is not made yet is no matter of rights. */
+static unsigned own_rights(struct sql *s)
+{
+    static const char *const looks[] = {"SELECT COUNT(*) FROM mysql.wsrep_cluster_members",
+                                        "SELECT COUNT(*) FROM muster.epoch"};
+    struct err ignored;
+    char n[24];
+
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++)
+        if (sql_text(s, looks[i], n, sizeof(n), &ignored) < 0 && sql_code_of_account(sql_code(s)))
+            return sql_code(s);
+    return 0;
+}
+
 bool sql_own_works(unsigned *ret_code)
 {
     struct login l;
@@ -103,10 +123,11 @@ bool sql_own_works(unsigned *ret_code)
     _cleanup_json_ json_t *own = NULL;
 
     *ret_code = SQL_REFUSED;
-    if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0)
+    if (own_login(&own, &l, &ignored) < 0 || connect_as(5, &l, &s, ret_code, &ignored) < 0 || !s)
         return false;
+    *ret_code = own_rights(s);
     sql_close(s);
-    return true;
+    return *ret_code == 0;
 }
 
 int sql_own_make(struct sql *root, struct err *err)
@@ -115,7 +136,7 @@ int sql_own_make(struct sql *root, struct err *err)
     char password[2 * sizeof(random) + 1], node[64] = "";
     static const char *const statements[] = {
         "CREATE USER IF NOT EXISTS 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
-        "ALTER USER 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s'",
+        "ALTER USER 'muster-%s'@'" OWN_HOST "' IDENTIFIED BY '%s' REQUIRE NONE ACCOUNT UNLOCK",
         "GRANT SELECT ON muster.* TO 'muster-%s'@'" OWN_HOST "'",
         "GRANT SELECT ON mysql.wsrep_cluster_members TO 'muster-%s'@'" OWN_HOST "'",
     };
@@ -143,16 +164,18 @@ unsigned sql_code(const struct sql *s)
     return mysql_errno(s->my);
 }
 
-int sql_login(const char *user, const char *password, const char *database, struct err *err)
+int sql_login(const char *user, const char *password, const char *database, unsigned *ret_code,
+              struct err *err)
 {
     struct login l = {.user = user, .password = password, .database = database};
     struct sql *s = NULL;
-    unsigned code;
 
-    if (connect_as(30, &l, &s, &code, err) < 0)
+    if (connect_as(30, &l, &s, ret_code, err) < 0 || !s)
         return -1;
+    int r = sql_exec(s, "DO 0", err);
+    *ret_code = sql_code(s);
     sql_close(s);
-    return 0;
+    return r;
 }
 
 pid_t sql_server(const struct sql *s)
@@ -211,9 +234,9 @@ int sql_pairs(struct sql *s, const char *query,
     MYSQL_RES *res = mysql_store_result(s->my);
     if (!res)
         return fail(s, err);
-    if (mysql_num_fields(res) >= 2)
-        for (MYSQL_ROW r; (r = mysql_fetch_row(res));)
-            row(ctx, r[0] ? r[0] : "", r[1] ? r[1] : "");
+    bool two = mysql_num_fields(res) >= 2;
+    for (MYSQL_ROW r; (r = mysql_fetch_row(res));)
+        row(ctx, r[0] ? r[0] : "", two && r[1] ? r[1] : "");
     mysql_free_result(res);
     return 0;
 }

@@ -109,6 +109,7 @@ static const struct {
                         {{"what", ACTION, false},
                          {"ok", BOOL, false},
                          {"why", STR, false},
+                         {"note", STR, true},
                          {"position", OBJ, false}}},
 };
 

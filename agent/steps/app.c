@@ -245,8 +245,10 @@ static int app_check(const void *self, struct run *run, struct verdict *ret, str
 
     if (app_files_refused(a, ret))
         return 0;
-    if (!app_files_current(a))
-        return verdict_differs(ret, "%s is not this archive", a->root);
+    if (app_files_check(a, ret, err) < 0)
+        return -1;
+    if (ret->kind != VERDICT_OK)
+        return 0;
     int installed = json_array_size(a->install) ? mark_look(a, err) : 1;
     if (installed < 0)
         return -1;
@@ -254,7 +256,7 @@ static int app_check(const void *self, struct run *run, struct verdict *ret, str
         return verdict_differs(ret, "%s is not installed in this cluster", a->name);
     if (app_config_each(a, run, true, false, &why, err) < 0)
         return -1;
-    return why ? verdict_differs(ret, "configuration: %s", why) : verdict_ok(ret);
+    return why ? verdict_differs(ret, "configuration: %s", why) : 0;
 }
 
 static int app_apply(const void *self, struct run *run, struct err *err)
@@ -262,7 +264,7 @@ static int app_apply(const void *self, struct run *run, struct err *err)
     const struct app *a = self;
     const char *why = NULL;
 
-    if (!app_files_current(a) && app_files_put(a, run, err) < 0)
+    if (app_files_repair(a, run, err) < 0)
         return -1;
     if (app_config_each(a, run, false, true, &why, err) < 0)
         return -1;

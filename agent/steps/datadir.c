@@ -27,6 +27,7 @@
 #define CONF "/etc/mysql/mariadb.conf.d/70-muster-datadir.cnf"
 #define PACKAGE_DIR "/var/lib/mysql"
 #define INSTALL_DB "/usr/bin/mariadb-install-db"
+#define DATADIR_MODE 0700
 #define FRESH_BYTES 300000000 /* logs, system tables, and the cluster's cache of writes */
 
 struct datadir {
@@ -95,8 +96,9 @@ static void confs_fill(const struct datadir *d, struct confs *c)
     c->settings = (struct conf){.path = CONF, .content = c->text[1], .mode = 0644};
 }
 
-/* A disk that was in another machine has that machine's numbers. */
-static int owned(const struct datadir *d, bool *ret, struct err *err)
+/* A disk that was in another machine has that machine's numbers; what others may write, they may
+ * destroy. *ret: what differs, or NULL. */
+static int owned(const struct datadir *d, const char **ret, struct err *err)
 {
     uid_t uid;
     gid_t gid;
@@ -106,7 +108,31 @@ static int owned(const struct datadir *d, bool *ret, struct err *err)
         return -1;
     if (lstat(d->path, &st) < 0)
         return err_errno(err, errno, "%s", d->path);
-    *ret = st.st_uid == uid && st.st_gid == gid;
+    *ret = st.st_uid != uid || st.st_gid != gid ? "is not mysql's"
+           : (st.st_mode & (S_IRWXU | S_IWGRP | S_IWOTH)) != S_IRWXU
+               ? "can be written by others, or not by mysql"
+               : NULL;
+    return 0;
+}
+
+enum where { ENDED, HERE, ELSEWHERE };
+
+/* Where the server that runs has its data: it works in its data directory. -1: that cannot be seen.
+ */
+static int runs_where(const struct datadir *d, int pid, enum where *ret, struct err *err)
+{
+    struct stat here, there;
+    _cleanup_free_ char *cwd = str_fmt("/proc/%d/cwd", pid);
+
+    *ret = ENDED;
+    if (stat(cwd, &there) < 0)
+        return errno == ENOENT
+                   ? 0
+                   : err_errno(err, errno,
+                               "a database runs, and where its data is cannot be seen: %s", cwd);
+    if (stat(d->path, &here) < 0)
+        return err_errno(err, errno, "%s", d->path);
+    *ret = here.st_dev == there.st_dev && here.st_ino == there.st_ino ? HERE : ELSEWHERE;
     return 0;
 }
 
@@ -117,7 +143,11 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     _cleanup_(marks_cleanup) struct marks m = marks_of(d);
     _cleanup_(confs_cleanup) struct confs c = {0};
     char source[256];
-    bool mounted = false, mine = false;
+    bool mounted = false;
+    const char *why = NULL;
+    int64_t loaded = 0;
+    struct svc_state st;
+    enum where where = ENDED;
 
     confs_fill(d, &c);
     if (mnt_look(d->mount, &mounted, source, sizeof(source), err) < 0)
@@ -134,11 +164,13 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
         return verdict_refused(ret, "%s exists, and this agent did not make it", d->path);
     if (fs_exists(m.moving))
         return verdict_differs(ret, "%s was moved here just now", d->path);
-    if (owned(d, &mine, err) < 0)
+    if (owned(d, &why, err) < 0 || svc_units_loaded(&loaded, err) < 0)
         return -1;
-    if (!mine)
-        return verdict_differs(ret, "%s is not mysql's", d->path);
-    const char *why = conf_differs(&c.unit);
+    if (why)
+        return verdict_differs(ret, "%s %s", d->path, why);
+    why = conf_differs(&c.unit);
+    if (!why && svc_changed_after(c.unit.path, loaded))
+        why = "systemd has not read it";
     if (why)
         return verdict_differs(ret, "%s: %s", c.unit.path, why);
     int allowed = apparmor_check(d->path, err);
@@ -147,7 +179,20 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     if (!allowed)
         return verdict_differs(ret, "AppArmor keeps the database out of %s", d->path);
     why = conf_differs(&c.settings);
-    return why ? verdict_differs(ret, "%s: %s", CONF, why) : verdict_ok(ret);
+    if (why)
+        return verdict_differs(ret, "%s: %s", CONF, why);
+    if (svc_look_soon(d->service, &st, err) < 0)
+        return -1;
+    if (st.active && runs_where(d, st.main_pid, &where, err) < 0)
+        return -1;
+    return where == ELSEWHERE ? verdict_note(ret, "the database that runs has its data elsewhere; "
+                                                  "that changes when it starts next")
+                              : verdict_ok(ret);
+}
+
+static const char *datadir_unit(const void *self, size_t i)
+{
+    return i == 0 ? ((const struct datadir *)self)->service : NULL;
 }
 
 /* The last line of its output says only that it gives up. */
@@ -168,7 +213,7 @@ static int install_db(const char *fresh, struct err *err)
     _cleanup_free_ char *option = str_fmt("--datadir=%s", fresh);
 
     if (conf_uid("mysql", &uid, err) < 0 || conf_gid("mysql", &gid, err) < 0 ||
-        fs_mkdirs(fresh, 0700, err) < 0)
+        fs_mkdirs(fresh, DATADIR_MODE, err) < 0)
         return -1;
     if (chown(fresh, uid, gid) < 0)
         return err_errno(err, errno, "chown %s", fresh);
@@ -184,20 +229,26 @@ static int install_db(const char *fresh, struct err *err)
     return r;
 }
 
-/* A server that is told to end while it begins may do neither, and its unit forbids to kill it:
- * what it is at comes to its end first. */
-static int stop(const struct datadir *d, struct err *err)
+/* Stops a server that is known to run elsewhere, with settings from before these; one that has its
+ * data here already goes on. A server that is told to end while it begins may do neither, and its
+ * unit forbids to kill it: what it is at comes to its end first. */
+static int stop_elsewhere(const struct datadir *d, struct err *err)
 {
     struct svc_state st;
+    enum where where;
 
-    if (svc_look(d->service, &st, err) < 0)
-        return -1;
-    while (st.busy && st.main_pid) {
-        clock_pause_ms(100);
+    for (;; clock_pause_ms(100)) {
         if (svc_look(d->service, &st, err) < 0)
             return -1;
+        if (st.busy && st.main_pid)
+            continue;
+        if (!st.active || !fs_exists(d->path))
+            return st.active || st.busy ? svc_do("stop", d->service, err) : 0;
+        if (runs_where(d, st.main_pid, &where, err) < 0)
+            return err_wrap(err, "not stopped");
+        if (where != ENDED)
+            return where == HERE ? 0 : svc_do("stop", d->service, err);
     }
-    return st.active || st.busy ? svc_do("stop", d->service, err) : 0;
 }
 
 static int make(const struct datadir *d, const struct marks *m, struct run *run, struct err *err)
@@ -211,7 +262,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
         fs_mkdirs(state, 0700, err) < 0)
         return -1;
     if (used) {
-        if (stop(d, err) < 0 || datadir_copy(PACKAGE_DIR, fresh, run, err) < 0)
+        if (stop_elsewhere(d, err) < 0 || datadir_copy(PACKAGE_DIR, fresh, run, err) < 0)
             return -1;
     } else {
         run_progress(run, "initialise %s", d->path);
@@ -227,18 +278,21 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
     return fs_sync_parent(d->path, err);
 }
 
-/* chown ends with the directory itself, whose owner the check looks at. */
+/* chown ends with the directory itself, whose owner the check looks at. A server that runs is
+ * mysql's: it only gets back what it had. */
 static int own(const struct datadir *d, struct err *err)
 {
-    bool mine = false;
+    const char *differs = NULL;
 
-    if (owned(d, &mine, err) < 0 || mine)
-        return mine ? 0 : -1;
-    if (stop(d, err) < 0)
+    if (owned(d, &differs, err) < 0)
         return -1;
-    return proc_call(PROC_ARGV("/usr/bin/chown", "--recursive", "--no-dereference", "--",
-                               "mysql:mysql", d->path),
-                     err);
+    if (!differs)
+        return 0;
+    if (proc_call(PROC_ARGV("/usr/bin/chown", "--recursive", "--no-dereference", "--",
+                            "mysql:mysql", d->path),
+                  err) < 0)
+        return -1;
+    return chmod(d->path, DATADIR_MODE) < 0 ? err_errno(err, errno, "chmod %s", d->path) : 0;
 }
 
 static int datadir_apply(const void *self, struct run *run, struct err *err)
@@ -252,8 +306,7 @@ static int datadir_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if (unlink(m.moving) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", m.moving);
-    /* It may run in the old place, with the old settings. */
-    if ((conf_differs(&c.settings) && stop(d, err) < 0) || own(d, err) < 0 ||
+    if ((conf_differs(&c.settings) && stop_elsewhere(d, err) < 0) || own(d, err) < 0 ||
         conf_write(&c.unit, NULL, err) < 0 || svc_daemon_reload(err) < 0 ||
         apparmor_apply(d->path, err) < 0)
         return -1;
@@ -261,4 +314,4 @@ static int datadir_apply(const void *self, struct run *run, struct err *err)
 }
 
 const struct step_ops step_datadir = {"datadir",     datadir_parse, datadir_check,
-                                      datadir_apply, free,          NULL};
+                                      datadir_apply, free,          datadir_unit};

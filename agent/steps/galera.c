@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/galera/galera.h"
+#include "agent/galera/settings.h"
 #include "agent/galera/sql.h"
 #include "agent/ipc/paths.h"
 #include "agent/steps/step.h"
@@ -114,10 +115,39 @@ static void confs_fill(const struct galera *g, struct confs *c)
     c->conf[1] = (struct conf){.path = GATE, .content = c->text[1], .mode = 0644};
 }
 
+static const char *galera_unit(const void *self, size_t i)
+{
+    (void)self;
+    return i == 0 ? GALERA_SERVICE : NULL;
+}
+
+/* What systemd and the server that runs have in memory, against their files. */
+static int loaded_differs(const struct confs *c, struct verdict *ret, struct err *err)
+{
+    struct settings_seen seen = {0};
+    struct svc_state st;
+    int64_t loaded = 0;
+
+    if (svc_look_soon(GALERA_SERVICE, &st, err) < 0 || svc_units_loaded(&loaded, err) < 0)
+        return -1;
+    if (st.masked)
+        return verdict_differs(ret, GALERA_SERVICE " is masked: nothing can start it");
+    if (svc_changed_after(GATE, loaded))
+        return verdict_differs(ret, GATE ": systemd has not read it");
+    if (st.active && settings_look(c->text[0], &seen, err) < 0)
+        return -1;
+    if (seen.now[0])
+        return verdict_differs(ret, "in the database that runs, %s", seen.now);
+    return seen.later[0] ? verdict_note(ret,
+                                        "in the database that runs, %s; that changes when it "
+                                        "starts next",
+                                        seen.later)
+                         : verdict_ok(ret);
+}
+
 static int galera_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)run;
-    (void)err;
     _cleanup_(confs_cleanup) struct confs c = {0};
 
     confs_fill(self, &c);
@@ -131,7 +161,7 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
         return verdict_differs(ret, "mariadb starts at boot by itself");
     if (!fs_exists(GALERA_READY))
         return verdict_differs(ret, "the coordinator is not enabled yet");
-    return verdict_ok(ret);
+    return loaded_differs(&c, ret, err);
 }
 
 static int galera_apply(const void *self, struct run *run, struct err *err)
@@ -139,6 +169,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     (void)run;
     _cleanup_(confs_cleanup) struct confs c = {0};
     struct svc_state st;
+    int64_t loaded = 0;
     bool changed = false, any = false;
 
     confs_fill(self, &c);
@@ -152,9 +183,13 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
         any = true;
     else if (errno != ENOENT)
         return err_errno(err, errno, "remove %s", WANTED);
+    if (svc_units_loaded(&loaded, err) < 0)
+        return -1;
+    any = any || svc_changed_after(GATE, loaded);
     /* Without the mark nobody knows whether systemd has read what is on the disk. */
     if (((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0) ||
-        svc_look(GALERA_SERVICE, &st, err) < 0)
+        svc_look_boot(GALERA_SERVICE, &st, err) < 0 ||
+        (st.masked && svc_do("unmask", GALERA_SERVICE, err) < 0))
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {
         char state[256];
@@ -165,12 +200,14 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
                            "a database runs here and cannot be asked, so it is not stopped: %.200s",
                            state);
         /* Running outside the cluster, from before the gate was there. */
-        if ((seen == GALERA_NOT_PRIMARY || seen == GALERA_LEFT) &&
-            svc_do("stop", GALERA_SERVICE, err) < 0)
+        st.active = seen != GALERA_NOT_PRIMARY && seen != GALERA_LEFT;
+        if (!st.active && svc_do("stop", GALERA_SERVICE, err) < 0)
             return -1;
     }
+    if (st.active && settings_repair(c.text[0], err) < 0)
+        return -1;
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }
 
 const struct step_ops step_galera = {"galera",     galera_parse, galera_check,
-                                     galera_apply, free,         NULL};
+                                     galera_apply, free,         galera_unit};

@@ -33,6 +33,7 @@ static const struct field fields[] = {
 };
 
 #define OPTIONS "defaults,noatime"
+#define TOP_MODE 0755 /* of the filesystem's own directory */
 /* At boot it is waited for, but not required: a machine without its disk still comes up as far as
  * the agent, which can then say what is missing. What needs the disk requires the mount itself. */
 #define FSTAB_OPTIONS OPTIONS ",x-systemd.wanted-by=local-fs.target,x-systemd.device-timeout=30s"
@@ -88,28 +89,51 @@ static int marker_look(const struct mount *m, struct err *err)
     return 1;
 }
 
-static int is_read_only(const struct mount *m, bool *ret, struct err *err)
+/* What the running mount has that it should not, or lacks; NULL: nothing. `noatime` is ours, the
+ * rest is what `defaults` means. */
+static int options_differ(const struct mount *m, const char **ret, struct err *err)
 {
+    static const struct {
+        unsigned long flag;
+        const char *name;
+    } unwanted[] = {
+        {ST_RDONLY, "read-only"}, {ST_NOEXEC, "noexec"},    {ST_NOSUID, "nosuid"},
+        {ST_NODEV, "nodev"},      {ST_SYNCHRONOUS, "sync"}, {ST_MANDLOCK, "mand"},
+    };
     struct statvfs st;
 
     if (statvfs(m->path, &st) < 0)
         return err_errno(err, errno, "look at %s", m->path);
-    *ret = st.f_flag & ST_RDONLY;
+    *ret = st.f_flag & ST_NOATIME ? NULL : "not noatime";
+    for (size_t i = 0; i < ARRAY_LEN(unwanted) && !*ret; i++)
+        if (st.f_flag & unwanted[i].flag)
+            *ret = unwanted[i].name;
     return 0;
 }
 
 /* Somebody mounted it so, or the kernel after an error: then it refuses here, too. */
-static int make_writable(const struct mount *m, struct err *err)
+static int remount(const struct mount *m, struct err *err)
 {
-    bool read_only = false;
+    const char *differs = NULL;
 
-    if (is_read_only(m, &read_only, err) < 0)
+    if (options_differ(m, &differs, err) < 0)
         return -1;
-    if (read_only && mount(NULL, m->path, NULL, MS_REMOUNT | MS_NOATIME, NULL) < 0)
+    if (differs && mount(NULL, m->path, NULL, MS_REMOUNT | MS_NOATIME, NULL) < 0)
         return err_errno(err, errno,
-                         "volume %s: %s is read-only and cannot be made writable ('dmesg' on the "
-                         "node says why; a restart checks the filesystem)",
-                         m->volume, m->path);
+                         "volume %s: %s is %s and cannot be made otherwise ('dmesg' on the node "
+                         "says why; a restart checks the filesystem)",
+                         m->volume, m->path, differs);
+    return 0;
+}
+
+/* The database and the agent go through it. */
+static int top_differs(const struct mount *m, bool *ret, struct err *err)
+{
+    struct stat st;
+
+    if (stat(m->path, &st) < 0)
+        return err_errno(err, errno, "look at %s", m->path);
+    *ret = (st.st_mode & 07777) != TOP_MODE || st.st_uid != 0 || st.st_gid != 0;
     return 0;
 }
 
@@ -119,7 +143,8 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
     const struct mount *m = self;
     struct disk_want w;
     char source[256], have[64];
-    bool mounted = false, listed = false, read_only = false;
+    const char *differs = NULL;
+    bool mounted = false, listed = false, top = false;
 
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
@@ -137,10 +162,12 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
         return err->code == ERR_SAFETY ? verdict_refused(ret, "%s", err->msg) : -1;
     if (mark == 0)
         return verdict_differs(ret, "%s has no mark of ours yet", m->path);
-    if (is_read_only(m, &read_only, err) < 0)
+    if (options_differ(m, &differs, err) < 0 || top_differs(m, &top, err) < 0)
         return -1;
-    if (read_only)
-        return verdict_differs(ret, "%s is read-only", m->path);
+    if (differs)
+        return verdict_differs(ret, "%s is %s", m->path, differs);
+    if (top)
+        return verdict_differs(ret, "%s has another mode or owner than 0755, root", m->path);
     if (mnt_fstab_has(tag, m->path, m->filesystem, FSTAB_OPTIONS, &listed, err) < 0)
         return -1;
     return listed ? verdict_ok(ret)
@@ -210,10 +237,11 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
             umount2(m->path, 0);
         return -1;
     }
-    if (make_writable(m, err) < 0)
+    if (remount(m, err) < 0)
         return -1;
-    if (mark == 0 &&
-        (chmod(m->path, 0755) < 0 || fs_write_atomic(marker, text, strlen(text), 0600, err) < 0))
+    if (chmod(m->path, TOP_MODE) < 0 || chown(m->path, 0, 0) < 0)
+        return err_errno(err, errno, "mode and owner of %s", m->path);
+    if (mark == 0 && fs_write_atomic(marker, text, strlen(text), 0600, err) < 0)
         return err_wrap(err, "mark %s", m->path);
     return mnt_fstab_set(tag, m->path, m->filesystem, FSTAB_OPTIONS, err);
 }

@@ -34,50 +34,64 @@ static int check_by_identity(const struct sql_step *s, struct verdict *ret, stru
     if (sql_open(30, &db, err) < 0)
         return -1;
     _cleanup_free_ char *user = sql_quote(db, s->user);
-    _cleanup_free_ char *query = str_fmt("SELECT COUNT(*) FROM mysql.user WHERE User = %s AND "
-                                         "Host = 'localhost' AND plugin = 'unix_socket'",
-                                         user);
-    if (sql_text(db, query, n, sizeof(n), err) < 0)
-        return -1;
-    return strcmp(n, "1") == 0 ? verdict_ok(ret)
-                               : verdict_differs(ret, "%s has no account", s->user);
-}
-
-/* It can log in; whether it may do all that GRANT ALL gave it, root sees. */
-static int check_rights(const struct sql_step *s, struct verdict *ret, struct err *err)
-{
-    _cleanup_(sql_cleanup) struct sql *db = NULL;
-    char n[8] = "";
-
-    if (sql_open(30, &db, err) < 0)
-        return -1;
-    _cleanup_free_ char *user = sql_quote(db, s->user);
-    _cleanup_free_ char *schema = sql_quote(db, s->database);
     _cleanup_free_ char *query =
-        str_fmt("SELECT COUNT(*) FROM mysql.db WHERE User = %s AND Host = 'localhost' AND Db = %s "
-                "AND CONCAT(Select_priv, Insert_priv, Update_priv, Delete_priv, Create_priv, "
-                "Drop_priv, Alter_priv, Index_priv, References_priv, Create_tmp_table_priv, "
-                "Lock_tables_priv) = 'YYYYYYYYYYY'",
-                user, schema);
+        str_fmt("SELECT COUNT(*) FROM mysql.global_priv WHERE User = %s AND Host = 'localhost' AND "
+                "JSON_VALUE(Priv, '$.plugin') = 'unix_socket' AND "
+                "COALESCE(JSON_VALUE(Priv, '$.account_locked'), 0) IN ('0', 'false')",
+                user);
     if (sql_text(db, query, n, sizeof(n), err) < 0)
         return -1;
     return strcmp(n, "1") == 0
                ? verdict_ok(ret)
-               : verdict_differs(ret, "%s lacks rights on %s", s->user, s->database);
+               : verdict_differs(ret, "%s has no account, or not one that can log in", s->user);
+}
+
+struct grants {
+    const char *all; /* how the server says that nothing is missing */
+    bool found;
+};
+
+static void grant_row(void *ctx, const char *k, const char *v)
+{
+    (void)v;
+    struct grants *g = ctx;
+
+    g->found = g->found || str_starts(k, g->all);
+}
+
+/* It can log in; whether it may do all that GRANT ALL gave it, root sees. The server itself names
+ * the whole set, whatever belongs to it in its version. */
+static int check_rights(const struct sql_step *s, struct verdict *ret, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *db = NULL;
+
+    if (sql_open(30, &db, err) < 0)
+        return -1;
+    _cleanup_free_ char *user = sql_quote(db, s->user);
+    _cleanup_free_ char *schema = sql_name(s->database);
+    _cleanup_free_ char *all = str_fmt("GRANT ALL PRIVILEGES ON %s.* TO ", schema);
+    _cleanup_free_ char *query = str_fmt("SHOW GRANTS FOR %s@'localhost'", user);
+    struct grants g = {.all = all};
+    if (sql_pairs(db, query, grant_row, &g, err) < 0)
+        return -1;
+    return g.found ? verdict_ok(ret)
+                   : verdict_differs(ret, "%s lacks rights on %s", s->user, s->database);
 }
 
 static int sql_step_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     const struct sql_step *s = self;
     _cleanup_secret_ char *password = NULL;
-    struct err why;
+    unsigned code;
 
     if (!s->password)
         return check_by_identity(s, ret, err);
     if (run_expand(run, s->password, &password, err) < 0)
         return -1;
-    if (sql_login(s->user, password, s->database, &why) < 0)
-        return verdict_differs(ret, "%s cannot log in: %.200s", s->user, why.msg);
+    if (sql_login(s->user, password, s->database, &code, err) < 0)
+        return sql_code_of_account(code) || code == SQL_NO_DATABASE
+                   ? verdict_differs(ret, "%s cannot log in: %.200s", s->user, err->msg)
+                   : -1;
     return s->database ? check_rights(s, ret, err) : verdict_ok(ret);
 }
 
@@ -103,7 +117,12 @@ static int make_account(const struct sql_step *s, struct sql *db, const char *us
     if (exec_wipe(db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED %s", user, how),
                   err) < 0)
         return -1;
-    return exec_wipe(db, str_fmt("ALTER USER %s@'localhost' IDENTIFIED %s", user, how), err);
+    return exec_wipe(db,
+                     str_fmt("ALTER USER %s@'localhost' IDENTIFIED %s REQUIRE NONE WITH "
+                             "MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 "
+                             "MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK",
+                             user, how),
+                     err);
 }
 
 static int sql_step_apply(const void *self, struct run *run, struct err *err)

@@ -42,9 +42,11 @@ static int synced_check(const void *self, struct run *run, struct verdict *ret, 
     if (galera_synced(state, sizeof(state)) != GALERA_SYNCED)
         return verdict_differs(ret, "the database is not Synced in cluster %s: %.200s", s->cluster,
                                state);
-    if (!sql_own_works(&code) && code < SQL_CLIENT_ERROR)
-        return verdict_differs(ret, "the agent's own account does not work (%u)", code);
-    return verdict_ok(ret);
+    if (sql_own_works(&code) || code >= SQL_CLIENT_ERROR)
+        return verdict_ok(ret);
+    return sql_code_of_account(code)
+               ? verdict_differs(ret, "the agent's own account does not work (%u)", code)
+               : verdict_note(ret, "the agent's own account could not be tried (%u)", code);
 }
 
 /* The account that looks when root is refused. A server that runs without its port yet has it from
@@ -54,7 +56,7 @@ static int own_account(struct err *err)
     _cleanup_(sql_cleanup) struct sql *root = NULL;
     unsigned code;
 
-    if (sql_own_works(&code) || code >= SQL_CLIENT_ERROR)
+    if (sql_own_works(&code) || !sql_code_of_account(code))
         return 0;
     if (sql_open(30, &root, err) < 0)
         return -1;

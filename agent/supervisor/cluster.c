@@ -210,6 +210,10 @@ static bool died(struct supervisor *s, pid_t pid, int status)
                            cluster_position_to_json(&none));
     }
     json_object_set_new(answer, "what", json_string(j->what)); /* what it was, we know */
+    const char *note = js_opt_str(answer, "note", "");
+    if (*note)
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, note);
+    json_object_del(answer, "note"); /* for the operator only */
     if (!json_is_true(json_object_get(answer, "ok")))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
     sup_watch_now(s);

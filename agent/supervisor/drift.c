@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/js.h"
+#include "common/str.h"
 
 #define DRIFT_EVERY_MS 600000
 #define LOOK_AGAIN_MS 2000
@@ -55,7 +56,8 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     json_array_foreach(now, i, d)
     {
         if (!has(s->drift.list, js_opt_str(d, "id", "")))
-            sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "drifted: %.300s",
+            sup_event(s, EVENT_NOTE, js_opt_str(d, "id", ""), "%s%.300s",
+                      str_starts(js_opt_str(d, "why", ""), "unknown: ") ? "" : "drifted: ",
                       js_opt_str(d, "why", ""));
     }
     json_array_foreach(s->drift.list, i, d)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,55 @@ int conf_write(const struct conf *c, bool *ret_changed, struct err *err)
     if (ret_changed)
         *ret_changed = differs;
     return 0;
+}
+
+#define DIRECTORY_MODE 0755
+
+bool conf_directory_differs(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 || !S_ISDIR(st.st_mode) || (st.st_mode & 07777) != DIRECTORY_MODE ||
+           st.st_uid != 0 || st.st_gid != 0;
+}
+
+int conf_directory(const char *path, struct err *err)
+{
+    if (fs_mkdirs(path, DIRECTORY_MODE, err) < 0)
+        return -1;
+    if (!conf_directory_differs(path))
+        return 0;
+    return chown(path, 0, 0) < 0 || chmod(path, DIRECTORY_MODE) < 0
+               ? err_errno(err, errno, "mode and owner of %s", path)
+               : 0;
+}
+
+bool conf_linked(const char *path, const char *target)
+{
+    char have[PATH_MAX];
+    ssize_t n = readlink(path, have, sizeof(have) - 1);
+
+    have[n < 0 ? 0 : n] = '\0';
+    return n >= 0 && strcmp(have, target) == 0;
+}
+
+int conf_link(const char *path, const char *target, struct err *err)
+{
+    _cleanup_free_ char *fresh = str_fmt("%s.new%d", path, (int)getpid());
+
+    if (conf_linked(path, target))
+        return 0;
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", fresh);
+    if (symlink(target, fresh) < 0)
+        return err_errno(err, errno, "link %s", fresh);
+    if (rename(fresh, path) < 0) {
+        int errnum = errno;
+
+        unlink(fresh);
+        return err_errno(err, errnum, "link %s", path);
+    }
+    return fs_sync_parent(path, err);
 }
 
 int conf_uid(const char *user, uid_t *ret, struct err *err)

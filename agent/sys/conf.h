@@ -24,6 +24,13 @@ int conf_write(const struct conf *c, bool *ret_changed, struct err *err);
  * there. */
 const char *conf_differs_at(int dir, const struct conf *c);
 int conf_write_at(int dir, const struct conf *c, struct err *err);
+/* Directories that steps own: root's, 0755. Missing is a difference. */
+bool conf_directory_differs(const char *path);
+int conf_directory(const char *path, struct err *err);
+/* Links that steps own: `path` leads to exactly `target`. */
+bool conf_linked(const char *path, const char *target);
+/* Makes it so, in the place of another link or of a file. */
+int conf_link(const char *path, const char *target, struct err *err);
 /* Number of a user or group by name. */
 int conf_uid(const char *user, uid_t *ret, struct err *err);
 int conf_gid(const char *group, gid_t *ret, struct err *err);

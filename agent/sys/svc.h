@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_SYS_SVC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -13,19 +14,33 @@ struct svc_state {
     bool active;  /* active or reloading */
     bool busy;    /* activating or deactivating */
     bool failed;
-    int main_pid; /* 0: none */
+    bool masked;     /* nothing starts it, whatever wants it */
+    int main_pid;    /* 0: none */
+    int64_t changed; /* when its state changed last, which a reload does, too; 0: not known */
 };
 
 int svc_look(const char *unit, struct svc_state *ret, struct err *err);
-/* The same for checks that follow each other: all units that were named with svc_expect since
- * svc_expect_none are asked about at once. What is older than a second, or than a change through
- * this file, is asked again. */
+/* The same, and `enabled` and `masked` are as on the disk, whatever systemd has read of it. */
+int svc_look_boot(const char *unit, struct svc_state *ret, struct err *err);
+/* As svc_look_boot, for checks that follow each other: all units that were named with svc_expect
+ * since svc_expect_none are asked about at once. What is older than a second, or than a change
+ * through this file, is asked again. */
 int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err);
 void svc_expect_none(void);
 void svc_expect(const char *unit);
 void svc_forget(void);
 int svc_do(const char *verb, const char *unit, struct err *err); /* e.g. "start" */
 int svc_daemon_reload(struct err *err);
+
+/* --- whether what was loaded is what lies on the disk. Times are microseconds since 1970. --- */
+
+/* When systemd read all units last; 0: it does not say. */
+int svc_units_loaded(int64_t *ret, struct err *err);
+/* Somebody changed `path` (content, mode, owner, a link's target, a directory's names) after
+ * `loaded`. What is not there, and a time that is not known or lies ahead, is no change. */
+bool svc_changed_after(const char *path, int64_t loaded);
+/* "Fri 2026-11-27 10:25:30.123456 UTC", as systemd says it; 0: none. Pure. */
+int64_t svc_time(const char *text);
 
 /* A configuration file was written: `unit` must be reloaded. Kept on disk, so that a crash
  * between the write and the reload does not lose it. */

@@ -19,6 +19,16 @@ int verdict_ok(struct verdict *v)
     return 0;
 }
 
+int verdict_note(struct verdict *v, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    verdict_set(v, VERDICT_OK, fmt, ap);
+    va_end(ap);
+    return 0;
+}
+
 int verdict_differs(struct verdict *v, const char *fmt, ...)
 {
     va_list ap;

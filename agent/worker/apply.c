@@ -143,8 +143,9 @@ int cmd_apply(int argc, char **argv)
     if (a.check) {
         if (engine_check(plan, emit, &out, &res, &err) < 0)
             return cmd_fail(&err);
-        fprintf(stderr, "%u would change, %u ok\n", res.changed, res.ok);
-        return res.changed ? ERR_CHANGES : 0;
+        fprintf(stderr, "%u would change, %u ok", res.changed, res.ok);
+        fprintf(stderr, res.unknown ? ", %u unknown\n" : "\n", res.unknown);
+        return res.changed ? ERR_CHANGES : res.unknown ? ERR_FAILED : 0;
     }
     if (geteuid() != 0)
         return cmd_usage("apply", "applying a plan needs root; --check does not change anything");

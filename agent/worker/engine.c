@@ -23,7 +23,7 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
     if (st->ops->check(st->self, run, &v, err) < 0)
         return err_wrap(err, "%s: check", st->id);
     if (v.kind == VERDICT_OK) {
-        run_emit(run, EVENT_OK, "in sync");
+        run_emit(run, EVENT_OK, "in sync%s%s", v.why[0] ? "; " : "", v.why);
         return 0;
     }
     if (v.kind == VERDICT_DIFFERS) {
@@ -112,10 +112,15 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
 
         run.id = plan->steps[i].id;
         run.started = clock_mono_ms();
-        if (plan->steps[i].ops->check(plan->steps[i].self, &run, &v, &why) < 0)
+        bool known = plan->steps[i].ops->check(plan->steps[i].self, &run, &v, &why) == 0;
+        if (!known && ret->changed) /* it may need what an earlier one makes */
             verdict_differs(&v, "cannot be checked yet: %s", why.msg);
+        else if (!known)
+            verdict_differs(&v, "unknown: %s", why.msg);
         if (v.kind == VERDICT_OK)
             ret->ok++;
+        else if (!known && !ret->changed)
+            ret->unknown++;
         else
             ret->changed++;
         if (v.kind == VERDICT_REFUSED && !refused) {
@@ -126,7 +131,8 @@ int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct e
                  v.kind == VERDICT_OK        ? EVENT_OK
                  : v.kind == VERDICT_REFUSED ? EVENT_REFUSED
                                              : EVENT_NOTE,
-                 "%s", v.kind == VERDICT_OK ? "in sync" : v.why);
+                 "%s%s%s", v.kind == VERDICT_OK ? "in sync" : "",
+                 v.kind == VERDICT_OK && v.why[0] ? "; " : "", v.why);
     }
     return refused ? -1 : 0;
 }

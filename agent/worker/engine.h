@@ -8,6 +8,7 @@
 struct engine_result {
     unsigned changed; /* in a dry run: steps that differ */
     unsigned ok;
+    unsigned unknown; /* in a dry run: the look failed, and says nothing of the step */
 };
 
 /* Converges `plan`; events go to emit. -1 when a step failed or was refused (ERR_NODE or
@@ -16,7 +17,7 @@ int engine_run(const struct plan *plan, void (*emit)(void *ctx, const struct eve
                struct engine_result *ret, struct err *err);
 
 /* Checks every step and changes nothing. A step that cannot be checked before an earlier one was
- * applied counts as different. */
+ * applied counts as different; one whose look fails while all before it are in sync is unknown. */
 int engine_check(const struct plan *plan, void (*emit)(void *ctx, const struct event *ev),
                  void *ctx, struct engine_result *ret, struct err *err);
 

@@ -120,8 +120,9 @@ static json_t *action(const json_t *request)
     int r = ipc_action_find(name, &what) < 0 ? err_set(&err, ERR_USAGE, "no action '%.20s'", name)
                                              : perform(what, request, &p, &err);
 
-    return json_pack("{s:s, s:b, s:o, s:o}", "what", name, "ok", r == 0, "why", js_string(err.msg),
-                     "position", cluster_position_to_json(&p));
+    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "what", name, "ok", r == 0, "why",
+                     js_string(err.msg), "note", js_string(galera_note()), "position",
+                     cluster_position_to_json(&p));
 }
 
 static json_t *work(enum ipc_msg m, const json_t *request)

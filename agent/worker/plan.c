@@ -23,9 +23,12 @@ static int step_parse(struct plan *p, const json_t *spec, struct step *st, struc
     if (js_str(spec, "type", &type, err) < 0 || js_str(spec, "id", &id, err) < 0)
         return -1;
     size_t len = strlen(type);
-    if (strncmp(id, type, len) != 0 || id[len] != ':' || !str_copy(st->id, sizeof(st->id), id))
-        return err_set(err, ERR_USAGE, "id '%.64s' must be '%.32s:<name>', at most %d characters",
-                       id, type, EVENT_ID_MAX - 1);
+    /* Of some a node has only one: the type alone is its name. */
+    if (strncmp(id, type, len) != 0 || (id[len] && id[len] != ':') ||
+        !str_copy(st->id, sizeof(st->id), id))
+        return err_set(err, ERR_USAGE,
+                       "id '%.64s' must be '%.32s' or '%.32s:<name>', at most %d characters", id,
+                       type, type, EVENT_ID_MAX - 1);
     for (size_t i = 0; i < p->n_steps; i++)
         if (strcmp(p->steps[i].id, id) == 0)
             return err_set(err, ERR_USAGE, "id '%s' is used twice", id);

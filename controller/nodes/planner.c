@@ -291,6 +291,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     add_synced(in, resources);
     add_app(in, node, resources);
     add_growth(in, node, resources);
+    add(resources, json_pack("{s:s, s:s}", "type", "agent", "id", "agent"));
     plan = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", s->deployment, "node",
                      s->nodes[node].name, "resources", resources);
     text = js_text(plan);

@@ -21,6 +21,8 @@ fstab-gone           mount:data     -     sed -i /datadisk/d /etc/fstab
 fstab-options        mount:data     -     sed -i s/noatime/atime/ /etc/fstab
 fstab-twice          mount:data     -     echo "/dev/sdz1 /media/datadisk-mariadb ext4 defaults 0 0" >>/etc/fstab
 mount-options        mount:data     -     mount -o remount,strictatime /media/datadisk-mariadb
+mount-noexec         mount:data     -     mount -o remount,noexec,nosuid,nodev,noatime /media/datadisk-mariadb
+mount-top-mode       mount:data     -     chmod 0700 /media/datadisk-mariadb
 mount-marker         mount:data     -     rm /media/datadisk-mariadb/.muster-volume
 datadir-conf         datadir:mariadb -    rm /etc/mysql/mariadb.conf.d/70-muster-datadir.cnf
 datadir-conf-text    datadir:mariadb -    echo "datadir = /tmp" >>/etc/mysql/mariadb.conf.d/70-muster-datadir.cnf
@@ -37,7 +39,6 @@ galera-masked        galera:saas    -     systemctl -q mask mariadb
 galera-flush         galera:saas    -     mariadb -e "SET GLOBAL innodb_flush_log_at_trx_commit = 0"
 galera-threads       galera:saas    -     mariadb -e "SET GLOBAL wsrep_slave_threads = 1"
 galera-retry         galera:saas    -     mariadb -e "SET GLOBAL wsrep_retry_autocommit = 0"
-galera-binlog        galera:saas    -     mariadb -e "SET GLOBAL binlog_format = MIXED"
 galera-engine        galera:saas    -     mariadb -e "SET GLOBAL default_storage_engine = MyISAM"
 galera-provider      galera:saas    -     mariadb -e "SET GLOBAL wsrep_provider_options = \"gcs.fc_limit=16\""
 php-value            php:settings   web   for f in /etc/php/*/apache2/conf.d/99-muster.ini; do echo memory_limit=1M >$f; done
@@ -51,11 +52,13 @@ web-site-off         web:apache     web   a2dissite -q muster >/dev/null
 web-site-link        web:apache     web   touch /root/other.conf; ln -sfn /root/other.conf /etc/apache2/sites-enabled/muster.conf
 web-site-loaded      web:apache     web   f=/etc/apache2/sites-available/muster.conf; cp -p $f /root/f; sed -i "s|</VirtualHost>|Redirect 403 /\n&|" $f; systemctl reload apache2; sleep 1; cp -p /root/f $f
 web-default-on       web:apache     web   a2ensite -q 000-default >/dev/null
+web-module-link      web:apache     web   touch /root/rewrite.load; ln -sfn /root/rewrite.load /etc/apache2/mods-enabled/rewrite.load
 web-module-off       web:apache     web   a2dismod -q -f rewrite >/dev/null
 web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
 web-code-off         web:apache     web   a2disconf -q muster-code >/dev/null
 web-not-at-boot      web:apache     web   systemctl -q disable apache2
+web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2
 web-masked           web:apache     web   systemctl -q mask apache2
 web-health-gone      web:apache     web   rm /var/www/muster-health/health.php
@@ -64,7 +67,13 @@ sql-user             sql:album      -     mariadb -e "DROP USER album@localhost"
 sql-password         sql:album      -     mariadb -e "ALTER USER album@localhost IDENTIFIED BY \"other\""
 sql-rights           sql:album      -     mariadb -e "REVOKE TRIGGER ON album.* FROM album@localhost"
 sql-locked           sql:album      -     mariadb -e "ALTER USER album@localhost ACCOUNT LOCK"
+sql-expired          sql:album      -     mariadb -e "ALTER USER album@localhost PASSWORD EXPIRE"
+sql-tls              sql:album      -     mariadb -e "ALTER USER album@localhost REQUIRE SSL"
+sql-identity-locked  sql:www-data   -     mariadb -e "ALTER USER \"www-data\"@localhost ACCOUNT LOCK"
 sql-identity         sql:www-data   -     mariadb -e "DROP USER \"www-data\"@localhost"
+own-account-gone     synced:saas    -     mariadb -e "DROP USER \"muster-fra\"@127.0.0.1"
+own-account-rights   synced:saas    -     mariadb -e "REVOKE ALL PRIVILEGES ON muster.* FROM \"muster-fra\"@127.0.0.1"
+own-account-file     synced:saas    -     rm /var/lib/muster-agent/database.login
 app-conf-mode        app:album      -     chmod 0666 /var/www/html/config.php
 app-conf-owner       app:album      -     chown www-data:www-data /var/www/html/config.php
 app-conf-text        app:album      -     echo "// changed" >>/var/www/html/config.php
@@ -80,9 +89,27 @@ app-writable-owner   app:album      -     chown root:root /var/lib/muster-app/al
 app-writable-mode    app:album      -     chmod 0500 /var/lib/muster-app/album/photos
 app-writable-link    app:album      -     rm /var/www/html/photos; mkdir /var/www/html/photos
 app-writable-gone    app:album      -     rm /var/www/html/photos
+app-home-mode        app:album      -     chmod 0700 /var/lib/muster-app
+app-releases-mode    app:album      -     chmod 0700 /var/www/html.d
+app-directory-gone   app:album      -     rm -r /var/lib/muster-app/album/photos
+app-manifest-gone    app:album      -     rm /var/www/html.d/*.manifest
+app-manifest-torn    app:album      -     truncate -s 20 /var/www/html.d/*.manifest
 app-root-link        app:album      -     ln -sfn /tmp /var/www/html
 app-release-gone     app:album      -     rm -rf $(readlink -f /var/www/html)
+agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
+agent-unwanted       agent          -     rm /etc/systemd/system/multi-user.target.wants/muster-agent.service
+agent-plan-mode      agent          -     chmod 0644 /var/lib/muster-agent/plan.json
 agent-not-at-boot    agent          -     systemctl -q disable muster-agent
+TABLE
+}
+
+# What keeps the agent from seeing: NAME STEP UNDO -- COMMAND. The step is unknown then, neither in sync
+# nor different, and nothing is changed for it.
+blinds() {
+  cat <<'TABLE'
+blind-root       sql:album       mariadb -px -e "ALTER USER root@localhost IDENTIFIED VIA unix_socket" -- mariadb -e "ALTER USER root@localhost IDENTIFIED BY \"x\""
+blind-systemd    datadir:mariadb chmod 0755 /usr/bin/systemctl -- chmod 0 /usr/bin/systemctl
+blind-manifest   app:album       m=$(echo /var/www/html.d/*.manifest); rmdir $m; mv /root/m $m -- m=$(echo /var/www/html.d/*.manifest); mv $m /root/m; mkdir $m
 TABLE
 }
 
@@ -119,5 +146,34 @@ while read -r name step kind command <&3; do
   [ $bad -eq 0 ] && ok "$name"
   failures=$((failures + bad))
 done 3< <(faults)
+while read -r name step rest <&3; do
+  [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
+  n=$((n + 1)) bad=0
+  before=$(servers)
+  node "${rest#* -- }" >"$work/fault" 2>&1 || complain "the fault: $(cat "$work/fault")"
+  node 'muster-agent check' >"$work/check" 2>&1 || true
+  grep -qE " $step +unknown: " "$work/check" || complain "not unknown: $(grep " $step " "$work/check")"
+  node "${rest%% -- *}" >"$work/fault" 2>&1 || complain "its undoing: $(cat "$work/fault")"
+  up || complain "up: $(tail -n 3 "$work/up")"
+  ! grep -qE "(fra|par) +changed " "$work/up" || complain "something was changed: $(grep changed "$work/up" | head -n 2)"
+  node 'muster-agent check' >"$work/check" 2>&1 || complain "after it: $(grep -v 'in sync' "$work/check" | tail -n 3)"
+  [ "$before" = "$(servers)" ] || complain "a server was restarted"
+  [ $bad -eq 0 ] && ok "$name"
+  failures=$((failures + bad))
+done 3< <(blinds)
+
+# A server that could not remove its log when it ended, as one does whose directory is another's then.
+torn_log() {
+  local log=/media/datadisk-mariadb/mysql/tc.log
+  node "systemctl stop muster-agent mariadb; printf A >$log; chown mysql: $log; systemctl start muster-agent"
+  until_true 60 "a node with a torn tc.log is back" node 'systemctl -q is-active mariadb'
+  until_true 60 "and takes part" state_is fra primary
+  node 'ls /media/datadisk-mariadb/.muster-agent/tc-log-*' >/dev/null || die "it was not kept"
+  up || die "up: $(tail -n 3 "$work/up")"
+  "$muster" events -f "$file" >"$work/events" || die "events"
+  grep -q "the torn tc.log of the database was moved" "$work/events" || die "no event says so"
+  ok "torn-log"
+}
+if [ $# -eq 0 ] || [[ " $* " == *" torn-log "* ]]; then torn_log; fi
 [ $failures -eq 0 ] || die "$failures of $n faults"
-ok "$n faults named, and repaired by one up each"
+ok "$n faults: named, and repaired by one up each"

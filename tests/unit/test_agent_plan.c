@@ -83,7 +83,7 @@ static void test_refuses(void **state)
     must_refuse("[]", "plan");
     must_refuse(HEAD "\"resources\":[{\"type\":\"bomb\",\"id\":\"bomb:1\"}]}", "not known");
     must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"other:1\"}]}",
-                "must be 'file:<name>'");
+                "must be 'file' or 'file:<name>'");
     must_refuse(HEAD "\"resources\":[{\"type\":\"file\",\"id\":\"file:1\",\"path\":\"/a/../b\","
                      "\"content\":\"\"}]}",
                 "absolute path");
@@ -319,8 +319,26 @@ static void test_check_only(void **state)
     struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
 
     assert_int_equal(engine_check(&p, see, &seen, &res, &err), 0);
-    assert_int_equal(res.changed, 2);
+    assert_int_equal(res.changed, 2); /* it may need what the one before it makes */
     assert_int_equal(a.applies + b.applies, 0);
+}
+
+/* A look that fails says nothing: neither that it differs nor that it does not. */
+static void test_check_unknown(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct err err = {0};
+    struct engine_result res;
+    struct fake a = {.script = "o"}, b = {.script = "e"};
+    struct step steps[2] = {{&fake_ops, "fake:a", &a, false}, {&fake_ops, "fake:b", &b, false}};
+    struct plan p = {.node = "n", .rev = "r", .steps = steps, .n_steps = 2};
+
+    assert_int_equal(engine_check(&p, see, &seen, &res, &err), 0);
+    assert_int_equal(res.ok, 1);
+    assert_int_equal(res.changed, 0);
+    assert_int_equal(res.unknown, 1);
+    assert_string_equal(seen.last, "unknown: broken");
 }
 
 /* --- which services a pass asks about at once ---------------------------------------------- */
@@ -408,10 +426,15 @@ static void test_dpkg(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),    cmocka_unit_test(test_accepts_golden),
-        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_engine),     cmocka_unit_test(test_ahead),
-        cmocka_unit_test(test_check_only), cmocka_unit_test(test_services_of_the_pass),
+        cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_accepts_golden),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_engine),
+        cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_check_only),
+        cmocka_unit_test(test_check_unknown),
+        cmocka_unit_test(test_services_of_the_pass),
         cmocka_unit_test(test_dpkg),
     };
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settings of the database: those of its file, and those of the server that runs. */
+#ifndef MUSTER_AGENT_GALERA_SETTINGS_H
+#define MUSTER_AGENT_GALERA_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+
+/* What the running server has otherwise than its file says. */
+struct settings_seen {
+    char now[128];   /* can be set in it; "" for nothing */
+    char later[128]; /* takes effect when it starts next; "" for nothing */
+};
+
+/* `text`: lines "name = value". Fails when a server is there and refuses to say what it has; one
+ * that is not there, or has no quorum, is the step `synced`'s to wait for. */
+int settings_look(const char *text, struct settings_seen *ret, struct err *err);
+/* Sets what can be set, as root. */
+int settings_repair(const char *text, struct err *err);
+
+/* Whether two texts of a setting's value mean the same: 1 and ON, 128M and 134217728. Pure. */
+bool settings_same(const char *want, const char *have);
+/* The value of `key` in Galera's own "key = value; ..."; false: it is not there. Pure. */
+bool settings_option(const char *options, const char *key, char *ret, size_t cap);
+
+#endif
