@@ -22,8 +22,8 @@ void helper_path(const char *name, char *ret, size_t cap)
     char *slash = strrchr(self, '/');
     if (slash) {
         *slash = '\0';
-        snprintf(ret, cap, "%s/%s", self, name);
-        if (access(ret, X_OK) == 0)
+        int len = snprintf(ret, cap, "%s/%s", self, name);
+        if (len > 0 && (size_t)len < cap && access(ret, X_OK) == 0)
             return;
     }
     snprintf(ret, cap, INSTALLED "/%s", name);
