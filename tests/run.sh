@@ -78,7 +78,7 @@ lane_tests() { # lane
   local name command
   while read -r name command < <(take) && [ -n "$name" ]; do
     # shellcheck disable=SC2086 # it is a command with its arguments
-    step "$name" tests/lane.sh "$1" $command
+    step "$name" env "MTEST_DIR=/tmp/mtest$1" "MTEST_NAME=mtest$1" tests/lane.sh "$1" $command
   done
 }
 
