@@ -106,19 +106,22 @@ static void look_at_members(struct sql *s, json_t *db)
 /* What an operator has to know of root's refusal. */
 static void note_login(json_t *db, unsigned code, const struct err *err)
 {
-    if (code == SQL_REFUSED)
-        json_object_set_new(db, "login",
-                            json_string("root@localhost is refused (error 1045): steps that write "
-                                        "to the database fail; type, with its password: mariadb "
-                                        "-p -e \"ALTER USER root@localhost IDENTIFIED VIA "
-                                        "unix_socket\""));
-    else if (code == SQL_TOO_MANY)
+    if (code == SQL_REFUSED || code == SQL_REFUSED_PLUGIN) {
+        _cleanup_free_ char *text =
+            str_fmt("root@localhost is refused (error %u): steps that write to the database fail; "
+                    "type, with its password: mariadb -p -e \"ALTER USER root@localhost "
+                    "IDENTIFIED VIA unix_socket\"",
+                    code);
+
+        json_object_set_new(db, "login", json_string(text));
+    } else if (code == SQL_TOO_MANY) {
         json_object_set_new(db, "login",
                             json_string("all connections of the database are used (error 1040); "
                                         "raise max_connections, or end idle ones (SHOW "
                                         "PROCESSLIST)"));
-    else
+    } else {
         json_object_set_new(db, "login", json_string(err->msg));
+    }
 }
 
 json_t *galera_look(uint64_t epoch)

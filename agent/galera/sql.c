@@ -97,8 +97,9 @@ int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struc
 
 bool sql_code_of_account(unsigned code)
 {
-    return code == SQL_REFUSED || code == SQL_NOT_THERE || code == SQL_NO_RIGHT ||
-           code == SQL_MUST_CHANGE || code == SQL_EXPIRED || code == SQL_LOCKED;
+    return code == SQL_REFUSED || code == SQL_REFUSED_PLUGIN || code == SQL_NOT_THERE ||
+           code == SQL_NO_RIGHT || code == SQL_MUST_CHANGE || code == SQL_EXPIRED ||
+           code == SQL_LOCKED;
 }
 
 /* What galera_look asks by it; a table that is not made yet is no matter of rights. */

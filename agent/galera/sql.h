@@ -19,6 +19,9 @@
 #define SQL_NO_DATABASE 1049
 #define SQL_NO_RIGHT 1142
 #define SQL_NO_TABLE 1146
+/* Refused by a plugin that takes no password. For a user that is not there the server acts as if it
+ * had the plugin of some account, so either this one or SQL_REFUSED. */
+#define SQL_REFUSED_PLUGIN 1698
 #define SQL_MUST_CHANGE 1820 /* an expired password, when the client can be told */
 #define SQL_EXPIRED 1862
 #define SQL_LOCKED 4151       /* the account */

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/galera/settings.h"
+#include "agent/galera/sql.h"
 #include "agent/galera/tclog.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
@@ -177,10 +178,24 @@ static void test_tclog(void **state)
     assert_null(none);
 }
 
+/* A user that is not there is refused by 1045 or by 1698: as if it had some account's plugin. */
+static void test_codes_of_account(void **state)
+{
+    static const unsigned of_account[] = {1044, 1045, 1142, 1698, 1820, 1862, 4151};
+    static const unsigned others[] = {0, 1040, 1049, 1146, 1205, 2002, 2003, 2006, 2013};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(of_account); i++)
+        assert_true(sql_code_of_account(of_account[i]));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(sql_code_of_account(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_time),
+        cmocka_unit_test(test_codes_of_account),
         cmocka_unit_test_setup_teardown(test_changed_after, setup, teardown),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_options),
