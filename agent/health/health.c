@@ -79,6 +79,7 @@ static enum health_value judge_state(struct health *h, const json_t *state)
     h->database = db ? judge_database(h, db) : HEALTH_YES;
     if (web)
         web_value = judge_web(h, web);
+    h->site = web && web_value == HEALTH_YES;
     /* Services that run while a run of the plan is at work are as good as ever; a node that has
      * none has only its plan to be ready with. */
     if (!db && !web && phase != PHASE_READY) {
@@ -91,7 +92,7 @@ static enum health_value judge_state(struct health *h, const json_t *state)
 void health_judge(struct health *h, const json_t *state, uint64_t age_ms)
 {
     h->n_reasons = 0;
-    h->has_database = false;
+    h->has_database = h->site = false;
     if (!state) {
         reason(h, "unknown: the agent has not looked yet");
         h->database = h->ready = HEALTH_UNKNOWN;
@@ -105,6 +106,8 @@ void health_judge(struct health *h, const json_t *state, uint64_t age_ms)
     }
     if (h->ready != HEALTH_UNKNOWN)
         h->traffic = h->ready == HEALTH_YES;
+    else if (h->site)
+        h->traffic = true;
 }
 
 static json_t *value_json(enum health_value v)

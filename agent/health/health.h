@@ -24,7 +24,8 @@ enum health_value {
 struct health {
     enum health_value database; /* takes part in a Primary component; YES without a database */
     enum health_value ready;    /* all that the plan has on this node works */
-    bool traffic;               /* ready; while that is unknown, what it was before */
+    bool site;                  /* it was seen to answer */
+    bool traffic;               /* ready; while that is unknown: the site answers, or as before */
     bool has_database;
     char reasons[HEALTH_REASONS][256]; /* why `ready` is not YES */
     unsigned n_reasons;

@@ -6,8 +6,8 @@
 host_known=$(mktemp /tmp/muster-ids-XXXXXX)
 
 host_ids() {
-  grep -aohE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' /var/lib/muster/vdc/state.db* /var/lib/muster/vdc/calls.log |
-    cut -c1-8 | sort -u >>"$host_known"
+  grep -aohE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' /var/lib/muster/vdc/state.db* /var/lib/muster/vdc/calls.log 2>/dev/null |
+    cut -c1-8 | sort -u >>"$host_known" || true # one that had no call yet has no log
 }
 
 host_state() {

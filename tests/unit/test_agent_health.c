@@ -93,7 +93,8 @@ static void test_judge(void **state)
             assert_int_equal(h.n_reasons, 0);
         else if (!h.n_reasons || !strstr(h.reasons[0], rows[i].reason))
             fail_msg("row %zu: '%s'", i, h.n_reasons ? h.reasons[0] : "");
-        assert_int_equal(h.traffic, h.ready == HEALTH_YES);
+        /* the site's own answer counts while the database cannot be asked */
+        assert_int_equal(h.traffic, h.ready == HEALTH_YES || (h.ready == HEALTH_UNKNOWN && h.site));
     }
 }
 
@@ -102,7 +103,7 @@ static void test_unknown_keeps_traffic(void **state)
 {
     struct health h = {0};
     _cleanup_free_ char *good = quoted(primary), *bad = quoted(rows[7].state),
-                        *unknown = quoted(rows[8].state);
+                        *unknown = quoted("{'phase':'ready','db':{'unknown':'x'},'web':null}");
     _cleanup_json_ json_t *yes = parse(good), *no = parse(bad), *maybe = parse(unknown);
 
     (void)state;
