@@ -74,7 +74,8 @@ api attachVolume id="$volume" virtualmachineid="$id" >/dev/null
 serial=$(tr -d - <<<"$volume" | cut -c1-20)
 guest sh -c 'mkfs.ext4 -q /dev/sdb && mount /dev/sdb /mnt && echo kept >/mnt/f && sync'
 if [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
-    limit=$(cat "/sys/fs/cgroup/memory/lxc.payload.$container/memory.limit_in_bytes")
+    # below the group of process 1, which may be any
+    limit=$(find /sys/fs/cgroup/memory -path "*/lxc.payload.$container/memory.limit_in_bytes" -exec cat {} +)
     [ "$limit" -eq $((1024 << 20)) ] || fail "the offering's memory is no limit: $limit"
 fi
 say "two guests, a volume"
