@@ -2,7 +2,8 @@
 # Runs a command as on a machine of its own, so that several local clouds can be at work at once, and
 # none meets the one of this machine: network, mounts and processes in namespaces, /var/lib a layer over
 # this machine's, /run empty. Outside it reaches what this machine reaches. All of it is gone when the
-# command has ended, with whatever still runs. Loop devices and control groups are the machine's.
+# command has ended, with whatever still runs. Loop devices and control groups are the machine's, and are
+# given back; net.ipv4.ip_forward stays 1.
 # usage: lane.sh NUMBER COMMAND…   NUMBER: 1 to 250, one lane each
 set -euo pipefail
 
@@ -39,18 +40,35 @@ if [ -n "${MUSTER_LANE_DIR:-}" ]; then
 fi
 
 dir=$(mktemp -d "/tmp/$link-XXXXXX")
+# What the namespaces do not take along: loop devices by the inodes of their files, which are those of
+# the layer, and control groups by the names of the guests.
+left_behind() {
+  local name inode guest
+  while read -r name inode; do
+    [ -z "$(find "$dir/upper/muster" -inum "$inode" 2>/dev/null)" ] || losetup -d "$name" || true
+  done < <(losetup -l -n -O NAME,BACK-INO)
+  for guest in "$dir/upper/muster/vdc/vms"/mvdc-*; do
+    find /sys/fs/cgroup -depth -type d -path "*/lxc.*.${guest##*/}*" -exec rmdir {} + 2>/dev/null || true
+  done
+}
 away() {
   [ -z "$lane" ] || kill -9 "$lane" 2>/dev/null || true # and, by --kill-child, all of it
+  # The namespace's process 1 ends after all others of it.
+  while [ -n "$inner" ] && kill -0 "$inner" 2>/dev/null; do sleep 0.05; done
+  left_behind
   nft delete table ip "$link" 2>/dev/null || true
   ip link del "$link" 2>/dev/null || true
   rm -rf "$dir"
 }
-lane=
+lane='' inner=''
 trap away EXIT
 mkfifo "$dir/go"
 MUSTER_LANE_DIR=$dir unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$number" "$@" &
 lane=$!
-until inner=$(pgrep -P $lane) && [ -n "$inner" ]; do kill -0 $lane && sleep 0.05; done
+until inner=$(pgrep -P $lane) && [ -n "$inner" ]; do
+  kill -0 $lane || exit 1
+  sleep 0.05
+done
 ip link add "$link" type veth peer name "$link" netns "$inner"
 ip addr add "10.254.$number.1/30" dev "$link"
 ip link set "$link" up

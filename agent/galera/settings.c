@@ -201,6 +201,12 @@ static int begin(struct sql *s, struct err *err)
     return sql_exec(s, "SET SESSION wsrep_sync_wait = 0, SESSION wsrep_dirty_reads = ON", err);
 }
 
+static int unasked(struct settings_seen *ret)
+{
+    *ret = (struct settings_seen){.unasked = true};
+    return 0;
+}
+
 int settings_look(const char *text, struct settings_seen *ret, struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *s = NULL;
@@ -209,10 +215,10 @@ int settings_look(const char *text, struct settings_seen *ret, struct err *err)
     *ret = (struct settings_seen){0};
     struct look l = {.seen = ret};
     if (sql_open_any(LOOK_MAX_S, &s, &root, err) < 0)
-        return root >= SQL_CLIENT_ERROR ? 0 : -1; /* the step `synced` waits for it */
+        return root >= SQL_CLIENT_ERROR ? unasked(ret) : -1;
     l.sql = s;
     if (begin(s, err) < 0 || each(&l, text, err) < 0)
-        return sql_code(s) == NOT_READY || sql_code(s) >= SQL_CLIENT_ERROR ? 0 : -1;
+        return sql_code(s) == NOT_READY || sql_code(s) >= SQL_CLIENT_ERROR ? unasked(ret) : -1;
     return 0;
 }
 

@@ -12,10 +12,11 @@
 struct settings_seen {
     char now[128];   /* can be set in it; "" for nothing */
     char later[128]; /* takes effect when it starts next; "" for nothing */
+    bool unasked;    /* it could not be asked: nothing is known of it */
 };
 
 /* `text`: lines "name = value". Fails when a server is there and refuses to say what it has; one
- * that is not there, or has no quorum, is the step `synced`'s to wait for. */
+ * that does not answer, or has no quorum, is `unasked`: the step `synced` waits for it. */
 int settings_look(const char *text, struct settings_seen *ret, struct err *err);
 /* Sets what can be set, as root. */
 int settings_repair(const char *text, struct err *err);

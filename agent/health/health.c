@@ -9,8 +9,6 @@
 #include "common/js.h"
 #include "common/proto.h"
 
-#define WEB_NO_PHP 501 /* what the state says when the page came as source */
-
 static void reason(struct health *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static void reason(struct health *h, const char *fmt, ...)
@@ -60,7 +58,7 @@ static enum health_value judge_web(struct health *h, const json_t *web)
     }
     if (status >= 200 && status < 400)
         return HEALTH_YES;
-    if (status == WEB_NO_PHP)
+    if (status == PROTO_WEB_NO_PHP)
         reason(h, "PHP is not active in the web server");
     else if (status == 0)
         reason(h, "the web server does not answer");

@@ -29,6 +29,14 @@ struct member {
     bool optional;
 };
 
+/* What an action on the database is told, by whoever orders it and by whoever passes it on. */
+/* clang-format off */
+#define ACTION_MEMBERS \
+    {"what", ACTION, false}, {"epoch", U64, false}, {"small", BOOL, false}, \
+    {"position", OBJ, false}, {"cluster_id", STR, true}, {"uuid", STR, true}, \
+    {"base", I64, true}, {"lost", STR, true}
+/* clang-format on */
+
 static const struct {
     const char *name;
     enum ipc_way way;
@@ -56,16 +64,7 @@ static const struct {
     [IPC_LOOK] = {"look", IPC_FROM_NET, {{"id", U64, false}}},
     [IPC_PLAN] = {"plan", IPC_FROM_NET, {{"plan", OBJ, false}}},
     [IPC_SAVE] = {"save", IPC_FROM_NET, {{"record", OBJ, false}}},
-    [IPC_DO] = {"do",
-                IPC_FROM_NET,
-                {{"what", ACTION, false},
-                 {"epoch", U64, false},
-                 {"small", BOOL, false},
-                 {"position", OBJ, false},
-                 {"cluster_id", STR, true},
-                 {"uuid", STR, true},
-                 {"base", I64, true},
-                 {"lost", STR, true}}},
+    [IPC_DO] = {"do", IPC_FROM_NET, {ACTION_MEMBERS}},
     [IPC_COORDINATOR] = {"coordinator",
                          IPC_FROM_NET,
                          {{"state", STR, false},
@@ -82,17 +81,7 @@ static const struct {
                        {"galera", OBJ_OR_NULL, false}}},
     [IPC_JOB_DRIFT] = {"job-drift", IPC_TO_WORKER, {{0}}},
     [IPC_JOB_ENGINES] = {"job-engines", IPC_TO_WORKER, {{"first", BOOL, false}}},
-    [IPC_JOB_ACTION] = {"job-action",
-                        IPC_TO_WORKER,
-                        {{"galera", OBJ, false},
-                         {"what", ACTION, false},
-                         {"epoch", U64, false},
-                         {"small", BOOL, false},
-                         {"position", OBJ, false},
-                         {"cluster_id", STR, true},
-                         {"uuid", STR, true},
-                         {"base", I64, true},
-                         {"lost", STR, true}}},
+    [IPC_JOB_ACTION] = {"job-action", IPC_TO_WORKER, {{"galera", OBJ, false}, ACTION_MEMBERS}},
     [IPC_RUN_EVENT] = {"run-event", IPC_FROM_WORKER, {{"event", OBJ, false}}},
     [IPC_DID_PLAN] = {"did-plan", IPC_FROM_WORKER, {{"ok", BOOL, false}, {"why", STR, false}}},
     [IPC_DID_LOOK] = {"did-look",

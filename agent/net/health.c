@@ -2,7 +2,7 @@
 /* The health of this node for whoever asks: HTTP (GET, HEAD, OPTIONS) on one port, and on
  * another a line as HAProxy's agent-check reads it. Each connection gets one answer, which fits
  * into its send buffer, and is closed; nothing that a client sends or leaves undone holds others
- * up. */
+ * up. Not by common/httpd.h: its library brings GnuTLS into a process that is to stay small. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -136,6 +136,9 @@ static int loaded_differs(const struct confs *c, struct verdict *ret, struct err
         return verdict_differs(ret, GATE ": systemd has not read it");
     if (st.active && settings_look(c->text[0], &seen, err) < 0)
         return -1;
+    if (seen.unasked)
+        return verdict_note(ret, "the database that runs does not answer, so its settings are not "
+                                 "known");
     if (seen.now[0])
         return verdict_differs(ret, "in the database that runs, %s", seen.now);
     return seen.later[0] ? verdict_note(ret,

@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
+#include "common/proto.h"
 #include "common/str.h"
 
 #define SERVICE "apache2"
@@ -166,7 +167,7 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     if (svc_notify_pending(SERVICE) || newer)
         return verdict_differs(ret, SERVICE " has not read %s yet", newer ? newer : "its files");
     /* By its files it is; the server that runs may have read others. */
-    return webcheck_status(w->health) == WEBCHECK_NO_PHP
+    return webcheck_status(w->health) == PROTO_WEB_NO_PHP
                ? verdict_differs(ret,
                                  "PHP is not active in Apache: it does not run the health page")
                : verdict_ok(ret);
@@ -212,7 +213,7 @@ static int serve(const struct web *w, bool modules, struct err *err)
     if (svc_look_boot(SERVICE, &st, err) < 0 || (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
         ((!st.enabled || st.masked) && svc_do("enable", SERVICE, err) < 0))
         return -1;
-    if (!st.active || modules || webcheck_status(w->health) == WEBCHECK_NO_PHP)
+    if (!st.active || modules || webcheck_status(w->health) == PROTO_WEB_NO_PHP)
         return svc_do(st.active ? "restart" : "start", SERVICE, err);
     return svc_notify_serve(SERVICE, err);
 }

@@ -14,6 +14,7 @@
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/ports.h"
+#include "common/proto.h"
 #include "common/str.h"
 
 #define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
@@ -63,7 +64,7 @@ int webcheck_judge(int status, const char *answer)
     const char *body = body_of(answer);
     bool made = js_parse(body, strlen(body), &j, &ignored) == 0 && json_object_get(j, "node");
 
-    return !made && (status == 200 || status == 403) ? WEBCHECK_NO_PHP : status;
+    return !made && (status == 200 || status == 403) ? PROTO_WEB_NO_PHP : status;
 }
 
 int webcheck_status(const char *path)

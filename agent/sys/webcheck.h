@@ -7,12 +7,8 @@
 
 #include "common/err.h"
 
-/* Stands for the status when the web server answered, but did not let PHP make the answer: the
- * page's source, or that it may not be had. */
-#define WEBCHECK_NO_PHP 501
-
-/* The status of GET `path`, a health page, at 127.0.0.1:80; WEBCHECK_NO_PHP; or 0 when there is no
- * answer within 5 s. */
+/* The status of GET `path`, a health page, at 127.0.0.1:80; PROTO_WEB_NO_PHP when the answer is the
+ * page's source, or that it may not be had; or 0 when there is no answer within 5 s. */
 int webcheck_status(const char *path);
 /* The same of an answer with its headers. */
 int webcheck_judge(int status, const char *answer);

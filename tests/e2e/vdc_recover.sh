@@ -138,11 +138,9 @@ until_ok 10 ip link show "$bridge"
 pidfile=/var/lib/muster/vdc/net/$going/dnsmasq.pid
 until_ok 10 test -s "$pidfile"
 lock=/var/lib/muster/vdc/lock/net-$going
+waiting() { [ "$(grep -c -- "-> FLOCK .*:$(stat -c %i "$lock") " /proc/locks)" -ge "$1" ]; }
 exec 9>>"$lock"
 flock 9
-# as the table of locks has it, which on overlayfs is another number than stat's
-inode=$(awk '$1 == "lock:" {print $7}' /proc/$$/fdinfo/9)
-waiting() { [ "$(grep -c -- "-> FLOCK .* $inode " /proc/locks)" -ge "$1" ]; }
 api deleteNetwork id="$going" >/dev/null 9>&- &
 deletion=$!
 until_ok 10 waiting 1

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A test's own program executed as another process. A fork alone would not do beside libzmq: its
  * threads are not in the child, and a lock that one of them held stays held there. */
-#ifndef MUSTER_TESTS_ANEW_H
-#define MUSTER_TESTS_ANEW_H
+#ifndef MUSTER_TESTS_REEXEC_H
+#define MUSTER_TESTS_REEXEC_H
 
 #include <stdio.h>
 #include <sys/types.h>
@@ -10,7 +10,7 @@
 
 #include "common/keys.h"
 
-#define ANEW_ARGS 6 /* main's argc then: name, what, endpoint, three keys */
+#define REEXEC_ARGS 6 /* main's argc then: name, what, endpoint, three keys */
 
 /* main gets `what`, the endpoint and the keys of the server and of the peer in hex. */
 static pid_t reexec(const char *what, const char *endpoint, const uint8_t server[KEY_SIZE],
@@ -30,7 +30,7 @@ static pid_t reexec(const char *what, const char *endpoint, const uint8_t server
     return pid;
 }
 
-static int anew_keys(char **argv, uint8_t server[KEY_SIZE], struct curve_pair *peer)
+static int reexec_keys(char **argv, uint8_t server[KEY_SIZE], struct curve_pair *peer)
 {
     return keys_unhex(argv[3], server, KEY_SIZE) < 0 || keys_unhex(argv[4], peer->pub, KEY_SIZE) < 0
                ? -1

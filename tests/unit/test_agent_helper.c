@@ -16,23 +16,7 @@
 
 #include "agent/ipc/helper.h"
 #include "common/clock.h"
-
-static bool parent_ends;
-
-int __real_prctl(int option, ...);
-int __wrap_prctl(int option, unsigned long value);
-
-int __wrap_prctl(int option, unsigned long value)
-{
-    if (parent_ends) {
-        pid_t parent = getppid();
-
-        kill(parent, SIGKILL);
-        while (getppid() == parent)
-            clock_pause_ms(1);
-    }
-    return __real_prctl(option, value);
-}
+#include "parent_ends.h"
 
 /* What the child, which is this program again, wrote before its end of the pipe was closed. */
 static ssize_t child_said(bool ends)

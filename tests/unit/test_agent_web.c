@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/proc.h"
+#include "common/proto.h"
 #include "common/str.h"
 
 #define APACHE "/usr/sbin/apache2"
@@ -189,7 +190,7 @@ static void test_php_off(void **state)
     answers("/lib/a.phar", 403, NULL);
     answers("/db.inc", 403, NULL);
     answers("/", 200, "static");
-    health_is(WEBCHECK_NO_PHP);
+    health_is(PROTO_WEB_NO_PHP);
 }
 
 /* As a server is that has not read our file: its 200 is not taken for good. */
@@ -200,7 +201,7 @@ static void test_source(void **state)
     _cleanup_free_ char *a = get("/health");
     assert_int_equal(status_of(a), 200);
     assert_non_null(strstr(a, "<?php"));
-    health_is(WEBCHECK_NO_PHP);
+    health_is(PROTO_WEB_NO_PHP);
 }
 
 /* The page of a member of a cluster, with a database that says what a row says. */

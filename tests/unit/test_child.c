@@ -21,25 +21,9 @@
 #include "common/child.h"
 #include "common/clock.h"
 #include "common/proc.h"
+#include "parent_ends.h"
 
 #define NOBODY 65533
-
-static bool parent_ends;
-
-int __real_prctl(int option, ...);
-int __wrap_prctl(int option, unsigned long value);
-
-int __wrap_prctl(int option, unsigned long value)
-{
-    if (parent_ends) {
-        pid_t parent = getppid();
-
-        kill(parent, SIGKILL);
-        while (getppid() == parent)
-            clock_pause_ms(1);
-    }
-    return __real_prctl(option, value);
-}
 
 static void say_ran(void *ctx)
 {

@@ -16,7 +16,7 @@ static int flood(char **argv)
     struct err err;
     struct zsock *s;
 
-    if (anew_keys(argv, server, &own) < 0)
+    if (reexec_keys(argv, server, &own) < 0)
         return 1;
     memset(pad, 'x', sizeof(pad) - 1);
     pad[sizeof(pad) - 1] = '\0';
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     struct err err;
 
     assert_int_equal(keys_init(&err), 0);
-    if (argc == ANEW_ARGS)
+    if (argc == REEXEC_ARGS)
         return flood(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

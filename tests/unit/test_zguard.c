@@ -313,7 +313,7 @@ static int attack(char **argv)
     uint8_t server[KEY_SIZE];
     struct curve_pair own;
 
-    for (size_t i = 0; i < ARRAY_LEN(attacks) && anew_keys(argv, server, &own) == 0; i++)
+    for (size_t i = 0; i < ARRAY_LEN(attacks) && reexec_keys(argv, server, &own) == 0; i++)
         if (strcmp(attacks[i].name, argv[1]) == 0)
             attacks[i].run(raw_client(zmq_ctx_new(), argv[2], server, &own));
     return 1;
@@ -331,7 +331,7 @@ int main(int argc, char **argv)
     struct err err;
 
     assert_int_equal(keys_init(&err), 0);
-    if (argc == ANEW_ARGS)
+    if (argc == REEXEC_ARGS)
         return attack(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
