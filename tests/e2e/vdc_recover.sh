@@ -139,14 +139,17 @@ pidfile=/var/lib/muster/vdc/net/$going/dnsmasq.pid
 until_ok 10 test -s "$pidfile"
 lock=/var/lib/muster/vdc/lock/net-$going
 waiting() { [ "$(grep -c -- "-> FLOCK .*:$(stat -c %i "$lock") " /proc/locks)" -ge "$1" ]; }
-exec 9>>"$lock"
-flock 9
-api deleteNetwork id="$going" >/dev/null 9>&- &
+# The taker stays: in a process namespace the table leaves out locks of those who have ended.
+flock --no-fork "$lock" sleep 1000 &
+taker=$!
+held() { ! flock --nonblock "$lock" true; }
+until_ok 10 held
+api deleteNetwork id="$going" >/dev/null &
 deletion=$!
 until_ok 10 waiting 1
 kill "$(cat "$pidfile")"
 until_ok 30 waiting 2
-exec 9>&-
+kill $taker
 wait $deletion
 not_waiting() { ! waiting 1; }
 until_ok 10 not_waiting

@@ -140,27 +140,45 @@ static void remove_lock(const char *name)
     }
 }
 
-/* Empty groups of containers that were killed; in every hierarchy that the machine has. */
+static void remove_groups(const char *parent, const char *name)
+{
+    static const char *const kinds[] = {"lxc.payload.", "lxc.monitor."};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        _cleanup_free_ char *dir = str_fmt("/sys/fs/cgroup/%s/%s%s", parent, kinds[i], name);
+
+        if (fs_exists(dir))
+            remove_group(dir);
+    }
+}
+
+/* Empty groups of containers that were killed. liblxc makes them below the group of process 1, in
+ * each hierarchy: a line "NUMBER:CONTROLLERS:PATH", without controllers for the unified one. */
 static int lxc_clean(const char *vm_id, struct err *err)
 {
-    (void)err;
-    static const char *const kinds[] = {"lxc.payload.", "lxc.monitor."};
-    static const char *const places[] = {
-        "",         "unified/",          "systemd/",  "cpu/",        "cpuacct/", "cpu,cpuacct/",
-        "cpuset/",  "memory/",           "blkio/",    "devices/",    "freezer/", "pids/",
-        "net_cls/", "net_cls,net_prio/", "net_prio/", "perf_event/", "hugetlb/", "rdma/",
-        "misc/"};
-    char name[VDC_NAME_MAX];
+    char name[VDC_NAME_MAX], *save = NULL;
+    _cleanup_free_ char *groups = NULL;
 
     vdc_name("mvdc-", vm_id, name);
     remove_lock(name);
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-            _cleanup_free_ char *dir = str_fmt("/sys/fs/cgroup/%s%s%s", places[i], kinds[k], name);
+    if (fs_read("/proc/1/cgroup", 64 * 1024, &groups, NULL, err) < 0)
+        return -1;
+    for (char *line = strtok_r(groups, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char *controllers = strchr(line, ':');
+        char *path = controllers ? strchr(controllers + 1, ':') : NULL;
 
-            if (fs_exists(dir))
-                remove_group(dir);
-        }
+        if (!path)
+            continue;
+        *path++ = '\0';
+        controllers += str_starts(controllers, ":name=") ? strlen(":name=") : 1;
+        char *scope = str_ends(path, "/init.scope") ? strrchr(path, '/') : NULL;
+        if (scope)
+            *scope = '\0'; /* systemd's own; containers are beside it */
+        _cleanup_free_ char *mounted =
+            str_fmt("%s%s", *controllers ? controllers : "unified", path);
+        remove_groups(mounted, name);
+        if (!*controllers)
+            remove_groups(path, name);
     }
     return 0;
 }
