@@ -136,6 +136,18 @@ static struct move volume_move(const struct resource *it, const struct resources
     return none();
 }
 
+/* An empty disk in place of one with data is never made unasked; consent names the one that is
+ * gone, so it holds once. */
+static struct move lost_move(const struct resource *it, const struct spec *s)
+{
+    if (it->zone == RESOURCE_NO_INDEX || str_eq(s->nodes[it->node].disk.wipe, it->lost))
+        return move(MOVE_CREATE, NULL, "%s", "");
+    return move(MOVE_REFUSE, NULL,
+                "volume %s was destroyed, and not by Muster: recoverVolume brings it back while "
+                "the cloud keeps it; for an empty one say wipe: %s",
+                it->lost, it->lost);
+}
+
 static struct move attach_move(const struct resource *it, const struct resources *resources,
                                const struct spec *s)
 {
@@ -293,6 +305,8 @@ struct move resource_move(const struct resource *it, const struct resources *res
             return none();
         if (it->foreign)
             return move(MOVE_REFUSE, NULL, "the file says that it is there, and it is not");
+        if (it->lost[0])
+            return lost_move(it, s);
         return resource_ops(resources, it->kind)->create
                    ? move(MOVE_CREATE, NULL, "%s", "")
                    : move(MOVE_WAIT, NULL, "comes with its network");

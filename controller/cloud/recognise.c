@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/ports.h"
 #include "common/str.h"
 #include "controller/cloud/entity.h"
@@ -20,6 +21,16 @@ static bool in_zone(const json_t *e, const struct spec *s, const struct inventor
 static bool vm_is_gone(const json_t *e)
 {
     return entity_is(e, "state", "Destroyed") || entity_is(e, "state", "Expunging");
+}
+
+bool volume_is_gone(const json_t *e)
+{
+    static const char *const states[] = {"Destroy", "Destroyed", "Expunging", "Expunged"};
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++)
+        if (entity_is(e, "state", states[i]))
+            return true;
+    return false;
 }
 
 static long number_of(const json_t *e, const char *key)
@@ -113,6 +124,8 @@ static enum resource_found how(const json_t *e, const struct resource *it,
                                const struct resources *resources, const struct spec *s,
                                const struct inventory *inv, const char *known_id)
 {
+    if ((it->kind == RESOURCE_VOLUME || it->kind == RESOURCE_ATTACH) && volume_is_gone(e))
+        return FOUND_NOT;
     if (it->kind == RESOURCE_ATTACH)
         return place_matches(e, it, resources) ? FOUND_BY_PLACE : FOUND_NOT;
     if (known_id[0] && entity_is(e, it->kind == RESOURCE_KEYPAIR ? "name" : "id", known_id))
@@ -169,6 +182,8 @@ int resource_recognise(struct resource *it, const struct resources *resources, c
         it->entity = NULL;
         it->id[0] = '\0';
     }
+    str_copy(it->lost, sizeof(it->lost),
+             it->kind == RESOURCE_VOLUME && !best && it->settled ? known_id : "");
     return 0;
 }
 

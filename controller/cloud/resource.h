@@ -80,6 +80,7 @@ struct resource {
     /* what is known of the real one */
     enum resource_found found;
     char id[64];
+    char lost[64];   /* data disk: id of the one that was in use and is gone, or "" */
     json_t *entity;  /* as last listed or answered; may be NULL */
     bool tagged;     /* its tags were written after it was listed, or … */
     bool untaggable; /* … the cloud refuses them */

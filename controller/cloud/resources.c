@@ -10,6 +10,7 @@
 #include "common/str.h"
 #include "controller/cloud/dialect.h"
 #include "controller/cloud/entity.h"
+#include "controller/cloud/recognise.h"
 
 /* "Frankfurt (ESX)" -> "frankfurt-esx". */
 static void slug(const char *s, char *ret, size_t cap)
@@ -204,7 +205,7 @@ static void add_found(struct resources *resources, enum resource_kind kind, cons
     struct resource *it;
 
     entity_text(e, "id", id, sizeof(id));
-    if (!id[0] || is_known(resources, kind, id))
+    if (!id[0] || is_known(resources, kind, id) || (kind == RESOURCE_VOLUME && volume_is_gone(e)))
         return;
     for (size_t i = 0; i < json_array_size(tags); i++)
         if (entity_is(json_array_get(tags, i), "key", TAG_RESOURCE))

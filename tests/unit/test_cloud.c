@@ -27,6 +27,75 @@ static void drop(struct world *w, const char *name)
     fail_msg("%s is not there", name);
 }
 
+/* What it is and what is to be done about it; recognised by what the journal says. */
+static struct move journaled(struct world *w, const char *name, const char *known_id)
+{
+    struct resource *it = resources_named(&w->resources, name);
+    struct err err = {0};
+
+    it->settled = true;
+    if (resource_recognise(it, &w->resources, &w->spec, &w->inv, known_id, &err) != 0)
+        fail_msg("%s", err.msg);
+    return resource_move(it, &w->resources, &w->spec);
+}
+
+/* Destroyed volumes are listed for days. */
+static void a_destroyed_volume_is_no_volume(void **state)
+{
+    (void)state;
+    static const char *const states[] = {"Destroy", "Destroyed", "Expunging", "Expunged"};
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++)
+        for (int old = 0; old < 2; old++) {
+            _cleanup_(world_free) struct world w;
+            const char *name = "volume:fra";
+            json_t *gone;
+
+            make_world(&w, clouds[0], old);
+            struct resource *it = resources_named(&w.resources, name);
+            _cleanup_free_ char *id = id_of(&w, it);
+            json_t *list = w.inv.list[LIST_VOLUMES];
+
+            /* in front of the one that is used, with its name and tags */
+            gone = json_deep_copy(entity(&w, name));
+            set_text(gone, "id", "99999");
+            set_text(gone, "state", states[i]);
+            json_object_del(gone, "virtualmachineid");
+            json_array_insert_new(list, 0, gone);
+            recognise(&w);
+            assert_int_equal(journaled(&w, name, id).kind, MOVE_NONE);
+            assert_string_equal(it->id, id);
+            assert_int_equal(it->found, FOUND_BY_ID);
+            size_t n = w.resources.n;
+            resources_add_found(&w.resources, &w.inv);
+            assert_int_equal(w.resources.n, n);
+
+            /* the one that was used is gone, too: no empty one without a word */
+            set_text(entity(&w, name), "state", states[i]);
+            struct move m = journaled(&w, name, id);
+            assert_int_equal(it->found, FOUND_NOT);
+            assert_int_equal(m.kind, MOVE_REFUSE);
+            assert_non_null(strstr(m.why, id));
+            assert_non_null(strstr(m.why, "wipe"));
+            json_array_clear(list);
+            assert_int_equal(journaled(&w, name, id).kind, MOVE_REFUSE);
+            it->want = WANT_GONE;
+            assert_int_equal(journaled(&w, name, id).kind, MOVE_NONE);
+            it->want = WANT_THERE;
+            str_copy(w.spec.nodes[it->node].disk.wipe, sizeof(w.spec.nodes[it->node].disk.wipe),
+                     id);
+            assert_int_equal(journaled(&w, name, id).kind, MOVE_CREATE);
+
+            /* that of a node which left the file */
+            gone = json_pack("{s:s,s:s,s:[{s:s,s:s},{s:s,s:s}]}", "id", "77", "state", states[i],
+                             "tags", "key", TAG_DEPLOYMENT, "value", "saas", "key", TAG_RESOURCE,
+                             "value", "volume:old");
+            json_array_append_new(list, gone);
+            resources_add_found(&w.resources, &w.inv);
+            assert_int_equal(w.resources.n, n);
+        }
+}
+
 static void as_raised_nothing_is_to_be_done(void **state)
 {
     (void)state;
@@ -396,6 +465,7 @@ static void lists_of_all_servers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_destroyed_volume_is_no_volume),
         cmocka_unit_test(as_raised_nothing_is_to_be_done),
         cmocka_unit_test(from_nothing_everything_is_created),
         cmocka_unit_test(what_differs_is_judged),
