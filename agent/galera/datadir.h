@@ -17,9 +17,10 @@ bool datadir_used(const char *dir);
 uint64_t datadir_bytes(const char *dir);
 /* Fails when the disk that holds `dir` has less than that free. */
 int datadir_room(const char *dir, uint64_t bytes, struct err *err);
-/* Copies `from` to `to`, which is removed first, with owners and modes; synced, read back and
- * compared. `from` stays as it is. Nobody may have it open. */
-int datadir_copy(const char *from, const char *to, struct run *run, struct err *err);
+/* Copies `dir` to `to`, which is removed first, with owners and modes; synced, read back and
+ * compared. `dir` may be a link to where the files are; it and they stay. Refused when somebody has
+ * it open, or when a part of it is only a link to another place. */
+int datadir_copy(const char *dir, const char *to, struct run *run, struct err *err);
 /* Both trees hold the same files with the same owners, modes and bytes; lost+found at the top does
  * not count. The message names the first difference. */
 int datadir_compare(const char *a, const char *b, struct run *run, struct err *err);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,7 +164,36 @@ static int nobody_has_it(const char *dir, struct err *err)
 
 uint64_t datadir_bytes(const char *dir)
 {
-    return tree_bytes(dir, true);
+    _cleanup_free_ char *real = realpath(dir, NULL);
+
+    return real ? tree_bytes(real, true) : 0;
+}
+
+/* A copy of a link, or of a file that names another place, leaves those tables where they are: two
+ * directories would share them. */
+static int nothing_elsewhere(const char *dir, struct err *err)
+{
+    _cleanup_closedir_ DIR *d = opendir(dir);
+
+    if (!d)
+        return err_errno(err, errno, "open %s", dir);
+    for (struct dirent *e; (errno = 0, e = readdir(d));) {
+        _cleanup_free_ char *path = str_fmt("%s/%s", dir, e->d_name);
+        struct stat st;
+
+        if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+            continue;
+        if (lstat(path, &st) < 0)
+            return err_errno(err, errno, "look at %s", path);
+        if (S_ISLNK(st.st_mode) || (S_ISREG(st.st_mode) && str_ends(e->d_name, ".isl")))
+            return err_set(err, ERR_SAFETY,
+                           "%s leads to data in another place, which would not come along; move "
+                           "that data to where it is named, then run again",
+                           path);
+        if (S_ISDIR(st.st_mode) && nothing_elsewhere(path, err) < 0)
+            return -1;
+    }
+    return errno ? err_errno(err, errno, "read %s", dir) : 0;
 }
 
 int datadir_room(const char *dir, uint64_t bytes, struct err *err)
@@ -182,15 +212,20 @@ int datadir_room(const char *dir, uint64_t bytes, struct err *err)
                          (unsigned long long)room / 1000000);
 }
 
-int datadir_copy(const char *from, const char *to, struct run *run, struct err *err)
+int datadir_copy(const char *dir, const char *to, struct run *run, struct err *err)
 {
+    _cleanup_free_ char *from = realpath(dir, NULL);
+
+    if (!from)
+        return err_errno(err, errno, "find %s", dir);
     _cleanup_free_ char *what = str_fmt("copy %s to %s; the old one stays", from, to);
     _cleanup_free_ char *copy = xstrdup(to);
     struct life life = {
         .run = run, .what = what, .where = dirname(copy), .total = tree_bytes(from, true)};
     _cleanup_free_ char *lost = str_fmt("%s/" LOST, to);
 
-    if (nobody_has_it(from, err) < 0 || fs_remove_tree(to, err) < 0 ||
+    if (nobody_has_it(from, err) < 0 || nothing_elsewhere(from, err) < 0 ||
+        fs_remove_tree(to, err) < 0 ||
         life_run(&life,
                  PROC_ARGV("/usr/bin/cp", "--archive", "--one-file-system", "--no-target-directory",
                            "--", from, to),

@@ -16,6 +16,7 @@
 #include "agent/galera/grastate.h"
 #include "agent/galera/sql.h"
 #include "agent/galera/tclog.h"
+#include "agent/galera/transfer.h"
 #include "agent/ipc/paths.h"
 #include "agent/ipc/permit.h"
 #include "agent/sys/conf.h"
@@ -49,6 +50,17 @@ static int below(const char *dir, const char *name, bool *ret, struct err *err)
 
     *ret = lstat(path, &st) == 0;
     return *ret || errno == ENOENT ? 0 : err_errno(err, errno, "look at %s", path);
+}
+
+/* What an earlier transfer left would keep the next one from its begin; beside a server that runs,
+ * it may be of the one that is under way. */
+static int forget_transfer(const struct galera *g, struct err *err)
+{
+    struct svc_state st;
+
+    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        return -1;
+    return st.active || st.busy || st.main_pid ? 0 : transfer_forget(g->datadir, err);
 }
 
 /* Only beside a server that is known not to run. */
@@ -438,7 +450,7 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
                                    : copy ? xstrdup("")
                                           : start_position(p);
 
-    if (forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 ||
+    if (forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 || forget_transfer(g, err) < 0 ||
         (copy && ask_for_copy(g, err) < 0) || start("join", epoch, options, err) < 0)
         return -1;
     return fs_sync_filesystem(g->datadir, err);

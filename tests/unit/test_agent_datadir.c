@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "agent/galera/datadir.h"
+#include "agent/galera/transfer.h"
+#include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
 
@@ -114,6 +116,40 @@ static void test_copy(void **state)
     expect_different();
 }
 
+/* Somebody moved the directory and left a link: the files are copied, not the link. */
+static void test_link(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct stat st;
+    char link[96], inner[160];
+
+    directory(from, "shop");
+    put(from, "shop/t.ibd", "42");
+    snprintf(link, sizeof(link), "%s.link", from);
+    unlink(link);
+    assert_int_equal(symlink(from, link), 0);
+    assert_true(datadir_bytes(link) > 0);
+    assert_int_equal(datadir_copy(link, to, NULL, &err), 0);
+    assert_int_equal(lstat(to, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(datadir_compare(from, to, NULL, &err), 0);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(unlink(link), 0);
+
+    snprintf(inner, sizeof(inner), "%s/sold", from);
+    assert_int_equal(symlink("/srv/sold", inner), 0);
+    assert_int_equal(datadir_copy(from, to, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_non_null(strstr(err.msg, inner));
+    assert_int_equal(unlink(inner), 0);
+
+    put(from, "shop/far.isl", "/srv/far.ibd");
+    assert_int_equal(datadir_copy(from, to, NULL, &err), -1);
+    assert_non_null(strstr(err.msg, "shop/far.isl"));
+}
+
 static void test_lock(void **state)
 {
     (void)state;
@@ -168,6 +204,70 @@ static void test_apparmor(void **state)
     free(moved);
 }
 
+static bool there(const char *name)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/%s", from, name);
+    return fs_exists(path);
+}
+
+static void put_pid(const char *name, pid_t pid)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%d\n", (int)pid);
+    put(from, name, text);
+}
+
+/* The number of a script that is gone is that of another process now; only a living script counts.
+ */
+static void test_left_by_transfer(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"wsrep_sst.pid", "rsync_sst.pid", "stunnel.pid",
+                                        "sst_in_progress"};
+    struct err err = {0};
+
+    assert_int_equal(transfer_forget(from, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        put_pid(names[i], getpid());
+    put(from, "stunnel.pid", "");
+    put(from, "grastate.dat", "");
+    assert_int_equal(transfer_forget(from, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_false(there(names[i]));
+    assert_true(there("grastate.dat"));
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sleep", "wsrep_sst_mariabackup", "60", (char *)NULL);
+        _exit(127);
+    }
+    char path[64], command[64] = "";
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    for (int i = 0; i < 500 && strcmp(command, "wsrep_sst_mariabackup") != 0; i++) {
+        FILE *f = fopen(path, "re");
+
+        assert_non_null(f);
+        command[fread(command, 1, sizeof(command) - 1, f)] = '\0';
+        fclose(f);
+        usleep(10000);
+    }
+    put_pid("wsrep_sst.pid", pid);
+    put_pid("sst_in_progress", 0);
+    put_pid("rsync_sst.pid", pid);
+    assert_int_equal(transfer_forget(from, &err), 0);
+    assert_true(there("wsrep_sst.pid"));
+    assert_true(there("sst_in_progress"));
+    assert_false(there("rsync_sst.pid"));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(transfer_forget(from, &err), 0);
+    assert_false(there("wsrep_sst.pid"));
+    assert_false(there("sst_in_progress"));
+}
+
 #define ON_DIR(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -175,7 +275,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_DIR(test_used),
         ON_DIR(test_copy),
+        ON_DIR(test_link),
         ON_DIR(test_lock),
+        ON_DIR(test_left_by_transfer),
         cmocka_unit_test(test_apparmor),
     };
 
