@@ -70,6 +70,47 @@ void text_print(FILE *to, const char *fmt, ...)
     fputs(s, to);
 }
 
+/* What ends a URL in a text. */
+#define URL_ENDS " \t\n\"'<>()[]{},;"
+
+/* Behind the '@', or NULL. */
+static char *behind_login(char *host)
+{
+    char *end = host + strcspn(host, "/?#" URL_ENDS), *at = NULL;
+
+    for (char *p = host; p < end; p++)
+        if (*p == '@')
+            at = p + 1;
+    return at;
+}
+
+void text_hide_urls(char *s)
+{
+    while ((s = strstr(s, "://"))) {
+        s += strlen("://");
+        char *host = behind_login(s);
+
+        if (host)
+            memmove(s, host, strlen(host) + 1);
+        s += strcspn(s, "?" URL_ENDS);
+        if (*s != '?')
+            continue;
+        s++;
+        char *end = s + strcspn(s, " \t\n\"'<>");
+
+        for (int i = 0; i < 3 && s < end; i++)
+            *s++ = '.';
+        memmove(s, end, strlen(end) + 1);
+    }
+}
+
+bool text_url_has_login(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    return host && behind_login((char *)host + strlen("://"));
+}
+
 bool text_is_name(const char *s)
 {
     return s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -12,6 +12,11 @@
 void text_plain(char *s, bool lines);
 /* fprintf through text_plain, keeping the ends of lines. */
 void text_print(FILE *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* In place: of each URL in it, name and password are dropped and the query becomes "...". Either
+ * may be a secret, and what programs say of a failed download has the URL in it. */
+void text_hide_urls(char *s);
+/* http://NAME:PASSWORD@HOST… */
+bool text_url_has_login(const char *url);
 /* Letters, digits and ":-_./+@,=~" only: what events and states use as names. "" is one. */
 bool text_is_name(const char *s);
 

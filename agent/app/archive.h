@@ -16,6 +16,9 @@ char *archive_path(const char *sha256);
 /* It is there, with this digest. */
 bool archive_there(const char *sha256);
 /* Gets it from the URL when it is not. */
+int archive_url_check(const char *url, struct err *err);
+/* For the tests: apt's option for what the controller itself offers, or NULL. */
+char *archive_direct(const char *url, const char *sha256);
 int archive_get(const char *url, const char *sha256, struct run *run, struct err *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/app/archive.h"
 #include "agent/app/config.h"
 #include "agent/galera/sql.h"
 #include "agent/steps/step.h"
@@ -67,10 +68,13 @@ static bool inside(const char *path)
 static int members_check(const struct app *a, struct err *err)
 {
     size_t i;
-    json_t *item;
+    json_t *item, *value;
+    const char *key;
 
     if (!keys_sha256_valid(a->sha256))
         return err_set(err, ERR_USAGE, "member 'archive': sha256 must be 64 lower-case hex digits");
+    if (archive_url_check(a->url, err) < 0)
+        return err_wrap(err, "member 'archive'");
     json_array_foreach(a->writable, i, item)
     {
         if (!inside(json_string_value(item)))
@@ -96,6 +100,11 @@ static int members_check(const struct app *a, struct err *err)
             return err_set(err, ERR_USAGE,
                            "install %zu: needs either 'php' (a script inside the root) or 'form'",
                            i + 1);
+        json_object_foreach((json_t *)s.fields, key, value)
+        {
+            if (!json_is_string(value))
+                return err_set(err, ERR_USAGE, "install %zu: field '%.64s' is no text", i + 1, key);
+        }
     }
     return 0;
 }
@@ -185,8 +194,7 @@ static int install_form(const struct run *run, const struct install *s, struct e
     {
         _cleanup_secret_ char *text = NULL;
 
-        if (r < 0 || run_expand(run, json_is_string(value) ? json_string_value(value) : "", &text,
-                                err) < 0) {
+        if (r < 0 || run_expand(run, json_string_value(value), &text, err) < 0) {
             r = -1;
             continue;
         }

@@ -9,6 +9,8 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/keys.h"
+#include "common/str.h"
+#include "common/text.h"
 
 struct archive {
     const char *url, *sha256, *root;
@@ -26,12 +28,14 @@ static int archive_parse(const json_t *spec, void **ret, struct err *err)
 
     if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct archive), &obj, err) < 0)
         return -1;
-    if (keys_sha256_valid(((struct archive *)obj)->sha256)) {
+    const struct archive *a = obj;
+    bool valid = keys_sha256_valid(a->sha256);
+    if (valid && archive_url_check(a->url, err) == 0) {
         *ret = obj;
         return 0;
     }
     free(obj);
-    return err_set(err, ERR_USAGE, "member 'sha256' must be 64 lower-case hex digits");
+    return valid ? -1 : err_set(err, ERR_USAGE, "member 'sha256' must be 64 lower-case hex digits");
 }
 
 static int archive_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
@@ -39,9 +43,12 @@ static int archive_check(const void *self, struct run *run, struct verdict *ret,
     (void)run, (void)err;
     const struct archive *a = self;
     _cleanup_free_ char *release = archive_release(a->root, a->sha256);
+    _cleanup_free_ char *shown = xstrdup(a->url);
+
+    text_hide_urls(shown);
     return fs_exists(release) || archive_there(a->sha256)
                ? verdict_ok(ret)
-               : verdict_differs(ret, "%.300s is not here", a->url);
+               : verdict_differs(ret, "%.300s is not here", shown);
 }
 
 static int archive_apply(const void *self, struct run *run, struct err *err)

@@ -31,7 +31,10 @@ int userdata_text(const struct userdata *u, char **ret, struct err *err)
     const struct {
         const char *name;
         const char *value;
-    } slots[] = {{"@BOOTSTRAP@", bootstrap}, {"@URL@", url}, {"@SHA256@", u->package_sha256}};
+    } slots[] = {{"@BOOTSTRAP@", bootstrap},
+                 {"@URL@", url},
+                 {"@ADDRESS@", u->address},
+                 {"@SHA256@", u->package_sha256}};
     _cleanup_(strbuf_free) struct strbuf out = {0};
 
     if (!bootstrap)

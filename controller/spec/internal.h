@@ -20,7 +20,9 @@ void problem_at(struct reading *r, const char *path, const char *key, const char
 /* Whether `v` is an object; members outside `keys` are problems. */
 bool read_known(struct reading *r, const char *path, const json_t *v, const char *const keys[]);
 
-/* A text member. `dflt` NULL: required. */
+/* A text, or a number or truth value as it is written: 0042 stays 0042. NULL for all else. */
+const char *as_written(const struct reading *r, const char *path, const char *key, const json_t *v);
+/* A text member; one of digits needs no quotes. `dflt` NULL: required. */
 void read_text(struct reading *r, const char *path, const json_t *v, const char *key,
                const char *dflt, char *dst, size_t cap);
 /* As read_text, for names: lower-case letters, digits and '-', starting with a letter. */
@@ -42,6 +44,8 @@ json_t *read_names(struct reading *r, const char *path, const json_t *v, const c
 json_t *read_relative_paths(struct reading *r, const char *path, const json_t *v, const char *key);
 json_t *read_config_files(struct reading *r, const char *path, const json_t *v);
 json_t *read_install_steps(struct reading *r, const char *path, const json_t *v);
+/* {name: value}, numbers as they are written; truth values, too, unless they are kept. */
+json_t *read_values(struct reading *r, const char *path, const json_t *v, bool keep_truth);
 
 /* packages.c */
 void read_packages(struct reading *r, struct spec *s, const json_t *root);

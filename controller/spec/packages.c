@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/js.h"
+#include "common/text.h"
 #include "controller/spec/internal.h"
 #include "controller/spec/openpgp.h"
 
@@ -58,6 +59,10 @@ static void read_repository(struct reading *r, struct spec *s, const json_t *v)
     if (!read_known(r, path, v, keys))
         return;
     read_text(r, path, v, "url", NULL, s->packages.url, sizeof(s->packages.url));
+    if (text_url_has_login(s->packages.url))
+        problem_at(r, path, "url",
+                   "holds a name or a password, which would be seen on the nodes; apt reads them "
+                   "from /etc/apt/auth.conf.d of the template");
     if (s->packages.url[0] &&
         (!one_word(s->packages.url) ||
          (!str_starts(s->packages.url, "https://") && !str_starts(s->packages.url, "http://"))))

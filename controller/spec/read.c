@@ -81,17 +81,21 @@ bool read_known(struct reading *r, const char *path, const json_t *v, const char
     return true;
 }
 
+const char *as_written(const struct reading *r, const char *path, const char *key, const json_t *v)
+{
+    _cleanup_free_ char *inner = *path ? str_fmt("%s.%s", path, key) : xstrdup(key);
+
+    if (!json_is_number(v) && !json_is_boolean(v))
+        return json_string_value(v);
+    return json_string_value(json_object_get(r->doc->plain, inner));
+}
+
 void read_text(struct reading *r, const char *path, const json_t *v, const char *key,
                const char *dflt, char *dst, size_t cap)
 {
     const json_t *j = json_object_get(v, key);
-    const char *s = json_string_value(j);
-    char number[32];
+    const char *s = json_is_boolean(j) ? NULL : as_written(r, path, key, j);
 
-    if (json_is_integer(j)) { /* a name of digits needs no quotes */
-        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(j));
-        s = number;
-    }
     if (!j) {
         if (!dflt)
             problem(r, path, "%s: missing", key);
@@ -100,7 +104,8 @@ void read_text(struct reading *r, const char *path, const json_t *v, const char 
         return;
     }
     if (!s || (!*s && !dflt))
-        problem_at(r, path, key, "expected a text");
+        problem_at(r, path, key, "expected a text%s",
+                   json_is_boolean(j) ? "; put it in quotes" : "");
     else if (!str_copy(dst, cap, s))
         problem_at(r, path, key, "longer than %zu bytes", cap - 1);
     else if (strpbrk(s, "\n\r\t\"\\") || strchr(s, 0x7f))
@@ -278,6 +283,39 @@ json_t *read_config_files(struct reading *r, const char *path, const json_t *v)
     return arr;
 }
 
+json_t *read_values(struct reading *r, const char *path, const json_t *v, bool keep_truth)
+{
+    json_t *values = json_object(), *e;
+    const char *key;
+
+    if (!json_is_object(v))
+        problem(r, path, "expected {name: value}");
+    json_object_foreach((json_t *)v, key, e)
+    {
+        const char *text = as_written(r, path, key, e);
+
+        if (keep_truth && json_is_boolean(e))
+            json_object_set(values, key, e);
+        else if (text)
+            json_object_set_new(values, key, json_string(text));
+        else
+            problem_at(r, path, key,
+                       json_is_null(e) ? "nothing is written here; put it in quotes: \"\""
+                                       : "expected one value; put it in quotes");
+    }
+    return values;
+}
+
+/* A copy with its fields as they are written. */
+static json_t *install_form(struct reading *r, const char *path, const json_t *e)
+{
+    _cleanup_free_ char *inner = str_fmt("%s.fields", path);
+    json_t *copy = json_copy((json_t *)e);
+
+    json_object_set_new(copy, "fields", read_values(r, inner, json_object_get(e, "fields"), false));
+    return copy;
+}
+
 json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
 {
     json_t *arr = json_array();
@@ -300,11 +338,11 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
             problem_at(r, inner, "php", "expected a script inside the application");
         else if (form && (*form != '/' || strpbrk(form, " \n")))
             problem_at(r, inner, "form", "expected a path of the site, such as /install.php");
-        else if (form && !json_is_object(json_object_get(e, "fields")))
-            problem_at(r, inner, "fields", "expected {name: value}");
         else if (json_object_get(e, "expect") &&
                  (php || !json_string_length(json_object_get(e, "expect"))))
             problem_at(r, inner, "expect", "expected a text that the answer to the form has");
+        else if (form)
+            json_array_append_new(arr, install_form(r, inner, e));
         else
             json_array_append(arr, (json_t *)e);
     }

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/keys.h"
 #include "common/ports.h"
+#include "common/text.h"
 #include "controller/spec/internal.h"
 
 #define DEFAULT_MOUNT "/media/datadisk-mariadb"
@@ -235,9 +236,11 @@ static void read_node_entry(struct reading *r, struct spec *s, struct spec_node 
         if (zone[0])
             problem_at(r, path, "zone", "'%s' is not one of the file's zones", zone);
     }
-    read_text(r, path, v, "template", json_string_value(json_object_get(defaults, "template")),
+    read_text(r, path, v, "template",
+              as_written(r, "defaults", "template", json_object_get(defaults, "template")),
               n->template, sizeof(n->template));
-    read_text(r, path, v, "offering", json_string_value(json_object_get(defaults, "offering")),
+    read_text(r, path, v, "offering",
+              as_written(r, "defaults", "offering", json_object_get(defaults, "offering")),
               n->offering, sizeof(n->offering));
     read_disk(r, n, path, json_object_get(v, "datadisk"));
     read_ports(r, n, path, json_object_get(v, "ports"));
@@ -305,9 +308,8 @@ static void read_web(struct reading *r, struct spec *s, const json_t *root)
         return;
     s->web.present = true;
     s->web.php = read_names(r, "web", v, "php");
-    s->web.settings = json_incref(json_object_get(v, "settings"));
-    if (s->web.settings && !json_is_object(s->web.settings))
-        problem_at(r, "web", "settings", "expected {name: value} of php.ini");
+    if (json_object_get(v, "settings"))
+        s->web.settings = read_values(r, "web.settings", json_object_get(v, "settings"), true);
     read_path(r, "web", v, "root", "/var/www/html", s->web.root, sizeof(s->web.root));
 }
 
@@ -328,9 +330,30 @@ static void read_archive(struct reading *r, struct spec_app *a, const json_t *v)
         problem(r, "app.archive", "expected one of url and path");
     if (a->url[0] && !str_starts(a->url, "https://") && !str_starts(a->url, "http://"))
         problem_at(r, "app.archive", "url", "expected https://… or http://…");
+    if (text_url_has_login(a->url))
+        problem_at(
+            r, "app.archive", "url",
+            "holds a name or a password, which would be seen on the nodes; fetch the archive "
+            "and say {path: FILE}");
     if (a->url[0] && !keys_sha256_valid(a->sha256))
         problem_at(r, "app.archive", "sha256",
                    "expected the archive's SHA-256, 64 lower-case hex digits");
+}
+
+/* The application's account and schema have this name. */
+static void check_database_name(struct reading *r, const struct spec_app *a, bool own)
+{
+    static const char *const taken[] = {"root",    "mysql", "sys",   "public",
+                                        "mariadb", "test",  "muster"};
+    bool server = str_starts(a->database, "muster-") || str_eq(a->database, "www-data") ||
+                  str_eq(a->database, "debian-sys-maint");
+
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        server = server || str_eq(a->database, taken[i]);
+    if (server)
+        problem_at(r, "app", own ? "database" : "name",
+                   "'%s' is an account or a schema of the server itself; choose another%s",
+                   a->database, own ? "" : ", or say database: NAME");
 }
 
 static void read_app(struct reading *r, struct spec *s, const json_t *root)
@@ -346,6 +369,7 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
     read_name(r, "app", v, "name", NULL, a->name, sizeof(a->name));
     read_archive(r, a, json_object_get(v, "archive"));
     read_name(r, "app", v, "database", a->name, a->database, sizeof(a->database));
+    check_database_name(r, a, json_object_get(v, "database"));
     read_path(r, "app", v, "root", "/var/www/html", a->root, sizeof(a->root));
     a->strip = (unsigned)read_number(r, "app", v, "strip", 0, 0, 8);
     a->writable = read_relative_paths(r, "app", v, "writable");

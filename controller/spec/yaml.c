@@ -15,7 +15,7 @@
 struct reader {
     yaml_parser_t parser;
     const char *name;
-    json_t *marks;
+    json_t *marks, *plain;
     int depth;
     struct err *err;
 };
@@ -157,6 +157,8 @@ static int read_node(struct reader *r, yaml_event_t *ev, const char *path, json_
         rc = refuse_extras(r, ev, ev->data.scalar.anchor, ev->data.scalar.tag);
         if (rc == 0 && !(v = scalar_value(ev)))
             rc = fail_at(r, ev->start_mark, "this text holds bytes that are not UTF-8 text");
+        if (rc == 0 && !json_is_string(v))
+            json_object_set_new(r->plain, path, json_string((const char *)ev->data.scalar.value));
         break;
     case YAML_MAPPING_START_EVENT:
         v = json_object();
@@ -214,7 +216,7 @@ static int read_document(struct reader *r, json_t **ret)
 int yaml_doc_parse(const char *name, const char *text, size_t len, struct yaml_doc *ret,
                    struct err *err)
 {
-    struct reader r = {.name = name, .marks = json_object(), .err = err};
+    struct reader r = {.name = name, .marks = json_object(), .plain = json_object(), .err = err};
     json_t *root = NULL;
     int rc;
 
@@ -225,9 +227,10 @@ int yaml_doc_parse(const char *name, const char *text, size_t len, struct yaml_d
     yaml_parser_delete(&r.parser);
     if (rc < 0) {
         json_decref(r.marks);
+        json_decref(r.plain);
         return -1;
     }
-    *ret = (struct yaml_doc){.root = root, .marks = r.marks};
+    *ret = (struct yaml_doc){.root = root, .marks = r.marks, .plain = r.plain};
     return 0;
 }
 
@@ -256,5 +259,6 @@ void yaml_doc_free(struct yaml_doc *doc)
 {
     json_decref(doc->root);
     json_decref(doc->marks);
+    json_decref(doc->plain);
     *doc = (struct yaml_doc){0};
 }

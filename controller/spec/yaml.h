@@ -14,6 +14,7 @@
 struct yaml_doc {
     json_t *root;
     json_t *marks; /* path ("nodes[0].ports.80") -> line * 65536 + column, both from 1 */
+    json_t *plain; /* path -> text as written, of what is a number, a truth value or nothing */
 };
 
 /* `name` is the file's name, for messages "name:line:column: what". The text may hold anything.

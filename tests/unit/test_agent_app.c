@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "agent/app/archive.h"
 #include "agent/app/config.h"
 #include "agent/app/data.h"
 #include "agent/app/files.h"
@@ -313,9 +314,45 @@ static void test_config_file(void **state)
     has("directory/db.php", "secret");
 }
 
+/* apt's proxy is for packages: what the controller offers is not asked from it. */
+static void test_direct(void **state)
+{
+    (void)state;
+    static const char sha[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    static const struct {
+        const char *before, *after;
+        bool direct;
+    } rows[] = {
+        {"http://198.51.100.1:7402/blob/", "", true},
+        {"http://198.51.100.1/blob/", "", true},
+        {"https://198.51.100.1:7402/blob/", "", false}, /* nothing of the controller's is */
+        {"http://198.51.100.1:7402/blob/", "0", false},
+        {"http://198.51.100.1:7402/", "", false},
+        {"http://198.51.100.1:7402/x/blob/", "", false},
+        {"http://a@198.51.100.1:7402/blob/", "", false},
+        {"http:///blob/", "", false},
+        {"http://", "", false},
+    };
+    struct err err = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_free_ char *url = str_fmt("%s%s%s", rows[i].before, sha, rows[i].after);
+        _cleanup_free_ char *option = archive_direct(url, sha);
+
+        if (!rows[i].direct)
+            assert_null(option);
+        else
+            assert_string_equal(option, "-oAcquire::http::Proxy::198.51.100.1=DIRECT");
+    }
+    assert_int_equal(archive_url_check("https://h/a?sig=1", &err), 0);
+    assert_int_equal(archive_url_check("https://ci:tok3n@h/a", &err), -1);
+    assert_null(strstr(err.msg, "tok3n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_direct),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),

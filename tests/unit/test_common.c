@@ -274,6 +274,37 @@ static void test_phases(void **state)
     assert_int_equal(proto_phase_of(NULL), PHASE_UNKNOWN);
 }
 
+static void test_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to;
+    } rows[] = {
+        {"https://h/a.tar", "https://h/a.tar"},
+        {"https://ci:tok3n@h/a.tar?sig=S3CR3T", "https://h/a.tar?..."},
+        {"E: Failed to fetch http://ci:t@k@127.0.0.1:9/a?x=1&y=@ Could not connect",
+         "E: Failed to fetch http://127.0.0.1:9/a?... Could not connect"},
+        {"http://u@a/?k http://v:w@b/c?d=e. 403", "http://a/?. http://b/c?... 403"},
+        {"'http://a/b?c' to 'http://d:e@f'", "'http://a/b?.' to 'http://f'"},
+        {"http://h/path@2?", "http://h/path@2?"},
+        {"mail a@b, no: //c@d?e", "mail a@b, no: //c@d?e"},
+        {"://", "://"},
+        {"http://u:p@", "http://"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_free_ char *s = xstrdup(rows[i].from);
+
+        text_hide_urls(s);
+        assert_string_equal(s, rows[i].to);
+    }
+    assert_true(text_url_has_login("https://ci:tok3n@h/a"));
+    assert_true(text_url_has_login("http://ci@h"));
+    assert_false(text_url_has_login("http://h/a@b"));
+    assert_false(text_url_has_login("http://h?a@b"));
+    assert_false(text_url_has_login("a@b"));
+}
+
 static void test_text(void **state)
 {
     static const struct {
@@ -562,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_event_counts),
         cmocka_unit_test(test_event_members),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_urls),
         cmocka_unit_test(test_proto),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_proc),

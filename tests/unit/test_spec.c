@@ -90,12 +90,52 @@ static void test_cidr(void **state)
     assert_int_equal(cidr_parse("10.1.1.0/", &a), -1);
 }
 
+/* Unquoted values of a form come as they are written, not as YAML understands them. */
+static void test_as_written(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "deployment: saas\ncloud: local\ndefaults: {template: 012, offering: 1.10, keypair: "
+        "{name: 007}}\nzones: [{name: 0x1, gateway: {cidr: 10.1.1.0/24}}]\n"
+        "nodes: [{name: a, zone: 0x1, datadisk: {size: 1G, offering: o}}]\n"
+        "database: {}\nweb: {settings: {precision: 010, display_errors: true}}\n"
+        "app:\n  name: album\n  archive: {path: x}\n  install:\n"
+        "    - form: /f\n      fields: {port: 3306, agree: true, no: False, pin: 0042, ratio: 1.10,"
+        " text: \"7\", big: 123456789012345678901234567890, plus: +1, e: 1e3}\n";
+    static const char *const fields[][2] = {
+        {"port", "3306"}, {"agree", "true"}, {"no", "False"},
+        {"pin", "0042"},  {"ratio", "1.10"}, {"text", "7"},
+        {"plus", "+1"},   {"e", "1e3"},      {"big", "123456789012345678901234567890"},
+    };
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    struct yaml_doc doc = {0};
+    struct spec s = {0};
+    struct err err = {0};
+
+    if (yaml_doc_parse("f", text, strlen(text), &doc, &err) < 0)
+        fail_msg("%s", err.msg);
+    if (spec_parse("f", &doc, &s, &problems) < 0)
+        fail_msg("%s", strbuf_str(&problems.text));
+    yaml_doc_free(&doc);
+    assert_string_equal(s.keypair, "007");
+    assert_string_equal(s.nodes[0].template, "012");
+    assert_string_equal(s.nodes[0].offering, "1.10");
+    assert_string_equal(json_string_value(json_object_get(s.web.settings, "precision")), "010");
+    assert_true(json_is_true(json_object_get(s.web.settings, "display_errors")));
+    const json_t *sent = json_object_get(json_array_get(s.app.install, 0), "fields");
+    assert_int_equal(json_object_size(sent), ARRAY_LEN(fields));
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        assert_string_equal(json_string_value(json_object_get(sent, fields[i][0])), fields[i][1]);
+    spec_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_cidr),
+        cmocka_unit_test(test_as_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
