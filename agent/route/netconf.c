@@ -48,14 +48,16 @@ void netconf_file_free(struct netconf_file *f)
     size_t i;                                                                                      \
     json_array_foreach((c)->to, i, item)
 
+/* A MAC alone may match what lies on the NIC, too. */
 static void netplan(const struct netconf *c, struct netconf_file *f, struct strbuf *b)
 {
     f->path = str_fmt("/etc/netplan/60-muster-%s.yaml", c->nic);
     f->mode = 0600; /* netplan warns of more */
-    strbuf_addf(b,
-                "network:\n  version: 2\n  ethernets:\n    %s:\n      match: {macaddress: \"%s\"}\n"
-                "      addresses: [\"%s\"]\n      routes:\n",
-                c->nic, c->mac, c->address);
+    strbuf_addf(
+        b,
+        "network:\n  version: 2\n  ethernets:\n    %s:\n      match: {macaddress: \"%s\", name: "
+        "\"%s\"}\n      addresses: [\"%s\"]\n      routes:\n",
+        c->nic, c->mac, c->nic, c->address);
     to_foreach(c, i, to)
         strbuf_addf(b, "        - {to: \"%s\", via: \"%s\"}\n", json_string_value(to), c->via);
 }
@@ -69,7 +71,7 @@ static void networkd(const struct netconf *c, struct netconf_file *f, struct str
         f->path = str_fmt("/etc/systemd/network/%s.d/60-muster.conf", slash + 1);
     } else {
         f->path = str_fmt("/etc/systemd/network/60-muster-%s.network", c->nic);
-        strbuf_addf(b, "[Match]\nMACAddress=%s\n", c->mac);
+        strbuf_addf(b, "[Match]\nMACAddress=%s\nName=%s\n", c->mac, c->nic);
     }
     strbuf_addf(b, "[Network]\nAddress=%s\n", c->address);
     to_foreach(c, i, to)
@@ -81,10 +83,11 @@ static void networkmanager(const struct netconf *c, struct netconf_file *f, stru
     f->path = str_fmt("/etc/NetworkManager/system-connections/muster-%s.nmconnection", c->nic);
     f->mode = 0600; /* it ignores files that others may read */
     strbuf_addf(b,
-                "[connection]\nid=muster-%s\ntype=ethernet\nautoconnect-priority=10\n"
+                "[connection]\nid=muster-%s\ninterface-name=%s\ntype=ethernet\n"
+                "autoconnect-priority=10\n"
                 "[ethernet]\nmac-address=%s\n"
                 "[ipv4]\nmethod=manual\nnever-default=true\naddress1=%s\n",
-                c->nic, c->mac, c->address);
+                c->nic, c->nic, c->mac, c->address);
     to_foreach(c, i, to) strbuf_addf(b, "route%zu=%s,%s\n", i + 1, json_string_value(to), c->via);
     strbuf_adds(b, "[ipv6]\nmethod=link-local\n");
 }

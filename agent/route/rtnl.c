@@ -99,6 +99,34 @@ int rtnl_link_is_up(struct rtnl *r, int ifindex, bool *ret, struct err *err)
     return talk(r, h, on_link, ret) < 0 ? err_errno(err, errno, "look at the link") : 0;
 }
 
+static int on_kind(const struct nlmsghdr *h, void *ctx)
+{
+    const struct nlattr *a, *inner;
+
+    mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+    {
+        if (mnl_attr_get_type(a) != IFLA_LINKINFO)
+            continue;
+        mnl_attr_for_each_nested(inner, a)
+        {
+            if (mnl_attr_get_type(inner) == IFLA_INFO_KIND)
+                str_copy(ctx, RTNL_KIND_SIZE, mnl_attr_get_str(inner));
+        }
+    }
+    return MNL_CB_OK;
+}
+
+int rtnl_link_kind(struct rtnl *r, int ifindex, char ret[RTNL_KIND_SIZE], struct err *err)
+{
+    char buf[256];
+    struct nlmsghdr *h = request(r, buf, RTM_GETLINK, NLM_F_ACK);
+    struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+    m->ifi_index = ifindex;
+    ret[0] = '\0';
+    return talk(r, h, on_kind, ret) < 0 ? err_errno(err, errno, "look at the link's kind") : 0;
+}
+
 int rtnl_link_up(struct rtnl *r, int ifindex, struct err *err)
 {
     char buf[256];

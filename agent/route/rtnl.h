@@ -9,6 +9,8 @@
 
 #include "common/err.h"
 
+#define RTNL_KIND_SIZE 16
+
 struct rtnl;
 
 int rtnl_open(struct rtnl **ret, struct err *err);
@@ -22,6 +24,8 @@ struct rtnl_route {
 };
 
 int rtnl_link_is_up(struct rtnl *r, int ifindex, bool *ret, struct err *err);
+/* What a virtual link is, such as "bridge"; "" for one of hardware. */
+int rtnl_link_kind(struct rtnl *r, int ifindex, char ret[RTNL_KIND_SIZE], struct err *err);
 int rtnl_link_up(struct rtnl *r, int ifindex, struct err *err);
 int rtnl_has_address(struct rtnl *r, int ifindex, uint32_t addr, unsigned len, bool *ret,
                      struct err *err);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "agent/route/guard.h"
 #include "agent/route/netconf.h"
+#include "agent/route/nic.h"
 #include "agent/route/rtnl.h"
 #include "agent/steps/step.h"
 #include "agent/sys/conf.h"
@@ -84,25 +84,6 @@ static const char *route_unit(const void *self, size_t i)
 
     (void)self;
     return i < ARRAY_LEN(units) ? units[i] : NULL;
-}
-
-static int nic_find(const char *mac, char ret[IF_NAMESIZE], struct err *err)
-{
-    _cleanup_closedir_ DIR *dir = opendir("/sys/class/net");
-    _cleanup_(strbuf_free) struct strbuf seen = {0};
-
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        struct err ignored;
-        _cleanup_free_ char *path = str_fmt("/sys/class/net/%s/address", e->d_name);
-        _cleanup_free_ char *text = NULL;
-
-        if (e->d_name[0] == '.' || fs_read(path, 256, &text, NULL, &ignored) < 0)
-            continue;
-        if (strcasecmp(str_chomp(text), mac) == 0 && str_copy(ret, IF_NAMESIZE, e->d_name))
-            return 0;
-        strbuf_addf(&seen, " %s=%s", e->d_name, text);
-    }
-    return err_set(err, ERR_FAILED, "no NIC with MAC %.32s; there are:%s", mac, strbuf_str(&seen));
 }
 
 /* --- for the next boot --------------------------------------------------------------------- */
@@ -233,9 +214,9 @@ static void nic_cleanup(struct nic *n)
     netconf_file_free(&n->file);
 }
 
-static int nic_open(const struct route *r, struct nic *n, struct err *err)
+static int nic_open(const struct route *r, struct rtnl *nl, struct nic *n, struct err *err)
 {
-    if (nic_find(r->mac, n->name, err) < 0 || cidr_read(r->address, &n->addr, &n->len, err) < 0)
+    if (nic_find(r->mac, nl, n->name, err) < 0 || cidr_read(r->address, &n->addr, &n->len, err) < 0)
         return -1;
     n->index = (int)if_nametoindex(n->name);
     if (persist_file(r, n->name, n->index, &n->file, err) < 0)
@@ -330,7 +311,8 @@ static int route_check(const void *self, struct run *run, struct verdict *ret, s
     _cleanup_(nic_cleanup) struct nic n = {0};
     _cleanup_(rtnl_cleanup) struct rtnl *nl = NULL;
 
-    if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 || route_look(r, &n, nl, ret, err) < 0)
+    if (rtnl_open(&nl, err) < 0 || nic_open(r, nl, &n, err) < 0 ||
+        route_look(r, &n, nl, ret, err) < 0)
         return -1;
     return ret->kind == VERDICT_DIFFERS ? route_refuse(r, &n, nl, ret, err) : 0;
 }
@@ -343,7 +325,8 @@ static int route_apply(const void *self, struct run *run, struct err *err)
     _cleanup_(rtnl_cleanup) struct rtnl *nl = NULL;
     bool has = false;
 
-    if (nic_open(r, &n, err) < 0 || rtnl_open(&nl, err) < 0 || rtnl_link_up(nl, n.index, err) < 0 ||
+    if (rtnl_open(&nl, err) < 0 || nic_open(r, nl, &n, err) < 0 ||
+        rtnl_link_up(nl, n.index, err) < 0 ||
         rtnl_has_address(nl, n.index, n.addr, n.len, &has, err) < 0 ||
         (!has && rtnl_add_address(nl, n.index, n.addr, n.len, err) < 0))
         return err_wrap(err, "%s", n.name);

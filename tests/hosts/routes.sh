@@ -72,6 +72,20 @@ rm "$(root a)/etc/muster-agent/bootstrap.json"
 plan a 10.5.0.2/24 10.5.0.1 0.0.0.0/0; refused "replace the default route"
 echo "refusals: ok"
 
+# Others with the NIC's MAC: nobody takes them for it; what is a part of a bridge is refused.
+plan a 10.5.0.2/24 10.5.0.1 10.6.0.0/24
+run a ip link add br0 type bridge
+run a ip link set eth1 master br0
+refused "eth1 is a part of br0"
+run a ip link del br0
+for g in a b; do
+  for n in aa0 zz0; do
+    run $g ip link add $n type dummy
+    run $g ip link set $n address "$(run $g cat /sys/class/net/eth1/address)" up
+  done
+done
+echo "one MAC: ok"
+
 for g in a b; do
   plan $g 10.5.0.2/24 10.5.0.1 10.6.0.0/24
   apply $g >"$tmp/out" 2>&1 || fail "guest $g: $(cat "$tmp/out")"

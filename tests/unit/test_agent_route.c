@@ -15,6 +15,7 @@
 #include "agent/net/facts.h"
 #include "agent/route/guard.h"
 #include "agent/route/netconf.h"
+#include "agent/route/nic.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
@@ -71,6 +72,65 @@ static void test_choice(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(netconf_choose(&rows[i].seen), rows[i].want);
+}
+
+/* Bridge, bond, VLAN and whoever imitates it have the NIC's MAC. */
+static void test_one_mac(void **state)
+{
+    (void)state;
+    static const struct {
+        struct nic_seen v[3];
+        const char *chosen; /* NULL: refused, and these are named */
+        const char *named[2];
+    } rows[] = {
+        {{{.name = "zz0", .kind = "dummy"},
+          {.name = "eth1", .kind = "veth"},
+          {.name = "aa0", .kind = "dummy"}},
+         "eth1",
+         {0}},
+        {{{.name = "br0", .kind = "bridge"}, {.name = "ens4", .device = true}}, "ens4", {0}},
+        {{{.name = "bond0", .kind = "bond", .on_another = true}, {.name = "ens4", .device = true}},
+         "ens4",
+         {0}},
+        {{{.name = "ens4.7", .kind = "vlan", .on_another = true}, {.name = "ens4", .device = true}},
+         "ens4",
+         {0}},
+        {{{.name = "m", .kind = "macvlan", .on_another = true},
+          {.name = "eth0", .kind = "macvlan"}},
+         "eth0",
+         {0}},
+        {{{.name = "ens4", .device = true}, {.name = "veth7", .kind = "veth"}}, "ens4", {0}},
+        {{{.name = "ens4", .device = true}, {.name = "ens5", .device = true}},
+         NULL,
+         {"ens4", "ens5"}},
+        {{{.name = "eth1", .kind = "veth"}, {.name = "eth2", .kind = "veth"}},
+         NULL,
+         {"eth1", "eth2"}},
+        {{{.name = "br0", .kind = "bridge"}, {.name = "eth1", .kind = "veth", .master = "br0"}},
+         NULL,
+         {"eth1", "br0"}},
+        {{{.name = "br0", .kind = "bridge"}}, NULL, {"br0", ""}},
+        {{{.name = ""}}, NULL, {"02:77:00:00:01:01", ""}},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct nic_seen *chosen = NULL;
+        struct err err = {0};
+        size_t n = 0;
+
+        while (n < 3 && rows[i].v[n].name[0])
+            n++;
+        int r = nic_choose(rows[i].v, n, "02:77:00:00:01:01", &chosen, &err);
+        if (rows[i].chosen) {
+            assert_int_equal(r, 0);
+            assert_string_equal(chosen->name, rows[i].chosen);
+            continue;
+        }
+        assert_int_equal(r, -1);
+        assert_int_equal(err.code, n ? ERR_SAFETY : ERR_FAILED);
+        assert_non_null(strstr(err.msg, rows[i].named[0]));
+        assert_non_null(strstr(err.msg, rows[i].named[1]));
+    }
 }
 
 static uint32_t ip(const char *text)
@@ -165,9 +225,10 @@ static void test_facts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_texts),    cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_gateway),  cmocka_unit_test(test_peers),
-        cmocka_unit_test(test_takeover), cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_texts),   cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_one_mac), cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_peers),   cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_facts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
