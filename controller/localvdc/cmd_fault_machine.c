@@ -11,21 +11,52 @@
 #include "controller/localvdc/cmd_fault.h"
 #include "controller/localvdc/machine/compute.h"
 
-/* The document of that id or name; a new reference, or NULL and an error. */
+/* `name` is all of it, or what follows a '-': the node fra of deployment saas is saas-fra. */
+static bool is_called(const json_t *doc, const char *name, bool whole)
+{
+    const char *own = vdc_str(doc, "name");
+    size_t n = strlen(own), m = strlen(name);
+
+    if (whole)
+        return str_eq(own, name);
+    return m && n > m + 1 && own[n - m - 1] == '-' && str_eq(own + n - m, name);
+}
+
+/* The document of that id or name; a new reference, or NULL and an error with those that there are.
+ */
 static json_t *find(struct vdb *db, const char *kind, const char *title, const char *name,
                     struct err *err)
 {
-    json_t *byid = vdb_get(db, kind, name);
+    json_t *byid = vdb_get(db, kind, name), *one;
+    _cleanup_json_ json_t *all = byid ? NULL : vdb_list(db, kind);
+    _cleanup_(strbuf_free) struct strbuf names = {0};
+    const json_t *found = NULL;
+    size_t i, n = 0;
 
     if (byid)
         return byid;
-    _cleanup_json_ json_t *all = vdb_find(db, kind, "name", name);
-    if (json_array_size(all) == 1)
-        return json_incref(json_array_get(all, 0));
-    if (json_array_size(all) > 1)
-        err_set(err, ERR_USAGE, "several %ss are called %s; give the id", title, name);
-    else
-        err_set(err, ERR_USAGE, "there is no %s with the name or id %s", title, name);
+    for (int whole = 1; whole >= 0 && !n; whole--)
+        json_array_foreach(all, i, one)
+        {
+            if (!is_called(one, name, whole == 1))
+                continue;
+            found = one;
+            n++;
+            strbuf_addf(&names, " %s (%s)", vdc_str(one, "name"), vdc_str(one, "id"));
+        }
+    if (n == 1)
+        return json_incref((json_t *)found);
+    if (n > 1) {
+        err_set(err, ERR_USAGE, "%s means several %ss:%s; give the id", name, title,
+                strbuf_str(&names));
+        return NULL;
+    }
+    json_array_foreach(all, i, one)
+    {
+        strbuf_addf(&names, "%s %s", names.len ? "," : "", vdc_str(one, "name"));
+    }
+    err_set(err, ERR_USAGE, "there is no %s with the name or id %s; %s%s", title, name,
+            names.len ? "there are:" : "there is none at all", strbuf_str(&names));
     return NULL;
 }
 

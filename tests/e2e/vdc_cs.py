@@ -236,7 +236,7 @@ def check_requests():
     refused(401, "listZones", secret="wrong")
     refused(401, "listZones", key="unknown")
     assert next(iter(json.loads(raw("noSuchCall")[2]))) == "errorresponse"
-    refused(401, "noSuchCall")
+    refused(432, "noSuchCall")
     refused(432, "listSnapshotPolicies")
     for what, params in (("createVolume", {"size": "x"}), ("startVirtualMachine", {}),
                          ("startVirtualMachine", {"id": "7"}), ("listZones", {"page": "1"}),
@@ -332,6 +332,11 @@ def check_addresses():
     until(lambda: vm["id"] in guest.get("http://%s/latest/meta-data/instance-id" % guest.gateway))
     renamed = CLOUD.updateNetwork(id=net, displaytext="new text", fetch_result=True)["network"]
     assert renamed["displaytext"] == "new text"
+    offering = renamed["networkofferingid"]
+    renamed = CLOUD.updateNetwork(id=net, name="n", networkofferingid=offering, fetch_result=True)["network"]
+    assert (renamed["name"], renamed["networkofferingid"]) == ("n", offering)
+    other = next(o["id"] for o in CLOUD.listNetworkOfferings()["networkoffering"] if o["id"] != offering)
+    refused(431, "updateNetwork", id=net, networkofferingid=other)
     guest.end()
     gone(vm, net)
 
@@ -412,6 +417,7 @@ def check_guests():
     assert "still has a NIC" in broken("deleteNetwork", id=net)
     assert CLOUD.listAffinityGroups()["affinitygroup"][0]["virtualmachineIds"] == [vm["id"]]
     refused(431, "deleteAffinityGroup", id=group)
+    assert {"type": "host affinity"} in CLOUD.listAffinityGroupTypes()["affinityGroupType"]
 
     added = CLOUD.addNicToVirtualMachine(virtualmachineid=vm["id"], networkid=private,
                                          fetch_result=True)["virtualmachine"]["nic"]
@@ -441,6 +447,10 @@ def check_guests():
     CLOUD.destroyVirtualMachine(id=vm["id"], fetch_result=True)
     assert CLOUD.listVirtualMachines(id=vm["id"])["virtualmachine"][0]["state"] == "Destroyed"
     assert CLOUD.recoverVirtualMachine(id=vm["id"])["virtualmachine"]["state"] == "Stopped"
+    larger = one("listServiceOfferings", name="4096-1")
+    grown = CLOUD.changeServiceForVirtualMachine(id=vm["id"], serviceofferingid=larger)["virtualmachine"]
+    assert (grown["serviceofferingname"], grown["memory"]) == ("4096-1", 4096), grown
+    refused(431, "changeServiceForVirtualMachine", id=vm["id"], serviceofferingid=vm["id"])
     changed = CLOUD.resetSSHKeyForVirtualMachine(id=vm["id"], keypair="made", fetch_result=True)
     assert changed["virtualmachine"]["keypair"] == "made"
     CLOUD.destroyVirtualMachine(id=vm["id"], volumeids=extra["id"], fetch_result=True)

@@ -40,9 +40,10 @@ static bool dialect(const char *name)
  * and lists that clients ask for on their way to something else. */
 static bool beyond(const char *name)
 {
-    static const char *const names[] = {"resizeVolume", "disableStaticNat", "listIpForwardingRules",
-                                        "listVPCs",     "listProjects",     "listSecurityGroups",
-                                        "listSnapshots"};
+    static const char *const names[] = {
+        "resizeVolume",  "disableStaticNat",       "listIpForwardingRules",
+        "listVPCs",      "listProjects",           "listSecurityGroups",
+        "listSnapshots", "listAffinityGroupTypes", "changeServiceForVirtualMachine"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(names[i], name) == 0)
@@ -195,7 +196,9 @@ static void requests_are_checked(void **state)
 
     json_decref(call(f, "command=listZones", "wrong", &status));
     assert_int_equal(status, 401);
-    expect(f, "command=noSuchCall", 401);
+    json_decref(call(f, "command=noSuchCall", "wrong", &status));
+    assert_int_equal(status, 401);
+    expect(f, "command=noSuchCall", 432);
     expect(f, "command=listZones", 200);
     expect(f, "command=listZones&name=caf%C3%A9~*%20()", 200);
     expect(f, "command=listZones&name=%FF", 431);

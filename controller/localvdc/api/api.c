@@ -184,7 +184,7 @@ static int authorize(struct api_rq *rq)
     _cleanup_json_ json_t *keys = key ? account_by_key(rq->db, key) : NULL;
     bool known = signature && keys;
 
-    if (!known || check_expiry(rq) < 0 || !rq->call ||
+    if (!known || check_expiry(rq) < 0 ||
         !sign_check(rq->params->v, rq->params->n, vdc_str(keys, "secret_key"), signature))
         return api_fail(rq, API_UNAUTHORIZED,
                         "unable to verify user credentials and/or request signature");
@@ -253,6 +253,8 @@ static int execute(struct api_rq *rq, const char *command, bool dry)
     rq->call = api_call_find(rq->table, command);
     if (authorize(rq) < 0)
         return -1;
+    if (!rq->call)
+        return api_fail(rq, API_UNSUPPORTED, "Unknown API command: %.64s", command);
     if (!dry &&
         fault_take(rq->db, rq->call->name, rq->account, rq->call->async, &rq->fault, &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);

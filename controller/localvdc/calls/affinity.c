@@ -7,6 +7,17 @@
 #include "common/str.h"
 #include "controller/localvdc/calls/calls.h"
 
+static const char *const types[] = {"host affinity", "host anti-affinity"};
+
+int call_list_affinity_types(struct api_rq *rq)
+{
+    json_t *shown = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        json_array_append_new(shown, json_pack("{s:s}", "type", types[i]));
+    return api_reply_list(rq, "affinityGroupType", shown);
+}
+
 int call_create_affinity(struct api_rq *rq)
 {
     char id[37];
@@ -14,7 +25,7 @@ int call_create_affinity(struct api_rq *rq)
     const char *name = api_arg(rq, "name"), *type = api_arg(rq, "type");
     const char *text = api_arg(rq, "description");
 
-    if (!str_eq(type, "host affinity") && !str_eq(type, "host anti-affinity"))
+    if (!str_eq(type, types[0]) && !str_eq(type, types[1]))
         return api_fail(rq, API_PARAM,
                         "Unable to create affinity group, invalid affinity group type %s: there "
                         "are 'host affinity' and 'host anti-affinity'",

@@ -111,6 +111,7 @@ int userdata_of(struct api_rq *rq, json_t **ret);
 
 /* affinity.c */
 int call_create_affinity(struct api_rq *rq);
+int call_list_affinity_types(struct api_rq *rq);
 int call_list_affinity(struct api_rq *rq);
 int call_delete_affinity(struct api_rq *rq);
 int job_create_affinity(struct api_job *job, struct err *err);
@@ -130,6 +131,7 @@ int nic_add(struct api_rq *rq, json_t *nics, const char *network_id, const char 
 /* change.c */
 #define PASSWORD_CHARS 10
 int call_update_vm(struct api_rq *rq);
+int call_change_service(struct api_rq *rq);
 int call_recover_vm(struct api_rq *rq);
 int call_expunge_vm(struct api_rq *rq);
 int call_reset_key(struct api_rq *rq);

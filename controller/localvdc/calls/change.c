@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes of a guest's document: names, keys, and the way back from Destroyed. */
+/* Changes of a guest's document: names, keys, size, and the way back from Destroyed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +152,28 @@ int call_update_vm(struct api_rq *rq)
         json_object_set_new(change, "name", json_string(name));
     if (api_arg(rq, "haenable"))
         json_object_set_new(change, "haenable", json_boolean(api_arg_bool(rq, "haenable", false)));
+    if (patch(rq, vdc_str(vm, "id"), change) < 0)
+        return -1;
+    rq->result = vm_result(rq->db, vdc_str(vm, "id"));
+    return 0;
+}
+
+/* What it has counts from its next start. */
+int call_change_service(struct api_rq *rq)
+{
+    static const char *const numbers[] = {"cpunumber", "cpuspeed", "memory"};
+    const char *id = api_arg(rq, "serviceofferingid");
+    _cleanup_json_ json_t *vm = vm_need_stopped(rq);
+    _cleanup_json_ json_t *offering = vm ? catalog_service_offering(id) : NULL;
+
+    if (!vm)
+        return -1;
+    if (!offering)
+        return api_fail(rq, API_PARAM, "Unable to find service offering %s", id);
+    json_t *change = json_pack("{s:s,s:s}", "serviceofferingid", vdc_str(offering, "id"),
+                               "serviceofferingname", vdc_str(offering, "name"));
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        json_object_set(change, numbers[i], json_object_get(offering, numbers[i]));
     if (patch(rq, vdc_str(vm, "id"), change) < 0)
         return -1;
     rq->result = vm_result(rq->db, vdc_str(vm, "id"));

@@ -195,17 +195,22 @@ int call_create_network(struct api_rq *rq)
 
 int call_update_network(struct api_rq *rq)
 {
-    static const char *const fixed[] = {"networkdomain", "guestvmcidr", "networkofferingid"};
+    static const char *const fixed[][2] = {{"networkdomain", "networkdomain"},
+                                           {"guestvmcidr", "cidr"},
+                                           {"networkofferingid", "networkofferingid"}};
     _cleanup_json_ json_t *network = api_need(rq, "id", "network");
 
     if (!network)
         return -1;
+    /* Clients send what they do not mean to change, too. */
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
-        if (api_arg(rq, fixed[i]))
+        const char *wanted = api_arg(rq, fixed[i][0]);
+
+        if (wanted && !str_eq(wanted, vdc_str(network, fixed[i][1])))
             return api_fail(rq, API_PARAM,
                             "Parameter %s: only name and displaytext of a network "
                             "can be changed here",
-                            fixed[i]);
+                            fixed[i][0]);
     }
     json_t *args = json_pack("{s:s}", "id", vdc_str(network, "id"));
     if (api_arg(rq, "name"))
