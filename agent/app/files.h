@@ -14,6 +14,7 @@ struct app {
     uint64_t strip;
     bool installer;
     const char *url, *sha256; /* of `archive` */
+    const char *site;         /* how visitors call it; NULL or "": not known */
 };
 
 char *app_release(const struct app *a); /* where its version is; the caller frees */

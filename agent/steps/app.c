@@ -38,7 +38,7 @@ static const struct field fields[] = {
     FIELD(app, root, FIELD_PATH),     FIELD_OPT(app, strip, FIELD_U64),
     FIELD(app, writable, FIELD_STRS), FIELD(app, config, FIELD_ARRAY),
     FIELD(app, install, FIELD_ARRAY), FIELD(app, installer, FIELD_BOOL),
-    FIELD(app, database, FIELD_NAME),
+    FIELD(app, database, FIELD_NAME), FIELD_OPT(app, site, FIELD_TEXT),
 };
 
 static const struct field archive_fields[] = {
@@ -183,9 +183,11 @@ static void form_add(struct strbuf *b, const char *text)
             strbuf_addf(b, "%%%02X", (unsigned char)*text);
 }
 
-static int install_form(const struct run *run, const struct install *s, struct err *err)
+static int install_form(const struct app *a, struct run *run, const struct install *s,
+                        struct err *err)
 {
     struct strbuf body = {0};
+    char note[400] = "";
     const char *key;
     json_t *value;
     int r = 0;
@@ -206,7 +208,10 @@ static int install_form(const struct run *run, const struct install *s, struct e
     }
     _cleanup_free_ char *path = str_fmt("%s%s", s->form[0] == '/' ? "" : "/", s->form);
     if (r == 0)
-        r = webcheck_post(path, strbuf_str(&body), s->expect, err);
+        r = webcheck_post(a->site ? a->site : "", path, strbuf_str(&body), s->expect, note,
+                          sizeof(note), err);
+    if (note[0])
+        run_emit(run, EVENT_NOTE, "%s", note);
     secret_free(body.s);
     return r;
 }
@@ -225,7 +230,7 @@ static int install_run(const struct app *a, struct run *run, struct err *err)
         if (fields_read(item, install_fields, ARRAY_LEN(install_fields), &s, err) < 0)
             return -1;
         run_progress(run, "install step %zu: %s", i + 1, s.php ? s.php : s.form);
-        if ((s.php ? install_php(a, s.php, err) : install_form(run, &s, err)) < 0)
+        if ((s.php ? install_php(a, s.php, err) : install_form(a, run, &s, err)) < 0)
             return err_wrap(err, "install step %zu", i + 1);
     }
     return mark_set(a, run, err);

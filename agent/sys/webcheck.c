@@ -16,6 +16,7 @@
 #include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
+#include "common/text.h"
 
 #define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
 
@@ -78,28 +79,85 @@ int webcheck_status(const char *path)
     return status < 0 ? 0 : webcheck_judge(status, strbuf_str(&answer));
 }
 
-int webcheck_post(const char *path, const char *body, const char *expect, struct err *err)
+char *webcheck_form(const char *site, const char *path, const char *body)
+{
+    bool tls = str_starts(site, "https://");
+    const char *host = str_starts(site, "http://") ? site + strlen("http://")
+                       : tls                       ? site + strlen("https://")
+                                                   : "";
+    size_t n = strcspn(host, "/");
+
+    if (n == 0 || strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               ".:-_[]") < n)
+        return NULL;
+    return str_fmt("POST %s HTTP/1.0\r\nHost: %.*s\r\n%sConnection: close\r\n"
+                   "Content-Type: application/x-www-form-urlencoded\r\n"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   path, (int)n, host, tls ? "X-Forwarded-Proto: https\r\n" : "", strlen(body),
+                   body);
+}
+
+/* Where the answer sends its reader, without a query; "" when it does not say. */
+static void location_of(const char *answer, char *ret, size_t cap)
+{
+    const char *at = strcasestr(answer, "\r\nLocation:");
+    const char *end = strstr(answer, "\r\n\r\n");
+    _cleanup_free_ char *text = NULL;
+
+    ret[0] = '\0';
+    if (!at || (end && at > end))
+        return;
+    at += strlen("\r\nLocation:");
+    at += strspn(at, " \t");
+    text = strndup(at, strcspn(at, "?\r\n"));
+    text_plain(text, false);
+    snprintf(ret, cap, "%s", text);
+}
+
+int webcheck_form_judge(int status, const char *answer, const char *path, const char *expect,
+                        char *ret_note, size_t cap, struct err *err)
+{
+    char to[160];
+
+    ret_note[0] = '\0';
+    if (status >= 400)
+        return err_set(err, ERR_FAILED, "POST %s: status %d", path, status);
+    if (str_starts(body_of(answer), "<?php"))
+        return err_set(err, ERR_FAILED, "POST %s: PHP is not active in Apache", path);
+    location_of(answer, to, sizeof(to));
+    if (expect && !strstr(answer, expect))
+        return err_set(err, ERR_FAILED, "POST %s: the answer (status %d%s%s) has no '%s'", path,
+                       status, *to ? ", to " : "", to, expect);
+    if (!expect && status >= 300)
+        snprintf(
+            ret_note, cap,
+            "POST %s was answered by a redirect (status %d) to %s: taken for success; `expect` "
+            "in the file has it looked into",
+            path, status, *to ? to : "nowhere");
+    return 0;
+}
+
+int webcheck_post(const char *site, const char *path, const char *body, const char *expect,
+                  char *ret_note, size_t cap, struct err *err)
 {
     struct strbuf answer = {0};
-    char *request = str_fmt("POST %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n"
-                            "Content-Type: application/x-www-form-urlencoded\r\n"
-                            "Content-Length: %zu\r\n\r\n%s",
-                            path, strlen(body), body);
-    size_t len = strlen(request);
-    int status = exchange(request, len, 300, &answer, err);
-    bool said = !expect || strstr(strbuf_str(&answer), expect);
-    bool source = str_starts(body_of(strbuf_str(&answer)), "<?php");
+    char *request = webcheck_form(site, path, body);
+    size_t len = request ? strlen(request) : 0;
 
+    ret_note[0] = '\0';
+    if (!request)
+        return err_set(err, ERR_USAGE,
+                       "POST %s: the site has no address that visitors call it by; write app.url "
+                       "into the file",
+                       path);
+    int status = exchange(request, len, 300, &answer, err);
+    int r = status < 0 ? -1
+                       : webcheck_form_judge(status, strbuf_str(&answer), path, expect, ret_note,
+                                             cap, err);
     keys_wipe(request, len);
     free(request);
     if (answer.s)
         keys_wipe(answer.s, answer.len); /* it may repeat what was sent */
     strbuf_free(&answer);
-    if (status < 0)
-        return -1;
-    if (status >= 400)
-        return err_set(err, ERR_FAILED, "POST %s: status %d", path, status);
-    if (source)
-        return err_set(err, ERR_FAILED, "POST %s: PHP is not active in Apache", path);
-    return said ? 0 : err_set(err, ERR_FAILED, "POST %s: the answer has no '%s'", path, expect);
+    return r;
 }

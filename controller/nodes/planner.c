@@ -173,6 +173,12 @@ static void add_web(const struct planner_input *in, json_t *resources)
                   s->web.root, "modules", "rewrite", "health", PLANNER_HEALTH_PATH));
 }
 
+/* How visitors call the site of that node. */
+static const char *site_of(const struct planner_input *in, size_t node)
+{
+    return in->spec->app.site[0] ? in->spec->app.site : in->facts[node].url;
+}
+
 /* ${db.name} and the like; secrets stay references, now in the plan's form. */
 static char *expand(const struct planner_input *in, size_t node, const char *text)
 {
@@ -182,10 +188,10 @@ static char *expand(const struct planner_input *in, size_t node, const char *tex
         const char *name;
         const char *value;
     } vars[] = {
-        {"${db.name}", s->app.database},      {"${db.user}", s->app.database},
-        {"${db.password}", password},         {"${db.host}", "localhost"},
-        {"${site.url}", in->facts[node].url}, {"${node}", s->nodes[node].name},
-        {"${deployment}", s->deployment},     {"${secret.", "${secret:app_"},
+        {"${db.name}", s->app.database},    {"${db.user}", s->app.database},
+        {"${db.password}", password},       {"${db.host}", "localhost"},
+        {"${site.url}", site_of(in, node)}, {"${node}", s->nodes[node].name},
+        {"${deployment}", s->deployment},   {"${secret.", "${secret:app_"},
     };
     struct strbuf out = {0};
 
@@ -254,13 +260,13 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
     add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "sql", "id", sql_id, "database",
                              a->database, "user", a->database, "password", password));
     add(resources,
-        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s}", "type", "app",
-                  "id", app_id, "name", a->name, "archive", "url", in->archive_url, "sha256",
+        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s, s:s}", "type",
+                  "app", "id", app_id, "name", a->name, "archive", "url", in->archive_url, "sha256",
                   in->archive_sha256, "root", a->root, "strip", (int)a->strip, "writable",
                   array_or_empty(in, node, a->writable), "config",
                   array_or_empty(in, node, a->config), "install",
                   array_or_empty(in, node, a->install), "installer", node == 0, "database",
-                  a->database));
+                  a->database, "site", site_of(in, node)));
 }
 
 static void add_growth(const struct planner_input *in, size_t node, json_t *resources)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/ports.h"
 #include "controller/spec/internal.h"
 
 int cidr_parse(const char *text, struct cidr *ret)
@@ -87,10 +88,31 @@ static void check_nodes(struct reading *r, const struct spec *s)
     }
 }
 
+/* The installation runs on the first node. Its form is sent as a visitor's, whose address for the
+ * site the application may keep. */
+static void check_forms(struct reading *r, const struct spec *s)
+{
+    bool known = s->app.site[0] || !s->n_nodes;
+    const struct spec_node *n = s->nodes;
+
+    for (size_t p = 0; !known && p < n->n_ports; p++)
+        known = n->ports[p].private_port == PORT_HTTP;
+    for (size_t i = 0; !known && i < json_array_size(s->app.install); i++)
+        if (json_object_get(json_array_get(s->app.install, i), "form")) {
+            _cleanup_free_ char *path = str_fmt("app.install[%zu]", i);
+
+            problem_at(r, path, "form",
+                       "by which address? No port leads to port %d of node '%s': write app.url, "
+                       "such as https://www.example.org",
+                       PORT_HTTP, n->name);
+        }
+}
+
 static void check_app(struct reading *r, const struct spec *s)
 {
     if (!s->app.present)
         return;
+    check_forms(r, s);
     if (!s->web.present)
         problem(r, "app", "needs a web section");
     if (!s->database.present)

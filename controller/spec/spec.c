@@ -340,6 +340,18 @@ static void read_archive(struct reading *r, struct spec_app *a, const json_t *v)
                    "expected the archive's SHA-256, 64 lower-case hex digits");
 }
 
+static bool is_site(const char *url)
+{
+    const char *host = str_starts(url, "http://")    ? url + strlen("http://")
+                       : str_starts(url, "https://") ? url + strlen("https://")
+                                                     : "";
+
+    return *host &&
+           host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789.:-/_")] == '\0' &&
+           host[0] != '/' && !str_ends(host, "/");
+}
+
 /* The application's account and schema have this name. */
 static void check_database_name(struct reading *r, const struct spec_app *a, bool own)
 {
@@ -359,7 +371,7 @@ static void check_database_name(struct reading *r, const struct spec_app *a, boo
 static void read_app(struct reading *r, struct spec *s, const json_t *root)
 {
     static const char *const keys[] = {"name",     "archive", "database", "root", "strip",
-                                       "writable", "config",  "install",  NULL};
+                                       "writable", "config",  "install",  "url",  NULL};
     const json_t *v = json_object_get(root, "app");
     struct spec_app *a = &s->app;
 
@@ -371,6 +383,11 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
     read_name(r, "app", v, "database", a->name, a->database, sizeof(a->database));
     check_database_name(r, a, json_object_get(v, "database"));
     read_path(r, "app", v, "root", "/var/www/html", a->root, sizeof(a->root));
+    read_text(r, "app", v, "url", "", a->site, sizeof(a->site));
+    if (a->site[0] && !is_site(a->site))
+        problem_at(r, "app", "url",
+                   "expected how visitors call the site, such as https://www.example.org, without "
+                   "'/' at the end");
     a->strip = (unsigned)read_number(r, "app", v, "strip", 0, 0, 8);
     a->writable = read_relative_paths(r, "app", v, "writable");
     a->config = read_config_files(r, "app.config", json_object_get(v, "config"));

@@ -72,6 +72,7 @@ struct spec_app {
     char sha256[65];          /* required with url */
     char database[SPEC_NAME_MAX];
     char root[SPEC_PATH_MAX];
+    char site[SPEC_PATH_MAX]; /* how visitors call it, "https://www.example.org"; "": as its node */
     unsigned strip;
     json_t *writable; /* arrays as the plan takes them, variables not yet replaced */
     json_t *config;

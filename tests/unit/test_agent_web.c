@@ -283,11 +283,82 @@ static void test_php_files(void **state)
     assert_non_null(web_php_missing(top));
 }
 
+/* What installs an application is what it is called by for ever. */
+static void test_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *site, *host; /* NULL: no address */
+    } rows[] = {
+        {"http://198.51.100.10", "Host: 198.51.100.10\r\nConnection:"},
+        {"http://198.51.100.10:8080/x", "Host: 198.51.100.10:8080\r\nConnection:"},
+        {"https://www.example.org", "Host: www.example.org\r\nX-Forwarded-Proto: https\r\n"},
+        {"", NULL},
+        {"http://", NULL},
+        {"ftp://h", NULL},
+        {"http://a\r\nX: y", NULL},
+        {"http://me@h", NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_free_ char *text = webcheck_form(rows[i].site, "/install.php", "a=b");
+
+        if (!rows[i].host) {
+            assert_null(text);
+            continue;
+        }
+        assert_non_null(text);
+        assert_true(str_starts(text, "POST /install.php HTTP/1.0\r\n"));
+        assert_non_null(strstr(text, rows[i].host));
+        assert_null(strstr(text, "localhost"));
+        assert_true(str_ends(text, "Content-Length: 3\r\n\r\na=b"));
+    }
+}
+
+static void test_form_answer(void **state)
+{
+    (void)state;
+    static const char moved[] =
+        "HTTP/1.1 302 Found\r\nlocation: http://www.example.org/go?key=s3cret\r\n\r\nOK";
+    static const struct {
+        int status;
+        const char *answer, *expect;
+        int result;
+        const char *said; /* in the note, or in the error */
+    } rows[] = {
+        {200, "HTTP/1.1 200 OK\r\n\r\ndone", NULL, 0, ""},
+        {200, "HTTP/1.1 200 OK\r\n\r\ndone", "done", 0, ""},
+        {200, "HTTP/1.1 200 OK\r\n\r\nno", "done", -1, "(status 200) has no 'done'"},
+        {200, "HTTP/1.1 200 OK\r\n\r\n<?php", NULL, -1, "PHP is not active"},
+        {404, "HTTP/1.1 404 No\r\n\r\n", NULL, -1, "status 404"},
+        {302, moved, NULL, 0, "(status 302) to http://www.example.org/go: taken"},
+        {302, moved, "OK", 0, ""},
+        {302, moved, "no", -1, "(status 302, to http://www.example.org/go) has no 'no'"},
+        {303, "HTTP/1.1 303 See\r\n\r\nLocation: /x", NULL, 0, "(status 303) to nowhere"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char note[400];
+        struct err err = {0};
+
+        assert_int_equal(webcheck_form_judge(rows[i].status, rows[i].answer, "/f", rows[i].expect,
+                                             note, sizeof(note), &err),
+                         rows[i].result);
+        if (!*rows[i].said)
+            assert_string_equal(note, "");
+        else if (!strstr(rows[i].result ? err.msg : note, rows[i].said))
+            fail_msg("%zu: %s%s", i, note, err.msg);
+        assert_null(strstr(note, "s3cret"));
+        assert_null(strstr(err.msg, "s3cret"));
+    }
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest files[] = {UNIT(test_php_files)};
+    const struct CMUnitTest files[] = {UNIT(test_php_files), cmocka_unit_test(test_form),
+                                       cmocka_unit_test(test_form_answer)};
     const struct CMUnitTest pages[] = {UNIT(test_health)};
     const struct CMUnitTest apache[] = {UNIT(test_php_on), UNIT(test_php_off), UNIT(test_source)};
     int failed = cmocka_run_group_tests_name("files", files, NULL, NULL);

@@ -99,7 +99,7 @@ static void test_as_written(void **state)
         "{name: 007}}\nzones: [{name: 0x1, gateway: {cidr: 10.1.1.0/24}}]\n"
         "nodes: [{name: a, zone: 0x1, datadisk: {size: 1G, offering: o}}]\n"
         "database: {}\nweb: {settings: {precision: 010, display_errors: true}}\n"
-        "app:\n  name: album\n  archive: {path: x}\n  install:\n"
+        "app:\n  name: album\n  url: https://www.example.org\n  archive: {path: x}\n  install:\n"
         "    - form: /f\n      fields: {port: 3306, agree: true, no: False, pin: 0042, ratio: 1.10,"
         " text: \"7\", big: 123456789012345678901234567890, plus: +1, e: 1e3}\n";
     static const char *const fields[][2] = {
