@@ -11,10 +11,11 @@
 struct node_run {
     unsigned aborted;
     unsigned changed;
-    bool ready;     /* by what it said after it has looked for this run */
-    bool enrolled;  /* when the cloud part was done: it is expected to answer soon */
-    uint64_t heard; /* monotonic; 0: not in this run */
-    uint64_t idle;  /* monotonic: since when it is idle and has not looked; 0: not so */
+    bool ready;        /* by what it said after it has looked for this run */
+    bool enrolled;     /* when the cloud part was done: it is expected to answer soon */
+    uint64_t heard;    /* monotonic; 0: not in this run */
+    bool told_no_call; /* that its agent never called */
+    uint64_t idle;     /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
     int final; /* exit code when trying again cannot help, else 0 */
 };
@@ -51,6 +52,9 @@ json_t *up_plan(void *ctx, size_t node);
 void up_drop_plans(struct up *u);
 /* The nodes that are expected to answer: enrolled, and their VM was not touched by this run. */
 int up_expect_nodes(struct up *u, struct err *err);
+/* up_first_call.c. Says of which nodes the VM runs and the agent does not call; fails when that
+ * stays so and all others are ready. */
+int up_check_first_calls(struct up *u, struct err *err);
 int up_open_hub(struct up *u, struct err *err);
 /* Fails when a node's plan was refused or failed too often, or a node that had enrolled before does
  * not answer; else says whether all are ready. */

@@ -279,7 +279,7 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
         *ret_ready = *ret_ready && r->ready;
     }
-    return check_silence(u, err);
+    return up_check_first_calls(u, err) < 0 ? -1 : check_silence(u, err);
 }
 
 int up_open_hub(struct up *u, struct err *err)

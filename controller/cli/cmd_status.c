@@ -43,7 +43,7 @@ static const char *state_of(const struct look *l, const char **ret_why)
     enum proto_phase phase = proto_phase_of(l->now);
 
     *ret_why = l->seen->why;
-    if (l->now && l->row->state == ROW_FAILED && phase != PHASE_READY) {
+    if (l->row->state == ROW_FAILED && (l->now ? phase != PHASE_READY : !l->node.seen)) {
         *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
         return "failed";
     }

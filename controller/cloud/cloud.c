@@ -83,24 +83,29 @@ void cloud_free(struct cloud *c)
 }
 
 /* What the operator can do about it, by CloudStack's code. */
-static const char *advice(int code)
+static const char *advice(const char *command, int code)
 {
     static const struct {
         int code;
         const char *text;
+        const char *command; /* NULL: any */
     } all[] = {
-        {530, "; 'muster up' again goes on from here"},
-        {531, "; this account may not do that: use another, or ask the cloud's operator"},
-        {532, "; a limit of this account: ask for more, or ask less in the file"},
-        {533, "; the zone has no room: another offering or zone, or later again"},
-        {534, "; the cloud is out of order there: 'muster up' again later goes on from here"},
-        {535, "; the zone has no room: another offering or zone, or later again"},
-        {536, "; something else is using it: 'muster up' again later goes on from here"},
-        {537, "; another rule is in the way: 'muster plan' shows those that it knows"},
+        {431,
+         "; many clouds know RSA keys only: make one with 'ssh-keygen -t rsa -b 3072 -f KEY' and "
+         "name it in the file, defaults: {keypair: {name: NAME, public_key: KEY.pub}}",
+         "registerSSHKeyPair"},
+        {530, "; 'muster up' again goes on from here", NULL},
+        {531, "; this account may not do that: use another, or ask the cloud's operator", NULL},
+        {532, "; a limit of this account: ask for more, or ask less in the file", NULL},
+        {533, "; the zone has no room: another offering or zone, or later again", NULL},
+        {534, "; the cloud is out of order there: 'muster up' again later goes on from here", NULL},
+        {535, "; the zone has no room: another offering or zone, or later again", NULL},
+        {536, "; something else is using it: 'muster up' again later goes on from here", NULL},
+        {537, "; another rule is in the way: 'muster plan' shows those that it knows", NULL},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (all[i].code == code)
+        if (all[i].code == code && (!all[i].command || str_eq(all[i].command, command)))
             return all[i].text;
     return "";
 }
@@ -122,7 +127,7 @@ static int server_error(const char *command, long status, const json_t *payload,
                        "secret key and this machine's clock",
                        command, text);
     return err_set(&why->err, ERR_CLOUD, "%s: the cloud answered %d: %s%s", command, why->code,
-                   text[0] ? text : "no text", advice(why->code));
+                   text[0] ? text : "no text", advice(command, why->code));
 }
 
 /* Something between us and the API answered, or the API broke. */

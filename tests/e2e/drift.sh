@@ -28,6 +28,20 @@ planned() {
 }
 id_of() { "$muster" show -f "$f" --json | jq -r ".resources[] | select(.resource==\"$1\") | .id"; }
 
+# ---- a cloud that knows RSA keys only
+"$vdc" start >/dev/null
+"$vdc" fault call registerSSHKeyPair --error 431 --text "Public key is invalid" >/dev/null
+refused 4 "ssh-keygen -t rsa"
+"$vdc" fault clear >/dev/null
+networks=$(count listNetworks network)
+ssh-keygen -q -t rsa -b 2048 -N "" -f "$work/rsa"
+sed -i "/^defaults:/a\\  keypair: {name: drift-rsa, public_key: $work/rsa.pub}" "$f"
+up_ok
+settled "raised with an RSA key"
+[ "$(count listNetworks network)" -ge "$networks" ] && [ "$(count listNetworks network)" = 4 ] || die "networks twice"
+"$muster" destroy -y --with-data -f "$f" >/dev/null 2>&1
+cp "$work/first.yaml" "$f"
+
 up_ok
 settled "raised"
 
@@ -114,6 +128,21 @@ par=$(id_of volume:par)
 up_ok
 settled "par is back"
 [ "$(id_of volume:par)" = "$par" ] || die "par has another disk"
+
+# ---- the data disk was destroyed at the cloud
+lost=$(id_of volume:par)
+cloud detachVolume id="$lost" >/dev/null
+is_loose() { [ "$(cloud listVolumes id="$lost" | jq -r '.volume[0].virtualmachineid // ""')" = "" ]; }
+until_true 20 "the disk is detached" is_loose
+cloud deleteVolume id="$lost" >/dev/null
+planned volume:par refused
+refused 7 "$lost was destroyed"
+cp "$f" "$work/good.yaml"
+sed -i "/name: par,/s/size: 200G/size: 200G, wipe: $lost/" "$f"
+up_ok
+settled "an empty disk with consent"
+cp "$work/good.yaml" "$f"
+settled "and it needs the consent no more"
 
 # ---- the journal is lost
 rm -rf "$work/state"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -119,6 +120,65 @@ static void test_new_nodes(void **state)
     assert_false(ready);
 }
 
+struct told {
+    unsigned n;
+    char first[EVENT_MSG_MAX], node[EVENT_NODE_MAX];
+};
+
+static void on_told(void *ctx, const struct event *ev)
+{
+    struct told *t = ctx;
+
+    assert_int_equal(ev->kind, EVENT_FAILED);
+    assert_string_equal(ev->id, "first-call");
+    if (!t->n++) {
+        str_copy(t->first, sizeof(t->first), ev->msg);
+        str_copy(t->node, sizeof(t->node), ev->node);
+    }
+}
+
+/* Its VM runs, its agent never calls: said once after some minutes, with what to look at; the other
+ * node goes on. */
+static void test_never_called(void **state)
+{
+    struct world *w = *state;
+    struct store_node n = {.incarnation = 1, .enrol_expires = (uint64_t)time(NULL) + 3030};
+    struct told told = {0};
+    struct up_options options = {.progress = {.ctx = &told, .event = on_told}};
+    struct err err = {0};
+    bool ready;
+
+    str_copy(n.name, sizeof(n.name), "fra");
+    assert_int_equal(store_node_put(w->d.store, &n, &err), 0);
+    w->up.options = &options;
+    assert_int_equal(up_expect_nodes(&w->up, &err), 0);
+    w->runs[1].heard = clock_mono_ms();
+    w->up.waiting_since = clock_mono_ms() - 4 * 60000;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    assert_int_equal(told.n, 0);
+    w->up.waiting_since = clock_mono_ms() - 5 * 60000 - 1000;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    assert_int_equal(told.n, 1);
+    assert_string_equal(told.node, "fra");
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const words[] = {"user-data", "console of fra", "another 50 min",
+                                            "muster up --replace fra"};
+
+        if (!strstr(told.first, words[i]))
+            fail_msg("no '%s' in: %s", words[i], told.first);
+    }
+    w->up.waiting_since = clock_mono_ms() - 15 * 60000 - 1000;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0); /* the other one works still */
+    w->runs[1].ready = true;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_non_null(strstr(err.msg, "fra: its VM runs and its agent has not called for 15 min"));
+    w->runs[0].heard = clock_mono_ms(); /* it was restarted */
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    w->up.options = NULL;
+}
+
 /* A plan is compiled once, not in every pass of the hub; its revision follows what it is made from.
  */
 static void test_plan_is_kept(void **state)
@@ -168,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silent_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_never_called, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_kept, setup, teardown),
     };
     struct err err;
