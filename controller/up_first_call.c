@@ -26,17 +26,16 @@ static void describe(const struct up *u, size_t i, const struct store_node *n, c
     else if (n->enrol_expires <= now)
         str_copy(key, sizeof(key), "has expired");
     else
-        snprintf(key, sizeof(key), "holds for another %llu min, also after a restart of the VM",
-                 (unsigned long long)(n->enrol_expires - now) / 60);
-    snprintf(
-        ret, cap,
-        "its VM runs and its agent has not called for %llu min: as a rule the VM never read its "
-        "user-data (the metadata server did not answer, or cloud-init of the template does not "
-        "look for this cloud), or cannot reach port %u here. See the cloud's console of %.60s, "
-        "or 'muster ssh %s cloud-init status --long'. Its one-time key %s; 'muster up --replace "
-        "%s' makes another VM",
-        (unsigned long long)(clock_mono_ms() - u->waiting_since) / 60000,
-        u->d->spec.controller_port + PORT_ENROL, vm ? vm->label : name, name, key, name);
+        snprintf(key, sizeof(key), "holds for another %u min, also after a restart",
+                 (unsigned)((n->enrol_expires - now) / 60));
+    snprintf(ret, cap,
+             "its VM runs and its agent has not called for %u min: as a rule the VM never read its "
+             "user-data (the metadata server did not answer, or the template's cloud-init does not "
+             "look for this cloud), or cannot reach port %u here. See the console of %.40s, or "
+             "'muster ssh %.32s cloud-init status --long'. Its one-time key %.60s; else 'muster up "
+             "--replace %.32s'",
+             (unsigned)((clock_mono_ms() - u->waiting_since) / 60000),
+             u->d->spec.controller_port + PORT_ENROL, vm ? vm->label : name, name, key, name);
 }
 
 static int tell(struct up *u, const char *node, const char *msg, struct err *err)

@@ -21,6 +21,7 @@
 #include "agent/ipc/paths.h"
 #include "agent/ipc/permit.h"
 #include "agent/ipc/trim.h"
+#include "agent/supervisor/identity.h"
 #include "agent/supervisor/internal.h"
 #include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
@@ -117,24 +118,38 @@ static void loop(struct supervisor *s, int sigfd)
     }
 }
 
+static int own_state(struct supervisor *s, struct err *err)
+{
+    _cleanup_free_ char *aside = NULL;
+    struct machine now;
+
+    machine_look(&now);
+    if (identity_settle(PATH_STATE, s->has_boot ? &s->boot : NULL, &now, &aside, err) < 0)
+        return -1;
+    if (aside)
+        log_warn("the state of another machine was here; it is in %s now, and this one enrols as "
+                 "node %s",
+                 aside, s->boot.node);
+    return 0;
+}
+
 static int prepare(struct supervisor *s, struct err *err)
 {
     if (geteuid() != 0)
         return err_set(err, ERR_USAGE, "'run' needs root: it changes packages, disks and services");
-    if (fs_mkdirs(PATH_STATE, 0711, err) < 0 || fs_mkdirs(PATH_RUN, 0755, err) < 0 ||
-        fs_mkdirs(PATH_CLUSTER, 0700, err) < 0 || outbox_open(PATH_OUTBOX, &s->outbox, err) < 0)
+    if (fs_mkdirs(PATH_STATE, 0711, err) < 0 || fs_mkdirs(PATH_RUN, 0755, err) < 0)
         return -1;
     /* No action of a life before this one may still use its permit. */
     permit_close();
-    if (!fs_exists(PATH_BOOTSTRAP)) {
+    s->has_boot = fs_exists(PATH_BOOTSTRAP);
+    if (!s->has_boot)
         log_warn("%s is missing: no controller is known; the plan on disk is kept up alone",
                  PATH_BOOTSTRAP);
-        return 0;
-    }
-    if (bootstrap_load(PATH_BOOTSTRAP, &s->boot, err) < 0)
+    else if (bootstrap_load(PATH_BOOTSTRAP, &s->boot, err) < 0)
         return -1;
-    s->has_boot = true;
-    return 0;
+    if (own_state(s, err) < 0)
+        return -1;
+    return fs_mkdirs(PATH_CLUSTER, 0700, err) < 0 ? -1 : outbox_open(PATH_OUTBOX, &s->outbox, err);
 }
 
 int cmd_run(int argc, char **argv)
@@ -156,8 +171,14 @@ int cmd_run(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     _cleanup_close_ int sigfd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (prepare(s, &err) < 0)
-        return cmd_fail(&err);
+    if (prepare(s, &err) < 0) {
+        int code = cmd_fail(&err);
+
+        /* What only an operator can decide is said once, not at every restart by systemd. */
+        for (struct pollfd p = {.fd = sigfd, .events = POLLIN}; code == ERR_SAFETY && !p.revents;)
+            poll(&p, 1, -1);
+        return code;
+    }
     log_info("version " MUSTER_VERSION " starts");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (parts[i]->start)
