@@ -11,9 +11,11 @@ import hmac
 import http.client
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -169,6 +171,12 @@ def broken(call, **params):
     except CloudStackException as e:
         return str(e.error)
     raise AssertionError(call + " did not fail")
+
+
+def own_key():
+    path = os.path.join(tempfile.mkdtemp(), "key")
+    sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path)
+    return path
 
 
 def simulated(name, net, **params):
@@ -462,6 +470,71 @@ def check_guests():
     CLOUD.deleteSSHKeyPair(name="made")
     for what in (net, private):
         CLOUD.deleteNetwork(id=what, fetch_result=True)
+
+
+def typed(line, **values):
+    """A line as an operator types it in cloudmonkey: verb and noun in any case, `filter` is its own."""
+    names = {a["name"].lower(): a["name"] for a in CLOUD.listApis()["api"]}
+    words = shlex.split(line.format(**values))
+    args = dict(w.split("=", 1) for w in words if "=" in w)
+    name = names["".join(w for w in words if "=" not in w).lower()]
+    wanted = args.pop("filter", "").split(",")
+    answer = getattr(CLOUD, name)(fetch_result=name != "listApis", **args)
+    found = next((v for v in answer.values() if isinstance(v, (list, dict))), answer)
+    found = found[0] if isinstance(found, list) and len(found) == 1 else found
+    if wanted != [""]:
+        return [{k: one[k] for k in wanted} for one in found]
+    return found
+
+
+def check_tutorial():
+    """A stack of two zones by hand, call by call."""
+    zones = {"Frankfurt (ESX)": "10.30.1", "Paris (ESX)": "10.30.2"}
+    key = sh("ssh-keygen", "-y", "-f", own_key()).strip()
+    typed("register sshkeypair name=keypair-saas publickey='{key}'", key=key)
+    dcg = typed("listDirectConnectGroups")
+    group = dcg[0]["id"] if isinstance(dcg, list) else dcg["id"]
+    made, vms, volumes = [], {}, []
+    for zone, net in zones.items():
+        gateway = typed("createLocalNetwork displaytext='Gateway-{zone}' zonename='{zone}' "
+                        "cidr={net}.0/24 gateway={net}.1", zone=zone, net=net)["id"]
+        private = typed("createPrivateDirectConnect zonename='{zone}' cidr=10.31.{n}.0/24 gateway=10.31.{n}.1 "
+                        "displaytext='privateDC-{zone}' dcgid={group}", zone=zone, n=net[-1], group=group)["id"]
+        until(lambda: all(CLOUD.listNetworks(id=n)["network"][0]["isprovisioned"] for n in (gateway, private)))
+        typed("create egressfirewallrule networkid={net} protocol=all cidr={cidr}.0/24", net=gateway, cidr=net)
+        zoneid = one("listZones", name=zone)
+        template = one("listTemplates", templatefilter="featured", zoneid=zoneid)
+        vm = typed("deploy virtualmachine networkids={a},{b} displayname=SaaS-test-{n} name=SaaS-test-{n} "
+                   "zoneid={zone} keypair=keypair-saas templateid={template} serviceofferingid={offering} "
+                   "hypervisor=Simulator", a=gateway, b=private, n=net[-1], zone=zoneid, template=template,
+                   offering=one("listServiceOfferings", name="2048-1"))
+        assert (vm["state"], vm["keypair"], len(vm["nic"])) == ("Running", "keypair-saas", 2), vm
+        assert vm["nic"][0]["networkid"] == gateway and vm["nic"][0]["isdefault"], vm["nic"]
+        vms[zone] = vm["id"]
+        made += [gateway, private]
+    ips = typed("list publicipaddresses filter=id,ipaddress,zonename")
+    assert {ip["zonename"] for ip in ips} == set(zones), ips
+    for ip in ips:
+        for private, public in ((22, 52200), (80, 80)):
+            rule = typed("create portforwardingrule privateport={private} publicport={public} ipaddressid={ip} "
+                         "virtualmachineid={vm} enablefirewall=true protocol=tcp", private=private, public=public,
+                         ip=ip["id"], vm=vms[ip["zonename"]])
+            assert rule["publicport"] == str(public) and rule["state"] == "Active", rule
+        opened = CLOUD.listFirewallRules(ipaddressid=ip["id"])["firewallrule"]
+        assert sorted(int(r["startport"]) for r in opened) == [80, 52200], opened
+    for zone in zones:
+        volume = typed("create volume name=datadisk-mariadb size=200 zoneid={zone} diskofferingid={disk}",
+                       zone=one("listZones", name=zone), disk=one("listDiskOfferings"))["id"]
+        typed("attach volume id={id} virtualmachineid={vm}", id=volume, vm=vms[zone])
+        assert CLOUD.listVolumes(id=volume)["volume"][0]["virtualmachineid"] == vms[zone]
+        volumes.append(volume)
+    for vm in vms.values():
+        CLOUD.destroyVirtualMachine(id=vm, expunge=True, fetch_result=True)
+    for volume in volumes:
+        CLOUD.deleteVolume(id=volume)
+    for net in made:
+        CLOUD.deleteNetwork(id=net, fetch_result=True)
+    CLOUD.deleteSSHKeyPair(name="keypair-saas")
 
 
 def check_accounts():
