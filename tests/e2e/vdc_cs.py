@@ -481,10 +481,9 @@ def typed(line, **values):
     wanted = args.pop("filter", "").split(",")
     answer = getattr(CLOUD, name)(fetch_result=name != "listApis", **args)
     found = next((v for v in answer.values() if isinstance(v, (list, dict))), answer)
-    found = found[0] if isinstance(found, list) and len(found) == 1 else found
     if wanted != [""]:
         return [{k: one[k] for k in wanted} for one in found]
-    return found
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def check_tutorial():
@@ -492,8 +491,9 @@ def check_tutorial():
     zones = {"Frankfurt (ESX)": "10.30.1", "Paris (ESX)": "10.30.2"}
     key = sh("ssh-keygen", "-y", "-f", own_key()).strip()
     typed("register sshkeypair name=keypair-saas publickey='{key}'", key=key)
-    dcg = typed("listDirectConnectGroups")
-    group = dcg[0]["id"] if isinstance(dcg, list) else dcg["id"]
+    if not typed("listDirectConnectGroups"): # a new account at the real one has "Default"
+        typed("createDirectConnectGroup name=Default")
+    group = typed("listDirectConnectGroups filter=id,name")[0]["id"]
     made, vms, volumes = [], {}, []
     for zone, net in zones.items():
         gateway = typed("createLocalNetwork displaytext='Gateway-{zone}' zonename='{zone}' "
