@@ -11,11 +11,12 @@
 struct node_run {
     unsigned aborted;
     unsigned changed;
-    bool ready;        /* by what it said after it has looked for this run */
-    bool enrolled;     /* when the cloud part was done: it is expected to answer soon */
-    uint64_t heard;    /* monotonic; 0: not in this run */
-    bool told_no_call; /* that its agent never called */
-    uint64_t idle;     /* monotonic: since when it is idle and has not looked; 0: not so */
+    bool ready;          /* by what it said after it has looked for this run */
+    bool enrolled;       /* when the cloud part was done: it is expected to answer soon */
+    uint64_t heard;      /* monotonic; 0: not in this run */
+    bool told_no_call;   /* that its agent never called */
+    bool told_user_data; /* cloud: none */
+    uint64_t idle;       /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
     int final; /* exit code when trying again cannot help, else 0 */
 };
@@ -36,6 +37,8 @@ struct up {
     json_t **plans; /* as compiled from all above, one per node; NULL: not yet */
     struct node_run *runs;
     bool cloud_done;
+    bool none_known;        /* cloud: none: the agents have said what a cloud would */
+    uint64_t none_looked;   /* monotonic: when that was asked last */
     uint64_t waiting_since; /* monotonic: when the cloud part was done */
     uint64_t last_event;    /* monotonic */
 };
@@ -46,12 +49,22 @@ void up_show_event(struct up *u, const struct event *ev);
 /* User-data of a node that is about to be created: its one-time key is made and recorded before
  * the cloud is asked for the VM. Hook of apply. */
 int up_user_data(void *ctx, size_t node, char **ret, struct err *err);
+/* The same as plain text, with a key that is good for so long; the caller wipes and frees it. */
+int up_user_data_text(struct up *u, size_t node, unsigned ttl_s, char **ret, struct err *err);
 /* The node's plan with its secrets; NULL while the cloud part is not done. New reference. Compiled
  * once, until up_drop_plans says that what it is made from has changed. */
 json_t *up_plan(void *ctx, size_t node);
 void up_drop_plans(struct up *u);
 /* The nodes that are expected to answer: enrolled, and their VM was not touched by this run. */
 int up_expect_nodes(struct up *u, struct err *err);
+/* up_none.c: cloud: none. What a cloud would say of that node, by what its agent said (NULL:
+ * nothing yet); false: not enough. Pure. */
+bool up_none_facts(const struct spec *s, size_t node, const json_t *said, struct node_facts *ret);
+/* Enough is known of all; then the facts are filled and the places of the nodes recorded. */
+bool up_none_known(struct up *u);
+int up_none_layout(struct up *u, struct err *err);
+/* Writes the user-data of who has not enrolled, says where once, and lets `up` wait. */
+int up_none_wait(struct up *u, struct err *err);
 /* up_first_call.c. Says of which nodes the VM runs and the agent does not call; fails when that
  * stays so and all others are ready. */
 int up_check_first_calls(struct up *u, struct err *err);

@@ -106,6 +106,11 @@ static int cloud_is_done(struct up *u, struct err *err)
     _cleanup_free_ char *text = NULL;
 
     up_drop_plans(u);
+    if (u->d->spec.cloud == CLOUD_NONE) {
+        u->cloud_done = true;
+        up_none_known(u);
+        return up_expect_nodes(u, err) < 0 ? -1 : up_none_layout(u, err);
+    }
     layout_facts(&u->d->spec, &u->survey->resources, u->facts);
     layout = layout_json(&u->d->spec, &u->survey->resources, u->facts);
     text = js_text(layout);

@@ -28,15 +28,13 @@ void up_show_event(struct up *u, const struct event *ev)
         u->options->progress.event(u->options->progress.ctx, ev);
 }
 
-int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
+int up_user_data_text(struct up *u, size_t node, unsigned ttl_s, char **ret, struct err *err)
 {
-    struct up *u = ctx;
     const struct spec *s = &u->d->spec;
     struct store_node n;
     uint64_t incarnation;
     struct curve_pair once;
     char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
-    char *text = NULL;
     int rc;
     _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, s->nodes[node].name);
 
@@ -45,7 +43,7 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
         return -1;
     keys_curve_new(&once);
     n = (struct store_node){.incarnation = incarnation,
-                            .enrol_expires = (uint64_t)time(NULL) + ENROL_TTL_S};
+                            .enrol_expires = (uint64_t)time(NULL) + ttl_s};
     str_copy(n.name, sizeof(n.name), s->nodes[node].name);
     memcpy(n.enrol_pub, once.pub, KEY_SIZE);
     if (store_node_put(u->d->store, &n, err) < 0)
@@ -62,17 +60,24 @@ int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
                                           .bootstrap_secret = secret_hex,
                                           .expires = n.enrol_expires,
                                           .package_sha256 = u->package_sha256},
-                       &text, err);
+                       ret, err);
     keys_wipe(&once, sizeof(once));
     keys_wipe(secret_hex, sizeof(secret_hex));
-    if (rc == 0) {
-        *ret = base64_text(text, strlen(text));
-        keys_wipe(text, strlen(text));
-        free(text);
-        if (u->hub)
-            hub_forget(u->hub, node);
-    }
+    if (rc == 0 && u->hub)
+        hub_forget(u->hub, node);
     return rc;
+}
+
+int up_user_data(void *ctx, size_t node, char **ret, struct err *err)
+{
+    char *text = NULL;
+
+    if (up_user_data_text(ctx, node, ENROL_TTL_S, &text, err) < 0)
+        return -1;
+    *ret = base64_text(text, strlen(text));
+    keys_wipe(text, strlen(text));
+    free(text);
+    return 0;
 }
 
 static struct planner_input planner_in(const struct up *u)
@@ -92,7 +97,8 @@ static json_t *compile_plan(struct up *u, size_t node)
     _cleanup_json_ json_t *names = NULL;
     struct err err;
 
-    if (!u->cloud_done || planner_compile(&in, node, &plan, &err) < 0)
+    if (!u->cloud_done || (u->d->spec.cloud == CLOUD_NONE && !up_none_known(u)) ||
+        planner_compile(&in, node, &plan, &err) < 0)
         return NULL;
     names = planner_secret_names(plan);
     for (size_t i = 0; i < json_array_size(names); i++) {

@@ -59,6 +59,8 @@ int up_check_first_calls(struct up *u, struct err *err)
     bool give_up = waited > NO_CALL_MS;
     size_t last = u->d->spec.n_nodes;
 
+    if (u->d->spec.cloud == CLOUD_NONE)
+        return up_none_wait(u, err);
     if (!u->cloud_done || waited < FIRST_CALL_MS)
         return 0;
     for (size_t i = 0; i < u->d->spec.n_nodes; i++) {

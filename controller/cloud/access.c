@@ -174,6 +174,8 @@ static int find(const struct spec *s, bool start, struct cloud_access *ret, char
     struct cloud_access a = {0};
 
     str_copy(ret_host, 64, s->controller_address);
+    if (s->cloud == CLOUD_NONE) /* nobody is asked */
+        return 0;
     if (s->profile[0]) { /* the file says which keys */
         if (from_cmk(cmk, s->profile, ret))
             return 0;

@@ -135,6 +135,10 @@ void resources_build(const struct spec *s, struct resources *ret)
     struct resources resources = {.dialect = dialect_of(s)};
 
     str_copy(resources.deployment, sizeof(resources.deployment), s->deployment);
+    if (s->cloud == CLOUD_NONE) {
+        *ret = resources;
+        return;
+    }
     for (size_t z = 0; z < s->n_zones; z++) {
         bool known = !s->zones[z].has_private || !resources.dialect->lists[LIST_GROUPS];
 

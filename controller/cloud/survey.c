@@ -166,6 +166,11 @@ int survey_run(struct reach *r, struct store *store, const struct spec *s,
     _cleanup_(survey_free) struct survey v = {0};
 
     resources_build(s, &v.resources);
+    if (s->cloud == CLOUD_NONE) { /* the machines are somebody else's */
+        *ret = v;
+        v = (struct survey){0};
+        return o->replace ? err_set(err, ERR_USAGE, "--replace: cloud: none makes no machines") : 0;
+    }
     if (check_options(s, o, err) < 0 || store_resources(store, on_row, &v.resources, err) < 0 ||
         list_round(r, v.resources.dialect, 0, LIST_ZONES, &v.inv, err) < 0 ||
         recognise(&v, s, o, err) < 0)

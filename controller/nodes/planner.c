@@ -35,6 +35,10 @@ static void add_route(const struct planner_input *in, size_t node, json_t *resou
     for (size_t z = 0; z < s->n_zones; z++)
         if (s->zones[z].has_private && &s->zones[z] != zone)
             js_push_str(to, s->zones[z].private.text);
+    if (s->cloud == CLOUD_NONE && !json_array_size(to)) { /* the address is there already */
+        json_decref(to);
+        return;
+    }
     cidr_host(&zone->private, 1, via);
     address = str_fmt("%s/%u", in->facts[node].private_address, zone->private.net.len);
     add(resources,

@@ -28,7 +28,8 @@ static void check_networks(struct reading *r, const struct spec *s)
         const struct spec_zone *a = &s->zones[i];
         _cleanup_free_ char *path = str_fmt("zones[%zu]", i);
 
-        if (a->has_private && ipv4_net_overlaps(&a->gateway.net, &a->private.net))
+        if (a->has_private && a->gateway.text[0] &&
+            ipv4_net_overlaps(&a->gateway.net, &a->private.net))
             problem_at(r, path, "private.cidr", "overlaps the zone's own gateway network %s",
                        a->gateway.text);
         for (size_t j = 0; j < i; j++) {
@@ -92,7 +93,7 @@ static void check_nodes(struct reading *r, const struct spec *s)
  * site the application may keep. */
 static void check_forms(struct reading *r, const struct spec *s)
 {
-    bool known = s->app.site[0] || !s->n_nodes;
+    bool known = s->app.site[0] || !s->n_nodes || s->nodes[0].address[0];
     const struct spec_node *n = s->nodes;
 
     for (size_t p = 0; !known && p < n->n_ports; p++)

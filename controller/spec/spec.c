@@ -158,7 +158,7 @@ static void read_zone(struct reading *r, const struct spec *s, struct spec_zone 
     gw = json_object_get(v, "gateway");
     if (gw)
         read_gateway(r, s, z, gw_path, gw);
-    else
+    else if (s->cloud != CLOUD_NONE)
         problem(r, path, "gateway: missing, expected {cidr: a.b.c.d/len, egress: [all]}");
     pr = json_object_get(v, "private");
     if (pr)
@@ -204,7 +204,8 @@ static void read_ports(struct reading *r, struct spec_node *n, const char *path,
     }
 }
 
-static void read_disk(struct reading *r, struct spec_node *n, const char *path, const json_t *v)
+static void read_disk(struct reading *r, struct spec_node *n, const char *path, const json_t *v,
+                      bool none)
 {
     static const char *const keys[] = {"size", "offering", "wipe", NULL};
     _cleanup_free_ char *inner = str_fmt("%s.datadisk", path);
@@ -213,15 +214,25 @@ static void read_disk(struct reading *r, struct spec_node *n, const char *path, 
         return;
     n->disk.present = true;
     n->disk.size = read_size(r, inner, v, "size");
-    read_text(r, inner, v, "offering", NULL, n->disk.offering, sizeof(n->disk.offering));
+    read_text(r, inner, v, "offering", none ? "" : NULL, n->disk.offering,
+              sizeof(n->disk.offering));
     read_text(r, inner, v, "wipe", "", n->disk.wipe, sizeof(n->disk.wipe));
+}
+
+/* Machines that nobody makes need neither template nor offering. */
+static const char *default_of(const struct reading *r, const struct spec *s, const json_t *defaults,
+                              const char *key)
+{
+    const char *text = as_written(r, "defaults", key, json_object_get(defaults, key));
+
+    return text || s->cloud != CLOUD_NONE ? text : "";
 }
 
 static void read_node_entry(struct reading *r, struct spec *s, struct spec_node *n,
                             const char *path, const json_t *v, const json_t *defaults)
 {
     static const char *const keys[] = {"name",     "zone",  "template", "offering",
-                                       "datadisk", "ports", NULL};
+                                       "datadisk", "ports", "address",  NULL};
     char zone[SPEC_LABEL_MAX] = "";
 
     if (!read_known(r, path, v, keys))
@@ -236,13 +247,14 @@ static void read_node_entry(struct reading *r, struct spec *s, struct spec_node 
         if (zone[0])
             problem_at(r, path, "zone", "'%s' is not one of the file's zones", zone);
     }
-    read_text(r, path, v, "template",
-              as_written(r, "defaults", "template", json_object_get(defaults, "template")),
-              n->template, sizeof(n->template));
-    read_text(r, path, v, "offering",
-              as_written(r, "defaults", "offering", json_object_get(defaults, "offering")),
-              n->offering, sizeof(n->offering));
-    read_disk(r, n, path, json_object_get(v, "datadisk"));
+    read_text(r, path, v, "template", default_of(r, s, defaults, "template"), n->template,
+              sizeof(n->template));
+    read_text(r, path, v, "offering", default_of(r, s, defaults, "offering"), n->offering,
+              sizeof(n->offering));
+    read_disk(r, n, path, json_object_get(v, "datadisk"), s->cloud == CLOUD_NONE);
+    read_text(r, path, v, "address", "", n->address, sizeof(n->address));
+    if (n->address[0] && s->cloud != CLOUD_NONE)
+        problem_at(r, path, "address", "only for cloud: none; a cloud gives its own");
     read_ports(r, n, path, json_object_get(v, "ports"));
 }
 

@@ -59,6 +59,7 @@ struct spec_node {
     size_t zone;
     char template[SPEC_LABEL_MAX];
     char offering[SPEC_LABEL_MAX];
+    char address[64]; /* cloud: none: how it is reached from outside, or "" */
     struct spec_disk disk;
     struct spec_port *ports;
     size_t n_ports;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -179,6 +180,84 @@ static void test_never_called(void **state)
     w->up.options = NULL;
 }
 
+/* cloud: none: what a cloud would say, the agent says. */
+static void test_none_facts(void **state)
+{
+    (void)state;
+    static const char file[] =
+        "deployment: d\ncloud: none\ncontroller: {address: 10.77.0.1}\n"
+        "zones: [{name: Z, private: {cidr: 10.77.0.0/24}}]\n"
+        "nodes:\n  - {name: a, zone: Z, address: 192.0.2.7, datadisk: {size: 3G}, ports: {8080: "
+        "80}}\n  - {name: b, zone: Z, datadisk: {size: 3G}}\n"
+        "database: {}\nweb: {}\n";
+    _cleanup_(spec_problems_free) struct spec_problems problems = {0};
+    _cleanup_json_ json_t *said =
+        json_pack("{s:[{s:s, s:s, s:[s]}, {s:s, s:s, s:[s, s]}]}", "nics", "name", "eth0", "mac",
+                  "02:00:00:00:00:01", "addresses", "192.0.2.7/24", "name", "eth1", "mac",
+                  "02:00:00:00:00:02", "addresses", "10.78.0.9/24", "10.77.0.11/24");
+    struct node_facts f, other;
+    struct yaml_doc doc;
+    struct spec s;
+    struct err err;
+
+    if (yaml_doc_parse("d", file, sizeof(file) - 1, &doc, &err) < 0)
+        fail_msg("%s", err.msg);
+    if (spec_parse("d", &doc, &s, &problems) < 0)
+        fail_msg("%s", strbuf_str(&problems.text));
+    yaml_doc_free(&doc);
+    assert_true(up_none_facts(&s, 0, said, &f));
+    assert_string_equal(f.private_address, "10.77.0.11");
+    assert_string_equal(f.private_mac, "02:00:00:00:00:02");
+    assert_string_equal(f.url, "http://192.0.2.7:8080");
+    assert_int_equal(strlen(f.volume), 36);
+    assert_true(up_none_facts(&s, 1, said, &other));
+    assert_string_not_equal(f.volume, other.volume);
+    assert_string_equal(other.url, "");
+    assert_false(up_none_facts(&s, 0, NULL, &f));
+    json_object_clear(said);
+    assert_false(up_none_facts(&s, 0, said, &f));
+    spec_free(&s);
+}
+
+/* The user-data waits in a file, for the operator alone, as long as its key is good. */
+static void test_none_user_data(void **state)
+{
+    struct world *w = *state;
+    struct reach reach = {.host = "192.0.2.1"};
+    struct up_options options = {0};
+    struct err err = {0};
+    struct stat st;
+    bool ready;
+
+    enrolled(w, "par", 1);
+    w->d.spec.cloud = CLOUD_NONE;
+    w->d.state = w->dir;
+    w->up.reach = &reach;
+    w->up.options = &options;
+    _cleanup_free_ char *path = str_fmt("%s/user-data.fra", w->dir);
+    _cleanup_free_ char *none = str_fmt("%s/user-data.par", w->dir);
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *again = NULL;
+    assert_int_equal(up_expect_nodes(&w->up, &err), 0);
+    w->up.waiting_since = clock_mono_ms() - 60 * 60000; /* nobody is in a hurry */
+    w->runs[1].heard = clock_mono_ms();
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    assert_false(ready);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_false(fs_exists(none));
+    assert_int_equal(fs_read(path, 65536, &text, NULL, &err), 0);
+    assert_true(str_starts(text, "#cloud-config\n"));
+    assert_true(w->up.last_event > 0);
+
+    /* another run: somebody may have pasted it */
+    w->runs[0].told_user_data = false;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    assert_int_equal(fs_read(path, 65536, &again, NULL, &err), 0);
+    assert_string_equal(again, text);
+    w->d.state = NULL;
+}
+
 /* A plan is compiled once, not in every pass of the hub; its revision follows what it is made from.
  */
 static void test_plan_is_kept(void **state)
@@ -229,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_idle_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_never_called, setup, teardown),
+        cmocka_unit_test(test_none_facts),
+        cmocka_unit_test_setup_teardown(test_none_user_data, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_kept, setup, teardown),
     };
     struct err err;
