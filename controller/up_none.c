@@ -16,7 +16,7 @@
 #include "controller/internal.h"
 
 #define PASTE_TTL_S (24 * 60 * 60) /* a one-time key that waits for somebody's hands */
-#define PASTE_LEFT_S (10 * 60)     /* one that is about to expire is made anew */
+#define PASTE_LEFT_S (10 * 60)     /* one that is about to expire is made again */
 #define FACTS_EVERY_MS 1000        /* looks whether the agents have said enough */
 
 /* The agent's NIC with an address in the zone's private network. */

@@ -154,7 +154,7 @@ static void a_container_is_told_by_its_instance(void **state)
     as_of_fra(&guest_a);
     assert_int_equal(settle(&later, &guest_b), -1);
     assert_int_equal(settle(&later, &unknown), 0);
-    assert_int_equal(settle(&fra, &guest_b), 1); /* made anew under the same name */
+    assert_int_equal(settle(&fra, &guest_b), 1); /* made again under the same name */
 }
 
 /* An agent that kept no record of its machine, whose plan names its node. */
