@@ -19,9 +19,9 @@ struct machine {
 void machine_look(struct machine *ret);
 
 /* Makes `state` this machine's. What is another's is moved aside within it when `boot` has a
- * one-time key, by which this machine enrols again (*ret_aside: where to; the caller frees); without
- * a key it is refused, by name. `boot` may be NULL: no controller is known. Only what is known on
- * both sides counts. */
+ * one-time key, by which this machine enrols again (*ret_aside: where to; the caller frees);
+ * without a key it is refused, by name. `boot` may be NULL: no controller is known. Only what is
+ * known on both sides counts. */
 int identity_settle(const char *state, const struct bootstrap *boot, const struct machine *now,
                     char **ret_aside, struct err *err);
 
