@@ -52,24 +52,42 @@ static enum dpkg_state state_of(struct slice status)
     return is(word[2], "installed") && is(word[1], "ok") ? DPKG_INSTALLED : DPKG_BROKEN;
 }
 
-static void note(struct slice package, struct slice status, const char *const names[], size_t n,
-                 enum dpkg_state *ret)
+/* "a, b (= 1.2), c" */
+static bool in_list(struct slice list, const char *name)
 {
-    if (!package.len)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        if (!is(package, names[i]))
-            continue;
-        enum dpkg_state s = state_of(status);
-        if (s > ret[i])
-            ret[i] = s;
+    for (size_t i = 0; i < list.len;) {
+        size_t from = i;
+
+        while (i < list.len && !strchr(", (", list.s[i]))
+            i++;
+        if (is((struct slice){list.s + from, i - from}, name))
+            return true;
+        while (i < list.len && list.s[i] != ',')
+            i++;
+        while (i < list.len && strchr(", ", list.s[i]))
+            i++;
     }
+    return false;
+}
+
+struct stanza {
+    struct slice package, status, provides;
+};
+
+static void note(const struct stanza *a, const char *const names[], size_t n, enum dpkg_state *ret)
+{
+    enum dpkg_state s = a->package.len ? state_of(a->status) : DPKG_ABSENT;
+
+    for (size_t i = 0; i < n; i++)
+        if (s > ret[i] &&
+            (is(a->package, names[i]) || (s == DPKG_INSTALLED && in_list(a->provides, names[i]))))
+            ret[i] = s;
 }
 
 void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n,
                enum dpkg_state *ret)
 {
-    struct slice package = {0}, status = {0};
+    struct stanza a = {0};
 
     for (size_t i = 0; i < n; i++)
         ret[i] = DPKG_ABSENT;
@@ -79,13 +97,13 @@ void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n
 
         at += line.len + 1;
         if (line.len == 0) {
-            note(package, status, names, n, ret);
-            package = status = (struct slice){0};
-        } else if (!field(line, "Package:", &package)) {
-            field(line, "Status:", &status);
+            note(&a, names, n, ret);
+            a = (struct stanza){0};
+        } else if (!field(line, "Package:", &a.package) && !field(line, "Status:", &a.status)) {
+            field(line, "Provides:", &a.provides);
         }
     }
-    note(package, status, names, n, ret);
+    note(&a, names, n, ret);
 }
 
 static bool among(const char *names, struct slice package, struct slice arch)

@@ -15,7 +15,8 @@ enum dpkg_state {
 };
 
 /* Reads the stanzas of /var/lib/dpkg/status: the state of `names[i]` in `ret[i]`. A package of
- * several architectures counts as its best. */
+ * several architectures counts as its best. A name that an installed package provides is there:
+ * many are no packages of their own. */
 void dpkg_scan(const char *text, size_t len, const char *const names[], size_t n,
                enum dpkg_state *ret);
 

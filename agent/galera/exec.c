@@ -228,6 +228,22 @@ static bool opened_here(const struct galera *g)
     return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data && !rec.new_disk;
 }
 
+/* The kernel does so after a fault of the disk; the server would only say that it cannot start. */
+static int writable(const struct galera *g, struct err *err)
+{
+    bool read_only = false;
+
+    if (mnt_read_only(g->mount, &read_only, err) < 0)
+        return -1;
+    return read_only
+               ? err_set(err, ERR_FAILED,
+                         "the data disk on %s is read-only: as a rule it had a fault ('dmesg' "
+                         "says which); nothing is started on it. When the disk is well: "
+                         "mount -o remount,rw %s, or muster up",
+                         g->mount, g->mount)
+               : 0;
+}
+
 static int look_at_disk(const struct galera *g, struct cluster_position *p, struct err *err)
 {
     char source[256];
@@ -240,7 +256,7 @@ static int look_at_disk(const struct galera *g, struct cluster_position *p, stru
         p->kind = DATADIR_NOT_MOUNTED;
         return err_set(err, ERR_FAILED, "the data disk is not mounted on %s", g->mount);
     }
-    if (below(g->mount, DATADIR_OURS_MARK, &ours, err) < 0)
+    if (writable(g, err) < 0 || below(g->mount, DATADIR_OURS_MARK, &ours, err) < 0)
         return -1;
     return ours ? 0
                 : err_set(err, ERR_SAFETY,
@@ -421,8 +437,8 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *position = start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
 
-    if (forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 || set_torn_aside(g, err) < 0 ||
-        (p->aria && set_aria_aside(g, epoch, err) < 0))
+    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 ||
+        set_torn_aside(g, err) < 0 || (p->aria && set_aria_aside(g, epoch, err) < 0))
         return -1;
     return start("boot", epoch, options, err);
 }
@@ -450,8 +466,9 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
                                    : copy ? xstrdup("")
                                           : start_position(p);
 
-    if (forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 || forget_transfer(g, err) < 0 ||
-        (copy && ask_for_copy(g, err) < 0) || start("join", epoch, options, err) < 0)
+    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 ||
+        forget_transfer(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
+        start("join", epoch, options, err) < 0)
         return -1;
     return fs_sync_filesystem(g->datadir, err);
 }

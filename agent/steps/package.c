@@ -140,10 +140,18 @@ static int package_check(const void *self, struct run *run, struct verdict *ret,
     return verdict_ok(ret);
 }
 
-/* No names: only what is half done is brought to an end. */
-static int package_install(const struct package *p, bool fix, struct run *run, struct err *err)
+/* A name of a module may be one that several packages provide. */
+static bool is_module(const char *name)
 {
-    size_t n = fix ? 0 : json_array_size(p->names), k = 0;
+    return str_starts(name, "php-") && !str_eq(name, "php-cli");
+}
+
+enum which { ALL, NO_MODULES, NONE /* only what is half done is brought to an end */ };
+
+static int package_install(const struct package *p, enum which which, struct run *run,
+                           struct err *err)
+{
+    size_t n = json_array_size(p->names), k = 0;
     _cleanup_free_ const char **argv = xcalloc(n + 20, sizeof(*argv));
 
     if (apt_journal_rolled_back()) {
@@ -155,7 +163,7 @@ static int package_install(const struct package *p, bool fix, struct run *run, s
     argv[k++] = "-y";
     argv[k++] = "-q";
     argv[k++] = "--no-install-recommends";
-    if (fix)
+    if (which == NONE)
         argv[k++] = "--fix-broken";
     /* Not 1: apt keeps its status descriptor from dpkg, and scripts need a standard output. */
     argv[k++] = "-oAPT::Status-Fd=3";
@@ -164,8 +172,12 @@ static int package_install(const struct package *p, bool fix, struct run *run, s
     argv[k++] = "-oDpkg::Options::=--force-confdef";
     argv[k++] = "-oDpkg::Options::=--force-confold";
     argv[k++] = "--";
-    for (size_t i = 0; i < n; i++)
-        argv[k++] = json_string_value(json_array_get(p->names, i));
+    for (size_t i = 0; i < n && which != NONE; i++) {
+        const char *name = json_string_value(json_array_get(p->names, i));
+
+        if (which == ALL || !is_module(name))
+            argv[k++] = name;
+    }
     return apt_run(run, "install", argv, (unsigned)p->lock_timeout, err);
 }
 
@@ -190,6 +202,28 @@ static void package_configure(const struct package *p, struct run *run)
             (unsigned)p->lock_timeout, &ignored);
 }
 
+/* apt does not choose among several packages that provide a name. One of them may come with the
+ * others: PHP itself has modules built in, and says so. *err: why the whole failed. */
+static int package_by_parts(const struct package *p, struct run *run, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf missing = {0};
+    _cleanup_json_ json_t *names = json_array();
+    struct package rest = *p;
+    struct err ignored = {0};
+    bool broken = false;
+
+    if (package_install(p, NO_MODULES, run, &ignored) < 0 ||
+        package_missing(p, &missing, &broken, &ignored) < 0)
+        return -1;
+    if (!missing.len)
+        return 0;
+    for (char *save = NULL, *name = strtok_r(missing.s, " ", &save); name;
+         name = strtok_r(NULL, " ", &save))
+        json_array_append_new(names, json_string(name));
+    rest.names = names;
+    return package_install(&rest, ALL, run, err);
+}
+
 static int package_transaction(const struct package *p, bool broken, struct run *run,
                                struct err *err)
 {
@@ -197,7 +231,7 @@ static int package_transaction(const struct package *p, bool broken, struct run 
 
     if (broken)
         package_configure(p, run);
-    if (package_install(p, false, run, &first) == 0)
+    if (package_install(p, ALL, run, &first) == 0)
         return 0;
     if (first.code == ERR_TIMEOUT) {
         *err = first;
@@ -207,8 +241,8 @@ static int package_transaction(const struct package *p, bool broken, struct run 
     package_configure(p, run);
     if (package_update(p, run, err) < 0)
         return -1;
-    package_install(p, true, run, &ignored);
-    return package_install(p, false, run, err);
+    package_install(p, NONE, run, &ignored);
+    return package_install(p, ALL, run, err) == 0 ? 0 : package_by_parts(p, run, err);
 }
 
 static int package_all(const struct package *p, struct run *run, struct err *err)

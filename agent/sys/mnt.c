@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "common/cleanup.h"
 #include "common/str.h"
@@ -32,6 +33,16 @@ int mnt_look(const char *path, bool *ret_found, char *ret_source, size_t cap, st
     struct libmnt_fs *fs = mnt_table_find_target(t, path, MNT_ITER_BACKWARD);
     *ret_found = fs != NULL;
     str_copy(ret_source, cap, fs && mnt_fs_get_source(fs) ? mnt_fs_get_source(fs) : "");
+    return 0;
+}
+
+int mnt_read_only(const char *path, bool *ret, struct err *err)
+{
+    struct statvfs st;
+
+    if (statvfs(path, &st) < 0)
+        return err_errno(err, errno, "look at %s", path);
+    *ret = st.f_flag & ST_RDONLY;
     return 0;
 }
 

@@ -26,7 +26,7 @@ nodes:
   - {name: a, zone: home, address: $MTEST_NET.11, datadisk: {size: 3G}}
   - {name: b, zone: home, address: $MTEST_NET.12, datadisk: {size: 3G}}
 database: {}
-web: {php: [mysql]}
+web: {php: [mysql, mysqli, opcache, exif, xsl, json]}
 YAML
 state=$work/state/muster/byhand
 

@@ -412,6 +412,20 @@ static void test_dpkg(void **state)
     for (int i = 0; i < 7; i++)
         assert_int_equal(got[i], want[i]);
 
+    /* Many names are only provided. */
+    static const char provided[] =
+        "Package: php8.2-opcache\nStatus: install ok installed\nProvides: php-opcache, php-x (= "
+        "1)\n"
+        "\nPackage: php8.2-common\nStatus: install ok installed\nProvides: php-exif (= 2),php-pdo\n"
+        "\nPackage: php8.2-gd\nProvides: php-gd\nStatus: install ok unpacked\n"
+        "\nPackage: php8.2-xsl\nProvides: php-xsl\nStatus: deinstall ok config-files\n";
+    static const char *const modules[] = {"php-opcache", "php-x",   "php-exif", "php-pdo",
+                                          "php-gd",      "php-xsl", "php",      "1"};
+    enum dpkg_state there[8];
+    dpkg_scan(provided, sizeof(provided) - 1, modules, 8, there);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(there[i], i < 4 ? DPKG_INSTALLED : DPKG_ABSENT);
+
     _cleanup_(strbuf_free) struct strbuf left = {0};
     dpkg_keep(text, sizeof(text) - 1, "\napache2\nboth:amd64\nlas\nhalfway\n", &left);
     assert_string_equal(
