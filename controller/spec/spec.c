@@ -406,12 +406,22 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
     a->install = read_install_steps(r, "app.install", json_object_get(v, "install"));
 }
 
+static void read_drift(struct reading *r, struct spec *s, const json_t *root)
+{
+    char text[SPEC_NAME_MAX];
+
+    read_text(r, "", root, "drift", "report", text, sizeof(text));
+    s->drift_repair = str_eq(text, "repair");
+    if (!s->drift_repair && !str_eq(text, "report"))
+        problem_at(r, "", "drift", "expected report or repair");
+}
+
 int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
                struct spec_problems *problems)
 {
     static const char *const keys[] = {"deployment", "cloud", "controller", "defaults",
                                        "zones",      "nodes", "packages",   "database",
-                                       "web",        "app",   NULL};
+                                       "web",        "app",   "drift",      NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -426,6 +436,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
+        read_drift(&r, &s, doc->root);
     }
     if (problems->count == 0)
         spec_check(&r, &s);

@@ -83,6 +83,7 @@ struct spec_app {
 struct spec {
     char deployment[SPEC_NAME_MAX];
     enum cloud_kind cloud;
+    bool drift_repair;   /* the hub has what differs repaired, not only named */
     bool stock;          /* speaks stock CloudStack, not the VDC's dialect */
     char hypervisor[16]; /* local cloud: as deployVirtualMachine calls it, "" for its own choice */
     char profile[SPEC_NAME_MAX];
