@@ -439,6 +439,7 @@ static void sink(const char *line)
 static void test_proc_sink(void **state)
 {
     struct err err;
+
     (void)state;
 
     proc_set_sink(sink);

@@ -34,6 +34,7 @@ static void test_since(void **state)
         {"2026-09-21T14:05:30", 1789992330000},
         {"2026-01-31", 1769814000000}, /* winter */
     };
+
     (void)state;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -54,6 +55,7 @@ static void test_not_a_time(void **state)
         "1.5h",      "25:00",  "14:60",        "14:5:",       "2026-13-01", "2026-02-30x",
         "yesterday", "10m10m", "99999999999s", "2026-01-31 ", "31.01.2026", "2026-01-31 14",
     };
+
     (void)state;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
