@@ -195,7 +195,7 @@ static void show(struct ui *u, const struct strbuf *frame, const struct view_scr
         strbuf_adds(&out, "\n");
         u->lines++;
     }
-    strbuf_addf(&out, "%s%s", over ? ERASE_DOWN : "", WRAP);
+    strbuf_addf(&out, "%s%s\r", over ? ERASE_DOWN : "", WRAP);
     if (u->lines)
         strbuf_addf(&out, "\033[%uA", u->lines);
     write_out(u, out.s, out.len);
@@ -259,8 +259,8 @@ void ui_free(struct ui *u)
         return;
     if (u->mode == UI_TTY)
         draw(u);
-    if (u->lines) {
-        _cleanup_free_ char *down = str_fmt("\033[%uB\r", u->lines);
+    if (u->drawn.len) {
+        _cleanup_free_ char *down = u->lines ? str_fmt("\033[%uB\r", u->lines) : xstrdup("\n");
 
         write_out(u, down, strlen(down));
     }
