@@ -37,6 +37,7 @@ struct world {
     int master, slave;
     struct terminal terminal;
     struct strbuf sent;
+    uint64_t since; /* the newest frame was looked for, ms since 1970 */
 };
 
 static void set_size(const struct world *w, unsigned columns, unsigned rows)
@@ -104,6 +105,7 @@ static void next_frame(struct world *w)
     due = ui_tick(w->ui);
     assert_true(due >= 0);
     poll(NULL, 0, due);
+    w->since = clock_wall_ms();
     ui_tick(w->ui);
     read_all(w);
 }
@@ -118,8 +120,8 @@ static void screen_text(const struct terminal *t, unsigned from, struct strbuf *
         out->s[--out->len] = '\0';
 }
 
-/* From the cursor on there is the picture of some moment since `since`, and nothing else. */
-static void assert_picture(const struct world *w, unsigned columns, unsigned lines, uint64_t since)
+/* From the cursor on there is the picture of the moment when it was drawn, and nothing else. */
+static void assert_picture(const struct world *w, unsigned columns, unsigned lines)
 {
     _cleanup_(strbuf_free) struct strbuf now = {0};
     const struct view_screen screen = {
@@ -128,7 +130,7 @@ static void assert_picture(const struct world *w, unsigned columns, unsigned lin
 
     assert_int_equal(w->terminal.column, 0);
     screen_text(&w->terminal, w->terminal.row, &now);
-    for (uint64_t ts = since; ts <= until; ts++) {
+    for (uint64_t ts = w->since; ts <= until; ts++) {
         _cleanup_(strbuf_free) struct strbuf frame = {0};
 
         view_render(&w->view, &screen, ts, &frame);
@@ -173,17 +175,16 @@ static void test_sizes(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct world w;
-        uint64_t since = clock_wall_ms();
 
         begin(&w, cases[i].columns, cases[i].rows, false);
         next_frame(&w);
-        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows, since);
+        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows);
         some_events(&w);
         next_frame(&w);
-        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows, since);
+        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows);
         happens(&w, "fra", EVENT_CHANGED, "package:all", "done");
         next_frame(&w);
-        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows, since);
+        assert_picture(&w, cases[i].seen_columns, cases[i].seen_rows);
         if (cases[i].rows >= 24 && cases[i].columns >= 80)
             assert_before(&w);
         end(&w);
@@ -195,7 +196,6 @@ static void resize(bool reflows)
     static const unsigned sizes[][2] = {{120, 40}, {40, 40}, {200, 60}, {1, 60},
                                         {80, 60},  {80, 8},  {33, 8},   {80, 24}};
     struct world w;
-    uint64_t since = clock_wall_ms();
 
     begin(&w, 80, 24, reflows);
     some_events(&w);
@@ -204,7 +204,7 @@ static void resize(bool reflows)
         set_size(&w, sizes[i][0], sizes[i][1]);
         terminal_resize(&w.terminal, sizes[i][0], sizes[i][1]);
         next_frame(&w);
-        assert_picture(&w, sizes[i][0], sizes[i][1], since);
+        assert_picture(&w, sizes[i][0], sizes[i][1]);
         if (i < 3)
             assert_before(&w);
     }
@@ -222,7 +222,6 @@ static void test_resize(void **state)
 static void test_resize_meanwhile(void **state)
 {
     struct world w;
-    uint64_t since = clock_wall_ms();
 
     (void)state;
     begin(&w, 120, 40, false);
@@ -232,7 +231,7 @@ static void test_resize_meanwhile(void **state)
     assert_false(w.terminal.wrap_off);
     set_size(&w, 50, 40);
     next_frame(&w);
-    assert_picture(&w, 50, 40, since);
+    assert_picture(&w, 50, 40);
     assert_before(&w);
     end(&w);
 }
@@ -241,7 +240,6 @@ static void test_resize_meanwhile(void **state)
 static void test_end(void **state)
 {
     struct world w;
-    uint64_t since = clock_wall_ms();
     unsigned row;
 
     (void)state;
@@ -256,7 +254,7 @@ static void test_end(void **state)
         assert_int_equal(w.terminal.r[i].text[0][0], 0);
     assert_true(w.terminal.row > row);
     w.terminal.row = row;
-    assert_picture(&w, 80, 24, since);
+    assert_picture(&w, 80, 24);
     end(&w);
 }
 
@@ -311,7 +309,6 @@ static void test_closed(void **state)
 static void test_stopped(void **state)
 {
     struct world w;
-    uint64_t since = clock_wall_ms();
 
     (void)state;
     begin(&w, 80, 24, false);
@@ -323,7 +320,7 @@ static void test_stopped(void **state)
     assert_false(ui_is_closed(w.ui));
     assert_int_equal(tcflow(w.slave, TCOON), 0);
     next_frame(&w);
-    assert_picture(&w, 80, 24, since);
+    assert_picture(&w, 80, 24);
     end(&w);
 }
 
