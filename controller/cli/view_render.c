@@ -52,7 +52,7 @@ static void put_head(const struct frame *f)
     const char *state = judge_deployment(v, &f->j);
     bool bad = f->j.count[NODE_FAILED] || f->j.count[NODE_REFUSED];
     struct paint p = render_line(f);
-    char text[128], took[32], age[CLOCK_AGE_MAX];
+    char text[128], took[48], age[CLOCK_AGE_MAX];
     size_t ready = f->j.count[NODE_READY];
 
     render_elapsed(v->started, f->now, took);
