@@ -247,10 +247,10 @@ static void at_work(const struct view_row *r, bool brief, struct strbuf *out)
     const char *step = clouds ? r->cloud.id : r->step, *msg = clouds ? r->cloud.msg : r->msg;
 
     if (boots(r)) {
-        strbuf_adds(out, "boots, installs the agent");
+        strbuf_adds(out, r->spoke ? "boots" : "boots, gets its agent");
         return;
     }
-    strbuf_adds(out, step);
+    strbuf_adds(out, step[0] ? step : EVENT_ID_PLAN);
     if (brief && !clouds && r->part.unit != EVENT_UNCOUNTED) {
         strbuf_adds(out, "  ");
         count_text(&r->part, out);
@@ -274,7 +274,7 @@ void node_text(const struct view *v, const struct view_row *r, enum node_class c
         break;
     case NODE_DEGRADED:
         trouble(v, &r->said, out);
-        if (r->said.drift[0])
+        if (r->said.drift[0] && !brief)
             strbuf_addf(out, "; differs from its plan: %s", r->said.drift);
         break;
     case NODE_DIFFERS:
@@ -296,6 +296,8 @@ void node_output(const struct view_row *r, enum node_class c, struct strbuf *out
     const char *msg = node_is_clouds(r) ? r->cloud.msg : r->msg;
     size_t len;
 
+    if (c == NODE_DEGRADED && r->said.drift[0])
+        strbuf_addf(out, "differs from its plan: %s", r->said.drift);
     if (c != NODE_WORKING && c != NODE_SILENT && c != NODE_FAILED && c != NODE_REFUSED)
         return;
     if (node_is_clouds(r) && c == NODE_WORKING)
@@ -328,9 +330,9 @@ void node_estimate(const struct view *v, const struct view_row *r, enum node_cla
     uint64_t from = node_work_from(r), ms, s;
 
     ret[0] = '\0';
-    if (c != NODE_WORKING || !from || !(clouds ? r->cloud.busy : r->applying))
+    if (c != NODE_WORKING || !from || !(clouds ? r->cloud.busy || boots(r) : r->applying))
         return;
-    ms = past_ms(v, r, clouds ? r->cloud.id : r->step);
+    ms = past_ms(v, r, boots(r) ? VIEW_PAST_BOOT : clouds ? r->cloud.id : r->step);
     if (now > from && ms <= now - from)
         return; /* it takes longer than it did: not known any more */
     s = (ms - (now > from ? now - from : 0)) / 1000;

@@ -8,6 +8,7 @@
 #include "controller/cli/paint.h"
 
 #define MARGIN 1
+#define RENDER_AGE_MAX (CLOCK_AGE_MAX + 8)
 
 struct frame {
     const struct view *v;
@@ -31,8 +32,9 @@ void render_elapsed(uint64_t from, uint64_t to, char ret[16]);
 /* How long a node is at it, or took just now, or when it failed; "" for none. */
 void render_time(const struct view *v, const struct view_row *r, enum node_class c, uint64_t now,
                  char ret[16]);
-/* When its last line of output came; "" while it is a matter of seconds. */
-void render_age(const struct view_row *r, enum node_class c, uint64_t now, char ret[CLOCK_AGE_MAX]);
+/* When its last line of output came, or its state; "" while they are as new as can be. */
+void render_age(const struct view_row *r, enum node_class c, uint64_t now,
+                char ret[RENDER_AGE_MAX]);
 /* Lines that a row wants below itself. */
 size_t render_below_wants(const struct frame *f, const struct view_row *r, enum node_class c);
 void render_nodes(struct frame *f);

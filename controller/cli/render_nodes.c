@@ -9,6 +9,7 @@
 #include "controller/cli/render.h"
 
 #define SILENCE_MS 5000
+#define LATE_MS 15000
 #define COUNT_CELLS 8
 #define TIME_CELLS 8
 #define WRAP_LINES 4             /* of a failure's message */
@@ -34,12 +35,13 @@ static unsigned steps_of(const struct view_row *r)
 /* Resources at the cloud count as done when the agent is at work. */
 static unsigned done_of(const struct view_row *r)
 {
-    return (node_is_clouds(r) ? r->cloud_done : r->cloud_total) + r->done;
+    return node_is_clouds(r) ? r->cloud_done : r->cloud_total + r->done;
 }
 
 static void put_bar(struct paint *p, const struct frame *f, const struct view_row *r)
 {
-    double part = r->part.total ? (double)r->part.done / (double)r->part.total : 0;
+    bool counted = r->part.total && !node_is_clouds(r);
+    double part = counted ? (double)r->part.done / (double)r->part.total : 0;
     double whole = r->cloud_total + steps_of(r);
     unsigned cells = f->bar - 2, filled = (unsigned)((done_of(r) + part) * cells / whole);
 
@@ -77,12 +79,20 @@ void render_time(const struct view *v, const struct view_row *r, enum node_class
         render_elapsed(1, 1 + r->took, ret);
 }
 
-void render_age(const struct view_row *r, enum node_class c, uint64_t now, char ret[CLOCK_AGE_MAX])
+void render_age(const struct view_row *r, enum node_class c, uint64_t now, char ret[RENDER_AGE_MAX])
 {
+    char age[CLOCK_AGE_MAX];
+
     ret[0] = '\0';
     if ((c == NODE_WORKING || c == NODE_SILENT) && !node_is_clouds(r) &&
         now >= r->heard + SILENCE_MS)
         clock_age(r->heard, now, ret);
+    if (c >= NODE_DEGRADED && c != NODE_WORKING && r->known == VIEW_KNOWN &&
+        now >= r->spoke + LATE_MS)
+        clock_age(r->spoke, now, age);
+    else
+        return;
+    snprintf(ret, RENDER_AGE_MAX, "heard %s", age);
 }
 
 static void put_place(struct paint *p, const struct frame *f, const struct view_row *r)
@@ -98,7 +108,7 @@ static void put_row(const struct frame *f, const struct view_row *r, enum node_c
 {
     _cleanup_(strbuf_free) struct strbuf text = {0};
     struct paint p = render_line(f);
-    char count[24], took[16], age[CLOCK_AGE_MAX] = "", left[32] = "";
+    char count[24], took[16], age[RENDER_AGE_MAX] = "", left[32] = "";
     unsigned right;
 
     paint_put(&p, looks[c].word, 2, looks[c].mark);
@@ -160,7 +170,7 @@ static void put_below(const struct frame *f, const struct view_row *r, enum node
                       size_t lines)
 {
     _cleanup_(strbuf_free) struct strbuf text = {0};
-    char age[CLOCK_AGE_MAX], left[32];
+    char age[RENDER_AGE_MAX], left[32];
     const char *s;
 
     node_output(r, c, &text);

@@ -267,8 +267,11 @@ void view_event(struct view *v, const struct event *ev)
         if (!r->started)
             r->started = ev->ts;
         r->heard = ev->ts;
-        if (ev->origin == EVENT_OF_AGENT && ev->ts > r->spoke)
+        if (ev->origin == EVENT_OF_AGENT && ev->ts > r->spoke) {
+            if (r->cloud.vm_made > r->spoke && ev->ts > r->cloud.vm_made)
+                step_took(r, VIEW_PAST_BOOT, ev->ts - r->cloud.vm_made);
             r->spoke = ev->ts;
+        }
         if (is_output(r, ev))
             str_copy(r->msg, sizeof(r->msg), ev->msg);
     }

@@ -36,6 +36,8 @@ struct view_said {
     char drift[192]; /* the steps that differ */
 };
 
+#define VIEW_PAST_BOOT "boot" /* in place of a step: until its agent spoke */
+
 /* How long a step took when it was last applied. */
 struct view_past {
     char id[EVENT_ID_MAX];

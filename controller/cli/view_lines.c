@@ -26,7 +26,7 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
         const struct view_row *r = &v->rows[j.order[i]];
         enum node_class c = j.of[j.order[i]];
         _cleanup_(strbuf_free) struct strbuf text = {0};
-        char took[16], age[CLOCK_AGE_MAX];
+        char took[16], age[RENDER_AGE_MAX];
 
         node_text(v, r, c, false, now, &text);
         if (text.s)

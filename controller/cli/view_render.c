@@ -110,7 +110,7 @@ static void put_log(const struct frame *f)
         clock_of(ev->ts, f->now, text);
         paint_put(&p, TONE_DIM, strlen(text) > 8 ? 11 : 9, text);
         paint_put(&p, TONE_DIM, f->name + 2, ev->node);
-        paint_put(&p, TONE_DIM, id, ev->id);
+        paint_put(&p, TONE_DIM, id, ev->id[0] ? ev->id : EVENT_ID_PLAN);
         paint_put(&p, TONE_DIM, 1, " ");
         paint_put(&p, bad ? TONE_BAD : TONE_DIM, p.left,
                   ev->msg[0] ? node_without_id(ev->msg, ev->id) : event_kind_name(ev->kind));

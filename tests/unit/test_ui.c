@@ -28,8 +28,6 @@
 
 #define BEFORE "$ muster watch"
 
-static const char *const nodes[] = {"fra", "par", "ham"};
-
 struct world {
     struct spec spec;
     struct ui *ui;
@@ -62,7 +60,7 @@ static void read_all(struct world *w)
 static void begin(struct world *w, unsigned columns, unsigned rows, bool reflows)
 {
     *w = (struct world){0};
-    world_spec(nodes, 3, 3, true, &w->spec);
+    world_spec(three, 3, 3, true, &w->spec);
     view_init(&w->view, &w->spec);
     assert_int_equal(openpty(&w->master, &w->slave, NULL, NULL, NULL), 0);
     assert_int_equal(fcntl(w->master, F_SETFL, O_NONBLOCK), 0);

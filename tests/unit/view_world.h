@@ -160,4 +160,40 @@ static inline void world_raised(struct view *v)
     cloud(v, 101, "", EVENT_DONE, "up", "ready");
 }
 
+static const char *const three[] = {"fra", "par", "ham"};
+
+struct scene {
+    struct spec spec;
+    struct view view;
+};
+
+static inline void scene_begin(struct scene *s, size_t n, bool database)
+{
+    *s = (struct scene){0};
+    world_spec(three, n, n, database, &s->spec);
+    view_init(&s->view, &s->spec);
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *address = str_fmt("203.0.113.%zu", 11 + i);
+
+        view_address(&s->view, i, address);
+    }
+}
+
+static inline void scene_end(struct scene *s)
+{
+    view_free(&s->view);
+    spec_free(&s->spec);
+}
+
+static inline void tell(struct scene *s, size_t node, double at, json_t *state)
+{
+    view_state(&s->view, node, state, AT(at));
+    json_decref(state);
+}
+
+static inline json_t *converging(const char *step)
+{
+    return json_pack("{s:s, s:s}", "phase", "converging", "step", step);
+}
+
 #endif
