@@ -278,7 +278,7 @@ void node_text(const struct view *v, const struct view_row *r, enum node_class c
             strbuf_addf(out, "; differs from its plan: %s", r->said.drift);
         break;
     case NODE_DIFFERS:
-        strbuf_addf(out, "%s; 'muster up' repairs it", r->said.drift);
+        strbuf_addf(out, "%s%s", r->said.drift, v->drift_repair ? "" : "; 'muster up' repairs it");
         break;
     case NODE_READY:
         is_ready(r, out);

@@ -15,7 +15,8 @@ void view_init(struct view *v, const struct spec *s)
 {
     struct resources resources;
 
-    *v = (struct view){.n = s->n_nodes, .has_database = s->database.present};
+    *v = (struct view){
+        .n = s->n_nodes, .has_database = s->database.present, .drift_repair = s->drift_repair};
     str_copy(v->deployment, sizeof(v->deployment), s->deployment);
     v->rows = xcalloc(s->n_nodes, sizeof(*v->rows));
     for (size_t i = 0; i < s->n_nodes; i++) {
@@ -262,7 +263,6 @@ void view_event(struct view *v, const struct event *ev)
 
     if (!v->started)
         v->started = ev->ts;
-    v->now = ev->ts;
     if (r) {
         if (!r->started)
             r->started = ev->ts;

@@ -87,8 +87,8 @@ struct view {
     bool ended, ended_well; /* the last `up` */
     bool was_ready;         /* an `up` has ended with all nodes ready */
     char verdict[EVENT_MSG_MAX];
-    uint64_t started, now;
-    uint64_t ended_at;
+    bool drift_repair; /* a running hub has what differs repaired */
+    uint64_t started, ended_at;
     struct event log[VIEW_LOG_LINES]; /* a ring: the oldest at n_log % VIEW_LOG_LINES when full */
     size_t n_log;                     /* ever added */
 };

@@ -255,6 +255,34 @@ static void test_hostile_texts(void **state)
     scene_end(&s);
 }
 
+/* A run of `up` that ended badly says so, and for how long, until the next one begins. */
+static void test_up_stopped(void **state)
+{
+    _cleanup_(strbuf_free) struct strbuf out = {0};
+    const struct view_screen screen = {80, 24, false, false};
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, 1, true);
+    cloud(&s.view, 0, "", EVENT_START, "up", "raising");
+    cloud(&s.view, 5, "fra", EVENT_START, "vm:fra", "creating");
+    cloud(&s.view, 9, "fra", EVENT_FAILED, "vm:fra", "insufficient capacity");
+    view_render(&s.view, &screen, AT(9), &out);
+    assert_null(strstr(out.s, "up stopped"));
+    cloud(&s.view, 10, "", EVENT_ABORTED, "up", "vm:fra: insufficient capacity");
+    strbuf_reset(&out);
+    view_render(&s.view, &screen, AT(200), &out);
+    assert_true(str_starts(out.s, " saas  failed, goal ready"));
+    assert_non_null(strstr(out.s, "up stopped 3 min ago\n   up stopped: vm:fra: insufficient"));
+    assert_non_null(strstr(out.s, "failed          0/3     vm:fra "));
+    cloud(&s.view, 210, "", EVENT_START, "up", "raising");
+    strbuf_reset(&out);
+    view_render(&s.view, &screen, AT(211), &out);
+    assert_null(strstr(out.s, "up stopped"));
+    assert_true(str_starts(out.s, " saas  raising, goal ready"));
+    scene_end(&s);
+}
+
 static enum event_kind any_kind(unsigned *seed)
 {
     return (enum event_kind)(rand_r(seed) % EVENT_KINDS);
@@ -312,7 +340,7 @@ int main(void)
         cmocka_unit_test(test_old_state), cmocka_unit_test(test_not_there_yet),
         cmocka_unit_test(test_estimate),  cmocka_unit_test(test_classes),
         cmocka_unit_test(test_order),     cmocka_unit_test(test_hostile_texts),
-        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_any_order), cmocka_unit_test(test_up_stopped),
     };
 
     setenv("TZ", "UTC", 1);
