@@ -48,19 +48,15 @@ const struct event *view_log(const struct view *v, size_t back)
     return &v->log[(v->n_log - 1 - back) % VIEW_LOG_LINES];
 }
 
-/* The progress of a step takes one line, which changes. */
+/* The progress of a step is shown with its node. */
 static void log_add(struct view *v, const struct event *ev)
 {
-    const struct event *old;
+    const struct event *last = view_log(v, 0);
 
-    for (size_t i = 0; ev->kind == EVENT_PROGRESS && (old = view_log(v, i)); i++)
-        if (old->kind == EVENT_PROGRESS && str_eq(old->id, ev->id) && str_eq(old->node, ev->node)) {
-            v->log[(v->n_log - 1 - i) % VIEW_LOG_LINES] = *ev;
-            return;
-        }
-    old = view_log(v, 0);
-    if (ev->kind == EVENT_ABORTED && old && str_eq(old->node, ev->node) &&
-        str_eq(old->msg, ev->msg))
+    if (ev->kind == EVENT_PROGRESS)
+        return;
+    if (ev->kind == EVENT_ABORTED && last && str_eq(last->node, ev->node) &&
+        str_eq(last->msg, ev->msg))
         return; /* it says the same as the failure of the step */
     v->log[v->n_log++ % VIEW_LOG_LINES] = *ev;
 }
