@@ -304,8 +304,7 @@ static void test_hundred(void **state)
 /* Whatever the size: no line is wider than the screen, one line of it stays free. */
 static void test_fits(void **state)
 {
-    static const unsigned columns[] = {1,  2,  5,  10, 19, 20,  21,  33,  40,
-                                       59, 60, 79, 80, 99, 100, 140, 200, 1000};
+    static const unsigned columns[] = {1, 2, 5, 19, 20, 33, 59, 60, 79, 80, 100, 140, 1000};
     struct scene s[3];
 
     (void)state;
@@ -313,7 +312,7 @@ static void test_fits(void **state)
     hundred(&s[1]);
     raised(&s[2]);
     for (size_t i = 0; i < 3 * ARRAY_LEN(columns); i++)
-        for (unsigned lines = 1; lines < 130; lines += lines < 20 ? 1 : 11) {
+        for (unsigned lines = 1; lines < 130; lines += lines < 18 ? 1 : 37) {
             _cleanup_(strbuf_free) struct strbuf out = {0};
             const struct view_screen screen = {columns[i / 3], lines, false, i % 2 == 0};
             unsigned n = 0;
