@@ -41,7 +41,9 @@ static unsigned done_of(const struct view_row *r)
 static void put_bar(struct paint *p, const struct frame *f, const struct view_row *r)
 {
     bool counted = r->part.total && !node_is_clouds(r);
-    double part = counted ? (double)r->part.done / (double)r->part.total : 0;
+    double part = !counted                        ? 0
+                  : r->part.done >= r->part.total ? 1
+                                                  : (double)r->part.done / (double)r->part.total;
     double whole = r->cloud_total + steps_of(r);
     unsigned cells = f->bar - 2, filled = (unsigned)((done_of(r) + part) * cells / whole);
 
