@@ -141,7 +141,7 @@ void ui_event(struct ui *u, const struct event *ev)
 
 void ui_state(struct ui *u, size_t node, const json_t *state)
 {
-    ui_state_heard(u, node, state, state ? clock_wall_ms() : 0);
+    ui_state_heard(u, node, state, json_is_object(state) ? clock_wall_ms() : 0);
 }
 
 void ui_state_heard(struct ui *u, size_t node, const json_t *state, uint64_t heard)

@@ -325,8 +325,8 @@ void view_state(struct view *v, size_t node, const json_t *state, uint64_t heard
 {
     struct view_row *r = &v->rows[node];
 
-    r->known = state ? VIEW_KNOWN : VIEW_NOT_KNOWN;
-    if (state)
+    r->known = json_is_object(state) ? VIEW_KNOWN : VIEW_NOT_KNOWN;
+    if (r->known == VIEW_KNOWN)
         said_of(state, &r->said);
     if (heard > r->spoke)
         r->spoke = heard;

@@ -103,8 +103,8 @@ struct view_screen {
 void view_init(struct view *v, const struct spec *s);
 void view_free(struct view *v);
 void view_event(struct view *v, const struct event *ev);
-/* What the agent says now; NULL: nothing is known of it now. `heard`: when its agent was last
- * heard, ms since 1970, 0 when that is not known. */
+/* What the agent says now; NULL, or JSON's null: nothing is known of it now. `heard`: when its
+ * agent was last heard, ms since 1970, 0 when that is not known. */
 void view_state(struct view *v, size_t node, const json_t *state, uint64_t heard);
 void view_address(struct view *v, size_t node, const char *address);
 /* The event `back` lines before the last one of the log, or NULL. */
