@@ -48,6 +48,11 @@ static const struct cmd commands[] = {
     {"disk", worker, "say what is on each disk, which rule decides, and what a run would do",
      " --explain [--json] [PLANFILE | --volume UUID --size BYTES]\n\n"
      "Without either, the plan on this machine. Changes nothing.\n"},
+    {"logs", worker, "print what the programs of the steps said",
+     " [--step STEP] [-n LINES] [--follow]\n\n"
+     "  --step    only of that step, such as package:all, or of a type, such as package\n"
+     "  -n        the last lines only\n"
+     "  --follow  and then what comes\n"},
     {"cluster-recover", cmd_recover, "let the database start without a member whose data is lost",
      " --i-accept-the-loss-of NODE\n\n"
      "For when 'muster-agent status' waits for a member that does not come back, or came with a\n"

@@ -21,6 +21,13 @@
 #define PIPE_BYTES 65536    /* pipe(7) */
 #define LINE_MAX_BYTES 8192 /* a longer one is handed over in pieces */
 
+static void (*sink)(const char *line);
+
+void proc_set_sink(void (*to)(const char *line))
+{
+    sink = to;
+}
+
 struct stream {
     int fd;
     struct strbuf *kept;
@@ -54,7 +61,10 @@ static int input_fd(const char *text)
 
 static void emit_line(struct stream *st, const struct proc_opts *o)
 {
-    o->on_line(o->ctx, strbuf_str(&st->line));
+    if (sink && st->kept)
+        sink(strbuf_str(&st->line));
+    if (o->on_line)
+        o->on_line(o->ctx, strbuf_str(&st->line));
     strbuf_reset(&st->line);
 }
 
@@ -67,7 +77,7 @@ static bool stream_read(struct stream *st, const struct proc_opts *o)
     if (n < 0)
         return errno == EINTR || errno == EAGAIN;
     if (n == 0) {
-        if (o->on_line && st->line.len)
+        if (st->line.len)
             emit_line(st, o);
         return false;
     }
@@ -78,7 +88,7 @@ static bool stream_read(struct stream *st, const struct proc_opts *o)
 
         strbuf_add(st->kept, buf, (size_t)n < room ? (size_t)n : room);
     }
-    for (ssize_t i = 0; o->on_line && i < n; i++) {
+    for (ssize_t i = 0; (o->on_line || sink) && i < n; i++) {
         bool end = buf[i] == '\n';
 
         if (end || st->line.len == LINE_MAX_BYTES)
@@ -233,6 +243,26 @@ static int start(const char *const argv[], const struct proc_opts *o, int in, in
     return child_start(argv, &opts, ret_pid, err);
 }
 
+static void sink_command(const char *const argv[])
+{
+    _cleanup_(strbuf_free) struct strbuf line = {0};
+
+    for (size_t i = 0; sink && argv[i]; i++)
+        strbuf_addf(&line, "%s%s", i ? " " : "$ ", argv[i]);
+    if (sink)
+        sink(strbuf_str(&line));
+}
+
+static void sink_end(const char *program, const struct proc_result *r)
+{
+    _cleanup_free_ char *line = NULL;
+
+    if (!sink || r->status == 0)
+        return;
+    line = str_fmt("%s: exit status %d%s", program, r->status, r->timed_out ? ", timed out" : "");
+    sink(line);
+}
+
 int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc_result *ret,
              struct err *err)
 {
@@ -249,6 +279,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
         *ret = (struct proc_result){.status = PROC_NOT_STARTED};
     if (in < 0 || open_pipes(pipes, o->lines_on_3) < 0)
         return err_errno(err, errno, "%s: pipe", argv[0]);
+    sink_command(argv);
     rc = start(argv, o, in, pipes, &pid, err);
     if (rc == 0 && (pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0) {
         rc = err_errno(err, errno, "%s: watch it", argv[0]);
@@ -273,6 +304,7 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
     hook_point(); /* while the child is at work: it goes, too */
     pump(pid, pidfd, st, o, &r);
     hook_point();
+    sink_end(argv[0], &r);
     if (r.status != 0)
         rc = describe_failure(argv[0], o, &r, err);
     if (ret)

@@ -47,6 +47,10 @@ int proc_run(const char *const argv[], const struct proc_opts *opts, struct proc
              struct err *err);
 void proc_result_free(struct proc_result *r);
 
+/* Besides, every command of this process, each line that a child says on stdout or stderr, and how
+ * it ended go to `sink`; NULL: to nobody. Children by fork take it along. */
+void proc_set_sink(void (*sink)(const char *line));
+
 /* proc_run with neither options nor output wanted. */
 int proc_call(const char *const argv[], struct err *err);
 

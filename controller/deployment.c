@@ -60,6 +60,7 @@ int deployment_read(const char *file, struct deployment *ret, struct strbuf *pro
         return err_set(err, ERR_USAGE, "%s: %u problem%s; nothing was done", file, found.count,
                        found.count == 1 ? "" : "s");
     }
+    keys_sha256(text, len, d.digest);
     d.file = xstrdup(file);
     d.base = directory_of(file);
     d.state = state_directory(d.spec.deployment);
@@ -94,6 +95,20 @@ int deployment_lock(struct deployment *d, struct err *err)
                            d->spec.deployment);
         return -1;
     }
+    if (keys_curve_load_or_new(curve, &d->keys, err) < 0)
+        return -1;
+    return keys_sign_load_or_new(sign, &d->sign, err);
+}
+
+int deployment_keys(struct deployment *d, struct err *err)
+{
+    _cleanup_free_ char *curve = str_fmt("%s/controller.key", d->state);
+    _cleanup_free_ char *sign = str_fmt("%s/roster.key", d->state);
+
+    if (!fs_exists(curve) || !fs_exists(sign))
+        return err_set(err, ERR_FAILED,
+                       "deployment '%s' has not been raised from here; 'muster up -f %s' does it",
+                       d->spec.deployment, d->file);
     if (keys_curve_load_or_new(curve, &d->keys, err) < 0)
         return -1;
     return keys_sign_load_or_new(sign, &d->sign, err);

@@ -9,9 +9,10 @@
 
 struct deployment {
     struct spec spec;
-    char *file;  /* path of the file */
-    char *base;  /* its directory: what relative paths in it mean */
-    char *state; /* state directory, 0700 */
+    char *file;                   /* path of the file */
+    char *base;                   /* its directory: what relative paths in it mean */
+    char *state;                  /* state directory, 0700 */
+    char digest[SHA256_HEX_SIZE]; /* of the file's text */
     struct store *store;
     int lock_fd;
     struct curve_pair keys;
@@ -27,6 +28,8 @@ int deployment_read(const char *file, struct deployment *ret, struct strbuf *pro
 int deployment_open(struct deployment *d, bool create, struct err *err);
 /* Takes the lock that only one changing command may hold (ERR_LOCKED else), and loads the keys. */
 int deployment_lock(struct deployment *d, struct err *err);
+/* Loads the keys without that lock, and makes none: those that an `up` has made. */
+int deployment_keys(struct deployment *d, struct err *err);
 void deployment_close(struct deployment *d);
 
 /* A path of the file as an absolute one: "~/" and relative to the file's directory. The caller

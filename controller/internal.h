@@ -6,6 +6,7 @@
 #include "controller/cloud/apply.h"
 #include "controller/nodes/hub.h"
 #include "controller/nodes/planner.h"
+#include "controller/serve/link.h"
 #include "controller/up.h"
 
 struct node_run {
@@ -13,6 +14,7 @@ struct node_run {
     unsigned changed;
     bool ready;          /* by what it said after it has looked for this run */
     bool enrolled;       /* when the cloud part was done: it is expected to answer soon */
+    bool away;           /* the hub that runs has not heard it for a while */
     uint64_t heard;      /* monotonic; 0: not in this run */
     bool told_no_call;   /* that its agent never called */
     bool told_user_data; /* cloud: none */
@@ -27,7 +29,14 @@ struct up {
     struct reach *reach;
     struct survey *survey;
     struct apply *apply;
-    struct hub *hub;
+    struct hub *hub;  /* its own; or NULL */
+    int hub_lock;     /* of its own; -1: none */
+    struct chan link; /* to the hub that runs; fd -1: none */
+    bool followed;
+    uint64_t after;                /* number of the last event from there */
+    uint64_t own[4096];            /* numbers of events that this run made, by their remainder */
+    unsigned again;                /* times that the hub has ended */
+    uint64_t look_id, look_latest; /* asked for by this run (0: not yet), by anybody */
     struct archive archive;
     char *package;
     char package_sha256[SHA256_HEX_SIZE];
@@ -57,6 +66,13 @@ json_t *up_plan(void *ctx, size_t node);
 void up_drop_plans(struct up *u);
 /* The nodes that are expected to answer: enrolled, and their VM was not touched by this run. */
 int up_expect_nodes(struct up *u, struct err *err);
+/* What `up` does with what agents say. */
+struct hub_hooks up_hooks(struct up *u);
+
+/* An event of this run, stored and shown; `node` "": of none. */
+int up_say(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
+           struct err *err);
+
 /* up_none.c: cloud: none. What a cloud would say of that node, by what its agent said (NULL:
  * nothing yet); false: not enough. Pure. */
 bool up_none_facts(const struct spec *s, size_t node, const json_t *said, struct node_facts *ret);
@@ -68,7 +84,20 @@ int up_none_wait(struct up *u, struct err *err);
 /* up_first_call.c. Says of which nodes the VM runs and the agent does not call; fails when that
  * stays so and all others are ready. */
 int up_check_first_calls(struct up *u, struct err *err);
+
+/* up_hub.c */
 int up_open_hub(struct up *u, struct err *err);
+void up_close_hub(struct up *u);
+int up_run_hub(struct up *u, struct err *err);             /* as hub_run */
+int up_hub_fds(struct up *u, struct http_fd fds[HUB_FDS]); /* how many */
+/* What agents fetch, before the first VM is made. */
+int up_store_files(struct up *u, struct err *err);
+/* The cloud part is done: every node gets its plan and is asked to look. */
+int up_give_plans(struct up *u, struct err *err);
+/* A new VM of that name is about to be made. */
+int up_forget(struct up *u, size_t node, struct err *err);
+bool up_has_looked(const struct up *u, const json_t *state);
+
 /* Fails when a node's plan was refused or failed too often, or a node that had enrolled before does
  * not answer; else says whether all are ready. */
 int up_check_nodes(struct up *u, bool *ret_ready, struct err *err);

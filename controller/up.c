@@ -34,7 +34,7 @@ static void on_signal(int sig)
 
 static void up_free(struct up *u)
 {
-    hub_close(u->hub);
+    up_close_hub(u);
     apply_free(u->apply);
     archive_free(&u->archive);
     free(u->package);
@@ -48,18 +48,17 @@ static void up_free(struct up *u)
 
 /* ---- events of our own ---- */
 
-static int say(struct up *u, const char *node, enum event_kind kind, const char *id,
-               const char *msg, struct err *err)
+int up_say(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
+           struct err *err)
 {
-    struct event ev = {.ts = clock_wall_ms(),
-                       .origin = EVENT_OF_CONTROLLER,
-                       .seq = store_event_next_seq(u->d->store)};
+    struct event ev = {.ts = clock_wall_ms(), .origin = EVENT_OF_CONTROLLER};
 
     str_copy(ev.node, sizeof(ev.node), node);
     event_fill(&ev, kind, id, "%s", msg);
     u->last_event = clock_mono_ms();
-    if (store_event_add(u->d->store, &ev, 0, err) < 0)
+    if (store_event_own(u->d->store, &ev, err) < 0)
         return -1;
+    u->own[ev.seq % ARRAY_LEN(u->own)] = ev.seq;
     up_show_event(u, &ev);
     return 0;
 }
@@ -71,7 +70,7 @@ static void on_resource(void *ctx, const struct resource *it, enum event_kind ki
     struct up *u = ctx;
     struct err ignored;
 
-    say(u, it->of_node ? u->d->spec.nodes[it->node].name : "", kind, it->name, msg, &ignored);
+    up_say(u, it->of_node ? u->d->spec.nodes[it->node].name : "", kind, it->name, msg, &ignored);
 }
 
 /* ---- steps ---- */
@@ -92,7 +91,7 @@ static int find_package(struct up *u, struct err *err)
     else if (glob(pattern, 0, NULL, &g) == 0)
         u->package = xstrdup(g.gl_pathv[g.gl_pathc - 1]);
     else
-        u->package = xstrdup("/usr/share/muster/muster-agent.deb");
+        u->package = str_fmt("%s/../share/muster/muster-agent.deb", self ? self : "/usr/bin");
     globfree(&g);
     if (keys_sha256_file(u->package, u->package_sha256, err) < 0)
         return err_wrap(err, "the agent's package is not there ('./dev build' makes it, "
@@ -109,13 +108,16 @@ static int cloud_is_done(struct up *u, struct err *err)
     if (u->d->spec.cloud == CLOUD_NONE) {
         u->cloud_done = true;
         up_none_known(u);
-        return up_expect_nodes(u, err) < 0 ? -1 : up_none_layout(u, err);
+        return up_expect_nodes(u, err) < 0 || up_none_layout(u, err) < 0 ? -1
+                                                                         : up_give_plans(u, err);
     }
     layout_facts(&u->d->spec, &u->survey->resources, u->facts);
     layout = layout_json(&u->d->spec, &u->survey->resources, u->facts);
     text = js_text(layout);
     u->cloud_done = true;
-    return up_expect_nodes(u, err) < 0 ? -1 : store_set(u->d->store, "layout", text, err);
+    if (up_expect_nodes(u, err) < 0 || store_set(u->d->store, "layout", text, err) < 0)
+        return -1;
+    return up_give_plans(u, err);
 }
 
 static int verify(struct up *u, unsigned tries, struct err *err)
@@ -159,7 +161,7 @@ static int loop(struct up *u, struct err *err)
         }
         if (u->options->cloud_only)
             ready = u->cloud_done;
-        else if ((more = hub_run(u->hub, err)) < 0 || up_check_nodes(u, &ready, err) < 0)
+        else if ((more = up_run_hub(u, err)) < 0 || up_check_nodes(u, &ready, err) < 0)
             return -1;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
@@ -172,11 +174,9 @@ static int loop(struct up *u, struct err *err)
                            SILENCE_MS / 60000);
         if (progress->tick)
             due = clock_sooner(due, progress->tick(progress->ctx));
-        if (u->hub) {
-            hub_fds(u->hub, fds);
+        if (u->hub)
             due = clock_sooner(due, hub_due_ms(u->hub));
-        }
-        http_wait(u->reach->http, fds, u->hub ? HUB_FDS : 0, ready || more ? 0 : due);
+        http_wait(u->reach->http, fds, (size_t)up_hub_fds(u, fds), ready || more ? 0 : due);
     }
     return 0;
 }
@@ -204,6 +204,8 @@ static int prepare(struct up *u, struct err *err)
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + PORT_BLOB, u->archive.sha256)
                                      : xstrdup(s->app.url);
+    if (up_store_files(u, err) < 0)
+        return -1;
     u->apply = apply_new(u->reach->cloud, u->d->store, s, u->survey,
                          &(struct apply_options){.public_key = u->options->public_key}, &hooks);
     return 0;
@@ -245,7 +247,7 @@ static int begin(struct up *u, struct err *err)
     if (store_begin(st, err) < 0)
         return -1;
     if ((!looks && store_set(st, "state", "raising", err) < 0) ||
-        say(u, "", EVENT_START, EVENT_ID_UP, looks ? "asks every node" : "raising", err) < 0) {
+        up_say(u, "", EVENT_START, EVENT_ID_UP, looks ? "asks every node" : "raising", err) < 0) {
         store_rollback(st);
         return -1;
     }
@@ -258,8 +260,13 @@ static int begin(struct up *u, struct err *err)
 int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct up_options *o,
            struct up_result *ret, struct err *err)
 {
-    _cleanup_(up_free) struct up u = {
-        .d = d, .reach = r, .survey = v, .options = o, .last_event = clock_mono_ms()};
+    _cleanup_(up_free) struct up u = {.d = d,
+                                      .reach = r,
+                                      .survey = v,
+                                      .options = o,
+                                      .hub_lock = -1,
+                                      .link.fd = -1,
+                                      .last_event = clock_mono_ms()};
     struct err ignored;
     int rc;
 
@@ -276,8 +283,8 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     rc = loop(&u, err);
     if (rc == 0 && !o->cloud_only)
         rc = verify(&u, 60, err);
-    say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, EVENT_ID_UP,
-        rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
+    up_say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, EVENT_ID_UP,
+           rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
     sum_up(&u, ret);
     if (rc == 0)
         return o->cloud_only ? 0 : store_set(d->store, "state", "ready", err);

@@ -20,6 +20,7 @@
 
 #define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
+#define AWAY_MS 5000          /* the hub that runs has not heard it for long */
 #define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting again */
 
 void up_show_event(struct up *u, const struct event *ev)
@@ -63,8 +64,8 @@ int up_user_data_text(struct up *u, size_t node, unsigned ttl_s, char **ret, str
                        ret, err);
     keys_wipe(&once, sizeof(once));
     keys_wipe(secret_hex, sizeof(secret_hex));
-    if (rc == 0 && u->hub)
-        hub_forget(u->hub, node);
+    if (rc == 0)
+        rc = up_forget(u, node, err);
     return rc;
 }
 
@@ -197,7 +198,7 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
     struct up *u = ctx;
     _cleanup_json_ json_t *plan = up_plan(u, node);
 
-    bool looked = js_opt_u64(state, "looked", 0) == hub_look_id(u->hub);
+    bool looked = up_has_looked(u, state);
 
     u->runs[node].heard = clock_mono_ms();
     if (looked || !plan || proto_phase_of(state) != PHASE_READY)
@@ -235,7 +236,8 @@ static bool is_silent(const struct up *u, size_t i, uint64_t now)
     const struct node_run *r = &u->runs[i];
     uint64_t since = r->heard > u->waiting_since ? r->heard : u->waiting_since;
 
-    return u->cloud_done && r->enrolled && now > since && now - since > ANSWER_MS;
+    return u->cloud_done && r->enrolled && now > since &&
+           now - since > (r->away ? AWAY_MS : ANSWER_MS);
 }
 
 /* Names all that do not answer, each with the age of its last message. */
@@ -266,10 +268,10 @@ static int check_silence(struct up *u, struct err *err)
                            u->d->spec.nodes[i].name, ANSWER_MS / 1000, u->d->spec.nodes[i].name);
     if (!names.len)
         return 0;
-    return err_set(err, ERR_TIMEOUT,
-                   "no answer from %.300s within %d s: nothing is known of it now; does its VM "
-                   "run, and can it reach port %u here? ('muster plan', 'muster ssh')",
-                   strbuf_str(&names), ANSWER_MS / 1000, u->d->spec.controller_port + PORT_MAIN);
+    return err_set(err, ERR_NODE,
+                   "no answer from %.300s: nothing is known of it now; does its VM run, and can it "
+                   "reach port %u here? ('muster plan', 'muster ssh')",
+                   strbuf_str(&names), u->d->spec.controller_port + PORT_MAIN);
 }
 
 int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
@@ -288,22 +290,11 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
     return up_check_first_calls(u, err) < 0 ? -1 : check_silence(u, err);
 }
 
-int up_open_hub(struct up *u, struct err *err)
+struct hub_hooks up_hooks(struct up *u)
 {
-    const struct hub_hooks hooks = {.ctx = u,
-                                    .plan = up_plan,
-                                    .roster = roster_for,
-                                    .event = on_agent_event,
-                                    .state = on_agent_state};
-    const struct hub_config config = {.listen = "*",
-                                      .port = u->d->spec.controller_port,
-                                      .keys = &u->d->keys,
-                                      .sign = &u->d->sign};
-
-    if (hub_open(&config, &u->d->spec, u->d->store, &hooks, &u->hub, err) < 0)
-        return -1;
-    hub_serve_file(u->hub, u->package_sha256, u->package);
-    if (u->archive.path)
-        hub_serve_file(u->hub, u->archive.sha256, u->archive.path);
-    return 0;
+    return (struct hub_hooks){.ctx = u,
+                              .plan = up_plan,
+                              .roster = roster_for,
+                              .event = on_agent_event,
+                              .state = on_agent_state};
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/ports.h"
 #include "common/str.h"
@@ -13,8 +14,8 @@
 #define NO_CALL_MS (15 * 60 * 1000)   /* nobody helped: up gives up waiting for it */
 #define EVENT_ID_FIRST_CALL "first-call"
 
-static void describe(const struct up *u, size_t i, const struct store_node *n, char *ret,
-                     size_t cap)
+/* The caller frees. */
+static char *describe(const struct up *u, size_t i, const struct store_node *n)
 {
     const struct resource *vm = resources_find(&u->survey->resources, RESOURCE_VM, i);
     const char *name = u->d->spec.nodes[i].name;
@@ -26,31 +27,17 @@ static void describe(const struct up *u, size_t i, const struct store_node *n, c
     else if (n->enrol_expires <= now)
         str_copy(key, sizeof(key), "has expired");
     else
-        snprintf(key, sizeof(key), "holds for another %u min, also after a restart",
-                 (unsigned)((n->enrol_expires - now) / 60));
-    snprintf(ret, cap,
-             "its VM runs and its agent has not called for %u min: as a rule the VM never read its "
-             "user-data (the metadata server did not answer, or the template's cloud-init does not "
-             "look for this cloud), or cannot reach port %u here. See the console of %.40s, or "
-             "'muster ssh %.32s cloud-init status --long'. Its one-time key %.60s; else 'muster up "
-             "--replace %.32s'",
-             (unsigned)((clock_mono_ms() - u->waiting_since) / 60000),
-             u->d->spec.controller_port + PORT_ENROL, vm ? vm->label : name, name, key, name);
-}
-
-static int tell(struct up *u, const char *node, const char *msg, struct err *err)
-{
-    struct event ev = {.ts = clock_wall_ms(),
-                       .origin = EVENT_OF_CONTROLLER,
-                       .seq = store_event_next_seq(u->d->store)};
-
-    str_copy(ev.node, sizeof(ev.node), node);
-    event_fill(&ev, EVENT_FAILED, EVENT_ID_FIRST_CALL, "%s", msg);
-    if (store_event_add(u->d->store, &ev, 0, err) < 0)
-        return -1;
-    u->last_event = clock_mono_ms();
-    up_show_event(u, &ev);
-    return 0;
+        snprintf(key, sizeof(key), "holds for another %llu min, also after a restart of the VM",
+                 (unsigned long long)(n->enrol_expires - now) / 60);
+    return str_fmt(
+        "its VM runs and its agent has not called for %llu min: as a rule the VM never read its "
+        "user-data (the metadata server did not answer, or cloud-init of the template does not "
+        "look for this cloud), or cannot reach port %u here. See the cloud's console of %s, "
+        "or 'muster ssh %s cloud-init status --long'. Its one-time key %s; 'muster up "
+        "--replace "
+        "%s' makes another VM",
+        (unsigned long long)(clock_mono_ms() - u->waiting_since) / 60000,
+        u->d->spec.controller_port + PORT_ENROL, vm ? vm->label : name, name, key, name);
 }
 
 int up_check_first_calls(struct up *u, struct err *err)
@@ -67,7 +54,6 @@ int up_check_first_calls(struct up *u, struct err *err)
         struct node_run *r = &u->runs[i];
         bool silent = !r->enrolled && !r->heard; /* who had enrolled is looked after elsewhere */
         struct store_node n = {0};
-        char msg[EVENT_MSG_MAX];
 
         give_up = give_up && (silent || r->ready);
         if (silent)
@@ -77,17 +63,16 @@ int up_check_first_calls(struct up *u, struct err *err)
         r->told_no_call = true;
         if (store_node_get(u->d->store, u->d->spec.nodes[i].name, &n, err) < 0)
             return -1;
-        describe(u, i, &n, msg, sizeof(msg));
-        if (tell(u, u->d->spec.nodes[i].name, msg, err) < 0)
+        _cleanup_free_ char *msg = describe(u, i, &n);
+        if (up_say(u, u->d->spec.nodes[i].name, EVENT_FAILED, EVENT_ID_FIRST_CALL, msg, err) < 0)
             return -1;
     }
     if (!give_up || last == u->d->spec.n_nodes)
         return 0;
     struct store_node n = {0};
-    char msg[EVENT_MSG_MAX];
     const char *name = u->d->spec.nodes[last].name;
     if (store_node_get(u->d->store, name, &n, err) < 0)
         return -1;
-    describe(u, last, &n, msg, sizeof(msg));
+    _cleanup_free_ char *msg = describe(u, last, &n);
     return err_set(err, ERR_TIMEOUT, "%s: %s", name, msg);
 }

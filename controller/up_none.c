@@ -93,7 +93,7 @@ bool up_none_known(struct up *u)
         all = up_none_facts(s, i, there ? said : NULL, &u->facts[i]) && all;
     }
     u->none_known = all;
-    if (all && up_none_layout(u, &err) < 0)
+    if (all && (up_none_layout(u, &err) < 0 || up_give_plans(u, &err) < 0))
         u->none_known = false;
     return u->none_known;
 }
@@ -116,21 +116,11 @@ int up_none_layout(struct up *u, struct err *err)
 
 static int paste(struct up *u, size_t i, const char *path, struct err *err)
 {
-    struct event ev = {.ts = clock_wall_ms(),
-                       .origin = EVENT_OF_CONTROLLER,
-                       .seq = store_event_next_seq(u->d->store)};
+    _cleanup_free_ char *msg = str_fmt("give the machine the user-data in %s (it holds a one-time "
+                                       "key); waiting for its agent",
+                                       path);
 
-    str_copy(ev.node, sizeof(ev.node), u->d->spec.nodes[i].name);
-    event_fill(
-        &ev, EVENT_NOTE, "user-data",
-        "give the machine the user-data in %.380s (it holds a one-time key); waiting for its "
-        "agent",
-        path);
-    u->last_event = clock_mono_ms();
-    if (store_event_add(u->d->store, &ev, 0, err) < 0)
-        return -1;
-    up_show_event(u, &ev);
-    return 0;
+    return up_say(u, u->d->spec.nodes[i].name, EVENT_NOTE, "user-data", msg, err);
 }
 
 /* The file of an earlier run may be in somebody's hands already: it stays while its key is good. */

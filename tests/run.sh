@@ -48,7 +48,7 @@ fuzz_replay() {
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=61 long='under_load faults stack not_knowing outage disk matrix power founder'
+  local t args every=121 long='under_load faults stack not_knowing outage disk matrix power founder'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"
@@ -83,7 +83,7 @@ lane_tests() { # lane
 }
 
 processor_work() {
-  step lint tests/lint/run.sh
+  step lint tests/lint/run.sh "$what"
   step build-clang configure_and_build clang
   step fuzz fuzz_replay
 }

@@ -61,7 +61,7 @@ static const struct {
     [IPC_BOUND] = {"bound", IPC_FROM_NET, {{0}}},
     [IPC_ONLINE] = {"online", IPC_FROM_NET, {{0}}},
     [IPC_ACK] = {"ack", IPC_FROM_NET, {{"seq", U64, false}}},
-    [IPC_LOOK] = {"look", IPC_FROM_NET, {{"id", U64, false}}},
+    [IPC_LOOK] = {"look", IPC_FROM_NET, {{"id", U64, false}, {"repair", BOOL, false}}},
     [IPC_PLAN] = {"plan", IPC_FROM_NET, {{"plan", OBJ, false}}},
     [IPC_SAVE] = {"save", IPC_FROM_NET, {{"record", OBJ, false}}},
     [IPC_DO] = {"do", IPC_FROM_NET, {ACTION_MEMBERS}},

@@ -24,6 +24,10 @@
 #define PATH_RECOVERED PATH_RUN "/cluster-recovered.json" /* and the answer */
 #define PATH_DB_LOGIN PATH_STATE "/database.login"        /* root, 0600: password of the look */
 
+#define PATH_OUTPUT_DIRECTORY "/var/log/muster-agent"  /* root, 0750 */
+#define PATH_OUTPUT PATH_OUTPUT_DIRECTORY "/steps.log" /* what the programs of steps say */
+#define PATH_OUTPUT_OLD PATH_OUTPUT ".1"
+
 #define PLAN_SIZE_MAX (1024 * 1024) /* bytes of PATH_PLAN */
 
 #define SYSTEMCTL "/usr/bin/systemctl"

@@ -238,7 +238,9 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
         net_tell(n, IPC_ACK, json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
         break;
     case PROTO_LOOK:
-        net_tell(n, IPC_LOOK, json_pack("{s:I}", "id", (json_int_t)js_opt_u64(j, "id", 0)));
+        net_tell(n, IPC_LOOK,
+                 json_pack("{s:I, s:b}", "id", (json_int_t)js_opt_u64(j, "id", 0), "repair",
+                           js_opt_bool(j, "repair", true)));
         break;
     case PROTO_REFUSED:
         n->answered = false;

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "agent/ipc/bootstrap.h"
-#include "agent/ipc/chan.h"
 #include "agent/ipc/msg.h"
+#include "common/chan.h"
 #include "common/event.h"
 #include "common/keys.h"
 #include "common/zap.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looks at the machine between runs and tells what differs from the plan. By itself it changes
- * nothing: what somebody changed by hand stays until the controller asks. */
+ * nothing: what somebody changed by hand stays until the controller asks for a repair. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +32,12 @@ static void answer_look(struct supervisor *s, bool known)
 {
     if (s->drift.of_job == s->drift.done)
         return;
-    if (known && (!s->drift.list || s->drift.repaired == s->drift.of_job)) {
+    if (known && (!s->drift.list || !s->drift.job_repair || s->drift.repaired == s->drift.of_job)) {
         s->drift.done = s->drift.of_job;
+        s->drift.repair = s->drift.repair && s->drift.asked != s->drift.done;
         return;
     }
-    if (s->drift.repaired == s->drift.of_job)
+    if (!s->drift.job_repair || s->drift.repaired == s->drift.of_job)
         return; /* the look fails: not known, tried again */
     s->drift.repaired = s->drift.of_job;
     sup_worker_again(s);
@@ -70,14 +71,16 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     answer_look(s, true);
 }
 
-void sup_drift_ask(struct supervisor *s, uint64_t id)
+void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair)
 {
     if (id == 0 || id == s->drift.asked)
         return; /* the controller's connection was lost in between */
     s->drift.asked = id;
+    s->drift.repair = s->drift.repair || repair;
     s->drift.at = 0;
-    sup_watch_all(s);    /* what the state says of both is to be new, too */
-    sup_worker_hurry(s); /* a run that failed waits: now is better */
+    sup_watch_all(s); /* what the state says of both is to be new, too */
+    if (repair)
+        sup_worker_hurry(s); /* a run that failed waits: now is better */
 }
 
 void sup_drift_forget(struct supervisor *s)
@@ -119,6 +122,7 @@ static void tick(struct supervisor *s, uint64_t now)
     s->drift.next = now + DRIFT_EVERY_MS;
     s->drift.at = now + LOOK_AGAIN_MS;
     s->drift.of_job = s->drift.asked;
+    s->drift.job_repair = s->drift.repair;
     sup_job_start(&s->drift.job, IPC_JOB_DRIFT, NULL);
 }
 

@@ -15,9 +15,9 @@
 
 #include "agent/cluster/cluster.h"
 #include "agent/ipc/bootstrap.h"
-#include "agent/ipc/chan.h"
 #include "agent/ipc/msg.h"
 #include "agent/supervisor/outbox.h"
+#include "common/chan.h"
 #include "common/proto.h"
 
 #define STATE_EVERY_MS 10000
@@ -119,6 +119,8 @@ struct sup_drift_state {
     /* The controller asks by an id of its own; the state has it when all is done. 0: none. */
     uint64_t asked, done;
     uint64_t of_job;   /* asked when the job under way began */
+    bool repair;       /* asked for since the last look that is done */
+    bool job_repair;   /* the same when the job under way began */
     uint64_t repaired; /* a run was made for this one */
     uint64_t at;       /* not before */
 };
@@ -186,8 +188,8 @@ uint64_t sup_drift_looked(const struct supervisor *s);
 void sup_drift_answer(struct supervisor *s, const json_t *answer);
 void sup_drift_now(struct supervisor *s);
 void sup_drift_forget(struct supervisor *s); /* a run begins */
-void sup_drift_ask(struct supervisor *s,
-                   uint64_t id); /* the controller: look now, repair, answer */
+/* The controller: look now, repair if it says so, answer. */
+void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair);
 
 /* state.c */
 void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */

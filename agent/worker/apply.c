@@ -14,6 +14,7 @@
 #include "agent/ipc/cmd.h"
 #include "agent/ipc/msg.h"
 #include "agent/ipc/paths.h"
+#include "agent/sys/output.h"
 #include "agent/worker/engine.h"
 #include "agent/worker/verbs.h"
 #include "common/cleanup.h"
@@ -155,6 +156,7 @@ int cmd_apply(int argc, char **argv)
         err_wrap(&err, "another run is at work on this machine");
         return cmd_fail(&err);
     }
+    output_open();
     int r = engine_run(plan, emit, &out, &res, &err);
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) == 0)

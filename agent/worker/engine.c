@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/worker/engine.h"
 
+#include "agent/sys/output.h"
 #include "agent/sys/svc.h"
 #include "agent/worker/ahead.h"
 #include "common/clock.h"
@@ -29,7 +30,10 @@ static int engine_step(const struct step *st, struct run *run, struct ahead *ahe
     if (v.kind == VERDICT_DIFFERS) {
         ahead_start(ahead, run, engine_step_ahead);
         run_emit(run, EVENT_START, "%s", v.why);
-        if (st->ops->apply(st->self, run, err) < 0 || st->ops->check(st->self, run, &v, err) < 0)
+        output_step(st->id);
+        int rc = st->ops->apply(st->self, run, err);
+        output_step(NULL);
+        if (rc < 0 || st->ops->check(st->self, run, &v, err) < 0)
             return err_wrap(err, "%s", st->id);
         if (v.kind == VERDICT_OK) {
             run_emit(run, EVENT_CHANGED, "done");

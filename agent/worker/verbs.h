@@ -5,6 +5,7 @@
 
 int cmd_apply(int argc, char **argv); /* and `check` */
 int cmd_disk(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
 int cmd_job(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/str.h"
 #include "common/text.h"
 
+#define LINES_MAX 1000000
 #define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 static const struct {
@@ -48,10 +49,28 @@ static const struct {
     {OPT_WITH_DATA,
      {"with-data", no_argument, NULL, 'w'},
      "    --with-data       destroy the data disks, too"},
-    {OPT_NODE, {"node", required_argument, NULL, 'n'}, "    --node NODE       only this node"},
+    {OPT_NODE, {"node", required_argument, NULL, 'N'}, "    --node NODE       only this node"},
+    {OPT_EVENTS | OPT_LOGS,
+     {"lines", required_argument, NULL, 'n'},
+     "-n, --lines N         only the last N"},
+    {OPT_EVENTS,
+     {"since", required_argument, NULL, 's'},
+     "    --since TIME      only from then on: 10m, 2h, 14:05, 2026-01-31, '2026-01-31 14:05'"},
+    {OPT_EVENTS,
+     {"kind", required_argument, NULL, 'k'},
+     "    --kind KIND       only these, such as failed"},
+    {OPT_LOGS,
+     {"step", required_argument, NULL, 'S'},
+     "    --step STEP       only of that step, such as package:all, or of a type"},
+    {OPT_EVENTS | OPT_LOGS,
+     {"follow", no_argument, NULL, 'F'},
+     "    --follow          and then those that come, until interrupted"},
     {OPT_EXITCODE,
      {"detailed-exitcode", no_argument, NULL, 'x'},
      "    --detailed-exitcode  exit 10 when there are changes"},
+    {OPT_WATCH,
+     {"watch", no_argument, NULL, 'W'},
+     "    --watch           again every 2 s, until interrupted"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -101,6 +120,8 @@ static int unknown_verb(const struct verb *verbs, const char *name, struct err *
 
 static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
 {
+    uint64_t n = 0;
+
     switch (c) {
     case 'f':
         cli->file = arg;
@@ -129,8 +150,29 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
     case 'r':
         cli->replace = arg;
         return 0;
-    case 'n':
+    case 'N':
         cli->node = arg;
+        return 0;
+    case 's':
+        cli->since = arg;
+        return 0;
+    case 'S':
+        cli->step = arg;
+        return 0;
+    case 'k':
+        cli->kind = arg;
+        return 0;
+    case 'W':
+        cli->watch = true;
+        return 0;
+    case 'F':
+        cli->follow = true;
+        return 0;
+    case 'n':
+        if (str_to_u64(arg, LINES_MAX, &n) < 0 || n == 0)
+            return err_set(err, ERR_USAGE, "-n %.20s: expected a number from 1 to %d", arg,
+                           LINES_MAX);
+        cli->lines = (unsigned)n;
         return 0;
     case 'o':
         cli->cloud_only = true;

@@ -23,7 +23,10 @@ enum cli_option {
     OPT_REPLACE = 1 << 9,
     OPT_NODE = 1 << 10,
     OPT_CLOUD_ONLY = 1 << 11,
-    OPT_REST = 1 << 8, /* all further arguments belong to the verb */
+    OPT_EVENTS = 1 << 12, /* which events */
+    OPT_WATCH = 1 << 13,
+    OPT_LOGS = 1 << 14, /* which output */
+    OPT_REST = 1 << 8,  /* all further arguments belong to the verb */
 };
 
 struct verb;
@@ -42,6 +45,11 @@ struct cli {
     const char *replace; /* node */
     const char *node;
     const char *package;
+    const char *since, *kind; /* of events */
+    const char *step;         /* of logs */
+    unsigned lines;           /* of events and logs: the last; 0: all */
+    bool follow;
+    bool watch;
     char **words; /* operands */
     int n_words;
 };
@@ -74,10 +82,12 @@ void cli_print_json(const json_t *value, bool lines);
 int cmd_validate(const struct cli *cli, struct err *err);
 int cmd_plan(const struct cli *cli, struct err *err);
 int cmd_up(const struct cli *cli, struct err *err);
+int cmd_serve(const struct cli *cli, struct err *err);
 int cmd_watch(const struct cli *cli, struct err *err);
 int cmd_status(const struct cli *cli, struct err *err);
 int cmd_show(const struct cli *cli, struct err *err);
 int cmd_events(const struct cli *cli, struct err *err);
+int cmd_logs(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);

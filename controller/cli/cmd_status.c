@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status: each node and site as it is now, and what its agent said last. */
+/* status: each node and site as it is now. Every agent is asked; of one that does not answer the
+ * last state is shown with its age, never in place of what is. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -10,11 +13,22 @@
 #include "common/proto.h"
 #include "common/str.h"
 #include "common/text.h"
+#include "controller/cli/ask.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/view.h"
 #include "controller/cloud/access.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/verify.h"
+
+#define AGAIN_MS 2000
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    stop = 1;
+}
 
 /* The names of "a, b" one by one. */
 static json_t *names_of(const char *text)
@@ -33,22 +47,61 @@ static json_t *names_of(const char *text)
 struct look {
     const struct verify_result *seen; /* by its site, now */
     const struct view_row *row;       /* by its events */
-    struct store_node node;
-    json_t *said;      /* its last state, or NULL */
-    const json_t *now; /* the same when it is fresh, else NULL */
+    uint64_t said_at;                 /* ms since 1970; 0: never */
+    json_t *said;                     /* its last state, or NULL */
+    const json_t *now;                /* the same when it may be taken for what is, else NULL */
+    bool asked;                       /* by this command */
+    bool answered;                    /* it was asked for this, and has looked */
 };
+
+/* What is stored of the agent; then, when the agents could be asked, what the hub said. */
+static void hear(struct deployment *d, const json_t *answer, const char *name, struct look *l)
+{
+    _cleanup_json_ json_t *facts = NULL;
+    struct store_node node = {0};
+    const json_t *nodes = json_object_get(answer, "nodes"), *n;
+    struct err ignored;
+    size_t i;
+
+    store_node_report(d->store, name, &l->said, &facts, &ignored);
+    store_node_get(d->store, name, &node, &ignored);
+    l->said_at = node.seen;
+    l->asked = answer != NULL;
+    if (!answer) {
+        l->now = cli_is_fresh(&node) ? l->said : NULL;
+        return;
+    }
+    json_array_foreach((json_t *)nodes, i, n)
+    {
+        json_t *state = json_object_get(n, "state");
+
+        if (!str_eq(js_opt_str(n, "name", ""), name) || !json_is_object(state))
+            continue;
+        json_decref(l->said);
+        l->said = json_incref(state);
+        l->said_at = js_opt_u64(n, "seen", l->said_at);
+        l->answered = js_opt_bool(n, "checked", false);
+        /* One that is at work has no time to look, and says what it does. */
+        if (l->answered || (js_opt_bool(n, "heard", false) && proto_phase_of(state) != PHASE_READY))
+            l->now = l->said;
+    }
+}
 
 static const char *state_of(const struct look *l, const char **ret_why)
 {
     enum proto_phase phase = proto_phase_of(l->now);
 
     *ret_why = l->seen->why;
-    if (l->row->state == ROW_FAILED && (l->now ? phase != PHASE_READY : !l->node.seen)) {
+    if (l->row->state == ROW_FAILED && (l->now ? phase != PHASE_READY : !l->said_at)) {
         *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
         return "failed";
     }
     if (!l->seen->has_url || (l->now && phase != PHASE_READY && l->seen->site))
         return proto_phase_name(phase);
+    if (!l->seen->why[0] && l->asked && !l->now) {
+        *ret_why = "its site answers, its agent does not: nothing is known of the rest";
+        return "degraded";
+    }
     if (!l->seen->why[0])
         return "ready";
     return l->seen->site == 0 ? "unreachable" : "degraded";
@@ -97,29 +150,25 @@ static json_t *last_known(const struct look *l)
                      names_of(drift));
 }
 
-static json_t *node_status(struct deployment *d, const json_t *place,
+static json_t *node_status(struct deployment *d, const json_t *answer, const json_t *place,
                            const struct verify_result *seen, const struct view_row *row)
 {
     const char *name = js_opt_str(place, "name", "");
     struct look l = {.seen = seen, .row = row};
-    _cleanup_json_ json_t *facts = NULL;
     uint64_t now = clock_wall_ms();
     const char *state, *why;
-    struct err ignored;
     json_t *ret;
 
-    store_node_report(d->store, name, &l.said, &facts, &ignored);
-    store_node_get(d->store, name, &l.node, &ignored);
-    l.now = cli_is_fresh(&l.node) ? l.said : NULL;
+    hear(d, answer, name, &l);
     state = state_of(&l, &why);
-    ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
-                    name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
+    ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o}",
+                    "name", name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
                     js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
                     js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
                     db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,
-                    "seen", (json_int_t)l.node.seen, "age_s",
-                    number(l.node.seen, now > l.node.seen ? (now - l.node.seen) / 1000 : 0),
-                    "last_known", last_known(&l));
+                    "answered", l.answered, "seen", (json_int_t)l.said_at, "age_s",
+                    number(l.said_at, now > l.said_at ? (now - l.said_at) / 1000 : 0), "last_known",
+                    last_known(&l));
     json_decref(l.said);
     return ret;
 }
@@ -129,8 +178,8 @@ static void on_past_event(void *ctx, const struct event *ev)
     view_event(ctx, ev);
 }
 
-/* Asks every site from here, now, and joins it with what the agents said last. */
-static json_t *all_status(struct deployment *d, const json_t *layout)
+/* Asks every site from here, now, and joins it with what the agents say. */
+static json_t *all_status(struct deployment *d, const json_t *answer, const json_t *layout)
 {
     const struct spec *s = &d->spec;
     struct verify_result *seen = xcalloc(s->n_nodes, sizeof(*seen));
@@ -147,8 +196,8 @@ static json_t *all_status(struct deployment *d, const json_t *layout)
     view_init(&view, s);
     store_events(d->store, &after, on_past_event, &view, &ignored);
     for (size_t i = 0; i < s->n_nodes && i < json_array_size(layout); i++)
-        json_array_append_new(arr,
-                              node_status(d, json_array_get(layout, i), &seen[i], &view.rows[i]));
+        json_array_append_new(
+            arr, node_status(d, answer, json_array_get(layout, i), &seen[i], &view.rows[i]));
     view_free(&view);
     http_free(h);
     free(urls);
@@ -189,7 +238,7 @@ static void print_word(const json_t *n)
     char age[CLOCK_AGE_MAX];
 
     clock_age(js_opt_u64(n, "seen", 0), clock_wall_ms(), age);
-    text_print(stdout, "  agent: %s", age);
+    text_print(stdout, "  agent: %s", js_opt_bool(n, "answered", false) ? "answers" : age);
     if (json_is_object(old))
         text_print(stdout, " (then %s%s%s)", js_opt_str(old, "state", ""),
                    *js_opt_str(old, "db", "") ? ", " : "", js_opt_str(old, "db", ""));
@@ -213,38 +262,69 @@ static void print_node(const json_t *n, size_t of)
     print_drift(json_object_get(n, "drift"));
 }
 
-static void print_status(const char *deployment, const char *state, const json_t *nodes)
+static void print_status(const json_t *all, bool again)
 {
-    text_print(stdout, "%s: %s\n", deployment, state);
+    const json_t *nodes = json_object_get(all, "nodes");
+    const char *why = js_opt_str(all, "not_asked", "");
+
+    if (again && isatty(STDOUT_FILENO))
+        fputs("\033[H\033[2J", stdout);
+    text_print(stdout, "%s: %s\n", js_opt_str(all, "deployment", ""), js_opt_str(all, "state", ""));
     for (size_t i = 0; i < json_array_size(nodes); i++)
         print_node(json_array_get(nodes, i), json_array_size(nodes));
+    if (*why)
+        text_print(stdout, "  the agents were not asked: %s\n", why);
+}
+
+static int look(struct deployment *d, struct ask *ask, json_t **ret, struct err *err)
+{
+    _cleanup_json_ json_t *layout = NULL;
+    _cleanup_json_ json_t *answer = NULL;
+    _cleanup_free_ char *recorded = NULL;
+    struct err why = {0};
+    json_t *nodes;
+
+    if (deployment_layout(d, &layout, err) < 0 || store_get(d->store, "state", &recorded, err) < 0)
+        return -1;
+    ask_nodes(ask, &answer, &why);
+    nodes = all_status(d, answer, layout);
+    *ret = json_pack("{s:i, s:s, s:s, s:o, s:o}", "schema", 1, "deployment", d->spec.deployment,
+                     "state", sum_state(recorded ? recorded : "raising", nodes), "not_asked",
+                     answer ? json_null() : js_string(why.msg), "nodes", nodes);
+    return 0;
 }
 
 int cmd_status(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    _cleanup_json_ json_t *layout = NULL;
-    _cleanup_json_ json_t *nodes = NULL;
-    _cleanup_json_ json_t *out = NULL;
     struct cloud_access access;
+    struct ask ask;
     char host[64];
-    _cleanup_free_ char *recorded = NULL;
-    const char *state;
+    int rc = 0;
 
-    if (cli_open(cli, false, &d, err) < 0 || deployment_layout(&d, &layout, err) < 0 ||
-        store_get(d.store, "state", &recorded, err) < 0)
+    if (cli_open(cli, false, &d, err) < 0)
         return -1;
     /* When the local cloud is down its addresses lead elsewhere: ask nobody. */
     if (d.spec.cloud == CLOUD_LOCAL && access_find(&d.spec, false, &access, host, err) < 0)
         return -1;
-    nodes = all_status(&d, layout);
-    state = sum_state(recorded ? recorded : "raising", nodes);
-    if (cli->json) {
-        out = json_pack("{s:i, s:s, s:s, s:O}", "schema", 1, "deployment", d.spec.deployment,
-                        "state", state, "nodes", nodes);
-        cli_print_json(out, true);
-    } else {
-        print_status(d.spec.deployment, state, nodes);
+    signal(SIGPIPE, SIG_IGN);
+    if (cli->watch) {
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
     }
-    return 0;
+    ask_init(&ask, cli->file, d.state);
+    do {
+        _cleanup_json_ json_t *all = NULL;
+
+        rc = look(&d, &ask, &all, err);
+        if (rc == 0 && cli->json)
+            cli_print_json(all, !cli->watch);
+        else if (rc == 0)
+            print_status(all, cli->watch);
+        if (rc < 0 || fflush(stdout) != 0 || !cli->watch)
+            break;
+        clock_pause_ms(AGAIN_MS);
+    } while (!stop);
+    ask_close(&ask);
+    return rc;
 }

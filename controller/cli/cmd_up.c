@@ -5,10 +5,14 @@
 
 #include "common/cleanup.h"
 #include "common/js.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "common/text.h"
 #include "controller/cli/session.h"
+#include "controller/cloud/access.h"
 #include "controller/up.h"
+
+#define OUTPUT_MAX_S 10
 
 static void print_urls(struct deployment *d)
 {
@@ -95,7 +99,8 @@ static void print_up(const struct cli *cli, struct deployment *d, const struct u
 struct shown {
     const struct cli *cli;
     const struct spec *spec;
-    struct ui *ui; /* NULL until there is something to do */
+    struct ui *ui;                                 /* NULL until there is something to do */
+    char node[EVENT_NODE_MAX], step[EVENT_ID_MAX]; /* that failed last; "" for none */
 };
 
 static void on_begin(void *ctx)
@@ -112,6 +117,10 @@ static void on_event(void *ctx, const struct event *ev)
 
     if (s->ui)
         ui_event(s->ui, ev);
+    if (ev->kind == EVENT_FAILED && ev->origin == EVENT_OF_AGENT) {
+        str_copy(s->node, sizeof(s->node), ev->node);
+        str_copy(s->step, sizeof(s->step), ev->id);
+    }
 }
 
 static void on_state(void *ctx, size_t node, const json_t *state)
@@ -127,6 +136,27 @@ static int on_tick(void *ctx)
     struct shown *s = ctx;
 
     return s->ui ? ui_tick(s->ui) : -1;
+}
+
+static void print_output_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    text_print(stderr, "  | %s\n", line);
+}
+
+/* The last that the programs of the failed step said. */
+static void print_output(const struct shown *s)
+{
+    const struct proc_opts opts = {.on_line = print_output_line, .timeout_s = OUTPUT_MAX_S};
+    _cleanup_free_ char *self = access_program("muster");
+    struct err ignored; /* the node may not let anybody in */
+
+    if (!self || !s->node[0])
+        return;
+    text_print(stderr, "muster: what %s of %s said last ('muster logs %s' has more):\n", s->step,
+               s->node, s->node);
+    proc_run(PROC_ARGV(self, "logs", "-f", s->cli->file, s->node, "--step", s->step, "-n", "50"),
+             &opts, NULL, &ignored);
 }
 
 int cmd_up(const struct cli *cli, struct err *err)
@@ -155,6 +185,8 @@ int cmd_up(const struct cli *cli, struct err *err)
         return -1;
     rc = up_run(&s.d, &s.reach, &s.v, &o, &r, err);
     ui_free(shown.ui);
+    if (rc < 0 && err->code == ERR_NODE && !cli->json)
+        print_output(&shown);
     if (rc < 0)
         return -1;
     if (!cli->json)

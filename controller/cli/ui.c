@@ -95,7 +95,7 @@ void ui_event(struct ui *u, const struct event *ev)
     } else if (u->mode == UI_PLAIN) {
         if (!worth_a_line(ev))
             return;
-        view_event_line(ev, &line);
+        view_event_line(ev, false, &line);
         write_out(u, line.s, line.len);
         u->last_line = clock_mono_ms();
     }

@@ -56,7 +56,7 @@ void view_render(const struct view *v, unsigned columns, bool color, uint64_t no
                  struct strbuf *out);
 /* One line without its end: what is still being waited for, and for how long. */
 void view_still(const struct view *v, uint64_t now, struct strbuf *out);
-/* One event as a line without colour (plain progress, `events`). */
-void view_event_line(const struct event *event, struct strbuf *out);
+/* One event as a line without colour; with the day (`events`) or the time alone (progress). */
+void view_event_line(const struct event *event, bool day, struct strbuf *out);
 
 #endif

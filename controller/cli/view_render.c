@@ -273,18 +273,18 @@ void view_still(const struct view *v, uint64_t now, struct strbuf *out)
     }
 }
 
-void view_event_line(const struct event *event, struct strbuf *out)
+void view_event_line(const struct event *event, bool day, struct strbuf *out)
 {
     struct event copy = *event, *ev = &copy;
     time_t t = (time_t)(ev->ts / 1000);
     struct tm tm;
-    char clock_text[16];
+    char clock_text[32];
 
     text_plain(ev->node, false);
     text_plain(ev->id, false);
     text_plain(ev->msg, false);
     localtime_r(&t, &tm);
-    strftime(clock_text, sizeof(clock_text), "%H:%M:%S", &tm);
+    strftime(clock_text, sizeof(clock_text), day ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm);
     strbuf_addf(out, "%s  %-8s %-8s %-20s %s", clock_text, ev->node[0] ? ev->node : "-",
                 event_kind_name(ev->kind), ev->id, ev->msg);
     if (ev->ms)

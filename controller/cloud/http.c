@@ -14,6 +14,7 @@
 struct request {
     CURL *easy;
     char *form;
+    struct curl_slist *headers;
     struct strbuf body;
     size_t max;
     bool too_long;
@@ -51,6 +52,7 @@ static void request_free(struct http *h, struct request *r)
     curl_easy_cleanup(r->easy);
     free(r->form);
     strbuf_free(&r->body);
+    curl_slist_free_all(r->headers);
     free(r);
 }
 
@@ -75,6 +77,21 @@ static size_t on_data(char *data, size_t size, size_t n, void *ctx)
     }
     strbuf_add(&r->body, data, size * n);
     return size * n;
+}
+
+/* The server behind `url` is asked as its visitors ask it. */
+static void ask_for_site(struct request *r, const char *site)
+{
+    bool tls = str_starts(site, "https://");
+    const char *host = strstr(site, "://");
+    _cleanup_free_ char *header = NULL;
+
+    host = host ? host + 3 : site;
+    header = str_fmt("Host: %.*s", (int)strcspn(host, "/"), host);
+    r->headers = curl_slist_append(r->headers, header);
+    if (tls) /* as the front door that ends TLS says it */
+        r->headers = curl_slist_append(r->headers, "X-Forwarded-Proto: https");
+    curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
 }
 
 void http_start(struct http *h, const struct http_call *call, http_done_fn done, void *ctx)
@@ -106,6 +123,8 @@ void http_start(struct http *h, const struct http_call *call, http_done_fn done,
         curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->form);
         curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(r->form));
     }
+    if (call->site && *call->site)
+        ask_for_site(r, call->site);
     curl_multi_add_handle(h->multi, r->easy);
     r->next = h->all;
     h->all = r;

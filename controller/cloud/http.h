@@ -34,6 +34,7 @@ void http_free(struct http *h); /* drops what is under way without calling back 
 struct http_call {
     const char *url;
     const char *form;   /* NULL: GET, else a form's POST */
+    const char *site;   /* as visitors call it, "https://www.example.org"; NULL: as `url` says */
     size_t max;         /* bytes of the answer */
     unsigned timeout_s; /* of the whole request */
     bool once;          /* not to be sent twice, whatever happens to the connection */

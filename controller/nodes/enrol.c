@@ -92,13 +92,11 @@ int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err)
 static int note(struct hub *h, const char *node, enum event_kind kind, const char *id,
                 const char *msg, struct err *err)
 {
-    struct event ev = {.ts = clock_wall_ms(),
-                       .origin = EVENT_OF_CONTROLLER,
-                       .seq = store_event_next_seq(h->store)};
+    struct event ev = {.ts = clock_wall_ms(), .origin = EVENT_OF_CONTROLLER};
 
     str_copy(ev.node, sizeof(ev.node), node);
     event_fill(&ev, kind, id, "%s", msg);
-    if (store_event_add(h->store, &ev, 0, err) < 0)
+    if (store_event_own(h->store, &ev, err) < 0)
         return -1;
     h->hooks.event(h->hooks.ctx, &ev, false);
     return 0;

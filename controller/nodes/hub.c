@@ -77,7 +77,7 @@ static int offer_plan(struct hub *h, size_t i, struct err *err)
     if (str_eq(rev, p->node.sent_rev))
         return 0;
     str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
-    return store_node_put(h->store, &p->node, err);
+    return store_node_set_rev(h->store, p->node.name, rev, err);
 }
 
 static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const json_t *j,
@@ -93,6 +93,10 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->offered[0] = '\0';
     p->drift_told = false;
     p->looking = false;
+    if (!p->look) {
+        p->look = h->look_id;
+        p->repair = h->repair;
+    }
     p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
     if (!p->has_past) /* what happens while a connection is down happens now */
@@ -178,8 +182,9 @@ static int on_state(struct hub *h, struct peer *p, const json_t *state, struct e
 
     if (store_node_set_state(h->store, p->node.name, text, p->node.seen, err) < 0)
         return -1;
+    p->looked = js_opt_u64(state, "looked", 0);
     h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
-    if (json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
+    if (p->repair && json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
         p->drift_told = true;
         p->offered[0] = p->has_rev[0] = '\0';
     }
@@ -273,6 +278,8 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->hooks = *hooks;
     h->sign = config->sign;
     h->look_id = clock_wall_ms();
+    h->service = config->service;
+    h->repair = !config->report;
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
     for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
         rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
@@ -389,10 +396,11 @@ static int tell_all(struct hub *h, struct err *err)
         send_roster(h, p);
         if (offer_plan(h, i, err) < 0)
             return -1;
-        if (p->offered[0] && !p->looking)
+        if ((p->offered[0] || h->service) && !p->looking) {
             hub_answer(h->main, &p->at, PROTO_LOOK,
-                       json_pack("{s:I}", "id", (json_int_t)h->look_id));
-        p->looking = p->offered[0] != '\0';
+                       json_pack("{s:I, s:b}", "id", (json_int_t)p->look, "repair", p->repair));
+            p->looking = true;
+        }
     }
     return 0;
 }
@@ -419,6 +427,53 @@ int hub_run(struct hub *h, struct err *err)
 uint64_t hub_look_id(const struct hub *h)
 {
     return h->look_id;
+}
+
+void hub_look_at(struct hub *h, size_t node, bool repair)
+{
+    struct peer *p = &h->peers[node];
+
+    p->repair = repair || (p->repair && p->look && p->looked != p->look);
+    p->look = ++h->look_id;
+    p->looking = false;
+    p->drift_told = p->drift_told && !repair;
+}
+
+void hub_look(struct hub *h, bool repair)
+{
+    uint64_t id = h->look_id + 1;
+
+    for (size_t i = 0; i < h->spec->n_nodes; i++) {
+        h->look_id = id - 1;
+        hub_look_at(h, i, repair);
+    }
+}
+
+/* An id above the newest one is of another hub, whose clock was ahead. */
+bool hub_has_looked(const struct hub *h, const json_t *state, uint64_t id)
+{
+    uint64_t looked = js_opt_u64(state, "looked", 0);
+
+    return looked >= id && looked <= h->look_id;
+}
+
+struct hub_node hub_node(const struct hub *h, size_t node)
+{
+    return (struct hub_node){.heard = h->peers[node].hello, .seen = h->peers[node].node.seen};
+}
+
+void hub_plans_changed(struct hub *h)
+{
+    h->roster_made = false;
+    for (size_t i = 0; i < h->spec->n_nodes; i++)
+        h->peers[i].offered[0] = '\0';
+}
+
+void hub_serve_no_file(struct hub *h)
+{
+    for (size_t i = 0; i < h->n_blobs; i++)
+        free(h->blobs[i].path);
+    h->n_blobs = 0;
 }
 
 void hub_forget(struct hub *h, size_t node)

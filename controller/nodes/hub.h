@@ -34,6 +34,8 @@ struct hub_config {
     uint16_t port;      /* enrolment; main is the next, HTTP the one after */
     const struct curve_pair *keys;
     const struct sign_pair *sign;
+    bool service; /* it outlives what it serves: looks do not wait for a plan */
+    bool report;  /* the look of a node that connects changes nothing there */
 };
 
 /* Fails with what to do when a port is taken. */
@@ -55,6 +57,23 @@ int hub_run(struct hub *h, struct err *err);
 /* The id of the look at its plan that this hub asks of every node that connects: the node's state
  * has it as `looked` when the look, and what was to be repaired after it, is done. */
 uint64_t hub_look_id(const struct hub *h);
+/* Asks every node for one more look, and those that connect until they have answered; its id is
+ * hub_look_id then. `repair`: what differs is repaired before the answer. */
+void hub_look(struct hub *h, bool repair);
+/* The same of one node. */
+void hub_look_at(struct hub *h, size_t node, bool repair);
+/* Whether that state answers the look `id`. */
+bool hub_has_looked(const struct hub *h, const json_t *state, uint64_t id);
+
+/* What is known of a node's connection. */
+struct hub_node {
+    bool heard;    /* by this hub */
+    uint64_t seen; /* ms since 1970 of its last message to any hub; 0: never */
+};
+struct hub_node hub_node(const struct hub *h, size_t node);
+/* The owner's plans, rosters or files are other ones now. */
+void hub_plans_changed(struct hub *h);
+void hub_serve_no_file(struct hub *h);
 
 /* The owner has made a new VM of that name: its old connection and keys are void. */
 void hub_forget(struct hub *h, size_t node);

@@ -22,6 +22,9 @@ struct peer {
     bool drift_told;             /* it was sent the plan again to repair what drifted */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     bool looking;                /* it was asked on this connection to look */
+    uint64_t look;               /* id of the last look that was asked for; 0: none */
+    uint64_t looked;             /* as it last answered */
+    bool repair;                 /* what that look, or one before it, finds is repaired */
     json_t *state;               /* newest of this pass, or NULL */
     uint64_t to_ack;             /* answered once it is committed */
     uint64_t last_seq;           /* highest that was taken from this incarnation */
@@ -58,6 +61,8 @@ struct hub {
     bool roster_made; /* from the nodes' present keys */
     uint64_t roster_epoch;
     uint64_t look_id;
+    bool service;
+    bool repair;
     unsigned cuts; /* of connections, as last said */
     uint64_t cuts_said;
 };

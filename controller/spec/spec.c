@@ -380,10 +380,23 @@ static void check_database_name(struct reading *r, const struct spec_app *a, boo
                    a->database, own ? "" : ", or say database: NAME");
 }
 
+static void read_health(struct reading *r, struct spec_app *a, const json_t *v)
+{
+    static const char *const keys[] = {"path", "expect", NULL};
+
+    if (!v || !read_known(r, "app.health", v, keys))
+        return;
+    read_text(r, "app.health", v, "path", "/", a->health_path, sizeof(a->health_path));
+    read_text(r, "app.health", v, "expect", "", a->health_expect, sizeof(a->health_expect));
+    if (a->health_path[0] != '/' || strchr(a->health_path, ' '))
+        problem_at(r, "app.health", "path", "expected a path of the site, such as /about");
+}
+
 static void read_app(struct reading *r, struct spec *s, const json_t *root)
 {
-    static const char *const keys[] = {"name",     "archive", "database", "root", "strip",
-                                       "writable", "config",  "install",  "url",  NULL};
+    static const char *const keys[] = {"name",  "archive",  "database", "root",
+                                       "strip", "writable", "config",   "install",
+                                       "url",   "health",   NULL};
     const json_t *v = json_object_get(root, "app");
     struct spec_app *a = &s->app;
 
@@ -400,10 +413,21 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
         problem_at(r, "app", "url",
                    "expected how visitors call the site, such as https://www.example.org, without "
                    "'/' at the end");
+    read_health(r, a, json_object_get(v, "health"));
     a->strip = (unsigned)read_number(r, "app", v, "strip", 0, 0, 8);
     a->writable = read_relative_paths(r, "app", v, "writable");
     a->config = read_config_files(r, "app.config", json_object_get(v, "config"));
     a->install = read_install_steps(r, "app.install", json_object_get(v, "install"));
+}
+
+static void read_drift(struct reading *r, struct spec *s, const json_t *root)
+{
+    char text[SPEC_NAME_MAX];
+
+    read_text(r, "", root, "drift", "report", text, sizeof(text));
+    s->drift_repair = str_eq(text, "repair");
+    if (!s->drift_repair && !str_eq(text, "report"))
+        problem_at(r, "", "drift", "expected report or repair");
 }
 
 int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
@@ -411,7 +435,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
 {
     static const char *const keys[] = {"deployment", "cloud", "controller", "defaults",
                                        "zones",      "nodes", "packages",   "database",
-                                       "web",        "app",   NULL};
+                                       "web",        "app",   "drift",      NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -426,6 +450,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
+        read_drift(&r, &s, doc->root);
     }
     if (problems->count == 0)
         spec_check(&r, &s);

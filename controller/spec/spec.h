@@ -74,6 +74,9 @@ struct spec_app {
     char database[SPEC_NAME_MAX];
     char root[SPEC_PATH_MAX];
     char site[SPEC_PATH_MAX]; /* how visitors call it, "https://www.example.org"; "": as its node */
+    /* What "ready" means from outside: this page answers 2xx and has this text; "": not said. */
+    char health_path[SPEC_PATH_MAX];
+    char health_expect[SPEC_PATH_MAX];
     unsigned strip;
     json_t *writable; /* arrays as the plan takes them, variables not yet replaced */
     json_t *config;
@@ -83,6 +86,7 @@ struct spec_app {
 struct spec {
     char deployment[SPEC_NAME_MAX];
     enum cloud_kind cloud;
+    bool drift_repair;   /* the hub has what differs repaired, not only named */
     bool stock;          /* speaks stock CloudStack, not the VDC's dialect */
     char hypervisor[16]; /* local cloud: as deployVirtualMachine calls it, "" for its own choice */
     char profile[SPEC_NAME_MAX];

@@ -33,7 +33,6 @@ static const char schema[] =
 struct store {
     struct db *db;
     uint8_t seal_key[KEY_SIZE];
-    uint64_t next_seq;
 };
 
 static int open_db(struct store *s, const char *path, bool create, struct err *err)
@@ -291,6 +290,14 @@ int store_node_set_state(struct store *s, const char *name, const char *state, u
     return db_run(st, name, err);
 }
 
+int store_node_set_rev(struct store *s, const char *name, const char *sent_rev, struct err *err)
+{
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "UPDATE node SET sent_rev=? WHERE name=?", "ss", sent_rev, name);
+
+    return db_run(st, name, err);
+}
+
 int store_node_set_facts(struct store *s, const char *name, const char *facts, struct err *err)
 {
     _cleanup_query_ struct db_query *st =
@@ -343,28 +350,81 @@ uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnatio
     return db_step(st, "event", &ignored) == 1 ? (uint64_t)db_int(st, 0) : 0;
 }
 
-uint64_t store_event_next_seq(struct store *s)
+int store_event_own(struct store *s, struct event *ev, struct err *err)
 {
-    struct err ignored;
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "INSERT INTO event (ts, node, origin, incarnation, rev, seq, id, kind, ms, unit, done,"
+        " total, changed, ok, msg) SELECT ?,?,?,0,?,"
+        " (SELECT coalesce(max(seq),0)+1 FROM event WHERE origin='controller'),"
+        " ?,?,?,?,?,?,?,?,? RETURNING seq",
+        "isssssisiiiis", DB_INT(ev->ts), ev->node, event_origin_name(ev->origin), ev->rev, ev->id,
+        event_kind_name(ev->kind), DB_INT(ev->ms), event_unit_name(ev->count.unit),
+        DB_INT(ev->count.done), DB_INT(ev->count.total), DB_INT(ev->changed), DB_INT(ev->ok),
+        ev->msg);
 
-    if (!s->next_seq) {
-        _cleanup_query_ struct db_query *st =
-            db_query(s->db, &ignored,
-                     "SELECT coalesce(max(seq),0) FROM event WHERE origin='controller'", "");
+    if (db_step(st, "event", err) != 1)
+        return -1;
+    ev->seq = (uint64_t)db_int(st, 0);
+    return db_step(st, "event", err) < 0 ? -1 : 0;
+}
 
-        if (db_step(st, "event", &ignored) == 1)
-            s->next_seq = (uint64_t)db_int(st, 0);
-    }
-    return ++s->next_seq;
+int store_event_end(struct store *s, uint64_t *ret, struct err *err)
+{
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err, "SELECT coalesce(max(n),0) FROM event", "");
+
+    if (db_step(st, "event", err) != 1)
+        return -1;
+    *ret = (uint64_t)db_int(st, 0);
+    return 0;
+}
+
+/* A parameter of each condition says whether it counts. */
+#define WHERE " WHERE n>? AND ts>=? AND (?='' OR node=?) AND (?='' OR kind=?)"
+
+int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, uint64_t *ret,
+                     struct err *err)
+{
+    const char *node = f->node ? f->node : "", *kind = f->kind ? f->kind : "";
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "SELECT coalesce((SELECT n FROM event" WHERE " ORDER BY n DESC LIMIT 1 OFFSET ?),0)",
+        "iissssi", DB_INT(0), DB_INT(f->since), node, node, kind, kind, DB_INT(n));
+
+    if (db_step(st, "event", err) != 1)
+        return -1;
+    *ret = (uint64_t)db_int(st, 0);
+    return 0;
+}
+
+int store_events_prune(struct store *s, uint64_t keep, struct err *err)
+{
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "DELETE FROM event WHERE n <= (SELECT max(n) FROM event) - ? AND n NOT IN"
+                 " (SELECT n FROM (SELECT n, max(seq) FROM event GROUP BY origin, node,"
+                 " incarnation))",
+                 "i", DB_INT(keep));
+
+    return db_run(st, "event", err);
 }
 
 int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx, struct err *err)
 {
+    return store_events_where(s, &(struct event_filter){0}, after, fn, ctx, err);
+}
+
+int store_events_where(struct store *s, const struct event_filter *f, uint64_t *after,
+                       store_event_fn fn, void *ctx, struct err *err)
+{
+    const char *node = f->node ? f->node : "", *kind = f->kind ? f->kind : "";
     _cleanup_query_ struct db_query *st = db_query(
         s->db, err,
         "SELECT n, ts, node, rev, seq, id, kind, ms, msg, origin, unit, done, total, changed,"
-        " ok FROM event WHERE n>? ORDER BY n",
-        "i", DB_INT(*after));
+        " ok FROM event" WHERE " ORDER BY n LIMIT ?",
+        "iissssi", DB_INT(*after), DB_INT(f->since), node, node, kind, kind,
+        f->max ? DB_INT(f->max) : DB_INT(-1));
     int rc;
 
     while ((rc = db_step(st, "events", err)) == 1) {

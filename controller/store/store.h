@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the controller knows about a deployment, durable: SQLite in WAL mode with full
  * synchronisation, so that what was recorded before a call is there after a power loss. This
- * header is all that the rest of the controller sees of the engine. One writer at a time (the
- * holder of the deployment's lock), any number of readers. */
+ * header is all that the rest of the controller sees of the engine. Two writers at a time: the
+ * holder of the deployment's lock, and the hub, which writes events, what agents say and bind, the
+ * roster, and which plan was sent; any number of readers. */
 #ifndef MUSTER_CONTROLLER_STORE_STORE_H
 #define MUSTER_CONTROLLER_STORE_STORE_H
 
@@ -76,6 +77,7 @@ int store_node_bind(struct store *s, const char *name, const char *curve_hex, co
 /* Last state and facts (JSON texts). */
 int store_node_set_state(struct store *s, const char *name, const char *state, uint64_t seen,
                          struct err *err);
+int store_node_set_rev(struct store *s, const char *name, const char *sent_rev, struct err *err);
 int store_node_set_facts(struct store *s, const char *name, const char *facts, struct err *err);
 /* New references; NULL when nothing is known. */
 int store_node_report(struct store *s, const char *name, json_t **ret_state, json_t **ret_facts,
@@ -85,10 +87,27 @@ int store_node_report(struct store *s, const char *name, json_t **ret_state, jso
 int store_event_add(struct store *s, const struct event *ev, uint64_t incarnation, struct err *err);
 /* The highest number that is stored of that node; 0 for none. */
 uint64_t store_event_last(struct store *s, const char *node, uint64_t incarnation);
-/* The next number for an event that the controller itself makes. */
-uint64_t store_event_next_seq(struct store *s);
-/* Calls `fn` for each event with a row number above *after, which is advanced. */
+/* Appends an event that the controller itself makes: gives it its number. Two processes may do so
+ * at the same time. */
+int store_event_own(struct store *s, struct event *ev, struct err *err);
+/* The highest row number; 0 for none. */
+int store_event_end(struct store *s, uint64_t *ret, struct err *err);
+/* The events that count; zero-initialised: all. */
+struct event_filter {
+    uint64_t since;   /* ms since 1970 */
+    const char *node; /* NULL: of all, and of none */
+    const char *kind; /* NULL: any */
+    unsigned max;     /* so many; 0: no bound */
+};
+/* The row number after which only `n` of those that count follow. */
+int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, uint64_t *ret,
+                     struct err *err);
+/* Removes the oldest beyond `keep`, but the last of each VM, which tells what has come from it. */
+int store_events_prune(struct store *s, uint64_t keep, struct err *err);
+/* Calls `fn` for each event with a row number above *after, which is advanced before. */
 typedef void (*store_event_fn)(void *ctx, const struct event *ev);
+int store_events_where(struct store *s, const struct event_filter *f, uint64_t *after,
+                       store_event_fn fn, void *ctx, struct err *err);
 int store_events(struct store *s, uint64_t *after, store_event_fn fn, void *ctx, struct err *err);
 
 #endif

@@ -12,7 +12,7 @@ cloud createNetwork name=backbone displaytext=backbone zoneid="$zone" networkoff
   gateway=10.10.1.1 netmask=255.255.255.0 startip=10.10.1.10 endip=10.10.1.200 >/dev/null
 
 f=$work/stock.yaml
-python3 - "$bare" "$f" <<'PY'
+python3 - "$file" "$f" <<'PY'
 import re, sys
 text = open(sys.argv[1]).read()
 text = text.replace("deployment: saas", "deployment: stock")

@@ -94,11 +94,11 @@ static void test_nothing_differs(void **state)
 
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0); /* nobody asked */
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     look(s, json_pack("{s:[]}", "drift"));
     assert_true(s->drift.done == 7);
     assert_false(s->worker.wanted);
-    sup_drift_ask(s, 7); /* asked again on a new connection */
+    sup_drift_ask(s, 7, true); /* asked again on a new connection */
     s->drift.next = UINT64_MAX;
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0);
@@ -108,7 +108,7 @@ static void test_mended(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     look(s, drifted());
     assert_true(s->drift.done != 7);
     run_ends(s);
@@ -122,7 +122,7 @@ static void test_not_mended(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     look(s, drifted());
     run_ends(s);
     look(s, drifted());
@@ -131,12 +131,42 @@ static void test_not_mended(void **state)
     assert_int_equal(json_array_size(s->drift.list), 1);
 }
 
+/* Asked to look only: what differs is told and stays. */
+static void test_only_told(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    sup_drift_ask(s, 7, false);
+    look(s, drifted());
+    assert_false(s->worker.wanted);
+    assert_true(s->drift.done == 7);
+    assert_int_equal(json_array_size(s->drift.list), 1);
+}
+
+/* Somebody wants it repaired, and then somebody only looks: it is repaired all the same. */
+static void test_both_ask(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 8, false);
+    look(s, drifted());
+    assert_true(s->drift.done != 8);
+    run_ends(s);
+    look(s, json_pack("{s:[]}", "drift"));
+    assert_true(s->drift.done == 8);
+    sup_drift_ask(s, 9, false); /* that is over */
+    look(s, drifted());
+    assert_false(s->worker.wanted);
+    assert_true(s->drift.done == 9);
+}
+
 /* A look that fails is no answer. */
 static void test_look_fails(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     look(s, json_object());
     assert_true(s->drift.done != 7);
     run_ends(s);
@@ -156,7 +186,7 @@ static void test_due(void **state)
     s->drift.next = 5000;
     s->drift.at = 1000;
     assert_true(sup_drift.due(s, 0) == 5000);
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     s->drift.at = 1000;
     assert_true(sup_drift.due(s, 0) == 1000);
     s->worker.wanted = true;
@@ -175,7 +205,7 @@ static void test_during_a_run(void **state)
 
     s->worker.wanted = true;
     s->worker.next = UINT64_MAX;
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     assert_true(s->worker.next == 0);
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0);
@@ -192,7 +222,7 @@ static void test_older_look(void **state)
     s->drift.next = 0;
     sup_drift.tick(s, clock_mono_ms());
     assert_true(s->drift.job.pid > 0);
-    sup_drift_ask(s, 7);
+    sup_drift_ask(s, 7, true);
     end_job(s);
     json_t *answer = json_pack("{s:[]}", "drift");
     sup_drift_answer(s, answer);
@@ -291,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_differs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_mended, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_both_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_look_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_during_a_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_judged_by_a_job, setup, teardown),

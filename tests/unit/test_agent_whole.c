@@ -88,7 +88,7 @@ static void on_state(void *ctx, size_t node, const json_t *state)
 static void open_hub(struct world *w)
 {
     const struct hub_hooks hooks = {w, give_plan, no_roster, on_event, on_state};
-    const struct hub_config config = {"127.0.0.1", PORT, &w->keys, &w->sign};
+    const struct hub_config config = {"127.0.0.1", PORT, &w->keys, &w->sign, false, false};
     struct err err = {0};
 
     w->changed = w->drifted = 0;
@@ -291,7 +291,8 @@ static void test_up_run(void **state)
     _cleanup_free_ char *package = str_fmt("%s/muster.db", w->dir); /* any file will do */
     const struct up_options options = {.package = package};
     struct cloud_access access = {.endpoint = "http://127.0.0.1:9/client/api"};
-    struct deployment d = {.file = w->file, .store = w->store, .keys = w->keys, .sign = w->sign};
+    struct deployment d = {
+        .file = w->file, .state = w->dir, .store = w->store, .keys = w->keys, .sign = w->sign};
     struct reach reach = {.http = http_new(), .host = "127.0.0.1"};
     struct survey v = {0};
     struct up_result result;

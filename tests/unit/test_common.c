@@ -428,6 +428,30 @@ static void test_proc(void **state)
 }
 
 /* A program that could not be started has not said that all is well. */
+static struct strbuf sunk;
+
+static void sink(const char *line)
+{
+    strbuf_addf(&sunk, "%s|", line);
+}
+
+/* Whoever keeps what programs say hears commands, whole and unfinished lines, and a bad end. */
+static void test_proc_sink(void **state)
+{
+    struct err err;
+
+    (void)state;
+
+    proc_set_sink(sink);
+    assert_int_equal(proc_call(PROC_ARGV("/usr/bin/printf", "a\nb"), &err), 0);
+    assert_int_equal(proc_call(PROC_ARGV("/bin/false"), &err), -1);
+    proc_set_sink(NULL);
+    assert_int_equal(proc_call(PROC_ARGV("/usr/bin/printf", "c\n"), &err), 0);
+    assert_string_equal(strbuf_str(&sunk),
+                        "$ /usr/bin/printf a\nb|a|b|$ /bin/false|/bin/false: exit status 1|");
+    strbuf_free(&sunk);
+}
+
 static void test_proc_not_started(void **state)
 {
     struct proc_result r = {0};
@@ -598,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_proc),
         cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_proc_sink),
         cmocka_unit_test(test_proc_not_started),
         cmocka_unit_test(test_proc_give_up),
         cmocka_unit_test(test_proc_endless),

@@ -418,7 +418,7 @@ static void test_hostile_words(void **state)
     view_render(&v, 100, false, 42000, &out);
     assert_non_null(strstr(strbuf_str(&out), "   fra  up                   of an agent\n"));
     view_still(&v, 42000, &out);
-    view_event_line(&e, &out);
+    view_event_line(&e, false, &out);
     assert_non_null(strstr(strbuf_str(&out), "end"));
     for (const char *c = strbuf_str(&out); *c; c++)
         assert_true((unsigned char)*c >= 0x20 || *c == '\n');

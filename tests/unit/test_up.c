@@ -43,7 +43,12 @@ static int setup(void **state)
     str_copy(w.nodes[1].name, sizeof(w.nodes[1].name), "par");
     w.d.spec.nodes = w.nodes;
     w.d.spec.n_nodes = 2;
-    w.up = (struct up){.d = &w.d, .survey = &w.survey, .runs = w.runs, .cloud_done = true};
+    w.up = (struct up){.d = &w.d,
+                       .survey = &w.survey,
+                       .runs = w.runs,
+                       .cloud_done = true,
+                       .hub_lock = -1,
+                       .link.fd = -1};
     *state = &w;
     return 0;
 }
@@ -81,11 +86,20 @@ static void test_silent_nodes(void **state)
     w->up.waiting_since = clock_mono_ms() - ANSWER_WITHIN_MS - 1000;
     w->runs[0].heard = clock_mono_ms();
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
-    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_int_equal(err.code, ERR_NODE);
     assert_non_null(strstr(err.msg, "par (last heard: 2 h ago)"));
     assert_null(strstr(err.msg, "fra"));
     w->runs[1].heard = clock_mono_ms();
     assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+
+    /* A hub that runs has not heard it for long: that needs no minute. */
+    w->up.waiting_since = w->runs[0].heard = clock_mono_ms() - 10000;
+    w->runs[1].heard = 0;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), 0);
+    w->runs[1].away = true;
+    assert_int_equal(up_check_nodes(&w->up, &ready, &err), -1);
+    assert_int_equal(err.code, ERR_NODE);
+    assert_non_null(strstr(err.msg, "par (last heard: 2 h ago)"));
 }
 
 /* It is there, and does not do what it is asked. */

@@ -39,12 +39,12 @@ static void on_request(void *ctx, const struct httpd_request *rq, struct httpd_r
 }
 
 /* A node's web server, in a process of its own. */
-static pid_t serve(struct row *r)
+static pid_t serve(httpd_handler handler, void *page)
 {
     struct err err;
     struct httpd *h;
 
-    if (httpd_open("127.0.0.1", PORT, 1024, on_request, r, &h, &err) < 0)
+    if (httpd_open("127.0.0.1", PORT, 1024, handler, page, &h, &err) < 0)
         fail_msg("%s", err.msg);
     pid_t pid = fork();
     if (pid == 0) {
@@ -80,7 +80,7 @@ static void test_verify(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct verify_result r;
         struct http *h = http_new();
-        pid_t pid = serve(&rows[i]);
+        pid_t pid = serve(on_request, &rows[i]);
         bool well = verify_sites(h, &s, urls, 20, &r);
 
         http_free(h);
@@ -91,9 +91,76 @@ static void test_verify(void **state)
     }
 }
 
+struct page {
+    const char *path, *expect; /* of the file; NULL: it says nothing */
+    int status;
+    const char *location, *text;
+    const char *why; /* a part of it; "" all is well */
+};
+
+static void on_visit(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
+{
+    const struct page *p = ctx;
+    const char *host = httpd_header(rq, "Host"), *proto = httpd_header(rq, "X-Forwarded-Proto");
+
+    if (str_eq(rq->path, PLANNER_HEALTH_PATH)) {
+        httpd_reply(ret, 200, "text/plain", xstrdup(HEALTH("Synced")));
+        return;
+    }
+    if (!str_eq(host ? host : "", "www.example.org") || !str_eq(proto ? proto : "", "https") ||
+        !str_eq(rq->path, p->path ? p->path : "/")) {
+        httpd_reply(ret, 400, "text/plain", xstrdup("not asked as a visitor asks"));
+        return;
+    }
+    httpd_reply(ret, p->status, "text/html", xstrdup(p->text));
+    if (p->location)
+        httpd_reply_header(ret, "Location", p->location);
+}
+
+/* What "ready" means for an application: what the file says, and never an installer. */
+static void test_pages(void **state)
+{
+    static struct page pages[] = {
+        {NULL, NULL, 200, NULL, "hello", ""},
+        {NULL, NULL, 302, "https://www.example.org/wiki/Main", "", ""},
+        {NULL, NULL, 302, "/install.php?language=en", "", "the application is not installed"},
+        {NULL, NULL, 301, "https://www.example.org/wp-admin/install.php", "", "not installed"},
+        {NULL, NULL, 302, "/mw-config/index.php", "", "not installed"},
+        {NULL, NULL, 302, "https://install.example.org/home", "", ""},
+        {NULL, NULL, 404, NULL, "", "HTTP 404 at /"},
+        {NULL, NULL, 500, NULL, "", "HTTP 500"},
+        {"/about", NULL, 200, NULL, "hello", ""},
+        {"/about", "<title>Us", 200, NULL, "<html><title>Us</title>", ""},
+        {"/about", "<title>Us", 200, NULL, "<html><title>Maintenance</title>", "does not say"},
+        {"/about", "<title>Us", 302, "/login", "<title>Us", "sends visitors to"},
+        {"/about", NULL, 503, NULL, "", "HTTP 503 at /about"},
+    };
+    struct spec_node node = {.name = "fra"};
+    struct spec s = {.nodes = &node, .n_nodes = 1, .web.present = true, .database.present = true};
+    const char *const urls[] = {URL};
+
+    (void)state;
+    str_copy(s.app.site, sizeof(s.app.site), "https://www.example.org");
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        const struct page *p = &pages[i];
+        struct verify_result r;
+        struct http *h = http_new();
+        pid_t pid = serve(on_visit, &pages[i]);
+
+        str_copy(s.app.health_path, sizeof(s.app.health_path), p->path ? p->path : "");
+        str_copy(s.app.health_expect, sizeof(s.app.health_expect), p->expect ? p->expect : "");
+        bool well = verify_sites(h, &s, urls, 20, &r);
+        http_free(h);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        if (well != (p->why[0] == '\0') || !strstr(r.why, p->why))
+            fail_msg("page %zu: '%s' instead of '%s'", i, r.why, p->why);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verify)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verify), cmocka_unit_test(test_pages)};
 
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }

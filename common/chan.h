@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON lines over a stream descriptor that never blocks: how the supervisor and its children
- * talk. A line over the bound, or one that is no JSON, ends the channel. */
-#ifndef MUSTER_AGENT_IPC_CHAN_H
-#define MUSTER_AGENT_IPC_CHAN_H
+/* JSON lines over a stream descriptor that never blocks: how the agent's processes, and the hub and
+ * its clients, talk. A line over the bound, or one that is no JSON, ends the channel. */
+#ifndef MUSTER_COMMON_CHAN_H
+#define MUSTER_COMMON_CHAN_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/ipc/chan.h"
+#include "common/chan.h"
 
 #include <errno.h>
 #include <fcntl.h>

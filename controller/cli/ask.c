@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/cli/ask.h"
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/str.h"
+#include "controller/serve/link.h"
+
+#define ANSWER_MS 3000 /* of a node; one whose agent is not connected is not waited for */
+#define GRACE_MS 2000  /* of the hub itself, after that */
+
+void ask_init(struct ask *a, const char *file, const char *state)
+{
+    *a = (struct ask){
+        .file = file, .state = state, .link.fd = -1, .own = {.d.lock_fd = -1, .lock_fd = -1}};
+}
+
+void ask_close(struct ask *a)
+{
+    chan_close(&a->link);
+    own_hub_close(&a->own);
+}
+
+static int connect_to_hub(struct ask *a, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf problems = {0};
+    struct err none;
+
+    if (a->link.fd >= 0 || link_open(a->state, &a->link, &none) == 0)
+        return 0;
+    a->link.fd = -1;
+    own_hub_close(&a->own);
+    if (own_hub_open(a->file, "muster status", OWN_HUB_LOOKS, &a->own, &problems, err) < 0)
+        return -1;
+    return link_open(a->state, &a->link, err);
+}
+
+static int answer_of_own(struct ask *a, json_t **ret, struct err *err)
+{
+    uint64_t end = clock_mono_ms() + ANSWER_MS + GRACE_MS;
+
+    while (link_wait(&a->link, "nodes", 0, ret, err) < 0)
+        if (err->code != ERR_TIMEOUT || clock_mono_ms() >= end ||
+            service_run(a->own.service, ANSWER_MS, err) < 0)
+            return -1;
+    return 0;
+}
+
+int ask_nodes(struct ask *a, json_t **ret, struct err *err)
+{
+    int rc = -1;
+
+    for (int i = 0; i < 2 && rc < 0; i++) { /* the hub may just have ended */
+        if (connect_to_hub(a, err) < 0)
+            return -1;
+        link_ask(&a->link, REQUEST_STATE, json_pack("{s:i}", "wait_ms", ANSWER_MS));
+        rc = a->own.service ? answer_of_own(a, ret, err)
+                            : link_wait(&a->link, "nodes", ANSWER_MS + GRACE_MS, ret, err);
+        if (rc < 0)
+            chan_close(&a->link);
+    }
+    return rc;
+}

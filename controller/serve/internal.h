@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by service.c (the hub and what it hands out) and socket.c (its clients). */
+#ifndef MUSTER_CONTROLLER_SERVE_INTERNAL_H
+#define MUSTER_CONTROLLER_SERVE_INTERNAL_H
+
+#include <poll.h>
+
+#include "common/chan.h"
+#include "controller/serve/request.h"
+#include "controller/serve/service.h"
+
+#define CLIENTS_MAX 32
+#define SERVICE_FDS (HUB_FDS + 1 + CLIENTS_MAX)
+
+struct client {
+    struct chan chan; /* fd -1: free */
+    bool closing;     /* after what is left to be sent */
+    bool events, follow, states;
+    uint64_t after;
+    uint64_t look;         /* it waits for the answer to this one; 0: it does not */
+    uint64_t until, asked; /* monotonic; ms since 1970 */
+};
+
+struct service {
+    struct service_config config;
+    struct hub *hub;
+    json_t **plans;  /* one per node, as read from the store; NULL: not yet, or none */
+    json_t **states; /* newest, or NULL */
+    struct node_facts *facts;
+    int listener;
+    struct client clients[CLIENTS_MAX];
+    uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */
+    uint64_t inode;          /* of the state directory */
+    uint64_t started;        /* monotonic */
+    bool reports;            /* differences are named, not repaired */
+    bool outdated, gone, more;
+};
+
+/* service.c */
+int service_reload(struct service *s, struct err *err);
+bool service_hears(const struct service *s, size_t node);
+
+/* socket.c */
+int socket_open(struct service *s, struct err *err);
+void socket_close(struct service *s);
+size_t socket_fds(const struct service *s, struct pollfd *p); /* listener and clients */
+int socket_due_ms(const struct service *s);
+/* Accepts, reads, answers, streams. */
+int socket_run(struct service *s, struct err *err);
+void socket_state(struct service *s, size_t node); /* a new one came */
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/serve/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/str.h"
+#include "controller/nodes/planner.h"
+#include "controller/serve/internal.h"
+
+#define EVENTS_KEPT 100000
+#define PRUNE_EVERY_MS (60 * 60 * 1000)
+#define GONE_EVERY_MS 1000
+#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
+
+int service_store_plan(struct store *st, const char *node, const json_t *plan, struct err *err)
+{
+    _cleanup_free_ char *key = str_fmt("plan:%s", node);
+    _cleanup_free_ char *text = js_text(plan);
+    _cleanup_free_ char *old = NULL;
+
+    if (store_get(st, key, &old, err) < 0)
+        return -1;
+    return old && str_eq(old, text) ? 0 : store_set(st, key, text, err);
+}
+
+int service_store_files(struct store *st, const json_t *files, struct err *err)
+{
+    _cleanup_free_ char *text = js_text(files);
+    _cleanup_free_ char *old = NULL;
+
+    if (store_get(st, "files", &old, err) < 0)
+        return -1;
+    return old && str_eq(old, text) ? 0 : store_set(st, "files", text, err);
+}
+
+/* ---- hooks of the hub ---- */
+
+/* A plan that is not there, or not whole, is null: it is not looked for again until an `up`. */
+static json_t *stored_plan(struct service *s, const char *node)
+{
+    _cleanup_free_ char *key = str_fmt("plan:%s", node);
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *plan = NULL;
+    _cleanup_json_ json_t *names = NULL;
+    struct err err;
+
+    if (store_get(s->config.store, key, &text, &err) < 0)
+        return NULL; /* the next time */
+    if (!text || js_parse(text, strlen(text), &plan, &err) < 0)
+        return json_null();
+    names = planner_secret_names(plan);
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        char secret[65];
+
+        if (store_secret(s->config.store, name, 24, secret, &err) < 0)
+            return NULL;
+        json_object_set_new(json_object_get(plan, "secrets"), name, json_string(secret));
+        keys_wipe(secret, sizeof(secret));
+    }
+    return TAKE(plan);
+}
+
+static json_t *plan_of(void *ctx, size_t node)
+{
+    struct service *s = ctx;
+
+    if (s->config.only_looks)
+        return NULL;
+    if (!s->plans[node])
+        s->plans[node] = stored_plan(s, s->config.spec->nodes[node].name);
+    return json_is_object(s->plans[node]) ? json_incref(s->plans[node]) : NULL;
+}
+
+static char *roster_of(void *ctx, uint64_t epoch)
+{
+    struct service *s = ctx;
+    const struct spec *spec = s->config.spec;
+    const struct planner_input in = {.spec = spec, .facts = s->facts};
+    char(*hex)[KEY_HEX_SIZE] = NULL;
+    const char **keys = NULL;
+    char *text = NULL;
+
+    if (!spec->database.present)
+        return NULL;
+    for (size_t i = 0; i < spec->n_nodes; i++)
+        if (!s->facts[i].private_address[0])
+            return NULL;
+    hex = xcalloc(spec->n_nodes, sizeof(*hex));
+    keys = xcalloc(spec->n_nodes, sizeof(*keys));
+    for (size_t i = 0; i < spec->n_nodes; i++) {
+        struct store_node n = {0};
+        struct err ignored;
+
+        if (store_node_get(s->config.store, spec->nodes[i].name, &n, &ignored) == 1 && n.bound)
+            str_copy(hex[i], sizeof(hex[i]), n.curve_pub);
+        keys[i] = hex[i];
+    }
+    text = planner_roster(&in, keys, epoch);
+    free(keys);
+    free(hex);
+    return text;
+}
+
+static void on_event(void *ctx, const struct event *ev, bool past)
+{
+    (void)ctx;
+    (void)ev;
+    (void)past; /* clients read events from the store */
+}
+
+/* By itself a repair restarts no database: what is about it stays for `up`. */
+static bool may_repair(const json_t *state)
+{
+    const json_t *ids = json_object_get(state, "drift");
+
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *id = json_string_value(json_array_get(ids, i));
+
+        if (!id || str_starts(id, "galera:") || str_starts(id, "datadir:") ||
+            str_starts(id, "package:") || str_starts(id, "mount:"))
+            return false;
+    }
+    return json_array_size(ids) > 0;
+}
+
+static void on_state(void *ctx, size_t node, const json_t *state)
+{
+    struct service *s = ctx;
+    bool new_drift =
+        !json_equal(json_object_get(s->states[node], "drift"), json_object_get(state, "drift"));
+
+    json_decref(s->states[node]);
+    s->states[node] = json_incref((json_t *)state);
+    if (!s->reports && new_drift && may_repair(state))
+        hub_look_at(s->hub, node, true);
+    socket_state(s, node);
+}
+
+/* ---- what the last `up` left ---- */
+
+static int read_layout(struct service *s, struct err *err)
+{
+    const struct spec *spec = s->config.spec;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *layout = NULL;
+
+    if (store_get(s->config.store, "layout", &text, err) < 0)
+        return -1;
+    if (text && js_parse(text, strlen(text), &layout, err) < 0)
+        return -1;
+    for (size_t i = 0; i < spec->n_nodes; i++) {
+        s->facts[i] = (struct node_facts){0};
+        for (size_t k = 0; k < json_array_size(layout); k++) {
+            const json_t *at = json_array_get(layout, k);
+
+            if (str_eq(js_opt_str(at, "name", ""), spec->nodes[i].name))
+                str_copy(s->facts[i].private_address, sizeof(s->facts[i].private_address),
+                         js_opt_str(at, "private_ip", ""));
+        }
+    }
+    return 0;
+}
+
+static int read_files(struct service *s, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *files = NULL;
+
+    if (store_get(s->config.store, "files", &text, err) < 0)
+        return -1;
+    if (text && js_parse(text, strlen(text), &files, err) < 0)
+        return -1;
+    hub_serve_no_file(s->hub);
+    for (size_t i = 0; i < json_array_size(files); i++)
+        hub_serve_file(s->hub, js_opt_str(json_array_get(files, i), "sha256", ""),
+                       js_opt_str(json_array_get(files, i), "path", ""));
+    return 0;
+}
+
+int service_reload(struct service *s, struct err *err)
+{
+    for (size_t i = 0; i < s->config.spec->n_nodes; i++)
+        json_decref(TAKE(s->plans[i]));
+    if (read_layout(s, err) < 0 || read_files(s, err) < 0)
+        return -1;
+    hub_plans_changed(s->hub);
+    return 0;
+}
+
+/* ---- start and run ---- */
+
+int service_open(const struct service_config *config, struct service **ret, struct err *err)
+{
+    const struct hub_hooks hooks = {.plan = plan_of,
+                                    .roster = roster_of,
+                                    .event = on_event,
+                                    .state = on_state,
+                                    .ctx = xcalloc(1, sizeof(struct service))};
+    const struct hub_config hub = {.listen = "*",
+                                   .port = config->spec->controller_port,
+                                   .keys = config->keys,
+                                   .sign = config->sign,
+                                   .service = true,
+                                   .report = config->only_looks || !config->spec->drift_repair};
+    struct service *s = hooks.ctx;
+    struct stat st = {0};
+
+    s->config = *config;
+    s->reports = hub.report;
+    s->listener = -1;
+    s->started = clock_mono_ms();
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        s->clients[i].chan.fd = -1;
+    s->plans = xcalloc(config->spec->n_nodes, sizeof(*s->plans));
+    s->states = xcalloc(config->spec->n_nodes, sizeof(*s->states));
+    s->facts = xcalloc(config->spec->n_nodes, sizeof(*s->facts));
+    if (stat(config->state, &st) == 0)
+        s->inode = st.st_ino;
+    if (hub_open(&hub, config->spec, config->store, &hooks, &s->hub, err) < 0 ||
+        service_reload(s, err) < 0 || socket_open(s, err) < 0) {
+        service_close(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
+}
+
+void service_close(struct service *s)
+{
+    if (!s)
+        return;
+    socket_close(s);
+    hub_close(s->hub);
+    for (size_t i = 0; i < s->config.spec->n_nodes; i++) {
+        json_decref(s->plans[i]);
+        json_decref(s->states[i]);
+    }
+    free(s->plans);
+    free(s->states);
+    free(s->facts);
+    free(s);
+}
+
+static int look_after(struct service *s, struct err *err)
+{
+    uint64_t now = clock_mono_ms();
+    struct stat st;
+
+    if (now - s->looked >= GONE_EVERY_MS) {
+        s->looked = now;
+        s->gone = stat(s->config.state, &st) < 0 || st.st_ino != s->inode;
+    }
+    if (s->gone || (s->pruned && now - s->pruned < PRUNE_EVERY_MS))
+        return 0;
+    s->pruned = now ? now : 1;
+    return store_events_prune(s->config.store, EVENTS_KEPT, err);
+}
+
+int service_run(struct service *s, int timeout_ms, struct err *err)
+{
+    struct pollfd p[SERVICE_FDS];
+    struct http_fd fds[HUB_FDS];
+    size_t n = HUB_FDS;
+    int rc, more;
+
+    hub_fds(s->hub, fds);
+    for (size_t i = 0; i < HUB_FDS; i++)
+        p[i] = (struct pollfd){.fd = fds[i].fd, .events = POLLIN};
+    n += socket_fds(s, p + n);
+    timeout_ms = clock_sooner(timeout_ms, hub_due_ms(s->hub));
+    timeout_ms = clock_sooner(timeout_ms, socket_due_ms(s));
+    poll(p, n, s->more ? 0 : clock_sooner(timeout_ms, GONE_EVERY_MS));
+    more = hub_run(s->hub, err);
+    s->more = more > 0;
+    rc = more < 0 ? -1 : look_after(s, err);
+    return rc < 0 ? -1 : socket_run(s, err);
+}
+
+bool service_is_outdated(const struct service *s)
+{
+    return s->outdated;
+}
+
+bool service_is_gone(const struct service *s)
+{
+    return s->gone;
+}
+
+size_t service_connected(const struct service *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->config.spec->n_nodes; i++)
+        n += service_hears(s, i);
+    return n;
+}
+
+bool service_hears(const struct service *s, size_t node)
+{
+    struct hub_node n = hub_node(s->hub, node);
+
+    return n.heard && clock_wall_ms() < n.seen + FRESH_MS;
+}
