@@ -138,7 +138,7 @@ static char *roster_for(void *ctx, uint64_t epoch)
     const char **keys;
     char *text;
 
-    if (!u->cloud_done || !s->database.present)
+    if (!u->cloud_done || !s->database.present || (s->cloud == CLOUD_NONE && !up_none_known(u)))
         return NULL;
     hex = xcalloc(s->n_nodes, sizeof(*hex));
     keys = xcalloc(s->n_nodes, sizeof(*keys));

@@ -87,6 +87,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     _cleanup_free_ char *text = js_text(json_is_object(facts) ? facts : json_null());
 
     p->hello = true;
+    twin_greeted(&p->twin, &p->at, m, clock_mono_ms());
     p->at = *m;
     p->at.body = NULL;
     p->roster_sent = 0;
@@ -202,6 +203,14 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
     if (!p || proto_parse(m->body, m->len, &t, &j, &bad) < 0)
         return 0;
     p->node.seen = clock_wall_ms();
+    if (twin_speaks(&p->twin, m, clock_mono_ms()) &&
+        hub_note_rarely(
+            h, &p->said[RARE_TWIN], p->node.name, "twin",
+            "two machines speak with this node's key: a copy of its disk, or a template "
+            "made from it? Stop one of them; if neither is yours, treat the key as "
+            "stolen: up --replace",
+            err) < 0)
+        return -1;
     switch (t) {
     case PROTO_HELLO:
         return on_hello(h, p, m, j, err);

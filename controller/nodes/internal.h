@@ -6,16 +6,18 @@
 #include "common/proto.h"
 #include "common/zap.h"
 #include "controller/nodes/hub.h"
+#include "controller/nodes/twin.h"
 
 #define HUB_BLOBS_MAX 8
 
 /* What the hub says of a peer at most once in NOTE_EVERY_MS. */
-enum rare { RARE_ENROL, RARE_EVENT, RARE_FLOOD, RARES };
+enum rare { RARE_ENROL, RARE_EVENT, RARE_FLOOD, RARE_TWIN, RARES };
 
 /* One node as this run sees it. */
 struct peer {
     struct store_node node;
     struct zmsg at; /* where to send; rid_len 0: not connected */
+    struct twin twin;
     bool hello;
     bool answer_hello;
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */

@@ -38,7 +38,8 @@ ssh-keygen -q -t rsa -b 2048 -N "" -f "$work/rsa"
 sed -i "/^defaults:/a\\  keypair: {name: drift-rsa, public_key: $work/rsa.pub}" "$f"
 up_ok
 settled "raised with an RSA key"
-[ "$(count listNetworks network)" -ge "$networks" ] && [ "$(count listNetworks network)" = 4 ] || die "networks twice"
+[ "$networks" -le 4 ] || die "networks: $networks"
+[ "$(count listNetworks network)" = 4 ] || die "networks twice"
 "$muster" destroy -y --with-data -f "$f" >/dev/null 2>&1
 cp "$work/first.yaml" "$f"
 

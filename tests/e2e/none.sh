@@ -41,7 +41,7 @@ until_true 10 "and said where" grep -q "$state/user-data.b" "$work/up"
 
 # What cloud-init does with it.
 paste_into() { # guest
-  local dir=$work/$1 path
+  local dir=$work/$1
   python3 - "$state/user-data.$1" "$dir" <<'PY'
 import os, re, sys
 text = open(sys.argv[1]).read().split("\nruncmd:")[0]

@@ -570,6 +570,23 @@ def check_accounts():
     gone(vm, net)
 
 
+def check_names():
+    net = network("names", "10.21.0")
+    vms = [simulated(name, net) for name in ("saas-fra", "saas-par")]
+
+    def fault(name):
+        return subprocess.run([VDC, "fault", "vm", name, "pause"], capture_output=True, text=True).stderr
+    for name in ("saas-fra", "fra", vms[0]["id"]):
+        assert "saas-fra is a record only" in fault(name), fault(name)
+    for name in ("ber", "ra", ""):
+        assert "saas-fra" in fault(name) and "saas-par" in fault(name), fault(name)
+    vms.append(simulated("other-fra", net))
+    assert "several" in fault("fra") and "other-fra" in fault("fra"), fault("fra")
+    for vm in vms[1:]:
+        CLOUD.destroyVirtualMachine(id=vm["id"], expunge=True, fetch_result=True)
+    gone(vms[0], net)
+
+
 def check_jobs():
     net = network("jobs", "10.20.0")
     vm = simulated("worked", net)

@@ -80,7 +80,7 @@ refused "eth1 is a part of br0"
 run a ip link del br0
 for g in a b; do
   for n in aa0 zz0; do
-    run $g ip link add $n type dummy
+    run $g ip link add $n type bridge
     run $g ip link set $n address "$(run $g cat /sys/class/net/eth1/address)" up
   done
 done

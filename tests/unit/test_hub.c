@@ -5,6 +5,7 @@
 
 #include "common/db.h"
 #include "controller/cloud/http.h"
+#include "controller/nodes/twin.h"
 #include "hub_world.h"
 
 static char *ask(struct world *w, struct zsock *s, const char *text)
@@ -420,9 +421,32 @@ static void test_store_of_another_version(void **state)
     }
 }
 
+/* An agent that connects again is silent on the connection that it left; a second machine is not.
+ */
+static void test_twin(void **state)
+{
+    const struct zmsg nowhere = {0}, a = {.rid = {1}, .rid_len = 5}, b = {.rid = {2}, .rid_len = 5},
+                      c = {.rid = {3}, .rid_len = 5};
+    struct twin t = {0};
+
+    (void)state;
+    twin_greeted(&t, &nowhere, &a, 1000);
+    assert_false(twin_speaks(&t, &a, 100000));
+    twin_greeted(&t, &a, &a, 2000); /* the same greeting again */
+    assert_false(twin_speaks(&t, &a, 100000));
+    twin_greeted(&t, &a, &b, 200000);
+    assert_false(twin_speaks(&t, &b, 900000));
+    assert_false(twin_speaks(&t, &a, 200100)); /* was on its way */
+    assert_true(twin_speaks(&t, &a, 210000));
+    twin_greeted(&t, &b, &c, 300000);
+    assert_false(twin_speaks(&t, &c, 400000));
+    assert_true(twin_speaks(&t, &b, 400000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_twin),
         cmocka_unit_test_setup_teardown(test_enrol_and_hello, setup, teardown),
         cmocka_unit_test_setup_teardown(test_used_key_freezes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_machines_with_one_key, setup, teardown),
