@@ -25,6 +25,8 @@ static const struct verb verbs[] = {
      0, cmd_events},
     {"logs", NULL, "NODE", "print what the programs said that a node's steps ran",
      OPT_FILE | OPT_LOGS, 1, 1, cmd_logs},
+    {"secret", NULL, "[NAME]", "print a secret of the application, or the names of all", OPT_FILE,
+     0, 1, cmd_secret},
     {"ssh", NULL, "NODE [COMMAND…]", "open a shell on a node, or run a command there",
      OPT_FILE | OPT_REST, 1, 1000, cmd_ssh},
     {"disk", NULL, "NODE", "say what is on each disk of a node, and what a run would do with it",

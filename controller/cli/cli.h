@@ -88,6 +88,7 @@ int cmd_status(const struct cli *cli, struct err *err);
 int cmd_show(const struct cli *cli, struct err *err);
 int cmd_events(const struct cli *cli, struct err *err);
 int cmd_logs(const struct cli *cli, struct err *err);
+int cmd_secret(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);

@@ -313,12 +313,11 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     return 0;
 }
 
-static void collect(const char *text, json_t *names)
+/* The names after `open`, which ends with '}'. */
+static void collect(const char *text, const char *open, json_t *names)
 {
-    static const char open[] = "${secret:";
-
     while ((text = strstr(text, open))) {
-        const char *end = strchr(text += sizeof(open) - 1, '}');
+        const char *end = strchr(text += strlen(open), '}');
         _cleanup_free_ char *name = end ? strndup(text, (size_t)(end - text)) : NULL;
 
         if (!end)
@@ -332,8 +331,23 @@ json_t *planner_secret_names(const json_t *plan)
     _cleanup_free_ char *text = js_text(json_object_get(plan, "resources"));
     json_t *names = json_array();
 
-    collect(text, names);
+    collect(text, "${secret:", names);
     return names;
+}
+
+json_t *planner_app_secret_names(const struct spec *s)
+{
+    _cleanup_free_ char *config = js_text(s->app.config), *install = js_text(s->app.install);
+    json_t *names = json_array();
+
+    collect(config, "${secret.", names);
+    collect(install, "${secret.", names);
+    return names;
+}
+
+char *planner_app_secret(const char *name)
+{
+    return str_fmt("app_%s", name);
 }
 
 char *planner_roster(const struct planner_input *in, const char *const keys[], uint64_t epoch)

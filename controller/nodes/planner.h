@@ -33,6 +33,12 @@ struct planner_input {
 int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err);
 /* Array of the names used as ${secret:NAME} in the plan. */
 json_t *planner_secret_names(const json_t *plan);
+/* Array of the names used as ${secret.NAME} in the file's app section. */
+json_t *planner_app_secret_names(const struct spec *s);
+/* What such a secret is called in plans and in the store. The caller frees. */
+char *planner_app_secret(const char *name);
+/* Characters of a secret's value. */
+#define PLANNER_SECRET_CHARS 24
 
 /* The text that is signed: members in the file's order with their keys (hex). NULL while a node
  * has no key yet. The caller frees. */

@@ -59,7 +59,7 @@ static json_t *stored_plan(struct service *s, const char *node)
         const char *name = json_string_value(json_array_get(names, i));
         char secret[65];
 
-        if (store_secret(s->config.store, name, 24, secret, &err) < 0)
+        if (store_secret(s->config.store, name, PLANNER_SECRET_CHARS, secret, &err) < 0)
             return NULL;
         json_object_set_new(json_object_get(plan, "secrets"), name, json_string(secret));
         keys_wipe(secret, sizeof(secret));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pure parts between file and node: resources, plan, user-data, the cloud's answers, the
- * picture. Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them again. */
+/* The pure parts between file and node: resources, plan, user-data, the cloud's answers.
+ * Golden texts are under tests/golden; MUSTER_GOLDEN=write writes them again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,25 +16,13 @@
 #include "common/js.h"
 #include "common/keys.h"
 #include "common/str.h"
-#include "controller/cli/view.h"
 #include "controller/cloud/cloud.h"
 #include "controller/cloud/resources.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/planner.h"
 #include "controller/nodes/userdata.h"
 #include "controller/spec/openpgp.h"
-
-static void golden(const char *name, const char *got)
-{
-    _cleanup_free_ char *path = str_fmt("%s/golden/%s", TEST_DIR, name);
-    _cleanup_free_ char *expected = NULL;
-    struct err err;
-
-    if (getenv("MUSTER_GOLDEN"))
-        assert_int_equal(fs_write_atomic(path, got, strlen(got), 0644, &err), 0);
-    assert_int_equal(fs_read(path, 1 << 20, &expected, NULL, &err), 0);
-    assert_string_equal(got, expected);
-}
+#include "tests/unit/golden.h"
 
 /* The example, up to the line that begins with `until`. */
 static void load_until(const char *until, struct spec *s)
@@ -286,156 +274,12 @@ static void test_answers(void **state)
     }
 }
 
-/* A plan has 10 steps here, and what is under way 30 of its 39 bytes. */
-static struct event_count count_of(enum event_kind kind)
-{
-    return kind == EVENT_PLAN       ? (struct event_count){EVENT_STEPS, 0, 10}
-           : kind == EVENT_PROGRESS ? (struct event_count){EVENT_BYTES, 30, 39}
-                                    : (struct event_count){0};
-}
-
-/* The event of the controller when there is no revision. */
-static void ev(struct view *v, uint64_t ts, const char *node, const char *rev, enum event_kind kind,
-               const char *id, const char *msg)
-{
-    static uint64_t seq;
-    struct event e = {.ts = ts, .seq = ++seq, .origin = EVENT_OF_CONTROLLER};
-
-    str_copy(e.node, sizeof(e.node), node);
-    if (rev)
-        e.origin = EVENT_OF_AGENT;
-    str_copy(e.rev, sizeof(e.rev), rev ? rev : "");
-    e.count = count_of(kind);
-    event_fill(&e, kind, id, "%s", msg);
-    view_event(v, &e);
-}
-
-static void test_picture(void **state)
-{
-    _cleanup_(spec_free) struct spec s = {0};
-    _cleanup_(strbuf_free) struct strbuf out = {0};
-    _cleanup_json_ json_t *synced =
-        json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
-    _cleanup_json_ json_t *drifted =
-        json_pack("{s:{s:s, s:i}, s:[s, s, s]}", "db", "state", "Synced", "cluster_size", 2,
-                  "drift", "file:motd", "web:apache", "bad\033[2J");
-    struct view v;
-    static const unsigned widths[] = {80, 120};
-
-    (void)state;
-    load(&s);
-    view_init(&v, &s);
-    ev(&v, 1000, "", NULL, EVENT_START, "up", "raising");
-    ev(&v, 2000, "", NULL, EVENT_CHANGED, "gateway:frankfurt-esx", "created");
-    ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "volume:fra", "created");
-    ev(&v, 3000, "fra", NULL, EVENT_CHANGED, "vm:fra", "created");
-    ev(&v, 4000, "par", NULL, EVENT_START, "vm:par", "creating");
-    ev(&v, 12000, "fra", "abc", EVENT_PLAN, "plan", "begins");
-    ev(&v, 12100, "fra", "abc", EVENT_CHANGED, "route:private", "10.10.1.10/24");
-    ev(&v, 12200, "fra", "abc", EVENT_START, "package:all", "installing 12 packages");
-    ev(&v, 30000, "fra", "abc", EVENT_PROGRESS, "package:all",
-       "Unpacking mariadb-server (1:10.11.19-0+deb12u1), 64 % of the whole transaction is done");
-    for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
-        strbuf_addf(&out, "--- %u columns\n", widths[i]);
-        view_render(&v, widths[i], false, 42000, &out);
-    }
-    ev(&v, 41000, "fra", "abc", EVENT_PROGRESS, "datadir:mariadb",
-       "31 %, 1.2 of 3.9 GB: copy /var/lib/mysql to /media/x/mysql.new; the old one stays");
-    strbuf_adds(&out, "--- heard a second ago\n");
-    view_render(&v, 120, false, 42000, &out);
-    strbuf_adds(&out, "--- silent\n");
-    view_render(&v, 80, false, 191000, &out);
-    view_still(&v, 191000, &out);
-    strbuf_adds(&out, "\n");
-    for (int i = 0; i < 2; i++) {
-        const char *node = i ? "par" : "fra";
-
-        ev(&v, 60000, node, "abc", EVENT_PLAN, "plan", "begins");
-        ev(&v, 61000, node, "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
-        view_state(&v, (size_t)i, synced);
-    }
-    ev(&v, 62000, "", NULL, EVENT_DONE, "up", "ready");
-    strbuf_adds(&out, "--- ready\n");
-    view_render(&v, 80, false, 99000, &out);
-    view_state(&v, 1, drifted);
-    strbuf_adds(&out, "--- drifted\n");
-    view_render(&v, 100, false, 99000, &out);
-    golden("picture.txt", strbuf_str(&out));
-    view_free(&v);
-}
-
-/* What was said long ago is not shown as what is. */
-static void test_old_state(void **state)
-{
-    _cleanup_(spec_free) struct spec s = {0};
-    _cleanup_(strbuf_free) struct strbuf out = {0};
-    _cleanup_json_ json_t *synced =
-        json_pack("{s:{s:s, s:i}}", "db", "state", "Synced", "cluster_size", 2);
-    struct view v;
-
-    (void)state;
-    load(&s);
-    view_init(&v, &s);
-    ev(&v, 1000, "fra", "abc", EVENT_PLAN, "plan", "begins");
-    ev(&v, 2000, "fra", "abc", EVENT_DONE, "plan", "10 changed, 0 ok");
-    view_state(&v, 0, synced);
-    view_render(&v, 100, false, 42000, &out);
-    assert_non_null(strstr(strbuf_str(&out), "ready, database Synced"));
-    strbuf_reset(&out);
-    view_state(&v, 0, NULL);
-    view_render(&v, 100, false, 42000, &out);
-    assert_null(strstr(strbuf_str(&out), "Synced"));
-    assert_non_null(strstr(strbuf_str(&out), "ready, database unknown"));
-    view_free(&v);
-}
-
-/* Nothing that a node says moves the cursor, whatever gets into an event. */
-static void test_hostile_words(void **state)
-{
-    static const char bad[] = "\033]0;x\007 \xc2\x9b"
-                              "2J \x9b \xe2\x80\xae end";
-    _cleanup_(spec_free) struct spec s = {0};
-    _cleanup_(strbuf_free) struct strbuf out = {0};
-    _cleanup_json_ json_t *st = json_pack("{s:{s:s}}", "db", "state", "\033[31mSynced");
-    struct event e = {.ts = 1000, .seq = 1, .kind = EVENT_FAILED};
-    struct view v;
-
-    (void)state;
-    load(&s);
-    view_init(&v, &s);
-    str_copy(e.node, sizeof(e.node), "fra");
-    str_copy(e.id, sizeof(e.id), bad);
-    str_copy(e.msg, sizeof(e.msg), bad);
-    view_event(&v, &e);
-    e.kind = EVENT_CLUSTER;
-    view_event(&v, &e);
-    e.kind = EVENT_NOTE;
-    strcpy(e.id, EVENT_ID_UP); /* an agent does not say when a run of `up` ends, nor hides so */
-    strcpy(e.msg, "of an agent");
-    view_event(&v, &e);
-    assert_false(v.ended);
-    view_state(&v, 0, st);
-    view_render(&v, 100, false, 42000, &out);
-    assert_non_null(strstr(strbuf_str(&out), "   fra  up                   of an agent\n"));
-    view_still(&v, 42000, &out);
-    view_event_line(&e, false, &out);
-    assert_non_null(strstr(strbuf_str(&out), "end"));
-    for (const char *c = strbuf_str(&out); *c; c++)
-        assert_true((unsigned char)*c >= 0x20 || *c == '\n');
-    assert_null(strstr(strbuf_str(&out), "\xc2\x9b"));
-    assert_null(strstr(strbuf_str(&out), "\x9b"));
-    assert_null(strstr(strbuf_str(&out), "\xe2\x80\xae"));
-    view_free(&v);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_picture),    cmocka_unit_test(test_hostile_words),
-        cmocka_unit_test(test_old_state),  cmocka_unit_test(test_package_key),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_user_data),   cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
     };
     struct err err;
 
