@@ -7,7 +7,7 @@ source "$(dirname "$0")/lib.sh"
 "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
 journal_has() { on "$1" journalctl -u muster-agent --no-pager -o cat | grep -F -- "$2" >/dev/null; }
 stopped() { ! on "$1" systemctl is-active mariadb >/dev/null; }
-starts() { on "$1" journalctl -u mariadb --no-pager -o cat | grep -c 'Starting mariadb\|Starting MariaDB' || true; }
+starts() { on "$1" journalctl -u mariadb --no-pager -o cat | grep -c 'Starting mariadb.service' || true; }
 data=/media/datadisk-mariadb
 
 # ---- par has fra's state, as a machine from a template made of fra
