@@ -6,6 +6,7 @@
 
 #include "agent/ipc/cmd.h"
 #include "agent/ipc/helper.h"
+#include "agent/ipc/paths.h"
 #include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
 #include "common/err.h"
@@ -36,23 +37,17 @@ static int worker(int argc, char **argv)
 
 static const struct cmd commands[] = {
     {"run", cmd_run, "serve the controller; what the system service runs",
-     "\nNeeds root. Enrols with /etc/muster-agent/bootstrap.json, then keeps this machine\n"
-     "as its plan wants it, with or without the controller.\n"},
+     "\nNeeds root. Enrols with " PATH_BOOTSTRAP ", then keeps this machine to its plan.\n"},
     {"apply", worker, "converge this machine to a plan file",
-     " [--check] [--json] PLANFILE\n\n"
-     "  --check  change nothing; say what differs (exit code 10 when something does)\n"
-     "  --json   one event a line as JSON\n"},
+     " [--check] [--json] PLANFILE\n\n  --json   one event a line as JSON\n"
+     "  --check  change nothing; say what differs (exit code 10 when something does)\n"},
     {"check", worker, "say what differs from the plan; changes nothing",
-     " [--json] [PLANFILE]\n\nWithout PLANFILE the plan that this machine has. Exit code 10 when "
-     "something differs.\n"},
+     " [--json] [PLANFILE]\n\nWithout PLANFILE this machine's. Exit code 10: something differs.\n"},
     {"disk", worker, "say what is on each disk, which rule decides, and what a run would do",
      " --explain [--json] [PLANFILE | --volume UUID --size BYTES]\n\n"
      "Without either, the plan on this machine. Changes nothing.\n"},
     {"logs", worker, "print what the programs of the steps said",
-     " [--step STEP] [-n LINES] [--follow]\n\n"
-     "  --step    only of that step, such as package:all, or of a type, such as package\n"
-     "  -n        the last lines only\n"
-     "  --follow  and then what comes\n"},
+     " [--step STEP] [-n LINES] [--follow]\n\nSTEP is such as package:all, or a type.\n"},
     {"cluster-recover", cmd_recover, "let the database start without a member whose data is lost",
      " --i-accept-the-loss-of NODE\n\n"
      "For when 'muster-agent status' waits for a member that does not come back, or came with a\n"

@@ -36,6 +36,18 @@ struct watching {
     uint64_t *seen;     /* one per node, ms since 1970 */
 };
 
+/* They are known when the cloud part of an `up` is done. */
+static void show_addresses(struct watching *w)
+{
+    _cleanup_json_ json_t *layout = NULL;
+    struct err ignored;
+
+    if (deployment_layout(&w->d, &layout, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < w->d.spec.n_nodes; i++)
+        ui_address(w->ui, i, js_opt_str(json_array_get(layout, i), "public_ip", ""));
+}
+
 /* The picture begins again, from the first event on. */
 static void open_picture(struct watching *w)
 {
@@ -44,6 +56,7 @@ static void open_picture(struct watching *w)
     w->after = 0;
     w->seen = xcalloc(w->d.spec.n_nodes, sizeof(*w->seen));
     w->ui = ui_new(w->cli->json ? UI_JSON : w->cli->mode, 1, w->cli->color, &w->d.spec);
+    show_addresses(w);
 }
 
 /* Somebody may have changed the file, and works with the new one. */
@@ -81,7 +94,7 @@ static void states(struct watching *w)
 
         if (store_node_report(w->d.store, w->d.spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
             store_node_get(w->d.store, w->d.spec.nodes[i].name, &node, &ignored) >= 0 && state)
-            ui_state(w->ui, i, cli_is_fresh(&node) ? state : NULL);
+            ui_state_heard(w->ui, i, cli_is_fresh(&node) ? state : NULL, node.seen);
     }
 }
 
@@ -125,7 +138,8 @@ static void take(struct watching *w, const json_t *j)
     for (size_t i = 0; node && i < w->d.spec.n_nodes; i++)
         if (str_eq(node, w->d.spec.nodes[i].name)) {
             w->seen[i] = js_opt_bool(j, "heard", false) ? js_opt_u64(j, "seen", 0) : 0;
-            ui_state(w->ui, i, w->seen[i] ? json_object_get(j, "state") : NULL);
+            ui_state_heard(w->ui, i, w->seen[i] ? json_object_get(j, "state") : NULL,
+                           js_opt_u64(j, "seen", 0));
         }
 }
 
@@ -137,6 +151,7 @@ static void follow(struct watching *w)
     if (clock_mono_ms() >= w->ask) {
         link_ask(&w->link, REQUEST_STATE, json_pack("{s:i}", "wait_ms", 0));
         w->ask = clock_mono_ms() + ASK_MS;
+        show_addresses(w);
     }
     while ((rc = link_next(&w->link, &j)) == 1) {
         take(w, j);
@@ -146,7 +161,7 @@ static void follow(struct watching *w)
         struct store_node n = {.seen = w->seen[i]};
 
         if (n.seen && !cli_is_fresh(&n)) {
-            ui_state(w->ui, i, NULL);
+            ui_state_heard(w->ui, i, NULL, n.seen);
             w->seen[i] = 0;
         }
     }
@@ -190,7 +205,7 @@ int cmd_watch(const struct cli *cli, struct err *err)
     signal(SIGTERM, on_signal);
     signal(SIGPIPE, SIG_IGN);
     open_picture(&w);
-    while (rc == 0 && !stop)
+    while (rc == 0 && !stop && !ui_is_closed(w.ui))
         rc = turn(&w, err);
     ui_free(w.ui);
     chan_close(&w.link);
