@@ -69,8 +69,10 @@ static void readable(struct supervisor *s, short revents)
             /* A new schema may have a table before it is watched. */
             if (ev->mask & IN_ISDIR)
                 s->engines.watch = 0;
-            if (ev->mask & (IN_ISDIR | IN_Q_OVERFLOW) || (ev->len && is_table(ev->name)))
+            if (ev->mask & (IN_ISDIR | IN_Q_OVERFLOW) || (ev->len && is_table(ev->name))) {
                 s->engines.next = s->engines.tries = 0;
+                s->engines.busy = s->engines.made = true;
+            }
             at += sizeof(*ev) + ev->len;
         }
 }
@@ -104,6 +106,7 @@ static void tick(struct supervisor *s, uint64_t now)
     if (now < s->engines.next || s->engines.job.pid)
         return;
     s->engines.next = now + SCAN_EVERY_MS;
+    s->engines.made = false;
     sup_job_start(&s->engines.job, IPC_JOB_ENGINES, json_pack("{s:b}", "first", first_member(s)));
 }
 
@@ -117,7 +120,9 @@ static void on_answer(struct supervisor *s, const json_t *answer)
         sup_event(s, EVENT_CLUSTER, "cluster", "table %s is InnoDB now, on all members",
                   json_string_value(table));
     }
-    if (json_is_true(json_object_get(answer, "pending")))
+    bool open = !answer || json_is_true(json_object_get(answer, "pending"));
+
+    if (open)
         s->engines.next =
             clock_mono_ms() + (s->engines.tries++ < PENDING_TRIES ? PENDING_MS : PENDING_SLOW_MS);
     else
@@ -129,6 +134,13 @@ static void on_answer(struct supervisor *s, const json_t *answer)
         s->engines.next = clock_mono_ms() + WATCH_EVERY_MS;
     free(s->engines.failed);
     s->engines.failed = xstrdup(failed);
+    s->engines.busy = s->engines.busy && (open || s->engines.made) && !failed[0] &&
+                      s->engines.tries < PENDING_TRIES;
+}
+
+bool sup_engines_busy(const struct supervisor *s)
+{
+    return s->engines.busy;
 }
 
 static void start(struct supervisor *s)

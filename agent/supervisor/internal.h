@@ -109,6 +109,8 @@ struct sup_engines_state {
     int fd; /* inotify on the data directory; -1: none */
     uint64_t watch, next;
     unsigned tries;
+    bool busy;    /* there are such tables, or may be; not for ever */
+    bool made;    /* one was made while the job was at work */
     char *failed; /* last told, or NULL */
 };
 
@@ -142,6 +144,9 @@ struct supervisor {
     struct sup_drift_state drift;
     struct sup_state_state state;
 };
+
+/* engines.c */
+bool sup_engines_busy(const struct supervisor *s); /* tables become InnoDB */
 
 /* net.c */
 bool sup_net_runs(const struct supervisor *s);

@@ -19,6 +19,8 @@ static json_t *state_now(const struct supervisor *s)
         json_object_set(j, "db", sup_watch_db(s));
     if (sup_cluster_galera(s) && sup_cluster_said(s))
         json_object_set(j, "coordinator", sup_cluster_said(s));
+    if (sup_engines_busy(s))
+        json_object_set_new(j, "converting", json_true());
     if (drift) {
         json_t *ids = json_array(), *d;
         size_t i;

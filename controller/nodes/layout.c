@@ -110,7 +110,7 @@ bool layout_state_ready(const struct spec *s, const json_t *state, const char *r
     const json_t *db = json_object_get(state, "db");
 
     if (proto_phase_of(state) != PHASE_READY || !str_eq(js_opt_str(state, "rev", ""), rev) ||
-        json_array_size(json_object_get(state, "drift")))
+        json_array_size(json_object_get(state, "drift")) || js_opt_bool(state, "converting", false))
         return false;
     return !s->database.present ||
            (layout_db_serves(js_opt_str(db, "state", "")) &&

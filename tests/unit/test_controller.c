@@ -240,6 +240,38 @@ static void test_user_data(void **state)
     free(text);
 }
 
+/* What an agent says is ready only when all of it is. */
+static void test_ready(void **state)
+{
+    static const struct {
+        const char *key, *value; /* instead of what is well */
+        bool ready;
+    } rows[] = {
+        {"web", "200", true},
+        {"phase", "\"converging\"", false},
+        {"rev", "\"older\"", false},
+        {"drift", "[\"web:apache\"]", false},
+        {"converting", "false", true},
+        {"converting", "true", false}, /* the other member has no rows of those tables yet */
+        {"db", "{\"state\":\"Joining\",\"cluster_size\":2,\"epoch_row\":true}", false},
+        {"db", "{\"state\":\"Synced\",\"cluster_size\":1,\"epoch_row\":true}", false},
+        {"db", "{\"state\":\"Synced\",\"cluster_size\":2,\"epoch_row\":false}", false},
+        {"db", "null", false},
+    };
+    const struct spec s = {.n_nodes = 2, .database.present = true};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_json_ json_t *said =
+            json_pack("{s:s, s:s, s:{s:s, s:i, s:b}}", "phase", "ready", "rev", "0123", "db",
+                      "state", "Synced", "cluster_size", 2, "epoch_row", 1);
+
+        json_object_set_new(said, rows[i].key, json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+        if (layout_state_ready(&s, said, "0123") != rows[i].ready)
+            fail_msg("%s: %s", rows[i].key, rows[i].value);
+    }
+}
+
 static void test_answers(void **state)
 {
     static const struct {
@@ -277,9 +309,10 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_user_data),   cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_repository),
     };
     struct err err;
 
