@@ -39,10 +39,13 @@ static int answer_of_own(struct ask *a, json_t **ret, struct err *err)
 {
     uint64_t end = clock_mono_ms() + ANSWER_MS + GRACE_MS;
 
-    while (link_wait(&a->link, "nodes", 0, ret, err) < 0)
+    while (link_wait(&a->link, "nodes", 0, ret, err) < 0) {
         if (err->code != ERR_TIMEOUT || clock_mono_ms() >= end ||
             service_run(a->own.service, ANSWER_MS, err) < 0)
             return -1;
+        if (service_is_outdated(a->own.service))
+            return err_set(err, ERR_LOCKED, "a run of 'muster up' has just begun");
+    }
     return 0;
 }
 
@@ -50,6 +53,8 @@ int ask_nodes(struct ask *a, json_t **ret, struct err *err)
 {
     int rc = -1;
 
+    if (a->own.service && service_is_outdated(a->own.service))
+        ask_close(a);
     for (int i = 0; i < 2 && rc < 0; i++) { /* the hub may just have ended */
         if (connect_to_hub(a, err) < 0)
             return -1;
@@ -58,6 +63,10 @@ int ask_nodes(struct ask *a, json_t **ret, struct err *err)
                             : link_wait(&a->link, "nodes", ANSWER_MS + GRACE_MS, ret, err);
         if (rc < 0)
             chan_close(&a->link);
+        if (rc < 0 && err->code == ERR_LOCKED) {
+            ask_close(a); /* the run becomes the hub */
+            return -1;
+        }
     }
     return rc;
 }

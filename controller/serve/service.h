@@ -25,7 +25,8 @@ void service_close(struct service *s);
 /* Waits at most so long, then does what there is to do. -1: something of it failed (the store was
  * locked), and nothing of that is lost: call it again. */
 int service_run(struct service *s, int timeout_ms, struct err *err);
-/* The file has changed, and an `up` works with the new one: begin again with that. */
+/* The file has changed, and an `up` works with the new one: begin again with that. Or this one only
+ * looks, and an `up` needs one that hands out plans: end. */
 bool service_is_outdated(const struct service *s);
 /* The state directory is not there any more. */
 bool service_is_gone(const struct service *s);

@@ -159,7 +159,8 @@ static void tell_states(struct service *s, struct client *c)
 
 static int on_up(struct service *s, struct client *c, const struct request *r, struct err *err)
 {
-    if (!str_eq(r->file, s->config.digest)) {
+    /* One that only looks has no plans to hand out: it makes room for the run's own. */
+    if (s->config.only_looks || !str_eq(r->file, s->config.digest)) {
         s->outdated = true;
         chan_send(&c->chan, json_pack("{s:b}", "again", 1));
         return 0;

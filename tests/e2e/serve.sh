@@ -47,7 +47,12 @@ answers fra true || die "status does not ask: $("$muster" status -f "$file")"
 by_hand || die "by_hand"
 names true || die "status does not name what differs: $("$muster" status -f "$file")"
 ! by_itself || die "status has repaired it"
+"$muster" status --watch -f "$file" >"$work/looks" 2>&1 & # a hub that only looks is in nobody's way
+looks=$!
+until_true 20 "status --watch shows it" grep -q web:apache "$work/looks"
 must up
+kill $looks
+wait $looks || die "status --watch: $?"
 by_itself || die "up has not repaired it"
 ok "without a hub: asked, named, repaired"
 

@@ -44,14 +44,15 @@ struct world {
     struct zsock *agent;
 };
 
-static void open_service(struct world *w)
+static void open_service(struct world *w, bool only_looks)
 {
     const struct service_config config = {.state = w->dir,
                                           .digest = DIGEST,
                                           .spec = &w->spec,
                                           .store = w->store,
                                           .keys = &w->keys,
-                                          .sign = &w->sign};
+                                          .sign = &w->sign,
+                                          .only_looks = only_looks};
     struct err err;
 
     if (service_open(&config, &w->service, &err) < 0)
@@ -84,7 +85,7 @@ static int setup(void **state)
     assert_int_equal(store_open(w.dir, true, &w.store, &err), 0);
     put_node(&w, 1, "par");
     put_node(&w, 0, "fra"); /* last: the one-time key is its */
-    open_service(&w);
+    open_service(&w, false);
     w.link.fd = -1;
     w.z = zctx_new();
     *state = &w;
@@ -383,7 +384,7 @@ static void test_agent(void **state)
     service_close(w->service);
     w->service = NULL;
     chan_close(&w->link);
-    open_service(w);
+    open_service(w, false);
     say(w, HELLO);
     free(plan);
     plan = hears(w, "0123456789abcdef");
@@ -392,6 +393,21 @@ static void test_agent(void **state)
         "{\"v\":1,\"do\":\"up\",\"file\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         "bbbbbbbb\"}\n");
     json_decref(j);
+    j = wait_for(w, "again");
+    assert_non_null(j);
+    assert_true(service_is_outdated(w->service));
+}
+
+/* The hub of a `status` hands out nothing; a run that meets it is told so, and it ends. */
+static void test_only_looks(void **state)
+{
+    struct world *w = *state;
+    _cleanup_json_ json_t *j = NULL;
+
+    service_close(w->service);
+    open_service(w, true);
+    client(w);
+    link_ask(&w->link, REQUEST_UP, json_pack("{s:s}", "file", DIGEST));
     j = wait_for(w, "again");
     assert_non_null(j);
     assert_true(service_is_outdated(w->service));
@@ -424,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_agent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_looks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
     };
     struct err err;
