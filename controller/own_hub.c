@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "common/cleanup.h"
+#include "common/str.h"
 #include "controller/serve/link.h"
 
 static int open_all(struct own_hub *h, const char *role, enum own_hub_mode mode, struct err *err)
@@ -13,6 +15,7 @@ static int open_all(struct own_hub *h, const char *role, enum own_hub_mode mode,
                                     .keys = &h->d.keys,
                                     .sign = &h->d.sign,
                                     .only_looks = mode == OWN_HUB_LOOKS};
+    _cleanup_free_ char *hooks = str_fmt("%s/hooks.d", h->d.base);
 
     if (deployment_open(&h->d, false, err) < 0)
         return -1;
@@ -20,6 +23,7 @@ static int open_all(struct own_hub *h, const char *role, enum own_hub_mode mode,
     if (h->lock_fd < 0 || deployment_keys(&h->d, err) < 0)
         return -1;
     config.store = h->d.store;
+    config.hooks = mode == OWN_HUB_SERVES ? hooks : NULL;
     return service_open(&config, &h->service, err);
 }
 

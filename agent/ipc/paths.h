@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_IPC_PATHS_H
 
 #define PATH_BOOTSTRAP "/etc/muster-agent/bootstrap.json"
+#define PATH_HOOKS "/etc/muster-agent/hooks.d"
 #define PATH_STATE "/var/lib/muster-agent"   /* root, 0711 */
 #define PATH_PLAN PATH_STATE "/plan.json"    /* root, 0600 */
 #define PATH_OUTBOX PATH_STATE "/outbox"     /* root, 0600: events not acknowledged */

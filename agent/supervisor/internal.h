@@ -37,7 +37,7 @@ struct sup_part {
 };
 
 extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_drift, sup_worker,
-    sup_state;
+    sup_hooks, sup_state;
 
 /* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
@@ -132,6 +132,10 @@ struct sup_state_state {
     char *text; /* last one sent, or NULL */
 };
 
+struct sup_hooks_state {
+    struct hooks *own; /* NULL before the start */
+};
+
 struct supervisor {
     struct bootstrap boot; /* run.c at start; net.c wipes its secret */
     bool has_boot;         /* a controller is known */
@@ -143,7 +147,11 @@ struct supervisor {
     struct sup_engines_state engines;
     struct sup_drift_state drift;
     struct sup_state_state state;
+    struct sup_hooks_state hooks;
 };
+
+/* hooks.c */
+void sup_hooks_event(struct supervisor *s, const struct event *ev);
 
 /* engines.c */
 bool sup_engines_busy(const struct supervisor *s); /* tables become InnoDB */

@@ -34,6 +34,7 @@ static void keep_event(struct supervisor *s, struct event *ev)
     if (outbox_add(s->outbox, ev, &err) < 0)
         log_warn("%s", err.msg);
     sup_net_events(s);
+    sup_hooks_event(s, ev);
 }
 
 void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const char *fmt, ...)

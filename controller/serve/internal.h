@@ -27,6 +27,8 @@ struct service {
     json_t **plans;  /* one per node, as read from the store; NULL: not yet, or none */
     json_t **states; /* newest, or NULL */
     struct node_facts *facts;
+    bool *silent;        /* and that was told */
+    struct hooks *hooks; /* NULL: none */
     int listener;
     struct client clients[CLIENTS_MAX];
     uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */

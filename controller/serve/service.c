@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/event_hooks.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
@@ -16,6 +17,7 @@
 #define EVENTS_KEPT 100000
 #define PRUNE_EVERY_MS (60 * 60 * 1000)
 #define GONE_EVERY_MS 1000
+#define EVENT_ID_AGENT "agent"
 #define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 int service_store_plan(struct store *st, const char *node, const json_t *plan, struct err *err)
@@ -108,11 +110,33 @@ static char *roster_of(void *ctx, uint64_t epoch)
     return text;
 }
 
+/* Clients read events from the store. */
 static void on_event(void *ctx, const struct event *ev, bool past)
 {
-    (void)ctx;
-    (void)ev;
-    (void)past; /* clients read events from the store */
+    struct service *s = ctx;
+
+    if (s->hooks && !past)
+        hooks_event(s->hooks, s->config.spec->deployment, ev);
+}
+
+/* Of a node that was heard by this hub. */
+static int tell_silence(struct service *s, struct err *err)
+{
+    for (size_t i = 0; i < s->config.spec->n_nodes; i++) {
+        struct event ev = {.ts = clock_wall_ms(), .origin = EVENT_OF_CONTROLLER};
+        bool silent = !service_hears(s, i);
+
+        if (silent == s->silent[i] || s->config.only_looks || !hub_node(s->hub, i).heard)
+            continue;
+        str_copy(ev.node, sizeof(ev.node), s->config.spec->nodes[i].name);
+        event_fill(&ev, EVENT_NOTE, EVENT_ID_AGENT, "%s",
+                   silent ? "has not been heard for 30 s" : "is heard again");
+        if (store_event_own(s->config.store, &ev, err) < 0)
+            return -1;
+        s->silent[i] = silent;
+        on_event(s, &ev, false);
+    }
+    return 0;
 }
 
 /* By itself a repair restarts no database: what is about it stays for `up`. */
@@ -221,6 +245,8 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->plans = xcalloc(config->spec->n_nodes, sizeof(*s->plans));
     s->states = xcalloc(config->spec->n_nodes, sizeof(*s->states));
     s->facts = xcalloc(config->spec->n_nodes, sizeof(*s->facts));
+    s->silent = xcalloc(config->spec->n_nodes, sizeof(*s->silent));
+    s->hooks = config->hooks ? hooks_new(config->hooks) : NULL;
     if (stat(config->state, &st) == 0)
         s->inode = st.st_ino;
     if (hub_open(&hub, config->spec, config->store, &hooks, &s->hub, err) < 0 ||
@@ -245,6 +271,8 @@ void service_close(struct service *s)
     free(s->plans);
     free(s->states);
     free(s->facts);
+    free(s->silent);
+    hooks_free(s->hooks);
     free(s);
 }
 
@@ -256,7 +284,11 @@ static int look_after(struct service *s, struct err *err)
     if (now - s->looked >= GONE_EVERY_MS) {
         s->looked = now;
         s->gone = stat(s->config.state, &st) < 0 || st.st_ino != s->inode;
+        if (!s->gone && tell_silence(s, err) < 0)
+            return -1;
     }
+    if (s->hooks)
+        hooks_run(s->hooks);
     if (s->gone || (s->pruned && now - s->pruned < PRUNE_EVERY_MS))
         return 0;
     s->pruned = now ? now : 1;

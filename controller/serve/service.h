@@ -16,7 +16,8 @@ struct service_config {
     struct store *store;
     const struct curve_pair *keys;
     const struct sign_pair *sign;
-    bool only_looks; /* gives no plans and repairs nothing */
+    bool only_looks;   /* gives no plans and repairs nothing */
+    const char *hooks; /* directory of programs that are told what happens; NULL: none are */
 };
 
 /* The caller holds the hub's lock. */

@@ -91,8 +91,12 @@ ok "one up names and repairs what was changed by hand"
   die "dry run on the node: $(cat "$work/check")"
 ok "a dry run of the plan on the node finds nothing to change"
 
-[ "$("$muster" watch -f "$file" --json | wc -l)" = "$("$muster" events -f "$file" --json | wc -l)" ] || die "watch replays from the first event"
-ok "watch started late shows every event"
+"$muster" watch -f "$file" --json >"$work/watched" &
+watcher=$!
+shows_all() { [ "$(wc -l <"$work/watched")" = "$("$muster" events -f "$file" --json | wc -l)" ]; }
+until_true 30 "watch started late shows every event" shows_all
+kill $watcher
+wait $watcher || die "watch: $?"
 
 for node in fra par; do
   "$muster" ssh -f "$file" $node findmnt -n -o SOURCE,FSTYPE /media/datadisk-mariadb | grep -q '/dev/sdb1.*ext4' || die "$node: the data disk is mounted"
