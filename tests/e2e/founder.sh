@@ -1,6 +1,6 @@
 #!/bin/bash
 # The founder's machine and disk are destroyed behind the controller's back: the survivor keeps its rows,
-# `up` recreates the machine, and nothing is founded anywhere, until an operator accepts the loss.
+# `up` recreates the machine, with an empty disk once the operator wants that, and nothing is founded anywhere, until an operator accepts the loss.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -8,7 +8,14 @@ source "$(dirname "$0")/lib.sh"
 founder=fra survivor=par
 [ "$(sql par 'SELECT node FROM muster.epoch WHERE e=1')" = fra ] || { founder=par survivor=fra; }
 sql $survivor 'CREATE TABLE album.kept (i INT AUTO_INCREMENT PRIMARY KEY) SELECT seq AS i FROM album.seq_1_to_10000' || die "rows"
+lost=$(id_of "volume:$founder")
 destroy_behind $founder
+rc=0
+"$muster" up -y -f "$file" >"$work/up" 2>&1 || rc=$?
+{ [ $rc -eq 7 ] && grep -q "wipe: $lost" "$work/up"; } || { cat "$work/up"; die "exit $rc: a lost data disk is replaced only when the file says so"; }
+ok "a lost data disk is not replaced unasked"
+sed -i "s/\(name: $founder, .*datadisk: {size: 200G\)/\1, wipe: $lost/" "$file"
+grep -q "wipe: $lost" "$file" || die "the file has another form"
 "$muster" up -y -f "$file" --progress plain >"$work/up" 2>&1 &
 up=$!
 waits() { why $survivor | grep -F "waits for the data of $founder" >/dev/null; }
