@@ -16,6 +16,7 @@
 #include "common/str.h"
 #include "controller/internal.h"
 #include "controller/nodes/layout.h"
+#include "controller/nodes/roster.h"
 #include "controller/nodes/userdata.h"
 
 #define ENROL_TTL_S (60 * 60)
@@ -134,26 +135,10 @@ static char *roster_for(void *ctx, uint64_t epoch)
     struct up *u = ctx;
     const struct spec *s = &u->d->spec;
     const struct planner_input in = planner_in(u);
-    char(*hex)[KEY_HEX_SIZE];
-    const char **keys;
-    char *text;
 
     if (!u->cloud_done || !s->database.present || (s->cloud == CLOUD_NONE && !up_none_known(u)))
         return NULL;
-    hex = xcalloc(s->n_nodes, sizeof(*hex));
-    keys = xcalloc(s->n_nodes, sizeof(*keys));
-    for (size_t i = 0; i < s->n_nodes; i++) {
-        struct store_node n = {0};
-        struct err ignored;
-
-        if (store_node_get(u->d->store, s->nodes[i].name, &n, &ignored) == 1 && n.bound)
-            str_copy(hex[i], sizeof(hex[i]), n.curve_pub);
-        keys[i] = hex[i];
-    }
-    text = planner_roster(&in, keys, epoch);
-    free(keys);
-    free(hex);
-    return text;
+    return roster_text(u->d->store, &in, epoch);
 }
 
 static size_t node_index(const struct spec *s, const char *name)

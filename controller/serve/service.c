@@ -11,7 +11,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
-#include "controller/nodes/planner.h"
+#include "controller/nodes/roster.h"
 #include "controller/serve/internal.h"
 
 #define EVENTS_KEPT 100000
@@ -85,29 +85,13 @@ static char *roster_of(void *ctx, uint64_t epoch)
     struct service *s = ctx;
     const struct spec *spec = s->config.spec;
     const struct planner_input in = {.spec = spec, .facts = s->facts};
-    char(*hex)[KEY_HEX_SIZE] = NULL;
-    const char **keys = NULL;
-    char *text = NULL;
 
     if (!spec->database.present)
         return NULL;
     for (size_t i = 0; i < spec->n_nodes; i++)
         if (!s->facts[i].private_address[0])
             return NULL;
-    hex = xcalloc(spec->n_nodes, sizeof(*hex));
-    keys = xcalloc(spec->n_nodes, sizeof(*keys));
-    for (size_t i = 0; i < spec->n_nodes; i++) {
-        struct store_node n = {0};
-        struct err ignored;
-
-        if (store_node_get(s->config.store, spec->nodes[i].name, &n, &ignored) == 1 && n.bound)
-            str_copy(hex[i], sizeof(hex[i]), n.curve_pub);
-        keys[i] = hex[i];
-    }
-    text = planner_roster(&in, keys, epoch);
-    free(keys);
-    free(hex);
-    return text;
+    return roster_text(s->config.store, &in, epoch);
 }
 
 /* Clients read events from the store. */
