@@ -48,7 +48,7 @@ fuzz_replay() {
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=121 long='under_load apps faults stack not_knowing outage disk matrix power founder'
+  local t args every=121 long='under_load faults stack not_knowing outage disk matrix power founder'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"

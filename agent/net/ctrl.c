@@ -239,8 +239,9 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
         break;
     case PROTO_LOOK:
         net_tell(n, IPC_LOOK,
-                 json_pack("{s:I, s:b}", "id", (json_int_t)js_opt_u64(j, "id", 0), "repair",
-                           js_opt_bool(j, "repair", true)));
+                 json_pack("{s:I, s:b, s:b}", "id", (json_int_t)js_opt_u64(j, "id", 0), "repair",
+                           js_opt_bool(j, "repair", true), "careful",
+                           js_opt_bool(j, "careful", false)));
         break;
     case PROTO_REFUSED:
         n->answered = false;

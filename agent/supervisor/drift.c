@@ -26,18 +26,39 @@ static bool has(const json_t *list, const char *id)
     return false;
 }
 
+/* Steps whose repair may restart the database. */
+static bool is_delicate(const json_t *list)
+{
+    static const char *const types[] = {
+        "galera:", "synced:", "datadir:", "package:", "mount:", "disk:", "grow:", "agent"};
+    const json_t *d;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, d)
+    {
+        for (size_t k = 0; k < ARRAY_LEN(types); k++)
+            if (str_starts(js_opt_str(d, "id", ""), types[k]))
+                return true;
+    }
+    return false;
+}
+
 /* What the controller asked for: nothing differs, or a run repairs it; then comes a second look.
  * When that one finds something still, the controller is told. */
 static void answer_look(struct supervisor *s, bool known)
 {
     if (s->drift.of_job == s->drift.done)
         return;
-    if (known && (!s->drift.list || !s->drift.job_repair || s->drift.repaired == s->drift.of_job)) {
+    bool repair =
+        s->drift.job_repair && (s->drift.job_all || (known && !is_delicate(s->drift.list)));
+
+    if (known && (!s->drift.list || !repair || s->drift.repaired == s->drift.of_job)) {
         s->drift.done = s->drift.of_job;
-        s->drift.repair = s->drift.repair && s->drift.asked != s->drift.done;
+        if (s->drift.asked == s->drift.done)
+            s->drift.repair = s->drift.all = false;
         return;
     }
-    if (!s->drift.job_repair || s->drift.repaired == s->drift.of_job)
+    if (!repair || s->drift.repaired == s->drift.of_job)
         return; /* the look fails: not known, tried again */
     s->drift.repaired = s->drift.of_job;
     sup_worker_again(s);
@@ -71,15 +92,16 @@ void sup_drift_answer(struct supervisor *s, const json_t *answer)
     answer_look(s, true);
 }
 
-void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair)
+void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair, bool careful)
 {
     if (id == 0 || id == s->drift.asked)
         return; /* the controller's connection was lost in between */
     s->drift.asked = id;
     s->drift.repair = s->drift.repair || repair;
+    s->drift.all = s->drift.all || (repair && !careful);
     s->drift.at = 0;
     sup_watch_all(s); /* what the state says of both is to be new, too */
-    if (repair)
+    if (repair && !careful)
         sup_worker_hurry(s); /* a run that failed waits: now is better */
 }
 
@@ -123,6 +145,7 @@ static void tick(struct supervisor *s, uint64_t now)
     s->drift.at = now + LOOK_AGAIN_MS;
     s->drift.of_job = s->drift.asked;
     s->drift.job_repair = s->drift.repair;
+    s->drift.job_all = s->drift.all;
     sup_job_start(&s->drift.job, IPC_JOB_DRIFT, NULL);
 }
 

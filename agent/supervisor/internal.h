@@ -120,9 +120,11 @@ struct sup_drift_state {
     json_t *list; /* [{id, why}] of the last look, or NULL: nothing differs */
     /* The controller asks by an id of its own; the state has it when all is done. 0: none. */
     uint64_t asked, done;
-    uint64_t of_job;   /* asked when the job under way began */
-    bool repair;       /* asked for since the last look that is done */
-    bool job_repair;   /* the same when the job under way began */
+    uint64_t of_job; /* asked when the job under way began */
+    /* Asked for since the last look that is done, and when the job under way began: to repair; that
+     * also when something of it may restart the database. */
+    bool repair, all;
+    bool job_repair, job_all;
     uint64_t repaired; /* a run was made for this one */
     uint64_t at;       /* not before */
 };
@@ -201,8 +203,9 @@ uint64_t sup_drift_looked(const struct supervisor *s);
 void sup_drift_answer(struct supervisor *s, const json_t *answer);
 void sup_drift_now(struct supervisor *s);
 void sup_drift_forget(struct supervisor *s); /* a run begins */
-/* The controller: look now, repair if it says so, answer. */
-void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair);
+/* The controller: look now, repair if it says so, answer. `careful`: repair nothing when something
+ * of it may restart the database. */
+void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair, bool careful);
 
 /* state.c */
 void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */

@@ -127,7 +127,8 @@ static void on_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
         s->net.acked_at = clock_mono_ms();
         break;
     case IPC_LOOK:
-        sup_drift_ask(s, js_opt_u64(msg, "id", 0), js_opt_bool(msg, "repair", true));
+        sup_drift_ask(s, js_opt_u64(msg, "id", 0), js_opt_bool(msg, "repair", true),
+                      js_opt_bool(msg, "careful", false));
         break;
     case IPC_PLAN:
         sup_plan_take(s, json_object_get(msg, "plan"));

@@ -96,7 +96,7 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     p->looking = false;
     if (!p->look) {
         p->look = h->look_id;
-        p->repair = h->repair;
+        p->kind = h->first;
     }
     p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
@@ -185,7 +185,8 @@ static int on_state(struct hub *h, struct peer *p, const json_t *state, struct e
         return -1;
     p->looked = js_opt_u64(state, "looked", 0);
     h->hooks.state(h->hooks.ctx, (size_t)(p - h->peers), state);
-    if (p->repair && json_array_size(json_object_get(state, "drift")) && !p->drift_told) {
+    if (p->kind == HUB_LOOK_REPAIRS && json_array_size(json_object_get(state, "drift")) &&
+        !p->drift_told) {
         p->drift_told = true;
         p->offered[0] = p->has_rev[0] = '\0';
     }
@@ -288,7 +289,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->sign = config->sign;
     h->look_id = clock_wall_ms();
     h->service = config->service;
-    h->repair = !config->report;
+    h->first = config->first;
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
     for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
         rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
@@ -407,7 +408,9 @@ static int tell_all(struct hub *h, struct err *err)
             return -1;
         if ((p->offered[0] || h->service) && !p->looking) {
             hub_answer(h->main, &p->at, PROTO_LOOK,
-                       json_pack("{s:I, s:b}", "id", (json_int_t)p->look, "repair", p->repair));
+                       json_pack("{s:I, s:b, s:b}", "id", (json_int_t)p->look, "repair",
+                                 p->kind != HUB_LOOK_TELLS, "careful",
+                                 p->kind == HUB_LOOK_CAREFUL));
             p->looking = true;
         }
     }
@@ -438,23 +441,24 @@ uint64_t hub_look_id(const struct hub *h)
     return h->look_id;
 }
 
-void hub_look_at(struct hub *h, size_t node, bool repair)
+void hub_look_at(struct hub *h, size_t node, enum hub_look kind)
 {
     struct peer *p = &h->peers[node];
 
-    p->repair = repair || (p->repair && p->look && p->looked != p->look);
+    if (!p->look || p->looked == p->look || kind < p->kind)
+        p->kind = kind;
     p->look = ++h->look_id;
     p->looking = false;
-    p->drift_told = p->drift_told && !repair;
+    p->drift_told = p->drift_told && kind != HUB_LOOK_REPAIRS;
 }
 
-void hub_look(struct hub *h, bool repair)
+void hub_look(struct hub *h, enum hub_look kind)
 {
     uint64_t id = h->look_id + 1;
 
     for (size_t i = 0; i < h->spec->n_nodes; i++) {
         h->look_id = id - 1;
-        hub_look_at(h, i, repair);
+        hub_look_at(h, i, kind);
     }
 }
 

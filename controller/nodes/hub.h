@@ -29,13 +29,20 @@ struct hub_hooks {
     void (*state)(void *ctx, size_t node, const json_t *state);
 };
 
+/* What a look that finds differences does with them; the first is the strongest. */
+enum hub_look {
+    HUB_LOOK_REPAIRS,
+    HUB_LOOK_CAREFUL, /* repairs, but nothing when any of them may restart the database */
+    HUB_LOOK_TELLS
+};
+
 struct hub_config {
     const char *listen; /* address to bind, "*" for all (HTTP: 0.0.0.0) */
     uint16_t port;      /* enrolment; main is the next, HTTP the one after */
     const struct curve_pair *keys;
     const struct sign_pair *sign;
-    bool service; /* it outlives what it serves: looks do not wait for a plan */
-    bool report;  /* the look of a node that connects changes nothing there */
+    bool service;        /* it outlives what it serves: looks do not wait for a plan */
+    enum hub_look first; /* the look of a node that connects */
 };
 
 /* Fails with what to do when a port is taken. */
@@ -58,10 +65,11 @@ int hub_run(struct hub *h, struct err *err);
  * has it as `looked` when the look, and what was to be repaired after it, is done. */
 uint64_t hub_look_id(const struct hub *h);
 /* Asks every node for one more look, and those that connect until they have answered; its id is
- * hub_look_id then. `repair`: what differs is repaired before the answer. */
-void hub_look(struct hub *h, bool repair);
+ * hub_look_id then.
+ * What is repaired is repaired before the answer. */
+void hub_look(struct hub *h, enum hub_look kind);
 /* The same of one node. */
-void hub_look_at(struct hub *h, size_t node, bool repair);
+void hub_look_at(struct hub *h, size_t node, enum hub_look kind);
 /* Whether that state answers the look `id`. */
 bool hub_has_looked(const struct hub *h, const json_t *state, uint64_t id);
 

@@ -26,7 +26,7 @@ struct peer {
     bool looking;                /* it was asked on this connection to look */
     uint64_t look;               /* id of the last look that was asked for; 0: none */
     uint64_t looked;             /* as it last answered */
-    bool repair;                 /* what that look, or one before it, finds is repaired */
+    enum hub_look kind;          /* of that look, or of a stronger one that is not answered */
     json_t *state;               /* newest of this pass, or NULL */
     uint64_t to_ack;             /* answered once it is committed */
     uint64_t last_seq;           /* highest that was taken from this incarnation */
@@ -64,7 +64,7 @@ struct hub {
     uint64_t roster_epoch;
     uint64_t look_id;
     bool service;
-    bool repair;
+    enum hub_look first;
     unsigned cuts; /* of connections, as last said */
     uint64_t cuts_said;
 };

@@ -123,21 +123,6 @@ static int tell_silence(struct service *s, struct err *err)
     return 0;
 }
 
-/* By itself a repair restarts no database: what is about it stays for `up`. */
-static bool may_repair(const json_t *state)
-{
-    const json_t *ids = json_object_get(state, "drift");
-
-    for (size_t i = 0; i < json_array_size(ids); i++) {
-        const char *id = json_string_value(json_array_get(ids, i));
-
-        if (!id || str_starts(id, "galera:") || str_starts(id, "datadir:") ||
-            str_starts(id, "package:") || str_starts(id, "mount:"))
-            return false;
-    }
-    return json_array_size(ids) > 0;
-}
-
 static void on_state(void *ctx, size_t node, const json_t *state)
 {
     struct service *s = ctx;
@@ -146,8 +131,8 @@ static void on_state(void *ctx, size_t node, const json_t *state)
 
     json_decref(s->states[node]);
     s->states[node] = json_incref((json_t *)state);
-    if (!s->reports && new_drift && may_repair(state))
-        hub_look_at(s->hub, node, true);
+    if (!s->reports && new_drift && json_array_size(json_object_get(state, "drift")))
+        hub_look_at(s->hub, node, HUB_LOOK_CAREFUL);
     socket_state(s, node);
 }
 
@@ -211,17 +196,18 @@ int service_open(const struct service_config *config, struct service **ret, stru
                                     .event = on_event,
                                     .state = on_state,
                                     .ctx = xcalloc(1, sizeof(struct service))};
+    const bool reports = config->only_looks || !config->spec->drift_repair;
     const struct hub_config hub = {.listen = "*",
                                    .port = config->spec->controller_port,
                                    .keys = config->keys,
                                    .sign = config->sign,
                                    .service = true,
-                                   .report = config->only_looks || !config->spec->drift_repair};
+                                   .first = reports ? HUB_LOOK_TELLS : HUB_LOOK_CAREFUL};
     struct service *s = hooks.ctx;
     struct stat st = {0};
 
     s->config = *config;
-    s->reports = hub.report;
+    s->reports = reports;
     s->listener = -1;
     s->started = clock_mono_ms();
     for (size_t i = 0; i < CLIENTS_MAX; i++)

@@ -167,7 +167,7 @@ static int on_up(struct service *s, struct client *c, const struct request *r, s
     }
     if (service_reload(s, err) < 0)
         return -1;
-    hub_look(s->hub, true);
+    hub_look(s->hub, HUB_LOOK_REPAIRS);
     chan_send(&c->chan, json_pack("{s:I}", "look", (json_int_t)hub_look_id(s->hub)));
     return 0;
 }
@@ -189,7 +189,7 @@ static int on_request(struct service *s, struct client *c, const struct request 
 {
     switch (r->kind) {
     case REQUEST_STATE:
-        hub_look(s->hub, false);
+        hub_look(s->hub, HUB_LOOK_TELLS);
         c->look = hub_look_id(s->hub);
         c->until = clock_mono_ms() + r->wait_ms;
         c->asked = clock_wall_ms();

@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 serve() {
   "$muster" serve -f "$file" >>"$work/serve.log" 2>&1 &
   hub=$!
-  until_true 20 "a hub listens" listens
+  until_true 60 "a hub listens" listens
 }
 listens() { grep -qs "process $hub\$" "$state/hub.lock" && [ -S "$state/hub.sock" ]; }
 end_hub() {
@@ -29,7 +29,7 @@ begin_up() { # until it says so
   on par systemctl kill -s STOP muster-agent
   "$muster" up -f "$file" >"$work/up" 2>&1 &
   run=$!
-  until_true 20 "a run waits for par" grep -q "$1" "$work/up"
+  until_true 60 "a run waits for par" grep -q "$1" "$work/up"
 }
 exit_code() { # wanted command…
   local wanted=$1 rc=0
@@ -49,7 +49,7 @@ names true || die "status does not name what differs: $("$muster" status -f "$fi
 ! by_itself || die "status has repaired it"
 "$muster" status --watch -f "$file" >"$work/looks" 2>&1 & # a hub that only looks is in nobody's way
 looks=$!
-until_true 20 "status --watch shows it" grep -q web:apache "$work/looks"
+until_true 60 "status --watch shows it" grep -q web:apache "$work/looks"
 must up
 kill $looks
 wait $looks || die "status --watch: $?"
@@ -93,7 +93,7 @@ grep -q 'no answer from par' "$work/up" || die "$(cat "$work/up")"
 [ "$(of_node par '"\(.state) \(.answered) \(.db.epoch)"')" = 'degraded false null' ] || die "$("$muster" status -f "$file")"
 [ "$(of_node fra .answered)" = true ] || die "fra is not asked any more"
 on par systemctl start muster-agent
-until_true 20 "par answers again" answers par true
+until_true 60 "par answers again" answers par true
 ok "a silent agent is named, the other one is asked"
 
 # --- the hub is killed, in the middle of a run, too ---
@@ -101,7 +101,7 @@ end_hub -KILL
 must up
 ok "up without the killed hub"
 serve
-until_true 20 "it has all agents again" answers fra true
+until_true 60 "it has all agents again" answers fra true
 by_hand
 begin_up 'fra .* done '
 end_hub -KILL
@@ -145,14 +145,14 @@ end_hub
 "$muster" watch -f "$file" --json >"$work/watched" 2>&1 &
 watcher=$!
 is_hub() { grep -qs "muster watch, process $watcher" "$state/hub.lock" && [ -S "$state/hub.sock" ]; }
-until_true 20 "watch is the hub" is_hub
+until_true 60 "watch is the hub" is_hub
 must up
 answers fra true || die "status through watch"
 "$muster" serve -f "$file" >>"$work/serve.log" 2>&1 &
 hub=$!
 kill $watcher
 wait $watcher || die "watch: $?"
-until_true 20 "the service takes over" listens
+until_true 60 "the service takes over" listens
 answers fra true || die "status"
 ok "watch is the hub while no other is"
 

@@ -34,7 +34,7 @@ static const struct {
     {IPC_BOUND, IPC_FROM_NET, "{}"},
     {IPC_ONLINE, IPC_FROM_NET, "{}"},
     {IPC_ACK, IPC_FROM_NET, "{\"seq\": 3}"},
-    {IPC_LOOK, IPC_FROM_NET, "{\"id\": 3, \"repair\": true}"},
+    {IPC_LOOK, IPC_FROM_NET, "{\"id\": 3, \"repair\": true, \"careful\": false}"},
     {IPC_PLAN, IPC_FROM_NET, "{\"plan\": {}}"},
     {IPC_SAVE, IPC_FROM_NET, "{\"record\": {}}"},
     {IPC_DO, IPC_FROM_NET, "{\"what\": \"join\", \"epoch\": 2, \"small\": true, \"position\": {}}"},

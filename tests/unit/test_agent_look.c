@@ -94,11 +94,11 @@ static void test_nothing_differs(void **state)
 
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0); /* nobody asked */
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     look(s, json_pack("{s:[]}", "drift"));
     assert_true(s->drift.done == 7);
     assert_false(s->worker.wanted);
-    sup_drift_ask(s, 7, true); /* asked again on a new connection */
+    sup_drift_ask(s, 7, true, false); /* asked again on a new connection */
     s->drift.next = UINT64_MAX;
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0);
@@ -108,7 +108,7 @@ static void test_mended(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     look(s, drifted());
     assert_true(s->drift.done != 7);
     run_ends(s);
@@ -122,7 +122,7 @@ static void test_not_mended(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     look(s, drifted());
     run_ends(s);
     look(s, drifted());
@@ -136,7 +136,7 @@ static void test_only_told(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7, false);
+    sup_drift_ask(s, 7, false, false);
     look(s, drifted());
     assert_false(s->worker.wanted);
     assert_true(s->drift.done == 7);
@@ -148,17 +148,44 @@ static void test_both_ask(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7, true);
-    sup_drift_ask(s, 8, false);
+    sup_drift_ask(s, 7, true, false);
+    sup_drift_ask(s, 8, false, false);
     look(s, drifted());
     assert_true(s->drift.done != 8);
     run_ends(s);
     look(s, json_pack("{s:[]}", "drift"));
     assert_true(s->drift.done == 8);
-    sup_drift_ask(s, 9, false); /* that is over */
+    sup_drift_ask(s, 9, false, false); /* that is over */
     look(s, drifted());
     assert_false(s->worker.wanted);
     assert_true(s->drift.done == 9);
+}
+
+/* A careful repair leaves alone what may restart the database, also when that differs only since
+ * the repair was asked for. */
+static void test_careful(void **state)
+{
+    struct supervisor *s = &((struct world *)*state)->s;
+
+    sup_drift_ask(s, 7, true, true);
+    look(s, json_pack("{s:[{s:s, s:s}, {s:s, s:s}]}", "drift", "id", "file:f", "why", "differs",
+                      "id", "galera:d", "why", "differs"));
+    assert_false(s->worker.wanted);
+    assert_true(s->drift.done == 7);
+    sup_drift_ask(s, 8, true, true);
+    look(s, drifted());
+    assert_true(s->drift.done != 8);
+    run_ends(s);
+    look(s, json_pack("{s:[{s:s, s:s}]}", "drift", "id", "mount:m", "why", "differs"));
+    assert_false(s->worker.wanted);
+    assert_true(s->drift.done == 8);
+    sup_drift_ask(s, 9, true, true);
+    sup_drift_ask(s, 10, true, false); /* somebody wants all of it */
+    look(s, json_pack("{s:[{s:s, s:s}]}", "drift", "id", "mount:m", "why", "differs"));
+    assert_true(s->drift.done != 10);
+    run_ends(s);
+    look(s, json_pack("{s:[]}", "drift"));
+    assert_true(s->drift.done == 10);
 }
 
 /* A look that fails is no answer. */
@@ -166,7 +193,7 @@ static void test_look_fails(void **state)
 {
     struct supervisor *s = &((struct world *)*state)->s;
 
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     look(s, json_object());
     assert_true(s->drift.done != 7);
     run_ends(s);
@@ -186,7 +213,7 @@ static void test_due(void **state)
     s->drift.next = 5000;
     s->drift.at = 1000;
     assert_true(sup_drift.due(s, 0) == 5000);
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     s->drift.at = 1000;
     assert_true(sup_drift.due(s, 0) == 1000);
     s->worker.wanted = true;
@@ -205,7 +232,7 @@ static void test_during_a_run(void **state)
 
     s->worker.wanted = true;
     s->worker.next = UINT64_MAX;
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     assert_true(s->worker.next == 0);
     sup_drift.tick(s, clock_mono_ms());
     assert_int_equal(s->drift.job.pid, 0);
@@ -222,7 +249,7 @@ static void test_older_look(void **state)
     s->drift.next = 0;
     sup_drift.tick(s, clock_mono_ms());
     assert_true(s->drift.job.pid > 0);
-    sup_drift_ask(s, 7, true);
+    sup_drift_ask(s, 7, true, false);
     end_job(s);
     json_t *answer = json_pack("{s:[]}", "drift");
     sup_drift_answer(s, answer);
@@ -323,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_mended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_ask, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_careful, setup, teardown),
         cmocka_unit_test_setup_teardown(test_look_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_during_a_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_judged_by_a_job, setup, teardown),
