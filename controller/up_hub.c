@@ -17,11 +17,10 @@
 #define FORGET_MS 5000
 #define AGAIN_MAX 20 /* times that a hub may end under a run */
 
-static int tell_plans(struct up *u)
+static void tell_plans(struct up *u)
 {
     link_ask(&u->link, REQUEST_UP, json_pack("{s:s}", "file", u->d->digest));
     u->look_id = 0;
-    return 0;
 }
 
 static int begin_link(struct up *u, struct err *err)
@@ -31,7 +30,9 @@ static int begin_link(struct up *u, struct err *err)
     u->followed = true;
     link_ask(&u->link, REQUEST_EVENTS,
              json_pack("{s:I, s:b, s:b}", "after", (json_int_t)u->after, "follow", 1, "states", 1));
-    return u->cloud_done ? tell_plans(u) : 0;
+    if (u->cloud_done)
+        tell_plans(u);
+    return 0;
 }
 
 static int open_own(struct up *u, struct err *err)
@@ -110,7 +111,9 @@ int up_give_plans(struct up *u, struct err *err)
 {
     if (store_plans(u, err) < 0)
         return -1;
-    return u->link.fd >= 0 ? tell_plans(u) : 0;
+    if (u->link.fd >= 0)
+        tell_plans(u);
+    return 0;
 }
 
 int up_forget(struct up *u, size_t node, struct err *err)

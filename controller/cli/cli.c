@@ -13,9 +13,9 @@
 #include "common/keys.h"
 #include "common/str.h"
 #include "common/text.h"
+#include "controller/nodes/hub.h"
 
 #define LINES_MAX 1000000
-#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 static const struct {
     unsigned bit; /* 0: every verb takes it */
@@ -281,11 +281,11 @@ int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct er
     return 0;
 }
 
-bool cli_is_fresh(const struct store_node *n)
+bool cli_is_fresh(uint64_t seen)
 {
     uint64_t now = clock_wall_ms();
 
-    return n->seen && (now < n->seen || now - n->seen <= FRESH_MS);
+    return seen && (now < seen || now - seen <= HUB_FRESH_MS);
 }
 
 void cli_print_json(const json_t *value, bool lines)

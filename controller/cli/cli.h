@@ -74,7 +74,7 @@ int cli_read(const struct cli *cli, struct deployment *ret, struct err *err);
 int cli_open(const struct cli *cli, bool lock, struct deployment *ret, struct err *err);
 
 /* Whether what the node said last may be taken for what is. */
-bool cli_is_fresh(const struct store_node *n);
+bool cli_is_fresh(uint64_t seen); /* ms since 1970 */
 
 /* Prints it for a machine; in ASCII, since a terminal may show it. */
 void cli_print_json(const json_t *value, bool lines);

@@ -68,7 +68,7 @@ static void hear(struct deployment *d, const json_t *answer, const char *name, s
     l->said_at = node.seen;
     l->asked = answer != NULL;
     if (!answer) {
-        l->now = cli_is_fresh(&node) ? l->said : NULL;
+        l->now = cli_is_fresh(node.seen) ? l->said : NULL;
         return;
     }
     json_array_foreach((json_t *)nodes, i, n)

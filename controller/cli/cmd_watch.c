@@ -94,7 +94,7 @@ static void states(struct watching *w)
 
         if (store_node_report(w->d.store, w->d.spec.nodes[i].name, &state, &facts, &ignored) == 0 &&
             store_node_get(w->d.store, w->d.spec.nodes[i].name, &node, &ignored) >= 0 && state)
-            ui_state_heard(w->ui, i, cli_is_fresh(&node) ? state : NULL, node.seen);
+            ui_state_heard(w->ui, i, cli_is_fresh(node.seen) ? state : NULL, node.seen);
     }
 }
 
@@ -158,10 +158,8 @@ static void follow(struct watching *w)
         json_decref(j);
     }
     for (size_t i = 0; i < w->d.spec.n_nodes; i++) {
-        struct store_node n = {.seen = w->seen[i]};
-
-        if (n.seen && !cli_is_fresh(&n)) {
-            ui_state_heard(w->ui, i, NULL, n.seen);
+        if (w->seen[i] && !cli_is_fresh(w->seen[i])) {
+            ui_state_heard(w->ui, i, NULL, w->seen[i]);
             w->seen[i] = 0;
         }
     }

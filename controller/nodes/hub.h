@@ -36,6 +36,8 @@ enum hub_look {
     HUB_LOOK_TELLS
 };
 
+#define HUB_FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
+
 struct hub_config {
     const char *listen; /* address to bind, "*" for all (HTTP: 0.0.0.0) */
     uint16_t port;      /* enrolment; main is the next, HTTP the one after */

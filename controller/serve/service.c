@@ -18,7 +18,6 @@
 #define PRUNE_EVERY_MS (60 * 60 * 1000)
 #define GONE_EVERY_MS 1000
 #define EVENT_ID_AGENT "agent"
-#define FRESH_MS 30000 /* an agent that is connected sends its state every 10 s */
 
 int service_store_plan(struct store *st, const char *node, const json_t *plan, struct err *err)
 {
@@ -308,5 +307,5 @@ bool service_hears(const struct service *s, size_t node)
 {
     struct hub_node n = hub_node(s->hub, node);
 
-    return n.heard && clock_wall_ms() < n.seen + FRESH_MS;
+    return n.heard && clock_wall_ms() < n.seen + HUB_FRESH_MS;
 }
