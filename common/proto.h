@@ -42,9 +42,6 @@ enum proto_phase {
     PHASES
 };
 
-/* Member `web` of a node's state: the web server answered, but did not let PHP make the answer. */
-#define PROTO_WEB_NO_PHP 501
-
 const char *proto_type_name(enum proto_type t);
 const char *proto_phase_name(enum proto_phase p);
 /* The phase of that state; NULL, or a state without one: PHASE_UNKNOWN. */

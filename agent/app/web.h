@@ -9,15 +9,11 @@
 #include "common/err.h"
 
 #define WEB_ETC "/etc/apache2"
-#define WEB_HEALTH_DIR "/var/www/muster-health"
-#define WEB_HEALTH_PAGE WEB_HEALTH_DIR "/health.php"
 
-/* The site, with `health` answered by the page `page`. The caller frees these texts. */
-char *web_site_text(const char *root, const char *health, const char *page);
+/* The site. The caller frees these texts. */
+char *web_site_text(const char *root);
 /* For the whole server: no code is served where PHP would not run it. */
 char *web_code_text(void);
-/* The page that answers the node's health; `db`: of a database that is a member of a cluster. */
-char *web_health_text(const char *node, bool db);
 
 /* What keeps PHP from being active by the files below `etc` (WEB_ETC), or NULL. */
 const char *web_php_missing(const char *etc);

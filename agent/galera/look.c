@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "agent/sys/fields.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
 
@@ -124,6 +126,27 @@ static void note_login(json_t *db, unsigned code, const struct err *err)
     }
 }
 
+/* A donor serves on while mariabackup copies; rsync keeps all writes waiting until it is done.
+ * Which one it is, the joining node says: here it is seen only by the program that runs. */
+static bool rsync_copies(void)
+{
+    _cleanup_closedir_ DIR *dir = opendir("/proc");
+    struct dirent *e;
+
+    while (dir && (e = readdir(dir))) {
+        char path[64];
+        _cleanup_free_ char *comm = NULL;
+        struct err ignored;
+
+        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+            continue;
+        snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
+        if (fs_read(path, 64, &comm, NULL, &ignored) == 0 && str_starts(comm, "wsrep_sst_rsync"))
+            return true;
+    }
+    return false;
+}
+
 json_t *galera_look(uint64_t epoch)
 {
     struct err err = {0};
@@ -146,6 +169,8 @@ json_t *galera_look(uint64_t epoch)
         json_object_set_new(db, "running", json_true());
         json_object_set_new(db, "answers", json_true());
         json_object_set_new(db, "pid", json_integer(sql_server(s)));
+        if (str_starts(js_opt_str(db, "state", ""), "Donor") && rsync_copies())
+            json_object_set_new(db, "blocked", json_true());
         if (primary) {
             look_at_row(s, epoch, db);
             look_at_members(s, db);

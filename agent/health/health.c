@@ -39,6 +39,10 @@ static enum health_value judge_database(struct health *h, const json_t *db)
         reason(h, "unknown: the database could not be asked: %.200s", unknown);
         return HEALTH_UNKNOWN;
     }
+    if (js_opt_bool(db, "blocked", false)) {
+        reason(h, "the database copies its data to another member by rsync; writes wait");
+        return HEALTH_NO;
+    }
     /* A donor serves meanwhile: its copy is made beside the work (docs/galera.md). */
     if (strcmp(status, "Primary") == 0 &&
         (strcmp(state, "Synced") == 0 || strcmp(state, "Donor/Desynced") == 0))
@@ -50,20 +54,15 @@ static enum health_value judge_database(struct health *h, const json_t *db)
 
 static enum health_value judge_web(struct health *h, const json_t *web)
 {
-    json_int_t status = json_integer_value(web);
+    const char *why = js_opt_str(web, "why", "");
 
-    if (!json_is_integer(web)) {
+    if (!json_is_object(web)) {
         reason(h, "unknown: the agent has not looked at the web server yet");
         return HEALTH_UNKNOWN;
     }
-    if (status >= 200 && status < 400)
+    if (!*why)
         return HEALTH_YES;
-    if (status == PROTO_WEB_NO_PHP)
-        reason(h, "PHP is not active in the web server");
-    else if (status == 0)
-        reason(h, "the web server does not answer");
-    else
-        reason(h, "the site answers with HTTP status %d", (int)status);
+    reason(h, "%.250s", why);
     return HEALTH_NO;
 }
 
@@ -176,7 +175,7 @@ static void add_metrics(const struct health *h, const struct health_source *s, s
     metric(b, "muster_steps_drifted", "Steps of the plan that differ from the machine.",
            (double)json_array_size(json_object_get(s->state, "drift")));
     metric_member(b, "muster_web_status", "HTTP status of the site; 0: it does not answer.",
-                  s->state, "web");
+                  json_object_get(s->state, "web"), "status");
     if (!*js_opt_str(db, "unknown", "")) {
         metric_member(b, "muster_database_cluster_size",
                       "Members of the component that this database is in.", db, "cluster_size");

@@ -18,7 +18,7 @@ enum type {
     NAMES,
     ACTION,
     DRIFT_OR_NULL,
-    STATUS_OR_NULL
+    VISIT_OR_NULL
 };
 
 #define STATUS_MAX 999 /* of HTTP */
@@ -79,7 +79,7 @@ static const struct {
     [IPC_JOB_LOOK] = {"job-look",
                       IPC_TO_WORKER,
                       {{"epoch", U64, false},
-                       {"health", STR, false},
+                       {"web", OBJ_OR_NULL, false},
                        {"galera", OBJ_OR_NULL, false}}},
     [IPC_JOB_DRIFT] = {"job-drift", IPC_TO_WORKER, {{0}}},
     [IPC_JOB_ENGINES] = {"job-engines", IPC_TO_WORKER, {{"first", BOOL, false}}},
@@ -88,7 +88,7 @@ static const struct {
     [IPC_DID_PLAN] = {"did-plan", IPC_FROM_WORKER, {{"ok", BOOL, false}, {"why", STR, false}}},
     [IPC_DID_LOOK] = {"did-look",
                       IPC_FROM_WORKER,
-                      {{"db", OBJ_OR_NULL, false}, {"web", STATUS_OR_NULL, false}}},
+                      {{"db", OBJ_OR_NULL, false}, {"web", VISIT_OR_NULL, false}}},
     [IPC_DID_DRIFT] = {"did-drift", IPC_FROM_WORKER, {{"drift", DRIFT_OR_NULL, false}}},
     [IPC_DID_ENGINES] = {"did-engines",
                          IPC_FROM_WORKER,
@@ -184,6 +184,14 @@ static bool drift(const json_t *v)
     return json_is_array(v) && json_array_size(v) <= IPC_DRIFT_MAX;
 }
 
+static bool visit(const json_t *v)
+{
+    const json_t *status = json_object_get(v, "status");
+
+    return json_object_size(v) == 2 && json_is_integer(status) && json_integer_value(status) >= 0 &&
+           json_integer_value(status) <= STATUS_MAX && json_is_string(json_object_get(v, "why"));
+}
+
 static bool has_type(const json_t *v, enum type type)
 {
     enum ipc_action action;
@@ -207,9 +215,8 @@ static bool has_type(const json_t *v, enum type type)
         return json_is_string(v) && ipc_action_find(json_string_value(v), &action) == 0;
     case DRIFT_OR_NULL:
         return drift(v) || json_is_null(v);
-    case STATUS_OR_NULL:
-        return json_is_null(v) || (json_is_integer(v) && json_integer_value(v) >= 0 &&
-                                   json_integer_value(v) <= STATUS_MAX);
+    case VISIT_OR_NULL:
+        return visit(v) || json_is_null(v);
     case END:
         break;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step `sql`: an account, and a schema that it owns. An account without a password logs in by its
- * identity on this machine. Every node runs this; the cluster replicates it, and every statement
- * may be repeated. */
+/* Step `sql`: an account, and a schema that it owns. Every node runs this; the cluster replicates
+ * it, and every statement may be repeated. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,35 +14,14 @@ struct sql_step {
 };
 
 static const struct field fields[] = {
-    FIELD_OPT(sql_step, database, FIELD_NAME),
+    FIELD(sql_step, database, FIELD_NAME),
     FIELD(sql_step, user, FIELD_NAME),
-    FIELD_OPT(sql_step, password, FIELD_STR),
+    FIELD(sql_step, password, FIELD_STR),
 };
 
 static int sql_step_parse(const json_t *spec, void **ret, struct err *err)
 {
     return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct sql_step), ret, err);
-}
-
-/* Nobody but the account itself can log in without a password: root looks whether it is there. */
-static int check_by_identity(const struct sql_step *s, struct verdict *ret, struct err *err)
-{
-    _cleanup_(sql_cleanup) struct sql *db = NULL;
-    char n[8] = "";
-
-    if (sql_open(30, &db, err) < 0)
-        return -1;
-    _cleanup_free_ char *user = sql_quote(db, s->user);
-    _cleanup_free_ char *query =
-        str_fmt("SELECT COUNT(*) FROM mysql.global_priv WHERE User = %s AND Host = 'localhost' AND "
-                "JSON_VALUE(Priv, '$.plugin') = 'unix_socket' AND "
-                "COALESCE(JSON_VALUE(Priv, '$.account_locked'), 0) IN ('0', 'false')",
-                user);
-    if (sql_text(db, query, n, sizeof(n), err) < 0)
-        return -1;
-    return strcmp(n, "1") == 0
-               ? verdict_ok(ret)
-               : verdict_differs(ret, "%s has no account, or not one that can log in", s->user);
 }
 
 struct grants {
@@ -84,15 +62,13 @@ static int sql_step_check(const void *self, struct run *run, struct verdict *ret
     _cleanup_secret_ char *password = NULL;
     unsigned code;
 
-    if (!s->password)
-        return check_by_identity(s, ret, err);
     if (run_expand(run, s->password, &password, err) < 0)
         return -1;
     if (sql_login(s->user, password, s->database, &code, err) < 0)
         return sql_code_of_account(code) || code == SQL_NO_DATABASE
                    ? verdict_differs(ret, "%s cannot log in: %.200s", s->user, err->msg)
                    : -1;
-    return s->database ? check_rights(s, ret, err) : verdict_ok(ret);
+    return check_rights(s, ret, err);
 }
 
 static int exec_wipe(struct sql *s, char *statement, struct err *err)
@@ -106,22 +82,20 @@ static int exec_wipe(struct sql *s, char *statement, struct err *err)
 static int make_account(const struct sql_step *s, struct sql *db, const char *user, struct run *run,
                         struct err *err)
 {
-    _cleanup_secret_ char *password = NULL, *quoted = NULL, *how = NULL;
+    _cleanup_secret_ char *password = NULL, *quoted = NULL;
 
-    if (s->password) {
-        if (run_expand(run, s->password, &password, err) < 0)
-            return -1;
-        quoted = sql_quote(db, password);
-    }
-    how = quoted ? str_fmt("BY %s", quoted) : xstrdup("VIA unix_socket");
-    if (exec_wipe(db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED %s", user, how),
-                  err) < 0)
+    if (run_expand(run, s->password, &password, err) < 0)
+        return -1;
+    quoted = sql_quote(db, password);
+    if (exec_wipe(
+            db, str_fmt("CREATE USER IF NOT EXISTS %s@'localhost' IDENTIFIED BY %s", user, quoted),
+            err) < 0)
         return -1;
     return exec_wipe(db,
-                     str_fmt("ALTER USER %s@'localhost' IDENTIFIED %s REQUIRE NONE WITH "
+                     str_fmt("ALTER USER %s@'localhost' IDENTIFIED BY %s REQUIRE NONE WITH "
                              "MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 "
                              "MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK",
-                             user, how),
+                             user, quoted),
                      err);
 }
 
@@ -133,8 +107,6 @@ static int sql_step_apply(const void *self, struct run *run, struct err *err)
     if (sql_open(60, &db, err) < 0)
         return -1;
     _cleanup_free_ char *user = sql_quote(db, s->user);
-    if (!s->database)
-        return make_account(s, db, user, run, err);
     _cleanup_free_ char *schema = sql_name(s->database);
     _cleanup_free_ char *create =
         str_fmt("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", schema);

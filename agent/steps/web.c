@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step `web`: Apache with its modules, one site, and a page that answers this node's health: 200
- * when the database here takes writes as a member of a Primary, else 503. */
+/* Step `web`: Apache with its modules and PHP, and one site. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
-#include "common/proto.h"
 #include "common/str.h"
 
 #define SERVICE "apache2"
@@ -26,14 +24,14 @@
 #define CODE WEB_ETC "/conf-available/muster-code.conf"
 
 struct web {
-    const char *root, *health;
+    const char *root, *site, *page, *expect; /* the last three are the supervisor's */
     const json_t *modules;
 };
 
 static const struct field fields[] = {
-    FIELD(web, root, FIELD_PATH),
-    FIELD(web, modules, FIELD_NAMES),
-    FIELD(web, health, FIELD_PATH),
+    FIELD(web, root, FIELD_PATH),       FIELD(web, modules, FIELD_NAMES),
+    FIELD(web, site, FIELD_TEXT),       FIELD_OPT(web, page, FIELD_STR),
+    FIELD_OPT(web, expect, FIELD_TEXT),
 };
 
 static int web_parse(const json_t *spec, void **ret, struct err *err)
@@ -47,7 +45,7 @@ static const char *web_unit(const void *self, size_t i)
     return i == 0 ? SERVICE : NULL;
 }
 
-#define FILES 3
+#define FILES 2
 
 struct files {
     char *text[FILES];
@@ -60,13 +58,12 @@ static void files_cleanup(struct files *f)
         free(f->text[i]);
 }
 
-static void files_fill(const struct web *w, const struct run *run, struct files *f)
+static void files_fill(const struct web *w, struct files *f)
 {
-    static const char *const paths[FILES] = {SITE, WEB_HEALTH_PAGE, CODE};
+    static const char *const paths[FILES] = {SITE, CODE};
 
-    f->text[0] = web_site_text(w->root, w->health, WEB_HEALTH_PAGE);
-    f->text[1] = web_health_text(run->node, run_has(run, "galera"));
-    f->text[2] = web_code_text();
+    f->text[0] = web_site_text(w->root);
+    f->text[1] = web_code_text();
     for (size_t i = 0; i < FILES; i++)
         f->conf[i] = (struct conf){.path = paths[i], .content = f->text[i], .mode = 0644};
 }
@@ -110,8 +107,7 @@ static bool module_newer(const char *path, const char *target, void *ctx)
     return svc_changed_after(path, *(const int64_t *)ctx);
 }
 
-/* What the server that runs has not read: a literal, or NULL. The page of the health is read for
- * each request. */
+/* What the server that runs has not read: a literal, or NULL. */
 static const char *not_read(const struct web *w, int64_t loaded)
 {
     static const char *const read[] = {SITE, CODE};
@@ -152,7 +148,8 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     _cleanup_(files_cleanup) struct files f = {0};
     struct svc_state st;
 
-    files_fill(w, run, &f);
+    (void)run;
+    files_fill(w, &f);
     files_differ(w, &f, ret);
     if (ret->kind != VERDICT_OK)
         return 0;
@@ -167,9 +164,9 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     if (svc_notify_pending(SERVICE) || newer)
         return verdict_differs(ret, SERVICE " has not read %s yet", newer ? newer : "its files");
     /* By its files it is; the server that runs may have read others. */
-    return webcheck_status(w->health) == PROTO_WEB_NO_PHP
-               ? verdict_differs(ret,
-                                 "PHP is not active in Apache: it does not run the health page")
+    return webcheck_php(WEBCHECK_PID_FILE) == 0
+               ? verdict_differs(ret, "PHP is not active in Apache: the server that runs has not "
+                                      "loaded it")
                : verdict_ok(ret);
 }
 
@@ -206,14 +203,14 @@ static int site_enable(struct err *err)
 
 /* A module that was just enabled, or PHP that is not at work, needs a restart; the site's files a
  * reload; what only systemd keeps, neither. */
-static int serve(const struct web *w, bool modules, struct err *err)
+static int serve(bool modules, struct err *err)
 {
     struct svc_state st;
 
     if (svc_look_boot(SERVICE, &st, err) < 0 || (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
         ((!st.enabled || st.masked) && svc_do("enable", SERVICE, err) < 0))
         return -1;
-    if (!st.active || modules || webcheck_status(w->health) == PROTO_WEB_NO_PHP)
+    if (!st.active || modules || webcheck_php(WEBCHECK_PID_FILE) == 0)
         return svc_do(st.active ? "restart" : "start", SERVICE, err);
     return svc_notify_serve(SERVICE, err);
 }
@@ -226,7 +223,8 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     struct svc_state st;
     bool modules = svc_notify_pending(SERVICE); /* who was ended before may have enabled some */
 
-    files_fill(w, run, &f);
+    (void)run;
+    files_fill(w, &f);
     files_differ(w, &f, &files);
     if (svc_look(SERVICE, &st, err) < 0)
         return -1;
@@ -235,7 +233,7 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(f.conf); i++)
         if (conf_write(&f.conf[i], NULL, err) < 0)
             return -1;
-    if (modules_enable(w, &modules, err) < 0 || site_enable(err) < 0 || serve(w, modules, err) < 0)
+    if (modules_enable(w, &modules, err) < 0 || site_enable(err) < 0 || serve(modules, err) < 0)
         return -1;
     return svc_notify_drop(SERVICE, err);
 }

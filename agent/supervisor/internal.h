@@ -94,11 +94,9 @@ struct sup_cluster_state {
 
 struct sup_watch_state {
     struct job job;
-    json_t *db; /* the last look at the database, or NULL */
-    int web;    /* status of the last look at the health page; 0: no answer; or one of these: */
-#define WEB_NONE (-1)    /* the plan has no page */
-#define WEB_UNKNOWN (-2) /* there was no look yet */
-    char health[256];    /* path of the web step's health page, or "" */
+    json_t *db;   /* the last look at the database, or NULL */
+    json_t *site; /* the plan's step of the web server, or NULL */
+    json_t *web;  /* the last visit to the site that it has, or NULL */
     uint64_t next, web_next;
     pid_t db_pid; /* the database's process, as the last look saw it; 0: none */
     int db_fd;    /* becomes readable when that one ends; -1: none */
@@ -192,7 +190,7 @@ void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg);
 
 /* watch.c */
 json_t *sup_watch_db(const struct supervisor *s); /* borrowed, or NULL */
-int sup_watch_web(const struct supervisor *s);
+json_t *sup_watch_web(const struct supervisor *s);
 void sup_watch_plan(struct supervisor *s, const json_t *plan);
 void sup_watch_now(struct supervisor *s); /* at the database */
 void sup_watch_all(struct supervisor *s); /* at the web server, too */

@@ -30,10 +30,8 @@ static json_t *state_now(const struct supervisor *s)
     }
     if (sup_drift_looked(s))
         json_object_set_new(j, "looked", json_integer((json_int_t)sup_drift_looked(s)));
-    if (sup_watch_web(s) != WEB_NONE)
-        json_object_set_new(j, "web",
-                            sup_watch_web(s) == WEB_UNKNOWN ? json_null()
-                                                            : json_integer(sup_watch_web(s)));
+    if (sup_watch_web(s))
+        json_object_set(j, "web", sup_watch_web(s));
     return j;
 }
 

@@ -22,22 +22,23 @@
 
 void sup_watch_plan(struct supervisor *s, const json_t *plan)
 {
-    const json_t *web = sup_plan_step(plan, "web");
+    json_t *site = json_incref((json_t *)sup_plan_step(plan, "web"));
 
-    const char *health = web ? js_opt_str(web, "health", "") : "";
-
-    if (!web || !str_eq(health, s->watch.health))
-        s->watch.web = web ? WEB_UNKNOWN : WEB_NONE;
-    str_copy(s->watch.health, sizeof(s->watch.health), health);
+    if (!site || !json_equal(site, s->watch.site)) {
+        json_decref(s->watch.web);
+        s->watch.web = NULL;
+    }
+    json_decref(s->watch.site);
+    s->watch.site = site;
 }
 
 static void look_start(struct supervisor *s)
 {
     uint64_t now = clock_mono_ms();
-    bool web = s->watch.health[0] && now >= s->watch.web_next;
+    bool web = s->watch.site && now >= s->watch.web_next;
     json_t *request =
-        json_pack("{s:I, s:s}", "epoch", (json_int_t)js_opt_u64(sup_cluster_said(s), "epoch", 0),
-                  "health", web ? s->watch.health : "");
+        json_pack("{s:I, s:O?}", "epoch", (json_int_t)js_opt_u64(sup_cluster_said(s), "epoch", 0),
+                  "web", web ? s->watch.site : NULL);
 
     json_object_set(request, "galera", sup_cluster_galera(s) ? sup_cluster_galera(s) : json_null());
     if (web)
@@ -96,8 +97,10 @@ static void on_look(struct supervisor *s, json_t *answer)
     json_t *db = json_object_get(answer, "db");
     json_t *web = json_object_get(answer, "web");
 
-    if (json_is_integer(web))
-        s->watch.web = (int)json_integer_value(web);
+    if (json_is_object(web)) {
+        json_decref(s->watch.web);
+        s->watch.web = json_incref(web);
+    }
     if (!json_is_object(db))
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
@@ -126,7 +129,6 @@ static bool died(struct supervisor *s, pid_t pid, int status)
 
 static void start(struct supervisor *s)
 {
-    s->watch.web = WEB_NONE;
     s->watch.job.bound = true;
     s->watch.db_fd = -1;
 }
@@ -141,14 +143,14 @@ static void tick(struct supervisor *s, uint64_t now)
 {
     bool database = sup_cluster_galera(s) && fs_exists(GALERA_READY);
 
-    if ((database || s->watch.health[0]) && !s->watch.job.pid && now >= s->watch.next)
+    if ((database || s->watch.site) && !s->watch.job.pid && now >= s->watch.next)
         look_start(s);
 }
 
 static uint64_t due(const struct supervisor *s, uint64_t now)
 {
     (void)now;
-    bool anything = sup_cluster_galera(s) || s->watch.health[0];
+    bool anything = sup_cluster_galera(s) || s->watch.site;
 
     return anything && !s->watch.job.pid ? s->watch.next : UINT64_MAX;
 }
@@ -157,6 +159,8 @@ static void stop(struct supervisor *s)
 {
     watch_db(s, 0);
     json_decref(s->watch.db);
+    json_decref(s->watch.site);
+    json_decref(s->watch.web);
 }
 
 const struct sup_part sup_watch = {start, fd, readable, died, tick, due, stop};
@@ -166,9 +170,9 @@ json_t *sup_watch_db(const struct supervisor *s)
     return s->watch.db;
 }
 
-int sup_watch_web(const struct supervisor *s)
+json_t *sup_watch_web(const struct supervisor *s)
 {
-    return s->watch.web;
+    return s->watch.web ? s->watch.web : s->watch.site ? json_null() : NULL;
 }
 
 void sup_watch_now(struct supervisor *s)

@@ -86,19 +86,6 @@ bool run_superseded(const struct run *run)
     return run->plan_inode && stat(PATH_PLAN, &st) == 0 && st.st_ino != run->plan_inode;
 }
 
-bool run_has(const struct run *run, const char *type)
-{
-    size_t i;
-    json_t *spec;
-
-    json_array_foreach(run->resources, i, spec)
-    {
-        if (str_eq(json_string_value(json_object_get(spec, "type")), type))
-            return true;
-    }
-    return false;
-}
-
 int run_expand(const struct run *run, const char *text, char **ret, struct err *err)
 {
     struct strbuf out = {0};

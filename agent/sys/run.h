@@ -35,8 +35,6 @@ void run_emit_counted(struct run *run, const struct event *with, const char *fmt
 void run_progress(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void run_progress_counted(struct run *run, const struct event_count *count, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The plan has a step of that type. */
-bool run_has(const struct run *run, const char *type);
 /* Replaces ${secret:NAME}; an unknown name is an error that does not quote values. The caller frees
  * with secret_free, which wipes. */
 int run_expand(const struct run *run, const char *text, char **ret, struct err *err);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,9 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/js.h"
+#include "common/fs.h"
 #include "common/keys.h"
 #include "common/ports.h"
-#include "common/proto.h"
 #include "common/str.h"
 #include "common/text.h"
 
@@ -57,29 +57,8 @@ static const char *body_of(const char *answer)
     return body ? body + 4 : "";
 }
 
-/* The page's source is not JSON, its answer is, whatever its status. */
-int webcheck_judge(int status, const char *answer)
-{
-    struct err ignored;
-    _cleanup_json_ json_t *j = NULL;
-    const char *body = body_of(answer);
-    bool made = js_parse(body, strlen(body), &j, &ignored) == 0 && json_object_get(j, "node");
-
-    return !made && (status == 200 || status == 403) ? PROTO_WEB_NO_PHP : status;
-}
-
-int webcheck_status(const char *path)
-{
-    struct err err;
-    _cleanup_(strbuf_free) struct strbuf answer = {0};
-    _cleanup_free_ char *request =
-        str_fmt("GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-    int status = exchange(request, strlen(request), 5, &answer, &err);
-
-    return status < 0 ? 0 : webcheck_judge(status, strbuf_str(&answer));
-}
-
-char *webcheck_form(const char *site, const char *path, const char *body)
+/* The first lines of a request, as a visitor of `site` sends it; NULL: `site` is no address. */
+static char *head_of(const char *method, const char *site, const char *path)
 {
     bool tls = str_starts(site, "https://");
     const char *host = str_starts(site, "http://") ? site + strlen("http://")
@@ -90,11 +69,18 @@ char *webcheck_form(const char *site, const char *path, const char *body)
     if (n == 0 || strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                ".:-_[]") < n)
         return NULL;
-    return str_fmt("POST %s HTTP/1.0\r\nHost: %.*s\r\n%sConnection: close\r\n"
-                   "Content-Type: application/x-www-form-urlencoded\r\n"
-                   "Content-Length: %zu\r\n\r\n%s",
-                   path, (int)n, host, tls ? "X-Forwarded-Proto: https\r\n" : "", strlen(body),
-                   body);
+    return str_fmt("%s %s HTTP/1.0\r\nHost: %.*s\r\n%sConnection: close\r\n", method, path, (int)n,
+                   host, tls ? "X-Forwarded-Proto: https\r\n" : "");
+}
+
+char *webcheck_form(const char *site, const char *path, const char *body)
+{
+    _cleanup_free_ char *head = head_of("POST", site, path);
+
+    return head ? str_fmt("%sContent-Type: application/x-www-form-urlencoded\r\n"
+                          "Content-Length: %zu\r\n\r\n%s",
+                          head, strlen(body), body)
+                : NULL;
 }
 
 /* Where the answer sends its reader, without a query; "" when it does not say. */
@@ -113,6 +99,75 @@ static void location_of(const char *answer, char *ret, size_t cap)
     text_plain(text, false);
     snprintf(ret, cap, "%s", text);
 }
+
+/* --- a visit --------------------------------------------------------------------------------- */
+
+void webcheck_visit_judge(int status, const char *answer, const struct visit_wanted *w,
+                          struct webcheck *ret)
+{
+    char to[160];
+    const char *body = body_of(answer);
+
+    location_of(answer, to, sizeof(to));
+    ret->status = status;
+    visit_judge(w, &(struct visit_answer){status, *to ? to : NULL, body, strlen(body)}, ret->why);
+}
+
+void webcheck_visit(const char *site, const struct visit_wanted *w, struct webcheck *ret)
+{
+    struct err err = {0};
+    _cleanup_(strbuf_free) struct strbuf answer = {0};
+    _cleanup_free_ char *known = head_of("GET", site, w->path);
+    _cleanup_free_ char *head = known ? NULL : head_of("GET", "http://localhost", w->path);
+    _cleanup_free_ char *request =
+        str_fmt("%sUser-Agent: muster-agent\r\n\r\n", known ? known : head);
+    int status = visit_path_valid(w->path)
+                     ? exchange(request, strlen(request), 5, &answer, &err)
+                     : err_set(&err, ERR_USAGE, "%.80s is no path to ask for", w->path);
+
+    *ret = (struct webcheck){0};
+    if (status < 0)
+        snprintf(ret->why, sizeof(ret->why), "its web server does not answer: %.200s", err.msg);
+    else
+        webcheck_visit_judge(status, strbuf_str(&answer), w, ret);
+}
+
+/* The file of the running process that says what it has mapped; NULL: that is no web server. */
+static FILE *maps_of(const char *pid_file)
+{
+    struct err err;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *comm = NULL;
+    char path[64];
+    size_t len;
+
+    if (fs_read(pid_file, 64, &text, &len, &err) < 0)
+        return NULL;
+    long pid = strtol(text, NULL, 10);
+    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+    if (pid <= 0 || fs_read(path, 64, &comm, &len, &err) < 0 || !str_starts(comm, "apache2"))
+        return NULL;
+    snprintf(path, sizeof(path), "/proc/%ld/maps", pid);
+    return fopen(path, "re");
+}
+
+int webcheck_php(const char *pid_file)
+{
+    FILE *f = maps_of(pid_file);
+    char line[PATH_MAX + 128];
+    int ret = f ? 0 : -1;
+
+    while (f && ret == 0 && fgets(line, sizeof(line), f))
+        if (strstr(line, "/libphp"))
+            ret = 1;
+    if (f && ret == 0 && ferror(f))
+        ret = -1;
+    if (f)
+        fclose(f);
+    return ret;
+}
+
+/* --- a form ---------------------------------------------------------------------------------- */
 
 int webcheck_form_judge(int status, const char *answer, const char *path, const char *expect,
                         char *ret_note, size_t cap, struct err *err)

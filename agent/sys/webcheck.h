@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTP request to the local web server. */
+/* HTTP requests to the local web server, and whether it has PHP. */
 #ifndef MUSTER_AGENT_SYS_WEBCHECK_H
 #define MUSTER_AGENT_SYS_WEBCHECK_H
 
 #include <stddef.h>
 
 #include "common/err.h"
+#include "common/visit.h"
 
-/* The status of GET `path`, a health page, at 127.0.0.1:80; PROTO_WEB_NO_PHP when the answer is the
- * page's source, or that it may not be had; or 0 when there is no answer within 5 s. */
-int webcheck_status(const char *path);
-/* The same of an answer with its headers. */
-int webcheck_judge(int status, const char *answer);
+struct webcheck {
+    int status;              /* of HTTP; 0: no answer */
+    char why[VISIT_WHY_MAX]; /* what keeps visitors from the site; "": nothing */
+};
+
+/* What a visitor of `site` ("https://www.example.org"; without such an address: of "localhost")
+ * gets at 127.0.0.1:80 within 5 s. */
+void webcheck_visit(const char *site, const struct visit_wanted *w, struct webcheck *ret);
+/* The same of an answer with its headers. Pure. */
+void webcheck_visit_judge(int status, const char *answer, const struct visit_wanted *w,
+                          struct webcheck *ret);
+
+#define WEBCHECK_PID_FILE "/run/apache2/apache2.pid"
+/* Whether the server whose process is named there has loaded PHP: 1, 0; -1: it could not be seen.
+ */
+int webcheck_php(const char *pid_file);
 
 /* One form post to 127.0.0.1:80 as application/x-www-form-urlencoded `body`, as a visitor of `site`
  * ("https://www.example.org") sends it: an application keeps the address that it is called by. -1

@@ -24,14 +24,28 @@
 
 #define REQUEST_MAX (PLAN_SIZE_MAX + 65536)
 
+/* The site as its visitors see it on this node; `step`: the plan's. */
+static json_t *look_web(const json_t *step)
+{
+    const char *page = js_opt_str(step, "page", NULL);
+    const struct visit_wanted wanted = {page ? page : "/", page != NULL,
+                                        js_opt_str(step, "expect", "")};
+    struct webcheck seen;
+
+    webcheck_visit(js_opt_str(step, "site", ""), &wanted, &seen);
+    if (seen.status && webcheck_php(WEBCHECK_PID_FILE) == 0)
+        str_copy(seen.why, sizeof(seen.why), "PHP is not active in Apache");
+    return json_pack("{s:i, s:o}", "status", seen.status, "why", js_string(seen.why));
+}
+
 static json_t *look(const json_t *request)
 {
-    const char *health = js_opt_str(request, "health", "");
+    const json_t *web = json_object_get(request, "web");
     bool database = json_is_object(json_object_get(request, "galera")) && fs_exists(GALERA_READY);
 
     return json_pack("{s:o, s:o}", "db",
                      database ? galera_look(js_opt_u64(request, "epoch", 0)) : json_null(), "web",
-                     *health ? json_integer(webcheck_status(health)) : json_null());
+                     json_is_object(web) ? look_web(web) : json_null());
 }
 
 static void note_drift(void *ctx, const struct event *ev)

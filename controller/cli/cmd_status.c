@@ -52,6 +52,7 @@ struct look {
     const json_t *now;                /* the same when it may be taken for what is, else NULL */
     bool asked;                       /* by this command */
     bool answered;                    /* it was asked for this, and has looked */
+    char trouble[VISIT_WHY_MAX];      /* by its state now; "" none is known */
 };
 
 /* What is stored of the agent; then, when the agents could be asked, what the hub said. */
@@ -96,10 +97,22 @@ static const char *state_of(const struct look *l, const char **ret_why)
         *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
         return "failed";
     }
+    if (l->now && phase == PHASE_READY && !l->seen->has_url && l->trouble[0]) {
+        *ret_why = l->trouble;
+        return "degraded";
+    }
     if (!l->seen->has_url || (l->now && phase != PHASE_READY && l->seen->site))
         return proto_phase_name(phase);
     if (!l->seen->why[0] && l->asked && !l->now) {
         *ret_why = "its site answers, its agent does not: nothing is known of the rest";
+        return "degraded";
+    }
+    if (!l->seen->why[0] && !l->now) {
+        *ret_why = "its site answers; its agent was not asked";
+        return "unknown";
+    }
+    if (!l->seen->why[0] && l->trouble[0]) {
+        *ret_why = l->trouble;
         return "degraded";
     }
     if (!l->seen->why[0])
@@ -117,22 +130,18 @@ static json_t *db_of(const struct spec *s, const struct look *l)
 {
     const json_t *db = json_object_get(l->now, "db");
     const char *unknown = s->database.present ? "unknown" : "";
-    bool live = l->seen->db[0] != '\0';
 
-    return json_pack(
-        "{s:s, s:o, s:o, s:o}", "state", live ? l->seen->db : js_opt_str(db, "state", unknown),
-        "cluster_size",
-        number(live || db, live ? l->seen->cluster_size : js_opt_u64(db, "cluster_size", 0)),
-        "epoch", number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
-        db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null());
+    return json_pack("{s:s, s:s*, s:o, s:o, s:o}", "state", js_opt_str(db, "state", unknown),
+                     "goal", s->database.present ? "Synced" : NULL, "cluster_size",
+                     number(db, js_opt_u64(db, "cluster_size", 0)), "epoch",
+                     number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
+                     db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null());
 }
 
 static json_t *drift_of(const struct look *l)
 {
     char drift[256];
 
-    if (l->seen->health)
-        return names_of(l->seen->drift);
     layout_drift(l->now, drift, sizeof(drift));
     return l->now ? names_of(drift) : json_null();
 }
@@ -160,13 +169,15 @@ static json_t *node_status(struct deployment *d, const json_t *answer, const jso
     json_t *ret;
 
     hear(d, answer, name, &l);
+    layout_trouble(&d->spec, l.now, l.trouble, sizeof(l.trouble));
     state = state_of(&l, &why);
-    ret = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o}",
-                    "name", name, "zone", js_opt_str(place, "zone", ""), "state", state, "why",
-                    js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
-                    js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
-                    db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site,
-                    "answered", l.answered, "seen", (json_int_t)l.said_at, "age_s",
+    ret = json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o}",
+                    "name", name, "zone", js_opt_str(place, "zone", ""), "state", state, "goal",
+                    "ready", "why", js_string(why), "public_ip", js_opt_str(place, "public_ip", ""),
+                    "private_ip", js_opt_str(place, "private_ip", ""), "url",
+                    js_opt_str(place, "url", ""), "db", db_of(&d->spec, &l), "drift", drift_of(&l),
+                    "site", (json_int_t)seen->site, "answered", l.answered, "seen",
+                    (json_int_t)l.said_at, "age_s",
                     number(l.said_at, now > l.said_at ? (now - l.said_at) / 1000 : 0), "last_known",
                     last_known(&l));
     json_decref(l.said);
@@ -244,19 +255,29 @@ static void print_word(const json_t *n)
                    *js_opt_str(old, "db", "") ? ", " : "", js_opt_str(old, "db", ""));
 }
 
+/* "Joining -> Synced"; the goal alone where it is reached. */
+static void state_and_goal(const json_t *j, char ret[64])
+{
+    const char *state = js_opt_str(j, "state", ""), *goal = js_opt_str(j, "goal", "");
+
+    snprintf(ret, 64, "%.24s%s%.24s", state, *goal && !str_eq(state, goal) ? " -> " : "",
+             str_eq(state, goal) ? "" : goal);
+}
+
 static void print_node(const json_t *n, size_t of)
 {
     const json_t *db = json_object_get(n, "db");
     const json_t *size = json_object_get(db, "cluster_size");
     const char *why = js_opt_str(n, "why", "");
-    char count[24] = "?";
+    char count[24] = "?", state[64], database[64];
 
     if (json_is_integer(size))
         snprintf(count, sizeof(count), "%llu", (unsigned long long)json_integer_value(size));
+    state_and_goal(n, state);
+    state_and_goal(db, database);
     text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %s of %zu  %s", js_opt_str(n, "name", ""),
-               js_opt_str(n, "zone", ""), js_opt_str(n, "state", ""),
-               js_opt_str(n, "public_ip", ""), js_opt_str(db, "state", ""), count, of,
-               js_opt_str(n, "url", ""));
+               js_opt_str(n, "zone", ""), state, js_opt_str(n, "public_ip", ""), database, count,
+               of, js_opt_str(n, "url", ""));
     print_word(n);
     text_print(stdout, "%s%s\n", *why ? "  " : "", why);
     print_drift(json_object_get(n, "drift"));

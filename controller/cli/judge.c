@@ -37,22 +37,11 @@ static void db_trouble(const struct view *v, const struct view_said *s, struct s
         strbuf_addf(out, "database %s", s->db[0] ? s->db : "unknown");
 }
 
-static void web_trouble(const struct view_said *s, struct strbuf *out)
-{
-    const char *sep = out->len ? "; " : "";
-
-    if (s->web == 0)
-        strbuf_addf(out, "%sits web server does not answer", sep);
-    else if (s->web == PROTO_WEB_NO_PHP)
-        strbuf_addf(out, "%sPHP is not active in its web server", sep);
-    else if (s->web > 0 && (s->web < 200 || s->web >= 400))
-        strbuf_addf(out, "%sits site answers %d", sep, s->web);
-}
-
 static void trouble(const struct view *v, const struct view_said *s, struct strbuf *out)
 {
     db_trouble(v, s, out);
-    web_trouble(s, out);
+    if (s->web_why[0])
+        strbuf_addf(out, "%s%s", out->len ? "; " : "", s->web_why);
 }
 
 static bool is_degraded(const struct view *v, const struct view_said *s)

@@ -282,16 +282,6 @@ void view_event(struct view *v, const struct event *ev)
         log_add(v, ev);
 }
 
-static int web_of(const json_t *state)
-{
-    const json_t *web = json_object_get(state, "web");
-    json_int_t status = json_integer_value(web);
-
-    if (!web)
-        return VIEW_WEB_NONE;
-    return !json_is_integer(web) || status < 0 || status > INT_MAX ? VIEW_WEB_UNKNOWN : (int)status;
-}
-
 static void names_of(const json_t *arr, char *ret, size_t cap)
 {
     struct strbuf b = {0};
@@ -310,10 +300,12 @@ static void said_of(const json_t *state, struct view_said *ret)
     const json_t *db = json_object_get(state, "db"), *c = json_object_get(state, "coordinator");
     uint64_t epoch = js_opt_u64(c, "epoch", 0);
 
-    *ret = (struct view_said){.phase = proto_phase_of(state), .web = web_of(state)};
+    *ret = (struct view_said){.phase = proto_phase_of(state)};
     str_copy(ret->db, sizeof(ret->db), js_opt_str(db, "state", ""));
     str_copy(ret->db_status, sizeof(ret->db_status), js_opt_str(db, "status", ""));
     str_copy(ret->db_why, sizeof(ret->db_why), js_opt_str(db, "unknown", ""));
+    str_copy(ret->web_why, sizeof(ret->web_why),
+             js_opt_str(json_object_get(state, "web"), "why", ""));
     ret->epoch = js_opt_u64(db, "epoch", epoch);
     str_copy(ret->coordinator, sizeof(ret->coordinator), js_opt_str(c, "state", ""));
     str_copy(ret->why, sizeof(ret->why), js_opt_str(c, "why", ""));

@@ -19,8 +19,6 @@ enum row_state { ROW_WAITING, ROW_CLOUD, ROW_BOOTING, ROW_CONVERGING, ROW_READY,
 enum view_known { VIEW_NOT_TOLD, VIEW_NOT_KNOWN, VIEW_KNOWN };
 
 #define VIEW_LOG_LINES 40
-#define VIEW_WEB_NONE (-2)    /* the state has no web server */
-#define VIEW_WEB_UNKNOWN (-1) /* not looked at yet */
 
 /* The state of an agent (docs/protocol.md, section 4). Texts are "" where it does not say. */
 struct view_said {
@@ -29,7 +27,7 @@ struct view_said {
     char db_status[32]; /* "Primary" */
     char db_why[128];   /* why the database could not be asked */
     uint64_t epoch;
-    int web; /* HTTP status, 0 without an answer, or VIEW_WEB_* */
+    char web_why[256]; /* what keeps visitors from the site */
     char coordinator[32];
     char why[384];
     char waiting_for[192];

@@ -105,6 +105,24 @@ bool layout_db_serves(const char *state)
     return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced");
 }
 
+void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap)
+{
+    const json_t *db = json_object_get(state, "db");
+    const char *unknown = js_opt_str(db, "unknown", ""), *is = js_opt_str(db, "state", "");
+    uint64_t size = js_opt_u64(db, "cluster_size", 0);
+
+    str_copy(ret, cap, "");
+    if (s->database.present && *unknown)
+        snprintf(ret, cap, "its database could not be asked: %.180s", unknown);
+    else if (s->database.present && !layout_db_serves(is))
+        snprintf(ret, cap, "its database is %.40s", *is ? is : "in no known state");
+    else if (s->database.present && size != s->n_nodes)
+        snprintf(ret, cap, "its database sees %llu of %zu members", (unsigned long long)size,
+                 s->n_nodes);
+    else
+        str_copy(ret, cap, js_opt_str(json_object_get(state, "web"), "why", ""));
+}
+
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)
 {
     const json_t *db = json_object_get(state, "db");

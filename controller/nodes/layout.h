@@ -14,10 +14,12 @@ void layout_facts(const struct spec *s, const struct resources *resources, struc
 /* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
 json_t *layout_json(const struct spec *s, const struct resources *resources,
                     const struct node_facts *facts);
-/* The steps that a node's state, or its health page, says differ from the plan: "file:f, web:x". */
+/* The steps that a node's state says differ from the plan: "file:f, web:x". */
 void layout_drift(const json_t *state, char *ret, size_t cap);
 /* Whether a database in that state takes part: Synced, or giving its data to another member. */
 bool layout_db_serves(const char *state);
+/* Why a node whose plan is carried out does not do its whole work, by its state; "": it does. */
+void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap);
 /* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev`, nothing
  * drifted from it, and it is a synced member of the whole cluster. */
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev);

@@ -156,15 +156,19 @@ static void add_synced(const struct planner_input *in, json_t *resources)
         return;
     add(resources, json_pack("{s:s, s:s, s:s, s:s}", "type", "synced", "id", id, "cluster",
                              s->database.cluster, "mount", s->database.mount));
-    if (s->web.present) /* its health page looks at the database, and may do nothing else */
-        add(resources,
-            json_pack("{s:s, s:s, s:s}", "type", "sql", "id", "sql:www-data", "user", "www-data"));
 }
 
-static void add_web(const struct planner_input *in, json_t *resources)
+/* How visitors call the site of that node. */
+static const char *site_of(const struct planner_input *in, size_t node)
+{
+    return in->spec->app.site[0] ? in->spec->app.site : in->facts[node].url;
+}
+
+static void add_web(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
     json_t *settings = s->web.settings ? json_deep_copy(s->web.settings) : json_object();
+    json_t *web;
 
     if (!s->web.present) {
         json_decref(settings);
@@ -172,15 +176,13 @@ static void add_web(const struct planner_input *in, json_t *resources)
     }
     add(resources,
         json_pack("{s:s, s:s, s:o}", "type", "php", "id", "php:settings", "settings", settings));
-    add(resources,
-        json_pack("{s:s, s:s, s:s, s:[s], s:s}", "type", "web", "id", "web:apache", "root",
-                  s->web.root, "modules", "rewrite", "health", PLANNER_HEALTH_PATH));
-}
-
-/* How visitors call the site of that node. */
-static const char *site_of(const struct planner_input *in, size_t node)
-{
-    return in->spec->app.site[0] ? in->spec->app.site : in->facts[node].url;
+    web = json_pack("{s:s, s:s, s:s, s:[s], s:s}", "type", "web", "id", "web:apache", "root",
+                    s->web.root, "modules", "rewrite", "site", site_of(in, node));
+    if (s->app.health_path[0])
+        json_object_set_new(web, "page", json_string(s->app.health_path));
+    if (s->app.health_expect[0])
+        json_object_set_new(web, "expect", json_string(s->app.health_expect));
+    add(resources, web);
 }
 
 /* ${db.name} and the like; secrets stay references, now in the plan's form. */
@@ -297,7 +299,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     add_packages(in, node, resources);
     add_disk(in, node, resources);
     add_database(in, node, resources);
-    add_web(in, resources);
+    add_web(in, node, resources);
     add_synced(in, resources);
     add_app(in, node, resources);
     add_growth(in, node, resources);

@@ -26,8 +26,6 @@ struct planner_input {
     const char *package_key; /* of the packages' repository, armored */
 };
 
-#define PLANNER_HEALTH_PATH "/muster-health"
-
 /* *ret has no secrets yet: planner_secret_names tells which it needs, and they go into
  * "secrets". The revision covers everything but their values. */
 int planner_compile(const struct planner_input *in, size_t node, json_t **ret, struct err *err);

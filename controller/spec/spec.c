@@ -11,6 +11,7 @@
 #include "common/keys.h"
 #include "common/ports.h"
 #include "common/text.h"
+#include "common/visit.h"
 #include "controller/spec/internal.h"
 
 #define DEFAULT_MOUNT "/media/datadisk-mariadb"
@@ -388,7 +389,7 @@ static void read_health(struct reading *r, struct spec_app *a, const json_t *v)
         return;
     read_text(r, "app.health", v, "path", "/", a->health_path, sizeof(a->health_path));
     read_text(r, "app.health", v, "expect", "", a->health_expect, sizeof(a->health_expect));
-    if (a->health_path[0] != '/' || strchr(a->health_path, ' '))
+    if (!visit_path_valid(a->health_path))
         problem_at(r, "app.health", "path", "expected a path of the site, such as /about");
 }
 

@@ -55,22 +55,19 @@ web-default-on       web:apache     web   a2ensite -q 000-default >/dev/null
 web-module-link      web:apache     web   touch /root/rewrite.load; ln -sfn /root/rewrite.load /etc/apache2/mods-enabled/rewrite.load
 web-module-off       web:apache     web   a2dismod -q -f rewrite >/dev/null
 web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2
+web-php-not-loaded   web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2; a2enmod -q php8.2 >/dev/null
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
 web-code-off         web:apache     web   a2disconf -q muster-code >/dev/null
 web-not-at-boot      web:apache     web   systemctl -q disable apache2
 web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2
 web-masked           web:apache     web   systemctl -q mask apache2
-web-health-gone      web:apache     web   rm /var/www/muster-health/health.php
-web-health-mode      web:apache     web   chmod 0000 /var/www/muster-health/health.php
 sql-user             sql:album      -     mariadb -e "DROP USER album@localhost"
 sql-password         sql:album      -     mariadb -e "ALTER USER album@localhost IDENTIFIED BY \"other\""
 sql-rights           sql:album      -     mariadb -e "REVOKE TRIGGER ON album.* FROM album@localhost"
 sql-locked           sql:album      -     mariadb -e "ALTER USER album@localhost ACCOUNT LOCK"
 sql-expired          sql:album      -     mariadb -e "ALTER USER album@localhost PASSWORD EXPIRE"
 sql-tls              sql:album      -     mariadb -e "ALTER USER album@localhost REQUIRE SSL"
-sql-identity-locked  sql:www-data   -     mariadb -e "ALTER USER \"www-data\"@localhost ACCOUNT LOCK"
-sql-identity         sql:www-data   -     mariadb -e "DROP USER \"www-data\"@localhost"
 own-account-gone     synced:saas    -     mariadb -e "DROP USER \"muster-fra\"@127.0.0.1"
 own-account-rights   synced:saas    -     mariadb -e "REVOKE ALL PRIVILEGES ON muster.* FROM \"muster-fra\"@127.0.0.1"
 own-account-file     synced:saas    -     rm /var/lib/muster-agent/database.login

@@ -69,7 +69,7 @@ plan() { # version
 {"type":"datadir","id":"datadir:db","path":"/media/data/mysql","mount":"/media/data","service":"mariadb"},
 {"type":"service","id":"service:mariadb","name":"mariadb","enabled":true,"running":true},
 {"type":"php","id":"php:settings","settings":{"memory_limit":"64M"}},
-{"type":"web","id":"web:apache","root":"/var/www/html","modules":["rewrite"],"health":"/health"},
+{"type":"web","id":"web:apache","root":"/var/www/html","modules":["rewrite"],"site":""},
 {"type":"sql","id":"sql:demo","database":"demo","user":"demo","password":"\${secret:db}"},
 {"type":"archive","id":"archive:demo","ahead":true,"url":"file:/root/site$v.tar","sha256":"$sha","root":"/var/www/html"},
 {"type":"app","id":"app:demo","name":"demo","archive":{"url":"file:/root/site$v.tar","sha256":"$sha"},"root":"/var/www/html",
@@ -88,8 +88,7 @@ node_plan() { # version
     elif .type == "service" then {type: "galera", id: "galera:kill", cluster: "kill", node: "a",
       address: "10.5.0.2", members: [{name: "a", address: "10.5.0.2"}], segment: 0,
       datadir: "/media/data/mysql", mount: "/media/data"}
-    elif .type == "sql" then {type: "synced", id: "synced:kill", cluster: "kill", mount: "/media/data"},
-      {type: "sql", id: "sql:www-data", user: "www-data"}, .
+    elif .type == "sql" then {type: "synced", id: "synced:kill", cluster: "kill", mount: "/media/data"}, .
     else . end)' "$root/root/plan.json" >"$root/root/node.json"
   mv "$root/root/node.json" "$root/root/plan.json"
   install -m 600 "$root/root/plan.json" "$root/var/lib/muster-agent/plan.json"

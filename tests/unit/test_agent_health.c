@@ -27,8 +27,8 @@ static json_t *parse(const char *text)
     return j;
 }
 
-static const char primary[] =
-    "{'phase':'ready','db':{'state':'Synced','status':'Primary','cluster_size':2},'web':200}";
+static const char primary[] = "{'phase':'ready','db':{'state':'Synced','status':'Primary','cluster_"
+                              "size':2},'web':{'status':200,'why':''}}";
 
 static char *quoted(const char *text)
 {
@@ -50,32 +50,40 @@ static const struct row {
     {primary, HEALTH_STALE_MS, HEALTH_YES, HEALTH_YES, NULL},
     {primary, HEALTH_STALE_MS + 1, HEALTH_UNKNOWN, HEALTH_UNKNOWN, "last look was 30 s ago"},
     {NULL, 0, HEALTH_UNKNOWN, HEALTH_UNKNOWN, "has not looked yet"},
-    {"{'phase':'converging','db':{'state':'Donor/Desynced','status':'Primary'},'web':200}", 0,
-     HEALTH_YES, HEALTH_YES, NULL},
-    {"{'phase':'ready','db':{'state':'Synced','status':'non-Primary'},'web':200}", 0, HEALTH_NO,
-     HEALTH_NO, "the database is Synced (non-Primary)"},
-    {"{'phase':'ready','db':{'state':'Joining','status':'Primary'},'web':200}", 0, HEALTH_NO,
-     HEALTH_NO, "Joining"},
+    {"{'phase':'converging','db':{'state':'Donor/"
+     "Desynced','status':'Primary'},'web':{'status':200,'why':''}}",
+     0, HEALTH_YES, HEALTH_YES, NULL},
+    {"{'phase':'ready','db':{'state':'Synced','status':'non-Primary'},'web':{'status':200,'why':''}"
+     "}",
+     0, HEALTH_NO, HEALTH_NO, "the database is Synced (non-Primary)"},
+    {"{'phase':'ready','db':{'state':'Joining','status':'Primary'},'web':{'status':200,'why':''}}",
+     0, HEALTH_NO, HEALTH_NO, "Joining"},
     {"{'phase':'ready','db':{'state':'Stopped','status':'Disconnected'}}", 0, HEALTH_NO, HEALTH_NO,
      "Stopped"},
     {"{'phase':'ready','db':{'state':'Unknown','status':'Unknown','unknown':'error 1040'},"
-     "'web':200}",
+     "'web':{'status':200,'why':''}}",
      0, HEALTH_UNKNOWN, HEALTH_UNKNOWN, "error 1040"},
     /* what is known to fail outweighs what is not known */
-    {"{'phase':'ready','db':{'state':'Unknown','status':'Unknown','unknown':'x'},'web':500}", 0,
-     HEALTH_UNKNOWN, HEALTH_NO, "could not be asked"},
-    {"{'phase':'ready','db':{'state':'Synced','status':'Primary'},'web':503}", 0, HEALTH_YES,
-     HEALTH_NO, "HTTP status 503"},
-    {"{'phase':'ready','db':{'state':'Synced','status':'Primary'},'web':0}", 0, HEALTH_YES,
-     HEALTH_NO, "does not answer"},
+    {"{'phase':'ready','db':{'state':'Unknown','status':'Unknown','unknown':'x'},'web':{'status':"
+     "500,'why':'HTTP 500'}}",
+     0, HEALTH_UNKNOWN, HEALTH_NO, "could not be asked"},
+    {"{'phase':'ready','db':{'state':'Synced','status':'Primary'},'web':{'status':503,'why':'the "
+     "site answers HTTP 503 at /'}}",
+     0, HEALTH_YES, HEALTH_NO, "HTTP 503"},
+    {"{'phase':'ready','db':{'state':'Synced','status':'Primary'},'web':{'status':0,'why':'its web "
+     "server does not answer: refused'}}",
+     0, HEALTH_YES, HEALTH_NO, "does not answer"},
     {"{'phase':'ready','web':null}", 0, HEALTH_YES, HEALTH_UNKNOWN, "has not looked at the web"},
-    {"{'phase':'ready','web':501}", 0, HEALTH_YES, HEALTH_NO, "PHP"},
-    {"{'phase':'ready','web':302}", 0, HEALTH_YES, HEALTH_YES, NULL},
+    {"{'phase':'ready','web':{'status':403,'why':'PHP is not active in Apache'}}", 0, HEALTH_YES,
+     HEALTH_NO, "PHP"},
+    {"{'phase':'ready','web':{'status':302,'why':''}}", 0, HEALTH_YES, HEALTH_YES, NULL},
     {"{'phase':'ready'}", 0, HEALTH_YES, HEALTH_YES, NULL},
     {"{'phase':'converging'}", 0, HEALTH_YES, HEALTH_NO, "converging"},
     {"{}", 0, HEALTH_YES, HEALTH_NO, "not carried out"},
     {"{'phase':'ready','db':{}}", 0, HEALTH_NO, HEALTH_NO, "no known state"},
     {"{'phase':'ready','db':7,'web':'200'}", 0, HEALTH_NO, HEALTH_NO, "no known state"},
+    {"{'phase':'ready','db':{'state':'Donor/Desynced','status':'Primary','blocked':true}}", 0,
+     HEALTH_NO, HEALTH_NO, "by rsync"},
 };
 
 static void test_judge(void **state)

@@ -43,8 +43,8 @@ static const struct {
      "\"stable\": true}"},
     {IPC_RECOVERED, IPC_FROM_NET, "{\"ok\": true, \"why\": \"\"}"},
     {IPC_JOB_PLAN, IPC_TO_WORKER, "{\"plan\": {}}"},
-    {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"health\": \"/x\", \"galera\": null}"},
-    {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"health\": \"\", \"galera\": {}}"},
+    {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": {\"page\": \"/x\"}, \"galera\": null}"},
+    {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": null, \"galera\": {}}"},
     {IPC_JOB_DRIFT, IPC_TO_WORKER, "{}"},
     {IPC_JOB_ENGINES, IPC_TO_WORKER, "{\"first\": true}"},
     {IPC_JOB_ACTION, IPC_TO_WORKER,
@@ -53,7 +53,7 @@ static const struct {
     {IPC_RUN_EVENT, IPC_FROM_WORKER, "{\"event\": {\"seq\": 1}}"},
     {IPC_DID_PLAN, IPC_FROM_WORKER, "{\"ok\": false, \"why\": \"no\"}"},
     {IPC_DID_LOOK, IPC_FROM_WORKER, "{\"db\": null, \"web\": null}"},
-    {IPC_DID_LOOK, IPC_FROM_WORKER, "{\"db\": {}, \"web\": 200}"},
+    {IPC_DID_LOOK, IPC_FROM_WORKER, "{\"db\": {}, \"web\": {\"status\": 200, \"why\": \"\"}}"},
     {IPC_DID_DRIFT, IPC_FROM_WORKER, "{\"drift\": null}"},
     {IPC_DID_DRIFT, IPC_FROM_WORKER, "{\"drift\": [{\"id\": \"file:f\", \"why\": \"differs\"}]}"},
     {IPC_DID_ENGINES, IPC_FROM_WORKER,
@@ -198,8 +198,10 @@ static void test_bounds(void **state)
     assert_false(taken(IPC_DID_DRIFT, IPC_FROM_WORKER, "{\"drift\": [{\"id\": \"x\"}]}"));
     assert_false(
         taken(IPC_DID_DRIFT, IPC_FROM_WORKER, "{\"drift\": [{\"id\": \"x\", \"why\": 1}]}"));
-    assert_true(taken(IPC_DID_LOOK, IPC_FROM_WORKER, "{\"db\": null, \"web\": 999}"));
-    assert_false(taken(IPC_DID_LOOK, IPC_FROM_WORKER, "{\"db\": null, \"web\": 1000}"));
+    assert_true(taken(IPC_DID_LOOK, IPC_FROM_WORKER,
+                      "{\"db\": null, \"web\": {\"status\": 999, \"why\": \"x\"}}"));
+    assert_false(taken(IPC_DID_LOOK, IPC_FROM_WORKER,
+                       "{\"db\": null, \"web\": {\"status\": 1000, \"why\": \"\"}}"));
 }
 
 /* No two messages have one name, and each job has an answer that is no other's. */

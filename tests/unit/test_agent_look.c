@@ -334,7 +334,7 @@ static void test_look_cannot_be_started(void **state)
 
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
     none = (struct rlimit){0, usual.rlim_max};
-    str_copy(s->watch.health, sizeof(s->watch.health), "/health");
+    s->watch.site = json_object();
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     sup_watch.tick(s, now);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);

@@ -247,7 +247,7 @@ static void test_ready(void **state)
         const char *key, *value; /* instead of what is well */
         bool ready;
     } rows[] = {
-        {"web", "200", true},
+        {"web", "{\"status\": 200, \"why\": \"\"}", true},
         {"phase", "\"converging\"", false},
         {"rev", "\"older\"", false},
         {"drift", "[\"web:apache\"]", false},

@@ -150,7 +150,7 @@ static void test_old_words(void **state)
     text = status(w, false);
     assert_non_null(strstr(text, "agent: 2 h ago (then ready, Synced)"));
     assert_null(strstr(text, "Synced     2 of 2"));
-    assert_non_null(strstr(text, "unknown    ? of 2"));
+    assert_non_null(strstr(text, "unknown -> Synced ? of 2"));
 }
 
 static void test_new_words(void **state)

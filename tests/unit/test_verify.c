@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the controller takes for a good answer of a site and of its health page. */
+/* What the controller takes for a good answer of a site. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,27 +16,10 @@
 #include "common/cleanup.h"
 #include "common/httpd.h"
 #include "common/str.h"
-#include "controller/nodes/planner.h"
 #include "controller/nodes/verify.h"
 
 #define PORT 17530
 #define URL "http://127.0.0.1:17530"
-#define HEALTH(db) "{\"node\":\"fra\",\"db\":\"" db "\",\"cluster_size\":1,\"drift\":[]}"
-
-struct row {
-    const char *site;
-    int status; /* of the health page */
-    const char *health;
-    const char *why; /* a part of it; "" all is well */
-};
-
-static void on_request(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
-{
-    const struct row *r = ctx;
-    bool health = str_eq(rq->path, PLANNER_HEALTH_PATH);
-
-    httpd_reply(ret, health ? r->status : 200, "text/plain", xstrdup(health ? r->health : r->site));
-}
 
 /* A node's web server, in a process of its own. */
 static pid_t serve(httpd_handler handler, void *page)
@@ -60,37 +43,6 @@ static pid_t serve(httpd_handler handler, void *page)
     return pid;
 }
 
-static void test_verify(void **state)
-{
-    static struct row rows[] = {
-        {"hello", 200, HEALTH("Synced"), ""},
-        {"hello", 200, HEALTH("Donor/Desynced"), ""},
-        {"hello", 503, HEALTH("Donor/Desynced"), "its database is Donor/Desynced"},
-        {"hello", 503, HEALTH("Stopped"), "its database is Stopped"},
-        {"hello", 200, "<?php echo 1;", "not what PHP makes of it"},
-        {"hello", 403, "<html>Forbidden", "(HTTP 403) is not what PHP makes of it"},
-        {"<?php $password = 'x';", 200, HEALTH("Synced"), "serves its code as text"},
-    };
-    struct spec_node node = {.name = "fra"};
-    const struct spec s = {
-        .nodes = &node, .n_nodes = 1, .web.present = true, .database.present = true};
-    const char *const urls[] = {URL};
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct verify_result r;
-        struct http *h = http_new();
-        pid_t pid = serve(on_request, &rows[i]);
-        bool well = verify_sites(h, &s, urls, 20, &r);
-
-        http_free(h);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        if (well != (rows[i].why[0] == '\0') || !strstr(r.why, rows[i].why))
-            fail_msg("row %zu: '%s' instead of '%s'", i, r.why, rows[i].why);
-    }
-}
-
 struct page {
     const char *path, *expect; /* of the file; NULL: it says nothing */
     int status;
@@ -103,10 +55,6 @@ static void on_visit(void *ctx, const struct httpd_request *rq, struct httpd_res
     const struct page *p = ctx;
     const char *host = httpd_header(rq, "Host"), *proto = httpd_header(rq, "X-Forwarded-Proto");
 
-    if (str_eq(rq->path, PLANNER_HEALTH_PATH)) {
-        httpd_reply(ret, 200, "text/plain", xstrdup(HEALTH("Synced")));
-        return;
-    }
     if (!str_eq(host ? host : "", "www.example.org") || !str_eq(proto ? proto : "", "https") ||
         !str_eq(rq->path, p->path ? p->path : "/")) {
         httpd_reply(ret, 400, "text/plain", xstrdup("not asked as a visitor asks"));
@@ -128,6 +76,7 @@ static void test_pages(void **state)
         {NULL, NULL, 302, "/mw-config/index.php", "", "not installed"},
         {NULL, NULL, 302, "https://install.example.org/home", "", ""},
         {NULL, NULL, 404, NULL, "", "HTTP 404 at /"},
+        {NULL, NULL, 200, NULL, "<?php $password = 'x';", "serves its code as text"},
         {NULL, NULL, 500, NULL, "", "HTTP 500"},
         {"/about", NULL, 200, NULL, "hello", ""},
         {"/about", "<title>Us", 200, NULL, "<html><title>Us</title>", ""},
@@ -160,7 +109,7 @@ static void test_pages(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verify), cmocka_unit_test(test_pages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pages)};
 
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }

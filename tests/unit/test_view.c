@@ -170,12 +170,15 @@ static void test_link_cut(void **state)
     raised(&s);
     tell(&s, 0, 7199, world_ready(2));
     tell(&s, 1, 7199, world_ready(2));
-    tell(&s, 2, 7199,
-         json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:i, s:{s:s, s:s, s:[s, s], s:i}, s:[s, s, s]}",
-                   "phase", "ready", "db", "state", "Initialized", "status", "non-Primary",
-                   "cluster_size", 1, "epoch", 1, "web", 503, "coordinator", "state", "non-primary",
-                   "why", "no quorum; waits for members that are not heard", "waiting_for", "fra",
-                   "par", "epoch", 1, "drift", "synced:saas", "sql:album", "app:album"));
+    tell(
+        &s, 2, 7199,
+        json_pack(
+            "{s:s, s:{s:s, s:s, s:i, s:i}, s:{s:i, s:s}, s:{s:s, s:s, s:[s, s], s:i}, s:[s, s, s]}",
+            "phase", "ready", "db", "state", "Initialized", "status", "non-Primary", "cluster_size",
+            1, "epoch", 1, "web", "status", 500, "why", "the site answers HTTP 500 at /",
+            "coordinator", "state", "non-primary", "why",
+            "no quorum; waits for members that are not heard", "waiting_for", "fra", "par", "epoch",
+            1, "drift", "synced:saas", "sql:album", "app:album"));
     agent(&s.view, 7180, "ham", EVENT_CLUSTER, "cluster",
           "non-primary: quorum is lost; writes are refused");
     compare(&s, 7200, false, "link-cut");

@@ -146,13 +146,10 @@ static void test_classes(void **state)
         const char *member, *json;
         enum node_class c;
     } cases[] = {
-        {"web", "200", NODE_READY},
-        {"web", "302", NODE_READY},
+        {"web", "{\"status\": 302, \"why\": \"\"}", NODE_READY},
         {"web", "null", NODE_READY},
         {"web", "\"x\"", NODE_READY},
-        {"web", "0", NODE_DEGRADED},
-        {"web", "501", NODE_DEGRADED},
-        {"web", "404", NODE_DEGRADED},
+        {"web", "{\"status\": 403, \"why\": \"PHP is not active in Apache\"}", NODE_DEGRADED},
         {"db", "{\"state\": \"Donor/Desynced\"}", NODE_READY},
         {"db", "{\"state\": \"Synced\", \"status\": \"non-Primary\"}", NODE_DEGRADED},
         {"db", "{\"state\": \"Stopped\"}", NODE_DEGRADED},

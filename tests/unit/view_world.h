@@ -137,10 +137,10 @@ static inline void world_first_run(struct view *v, double at, const char *node)
 
 static inline json_t *world_ready(unsigned members)
 {
-    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:i, s:{s:s, s:s, s:[], s:i}}", "phase",
-                     "ready", "db", "state", "Synced", "status", "Primary", "cluster_size",
-                     (int)members, "epoch", 1, "web", 200, "coordinator", "state", "primary", "why",
-                     "joined epoch 1", "waiting_for", "epoch", 1);
+    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:{s:i, s:s}, s:{s:s, s:s, s:[], s:i}}",
+                     "phase", "ready", "db", "state", "Synced", "status", "Primary", "cluster_size",
+                     (int)members, "epoch", 1, "web", "status", 200, "why", "", "coordinator",
+                     "state", "primary", "why", "joined epoch 1", "waiting_for", "epoch", 1);
 }
 
 /* A whole first day, that ended well: all are ready. */
