@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     static const struct cmd commands[] = {
         {"apply", cmd_apply, NULL, NULL}, {"check", cmd_apply, NULL, NULL},
         {"disk", cmd_disk, NULL, NULL},   {"logs", cmd_logs, NULL, NULL},
-        {"job", cmd_job, NULL, NULL},
+        {"job", cmd_job, NULL, NULL},     {"aside", cmd_aside, NULL, NULL},
     };
     struct err err = {0};
 

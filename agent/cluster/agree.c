@@ -49,6 +49,7 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     m.data = c->rec.data;
+    m.held = c->rec.held[0] != '\0';
     m.permit_used = c->rec.amnesiac ? c->rec.epoch : c->rec.permit_used;
     m.booted = c->rec.booted;
     m.holders = c->rec.holders;
@@ -102,7 +103,7 @@ static void learn_loss(struct cluster *c, const struct cluster_value *v)
     memcpy(names, v->lost, sizeof(names));
     for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save))
         forget_name(&c->rec.holders, name);
-    c->rec.lost[0] = '\0';
+    c->rec.lost[0] = c->rec.because[0] = '\0';
     memcpy(c->rec.hw_uuid, v->uuid, sizeof(c->rec.hw_uuid));
     c->rec.hw = v->base;
 }
@@ -336,6 +337,7 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
     memcpy(ret->cluster_id, c->rec.cluster_id[0] ? c->rec.cluster_id : c->cfg.mint,
            sizeof(ret->cluster_id));
     memcpy(ret->lost, c->rec.lost, sizeof(ret->lost));
+    memcpy(ret->because, c->rec.because, sizeof(ret->because));
     return 0;
 }
 

@@ -12,11 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/str.h"
+
 #define CLUSTER_MAX 16   /* members */
 #define CLUSTER_NAME 64  /* of a member, with its NUL */
 #define CLUSTER_CHAIN 16 /* decisions that are remembered with their base */
 #define CLUSTER_LOST 256 /* names of members whose loss an operator accepted */
 #define CLUSTER_WHY_MAX 384
+#define CLUSTER_BECAUSE 160 /* of an operator's reason, with its NUL */
 
 enum cluster_state {
     CLUSTER_UNCONF,         /* the database was not looked at yet, or starts */
@@ -86,6 +89,7 @@ struct cluster_value {
     int64_t base;
     char lost[CLUSTER_LOST]; /* decided without these, accepted by an operator; separated by blanks
                               */
+    char because[CLUSTER_BECAUSE]; /* the operator's reason */
 };
 
 struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
@@ -115,7 +119,9 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
     bool holders_known; /* false: a record of the first version */
     struct cluster_names holders;
     char lost[CLUSTER_LOST]; /* an operator accepted the loss of these; until it is decided so */
-    char hw_uuid[37];        /* highest durable position ever reported by a stopped member */
+    char because[CLUSTER_BECAUSE]; /* and why */
+    char held[CLUSTER_BECAUSE];    /* an operator keeps the gate closed, and why; "": nobody does */
+    char hw_uuid[37];              /* highest durable position ever reported by a stopped member */
     int64_t hw;
 };
 
@@ -143,6 +149,7 @@ struct cluster_msg {
     bool ready;    /* stopped, position known: may take part in a decision */
     unsigned size; /* of a Primary: members that its database sees */
     bool data;
+    bool held;
     uint64_t permit_used, booted;
     struct cluster_names holders;
     char hw_uuid[37];
@@ -181,9 +188,12 @@ enum cluster_event_type {
     EV_TICK,
     EV_MSG,
     EV_POSITION,
-    EV_DONE,    /* the action BOOT, JOIN or STOP ended */
-    EV_DB,      /* what the database says: every other second, seldom while all is stable */
-    EV_RECOVER, /* an operator accepts the loss of member `name`; the answer is in cluster.answer */
+    EV_DONE, /* the action BOOT, JOIN or STOP ended */
+    EV_DB,   /* what the database says: every other second, seldom while all is stable */
+    /* An operator's; `why` is the reason, and the answer is in cluster.answer. */
+    EV_RECOVER, /* accepts the loss of member `name` */
+    EV_HOLD,    /* keeps the gate of this node closed, or (`ok` false) lets it open again */
+    EV_RELEASE, /* the data in quarantine was moved aside, or (`ok`) stays: looks again */
 };
 
 struct cluster_event {
@@ -191,8 +201,8 @@ struct cluster_event {
     uint64_t now;
     const struct cluster_msg *msg;
     struct cluster_position position;
-    bool ok;                       /* DONE */
-    char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed */
+    bool ok;                       /* DONE; HOLD and RELEASE: see there */
+    char why[CLUSTER_WHY_MAX];     /* DONE and POSITION: what failed; an operator's reason */
     bool running, primary, synced; /* DB; position has uuid and seqno */
     bool answers;                  /* DB: SQL is open; false: it starts or stops */
     bool left;                     /* DB: it answers, and is connected to no group */
@@ -237,7 +247,7 @@ struct cluster {
     uint64_t passed; /* bit set of edges since the start; not in a release */
     char why[CLUSTER_WHY_MAX];
     unsigned waiting; /* bit set of members */
-    bool accepted;    /* what EV_RECOVER asked for */
+    bool accepted;    /* what the last operator's event asked for */
     char answer[CLUSTER_WHY_MAX];
 
     bool db_seen; /* an EV_DB came since the start */
@@ -271,8 +281,14 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
  * waits for time to pass, soon. */
 uint64_t cluster_tick_at(const struct cluster *c, uint64_t last);
 
+/* Member `i`, another one, gave a sign of life lately. */
+bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now);
 /* Serves with all members, and each of them says so, too: nothing is about to change. */
 bool cluster_stable(const struct cluster *c, uint64_t now);
+
+/* explain.c: for operators. What it waits for, from whom, since when, and what can be done at what
+ * price: lines of text, appended. */
+void cluster_explain(const struct cluster *c, uint64_t now, struct strbuf *out);
 
 /* edges.c: every change of the state that there is. */
 #define CLUSTER_EDGES_MAX 64

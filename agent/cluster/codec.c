@@ -114,9 +114,14 @@ static int ballot_member(const json_t *j, const char *key, struct cluster_ballot
 
 static json_t *value_to_json(const struct cluster_value *v)
 {
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch, "node",
-                     v->node, "incarnation", v->incarnation, "cluster_id", v->cluster_id, "uuid",
-                     v->uuid, "base", (json_int_t)v->base, "lost", v->lost);
+    json_t *j =
+        json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "epoch", (json_int_t)v->epoch, "node",
+                  v->node, "incarnation", v->incarnation, "cluster_id", v->cluster_id, "uuid",
+                  v->uuid, "base", (json_int_t)v->base, "lost", v->lost);
+
+    if (v->because[0])
+        json_object_set_new(j, "because", js_string(v->because));
+    return j;
 }
 
 /* `epoch`: of a value of the first version, which has an index for its node. */
@@ -137,6 +142,7 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
         uuid_member(j, "incarnation", ret->incarnation, err) < 0 ||
         bounded(j, "epoch", EPOCH_MAX, &ret->epoch, err) < 0)
         return err_wrap(err, "decision");
+    str_copy(ret->because, sizeof(ret->because), js_opt_str(j, "because", ""));
     if (!str_copy(ret->lost, sizeof(ret->lost), js_opt_str(j, "lost", "")))
         return err_set(err, ERR_USAGE, "decision: too many lost members");
     return 0;
@@ -207,13 +213,13 @@ static int chain_from_json(const json_t *a, uint64_t last, uint64_t *from,
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:I, s:I, s:o, s:s, s:I, s:I, "
-        "s:o}",
+        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:b, s:I, s:I, s:o, s:s, s:I, "
+        "s:I, s:o}",
         "t", msg_names[m->type], "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
         ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
         "accepted_at", ballot_to_json(&m->accepted_at), "value", value_to_json(&m->value), "state",
-        (int)m->state, "ready", m->ready, "size", (int)m->size, "data", m->data, "permit_used",
-        (json_int_t)m->permit_used, "booted", (json_int_t)m->booted, "holders",
+        (int)m->state, "ready", m->ready, "size", (int)m->size, "data", m->data, "held", m->held,
+        "permit_used", (json_int_t)m->permit_used, "booted", (json_int_t)m->booted, "holders",
         names_to_json(&m->holders), "hw_uuid", m->hw_uuid, "hw", (json_int_t)m->hw, "chain_from",
         (json_int_t)m->chain_from, "chain", chain_to_json(m->chain, m->n_chain));
 }
@@ -223,6 +229,7 @@ static int heartbeat_from_json(const json_t *j, struct cluster_msg *m, struct er
 {
     m->ready = js_opt_bool(j, "ready", false);
     m->data = js_opt_bool(j, "data", false);
+    m->held = js_opt_bool(j, "held", false);
     if (!json_object_get(j, "booted")) {
         m->permit_used = m->ready ? m->epoch : 0; /* a stopped one uses its permit at once */
         m->booted = m->position.last_epoch;
@@ -285,6 +292,10 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
 
     json_object_update(j, rest);
     json_decref(rest);
+    if (r->because[0])
+        json_object_set_new(j, "because", js_string(r->because));
+    if (r->held[0])
+        json_object_set_new(j, "held", js_string(r->held));
     return j;
 }
 
@@ -325,6 +336,8 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     r->new_disk = js_opt_bool(j, "new_disk", false);
     r->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
     r->holders_known = true;
+    str_copy(r->because, sizeof(r->because), js_opt_str(j, "because", ""));
+    str_copy(r->held, sizeof(r->held), js_opt_str(j, "held", ""));
     if (!str_copy(r->lost, sizeof(r->lost), js_opt_str(j, "lost", "")) ||
         js_opt_u64(j, "version", 0) > RECORD_VERSION)
         return err_set(err, ERR_USAGE, "it was written by a newer agent");

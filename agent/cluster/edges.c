@@ -60,6 +60,9 @@ const struct cluster_edge cluster_edges[] = {
     {CLUSTER_NONPRIM, CLUSTER_STOPPED, "the database stopped, by the agent or by itself"},
     {CLUSTER_NONPRIM, CLUSTER_UNCONF, "the agent could not stop the database"},
 
+    {CLUSTER_QUARANTINE, CLUSTER_STOPPED, "released by an operator"},
+    {CLUSTER_HALT, CLUSTER_STOPPED, "released by an operator"},
+
     {CLUSTER_ANY, CLUSTER_HALT, "two decisions of one epoch (I15)"},
     {CLUSTER_ANY, CLUSTER_ANY, NULL},
 };

@@ -40,7 +40,8 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
         return;
     }
-    if (!c->known || now < c->retry_at || hb->epoch != c->rec.epoch || !hb->position.uuid[0])
+    if (cluster_is_held(c) || !c->known || now < c->retry_at || hb->epoch != c->rec.epoch ||
+        !hb->position.uuid[0])
         return;
     /* It still counts this node, which is down: its database has not noticed yet, and may be
      * about to lose its quorum. Joining now would wait for a Primary that is none. */
@@ -70,7 +71,8 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     invalidate_promises(c);
     c->rec.amnesiac = false;
-    c->rec.lost[0] = '\0'; /* the cluster is served: there is nothing to recover any more */
+    c->rec.lost[0] = c->rec.because[0] =
+        '\0'; /* the cluster is served: there is nothing to recover any more */
     c->rec.joining = c->rec.epoch;
     c->hopeless_since = 0;
     cluster_act(out, ACT_SAVE);
@@ -194,6 +196,8 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_enter(c, CLUSTER_STOPPED, now, "a later epoch is decided");
         return;
     }
+    if (cluster_is_held(c))
+        return;
     const char *why = unfit(c, v);
     unsigned waiting = why ? 0 : not_stopped(c, v, now);
     if (waits_for_lost(c, waiting, now))

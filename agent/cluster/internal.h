@@ -30,8 +30,6 @@ void cluster_enter(struct cluster *c, enum cluster_state state, uint64_t now, co
 struct cluster_action *cluster_act(struct cluster_out *out, enum cluster_action_type type);
 bool cluster_stopped(const struct cluster *c);
 bool cluster_ready(const struct cluster *c);
-/* Member `i`, another one, gave a sign of life lately. */
-bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now);
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
 
 uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
@@ -58,7 +56,15 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now);
 /* A bootstrap from nothing would leave data behind that a member had and cannot use any more. */
 bool cluster_data_gone(const struct cluster *c, const struct cluster_position *reports,
                        char why[CLUSTER_WHY_MAX]);
-void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out);
+void cluster_recover(struct cluster *c, const char *name, const char *because, uint64_t now,
+                     struct cluster_out *out);
+
+/* operator.c */
+void cluster_hold(struct cluster *c, bool hold, const char *because, uint64_t now,
+                  struct cluster_out *out);
+void cluster_release(struct cluster *c, bool keep, uint64_t now, struct cluster_out *out);
+/* An operator keeps the gate closed; then it is said so. */
+bool cluster_is_held(struct cluster *c);
 
 /* agree.c */
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out);

@@ -113,7 +113,7 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
             continue;
         snprintf(c->why, sizeof(c->why),
                  "waits for the data of %s: it was a member and its disk is new; give it its disk "
-                 "back, or accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+                 "back, or accept the loss: muster cluster recover --without %s",
                  c->cfg.names[i], c->cfg.names[i]);
         c->waiting = 1U << i;
         return true;
@@ -124,7 +124,7 @@ bool cluster_copy_missing(struct cluster *c, uint64_t now)
     snprintf(
         c->why, sizeof(c->why),
         "waits for %s: it was a member and is not in the file any more; put it back, or accept "
-        "the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+        "the loss: muster cluster recover --without %s",
         name, name);
     c->waiting = 0;
     return true;
@@ -145,7 +145,7 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
             continue;
         snprintf(why, CLUSTER_WHY_MAX,
                  "%s had the data and has no whole database any more; give it its data back, or "
-                 "accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",
+                 "accept the loss: muster cluster recover --without %s",
                  c->cfg.names[i], c->cfg.names[i]);
         return true;
     }
@@ -236,7 +236,8 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
     return NULL;
 }
 
-void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct cluster_out *out)
+void cluster_recover(struct cluster *c, const char *name, const char *because, uint64_t now,
+                     struct cluster_out *out)
 {
     size_t len = strlen(c->rec.lost);
     const char *why = objection(c, name, now);
@@ -250,6 +251,7 @@ void cluster_recover(struct cluster *c, const char *name, uint64_t now, struct c
     }
     if (!cluster_lost_has(c->rec.lost, name)) {
         snprintf(c->rec.lost + len, sizeof(c->rec.lost) - len, "%s%s", len ? " " : "", name);
+        snprintf(c->rec.because, sizeof(c->rec.because), "%s", because);
         cluster_act(out, ACT_SAVE);
     }
     c->quiet_at = c->propose_at = now;

@@ -114,7 +114,7 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_try_boot(c, now, out);
         return;
     }
-    if (c->state != CLUSTER_STOPPED)
+    if (c->state != CLUSTER_STOPPED || cluster_is_held(c))
         return;
     if (cluster_blocked(c, now)) {
         c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
@@ -195,7 +195,7 @@ static void now_primary(struct cluster *c)
     c->rec.failures = 0;
     c->rec.amnesiac = false;
     c->rec.data = true;
-    c->rec.lost[0] = '\0'; /* there is nothing to recover any more */
+    c->rec.lost[0] = c->rec.because[0] = '\0'; /* there is nothing to recover any more */
     c->join_failures = 0;
     c->running = c->primary = true;
 }
@@ -353,6 +353,8 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
             running += state == CLUSTER_NONPRIM || state == CLUSTER_PRIMARY;
     }
     c->waiting = missing;
+    if (cluster_is_held(c))
+        return;
     /* The others serve, and this one is connected to nobody: only a new start brings it back. */
     if (c->left && !c->unknown && cluster_live_primary(c, now)) {
         if (now - c->since < CLUSTER_LEFT_MS)
@@ -461,7 +463,13 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
             consider(c, ev->now, out);
         break;
     case EV_RECOVER:
-        cluster_recover(c, ev->name, ev->now, out);
+        cluster_recover(c, ev->name, ev->why, ev->now, out);
+        break;
+    case EV_HOLD:
+        cluster_hold(c, ev->ok, ev->why, ev->now, out);
+        break;
+    case EV_RELEASE:
+        cluster_release(c, ev->ok, ev->now, out);
         break;
     }
     if (c->state != before)

@@ -9,6 +9,16 @@
 #include "agent/sys/run.h"
 #include "common/err.h"
 
+#define DATADIR_MODE 0700
+
+/* datadir_new.c. A data directory with nothing but the system tables, at `dir`, which is not there
+ * yet; not synced. */
+int datadir_install(const char *dir, struct err *err);
+/* The data at `dir`, below the mount point `mount`, is kept beside it as "NAME.kept-DATE", and a
+ * fresh directory takes its place. Refused while the database runs, and when the disk has no room
+ * for both. *ret: where it is now; NULL: an earlier run had moved it. The caller frees. */
+int datadir_aside(const char *dir, const char *mount, char **ret, struct err *err);
+
 /* datadir_move.c. Databases of somebody's are in the directory, not only what the package put
  * there.
  */

@@ -72,6 +72,8 @@ static enum health_value judge_state(struct health *h, const json_t *state)
     enum proto_phase phase = proto_phase_of(state);
     enum health_value web_value = HEALTH_YES;
 
+    const char *maintenance = js_opt_str(state, "maintenance", "");
+
     h->has_database = db != NULL;
     h->database = db ? judge_database(h, db) : HEALTH_YES;
     if (web)
@@ -81,6 +83,10 @@ static enum health_value judge_state(struct health *h, const json_t *state)
      * none has only its plan to be ready with. */
     if (!db && !web && phase != PHASE_READY) {
         reason(h, "its plan is not carried out (%s)", proto_phase_name(phase));
+        return HEALTH_NO;
+    }
+    if (*maintenance) {
+        reason(h, "maintenance: %.200s", maintenance);
         return HEALTH_NO;
     }
     return both(h->database, web_value);

@@ -23,7 +23,7 @@ enum ipc_msg {
     IPC_SAVED,   /* the last IPC_SAVE is durable */
     IPC_DB,      /* what a look at the database said */
     IPC_RESULT,  /* how an IPC_DO ended */
-    IPC_RECOVER, /* an operator accepts a loss */
+    IPC_ASK,     /* what an operator typed: look, recover, hold, resume, release */
     /* from the net process */
     IPC_BOUND,       /* enrolled: the one-time key is used up */
     IPC_ONLINE,      /* the controller is there */
@@ -33,7 +33,7 @@ enum ipc_msg {
     IPC_SAVE,        /* make the record durable */
     IPC_DO,          /* an action on the database */
     IPC_COORDINATOR, /* the coordinator's state changed */
-    IPC_RECOVERED,   /* the answer to an IPC_RECOVER */
+    IPC_ANSWER,      /* to an IPC_ASK; what the coordinator knows of all members */
     /* to a job of the worker */
     IPC_JOB_PLAN,    /* would a worker take this plan? */
     IPC_JOB_LOOK,    /* at the database and the web server */

@@ -20,10 +20,12 @@
 #define PATH_STATUS PATH_RUN "/status.json"
 #define PATH_LOCK PATH_RUN "/apply.lock"
 #define PATH_COORDINATOR PATH_RUN "/coordinator.json" /* what the coordinator waits for */
-#define PATH_RECOVER                                                                               \
-    PATH_RUN "/cluster-recover.json" /* an operator's acceptance of a loss, taken once */
-#define PATH_RECOVERED PATH_RUN "/cluster-recovered.json" /* and the answer */
-#define PATH_DB_LOGIN PATH_STATE "/database.login"        /* root, 0600: password of the look */
+#define PATH_ASK PATH_RUN "/cluster-ask.json"         /* what an operator typed, taken once */
+#define PATH_ANSWER PATH_RUN "/cluster-answer.json"   /* and the answer */
+#define PATH_ASK_LOCK PATH_RUN "/cluster-ask.lock"    /* one at a time */
+#define PATH_HISTORY PATH_CLUSTER "/history"       /* decisions and operators' acts, a line each */
+#define PATH_MAINTENANCE PATH_STATE "/maintenance" /* the reason why this node gets no traffic */
+#define PATH_DB_LOGIN PATH_STATE "/database.login" /* root, 0600: password of the look */
 
 #define PATH_OUTPUT_DIRECTORY "/var/log/muster-agent"  /* root, 0750 */
 #define PATH_OUTPUT PATH_OUTPUT_DIRECTORY "/steps.log" /* what the programs of steps say */

@@ -347,18 +347,52 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     step(n, k, &ev);
 }
 
-/* An operator accepts a loss on this node; the answer goes back to the verb. */
-static void on_recover(struct net *n, struct net_cluster *k, const json_t *msg)
+static void answer(struct net *n, bool ok, const char *why, json_t *view)
 {
-    struct cluster_event ev = {.type = EV_RECOVER, .now = clock_mono_ms()};
+    net_tell(n, IPC_ANSWER,
+             json_pack("{s:b, s:o, s:o}", "ok", ok, "why", js_string(why), "view",
+                       view ? view : json_null()));
+}
 
-    if (k->saving) {
-        net_tell(n, IPC_RECOVERED, json_pack("{s:b, s:s}", "ok", 0, "why", "busy; type it again"));
+/* What an operator typed on this node; the answer goes back to the verb. */
+static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg)
+{
+    static const struct {
+        const char *what;
+        enum cluster_event_type type;
+        bool ok;
+    } asks[] = {{"recover", EV_RECOVER, false},
+                {"hold", EV_HOLD, true},
+                {"resume", EV_HOLD, false},
+                {"release", EV_RELEASE, false}};
+    const char *what = js_opt_str(msg, "what", "");
+    struct cluster_event ev = {.now = clock_mono_ms()};
+    bool look = str_eq(what, "look");
+    size_t i = 0;
+
+    while (!look && i < ARRAY_LEN(asks) && !str_eq(asks[i].what, what))
+        i++;
+    if (!k->open || i == ARRAY_LEN(asks)) {
+        answer(n, false,
+               k->open ? "this agent does not know that question"
+                       : "the coordinator does not run yet; see 'muster-agent status'",
+               NULL);
         return;
     }
-    str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "lost", ""));
+    if (look) {
+        answer(n, true, "", net_cluster_view(&k->c, ev.now));
+        return;
+    }
+    if (k->saving) {
+        answer(n, false, "busy; type it again", NULL);
+        return;
+    }
+    ev.type = asks[i].type;
+    ev.ok = asks[i].ok || js_opt_bool(msg, "keep", false);
+    str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "node", ""));
+    str_copy(ev.why, CLUSTER_BECAUSE, js_opt_str(msg, "because", ""));
     step(n, k, &ev);
-    net_tell(n, IPC_RECOVERED, json_pack("{s:b, s:s}", "ok", k->c.accepted, "why", k->c.answer));
+    answer(n, k->c.accepted, k->c.answer, net_cluster_view(&k->c, ev.now));
 }
 
 static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
@@ -395,13 +429,8 @@ void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
         on_db(n, k, json_object_get(msg, "db"));
     } else if (m == IPC_RESULT && k->open) {
         on_result(n, k, msg);
-    } else if (m == IPC_RECOVER) {
-        if (k->open)
-            on_recover(n, k, msg);
-        else
-            net_tell(n, IPC_RECOVERED,
-                     json_pack("{s:b, s:s}", "ok", 0, "why",
-                               "the coordinator does not run yet; see 'muster-agent status'"));
+    } else if (m == IPC_ASK) {
+        on_ask(n, k, msg);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/cluster/cluster.h"
 #include "agent/ipc/bootstrap.h"
 #include "agent/ipc/msg.h"
 #include "common/chan.h"
@@ -57,6 +58,8 @@ void net_cluster_roster(struct net *n, const char *text); /* a verified roster *
 void net_cluster_message(struct net *n, enum ipc_msg m,
                          const json_t *msg); /* from the supervisor */
 void net_cluster_serve(struct net *n, uint64_t now);
+/* view.c: what the coordinator knows of all members; new reference. */
+json_t *net_cluster_view(const struct cluster *c, uint64_t now);
 uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest */
 int net_cluster_fds(struct net *n, int *fds, int max);
 void net_cluster_close(struct net *n);

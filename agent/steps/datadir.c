@@ -26,8 +26,6 @@
 
 #define CONF "/etc/mysql/mariadb.conf.d/70-muster-datadir.cnf"
 #define PACKAGE_DIR "/var/lib/mysql"
-#define INSTALL_DB "/usr/bin/mariadb-install-db"
-#define DATADIR_MODE 0700
 #define FRESH_BYTES 300000000 /* logs, system tables, and the cluster's cache of writes */
 
 struct datadir {
@@ -195,40 +193,6 @@ static const char *datadir_unit(const void *self, size_t i)
     return i == 0 ? ((const struct datadir *)self)->service : NULL;
 }
 
-/* The last line of its output says only that it gives up. */
-static void note_reason(void *ctx, const char *line)
-{
-    struct err *reason = ctx;
-
-    if (!reason->msg[0] && strstr(line, "[ERROR]"))
-        err_set(reason, ERR_FAILED, INSTALL_DB ": %s", line);
-}
-
-static int install_db(const char *fresh, struct err *err)
-{
-    struct err reason = {0};
-    const struct proc_opts opts = {.on_line = note_reason, .ctx = &reason};
-    uid_t uid;
-    gid_t gid;
-    _cleanup_free_ char *option = str_fmt("--datadir=%s", fresh);
-
-    if (conf_uid("mysql", &uid, err) < 0 || conf_gid("mysql", &gid, err) < 0 ||
-        fs_mkdirs(fresh, DATADIR_MODE, err) < 0)
-        return -1;
-    if (chown(fresh, uid, gid) < 0)
-        return err_errno(err, errno, "chown %s", fresh);
-    /* Its thousand syncs are left out: one of the whole filesystem follows, and the name after it.
-     */
-    int r = proc_run(PROC_ARGV(INSTALL_DB, "--no-defaults", "--user=mysql", option,
-                               "--skip-test-db", "--skip-name-resolve", "--force",
-                               "--auth-root-authentication-method=socket",
-                               "--auth-root-socket-user=mysql", "--loose-debug-no-sync"),
-                     &opts, NULL, err);
-    if (r < 0 && reason.msg[0])
-        *err = reason;
-    return r;
-}
-
 /* Stops a server that is known to run elsewhere, with settings from before these; one that has its
  * data here already goes on. A server that is told to end while it begins may do neither, and its
  * unit forbids to kill it: what it is at comes to its end first. */
@@ -266,7 +230,7 @@ static int make(const struct datadir *d, const struct marks *m, struct run *run,
             return -1;
     } else {
         run_progress(run, "initialise %s", d->path);
-        if (install_db(fresh, err) < 0)
+        if (datadir_install(fresh, err) < 0)
             return -1;
     }
     if (fs_sync_filesystem(fresh, err) < 0 ||

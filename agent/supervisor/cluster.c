@@ -64,6 +64,7 @@ void sup_cluster_tell(struct supervisor *s)
         s->cluster.told = true; /* once is enough */
         return;
     }
+    s->cluster.recorded = found ? rec.epoch : 0;
     sup_net_tell(s, IPC_CLUSTER,
                  json_pack("{s:O, s:o}", "galera", s->cluster.galera, "record",
                            found ? cluster_record_to_json(&rec) : json_null()));
@@ -87,6 +88,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
         sup_net_again(s);
         return;
     }
+    s->cluster.recorded = sup_history_decisions(&rec, s->cluster.recorded);
     sup_net_tell(s, IPC_SAVED, NULL);
 }
 
@@ -149,35 +151,44 @@ static void on_coordinator(struct supervisor *s, json_t *msg)
         sup_watch_now(s);
 }
 
-/* What 'muster-agent cluster-recover' left; it is used once, whatever comes of it. */
-static void take_recover(struct supervisor *s)
+/* What 'muster-agent cluster' left; it is used once, whatever comes of it. */
+static void take_ask(struct supervisor *s)
 {
     struct err err;
     size_t len = 0;
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
 
-    if (!s->cluster.told || !sup_net_runs(s) || fs_read(PATH_RECOVER, 4096, &text, &len, &err) < 0)
+    if (!s->cluster.told || !sup_net_runs(s) || fs_read(PATH_ASK, 4096, &text, &len, &err) < 0)
         return;
-    unlink(PATH_RECOVER);
+    unlink(PATH_ASK);
     if (js_parse(text, len, &j, &err) < 0)
         return;
-    sup_event(s, EVENT_CLUSTER, "cluster", "an operator accepts the loss of %s",
-              js_opt_str(j, "lost", "?"));
-    sup_net_tell(s, IPC_RECOVER, json_pack("{s:s}", "lost", js_opt_str(j, "lost", "")));
+    const char *what = js_opt_str(j, "what", ""), *node = js_opt_str(j, "node", ""),
+               *because = js_opt_str(j, "because", "");
+    if (strcmp(what, "look") != 0) {
+        sup_event(s, EVENT_CLUSTER, "cluster", "an operator asks: %.20s %.64s%s%.160s%s", what,
+                  node, *because ? " (" : "", because, *because ? ")" : "");
+        sup_history_act(what, node, because);
+    }
+    sup_net_tell(s, IPC_ASK,
+                 json_pack("{s:s, s:s, s:s, s:b}", "what", what, "node", node, "because", because,
+                           "keep", js_opt_bool(j, "keep", false)));
+    s->cluster.asked = strcmp(what, "look") != 0;
 }
 
-static void on_recovered(struct supervisor *s, json_t *msg)
+static void on_answer(struct supervisor *s, json_t *msg)
 {
     struct err err;
 
     json_object_del(msg, "m");
     json_object_del(msg, "v");
     _cleanup_free_ char *text = js_text(msg);
-    sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s",
-              json_is_true(json_object_get(msg, "ok")) ? "accepted" : "not accepted",
-              js_opt_str(msg, "why", ""));
-    fs_write_atomic(PATH_RECOVERED, text, strlen(text), 0600, &err);
+    if (s->cluster.asked)
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s",
+                  json_is_true(json_object_get(msg, "ok")) ? "accepted" : "not accepted",
+                  js_opt_str(msg, "why", ""));
+    fs_write_atomic(PATH_ANSWER, text, strlen(text), 0600, &err);
 }
 
 void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
@@ -188,8 +199,8 @@ void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
         on_do(s, msg);
     else if (m == IPC_COORDINATOR)
         on_coordinator(s, msg);
-    else if (m == IPC_RECOVERED)
-        on_recovered(s, msg);
+    else if (m == IPC_ANSWER)
+        on_answer(s, msg);
 }
 
 /* --- a part of the supervisor --------------------------------------------------------------- */
@@ -227,7 +238,7 @@ static void tick(struct supervisor *s, uint64_t now)
     if (s->cluster.galera && !s->cluster.told)
         sup_cluster_tell(s);
     if (s->cluster.galera)
-        take_recover(s);
+        take_ask(s);
 }
 
 /* The cluster forms: soon, to see at once what another process makes. */

@@ -88,6 +88,8 @@ struct sup_cluster_state {
     enum cluster_state state;
     bool told;           /* the net process knows galera and record */
     uint64_t generation; /* of the record on disk */
+    uint64_t recorded;   /* the last decision that the history has */
+    bool asked;          /* by an operator, for more than a look */
     struct job act;      /* position, boot, join, stop, row */
     struct job abandon;  /* beside the join that it ends */
 };
@@ -188,6 +190,11 @@ void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg);
 
+/* history.c. Writes down the decisions after epoch `after`; the last one that is written. */
+uint64_t sup_history_decisions(const struct cluster_record *rec, uint64_t after);
+/* What an operator asked for. */
+void sup_history_act(const char *what, const char *node, const char *because);
+
 /* watch.c */
 json_t *sup_watch_db(const struct supervisor *s); /* borrowed, or NULL */
 json_t *sup_watch_web(const struct supervisor *s);
@@ -204,6 +211,9 @@ void sup_drift_forget(struct supervisor *s); /* a run begins */
 /* The controller: look now, repair if it says so, answer. `careful`: repair nothing when something
  * of it may restart the database. */
 void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair, bool careful);
+
+/* maintenance.c. Why this node is to get no traffic, or NULL; new reference. */
+json_t *sup_maintenance(void);
 
 /* state.c */
 void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */

@@ -59,7 +59,7 @@ static bool on_signal(struct supervisor *s, int fd)
             reap(s);
         else if (info.ssi_signo == SIGHUP)
             sup_drift_now(s);
-        else
+        else if (info.ssi_signo != SIGUSR1) /* an operator asks: seen in the ticks that follow */
             go_on = false;
     }
     return go_on;
@@ -168,6 +168,7 @@ int cmd_run(int argc, char **argv)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -3,7 +3,8 @@
 #ifndef MUSTER_AGENT_SUPERVISOR_VERBS_H
 #define MUSTER_AGENT_SUPERVISOR_VERBS_H
 
-int cmd_recover(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
+int cmd_maintenance(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 

@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_WORKER_VERBS_H
 
 int cmd_apply(int argc, char **argv); /* and `check` */
+int cmd_aside(int argc, char **argv);
 int cmd_disk(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_job(int argc, char **argv);

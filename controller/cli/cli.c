@@ -71,6 +71,27 @@ static const struct {
     {OPT_WATCH,
      {"watch", no_argument, NULL, 'W'},
      "    --watch           again every 2 s, until interrupted"},
+    {OPT_BECAUSE,
+     {"because", required_argument, NULL, 'b'},
+     "    --because TEXT    the reason; kept in the history"},
+    {OPT_RECOVER,
+     {"from", required_argument, NULL, 'R'},
+     "    --from NODE       recover: the node that is told"},
+    {OPT_RECOVER,
+     {"without", required_argument, NULL, 'O'},
+     "    --without NODE    recover: the node whose data is given up"},
+    {OPT_RECOVER,
+     {"confirm", required_argument, NULL, 'i'},
+     "    --confirm NODE    recover, release: the node that is given up, instead of typing it"},
+    {OPT_RECOVER,
+     {"keep", no_argument, NULL, 'K'},
+     "    --keep            release: its data stays, since the other one was released"},
+    {OPT_ALLOW_OUTAGE,
+     {"allow-outage", no_argument, NULL, 'A'},
+     "    --allow-outage    also when no other node serves"},
+    {OPT_ROLLING,
+     {"rolling", no_argument, NULL, 'G'},
+     "    --rolling         all nodes, one after another"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -167,6 +188,27 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         return 0;
     case 'F':
         cli->follow = true;
+        return 0;
+    case 'b':
+        cli->because = arg;
+        return 0;
+    case 'R':
+        cli->from = arg;
+        return 0;
+    case 'O':
+        cli->without = arg;
+        return 0;
+    case 'i':
+        cli->confirm = arg;
+        return 0;
+    case 'K':
+        cli->keep = true;
+        return 0;
+    case 'A':
+        cli->allow_outage = true;
+        return 0;
+    case 'G':
+        cli->rolling = true;
         return 0;
     case 'n':
         if (str_to_u64(arg, LINES_MAX, &n) < 0 || n == 0)

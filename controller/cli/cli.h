@@ -26,7 +26,11 @@ enum cli_option {
     OPT_EVENTS = 1 << 12, /* which events */
     OPT_WATCH = 1 << 13,
     OPT_LOGS = 1 << 14, /* which output */
-    OPT_REST = 1 << 8,  /* all further arguments belong to the verb */
+    OPT_BECAUSE = 1 << 15,
+    OPT_RECOVER = 1 << 16, /* who leads, and who is given up */
+    OPT_ALLOW_OUTAGE = 1 << 17,
+    OPT_ROLLING = 1 << 18,
+    OPT_REST = 1 << 8, /* all further arguments belong to the verb */
 };
 
 struct verb;
@@ -50,6 +54,9 @@ struct cli {
     unsigned lines;           /* of events and logs: the last; 0: all */
     bool follow;
     bool watch;
+    const char *because;                  /* an operator's reason */
+    const char *from, *without, *confirm; /* of cluster recover and release: nodes */
+    bool keep, allow_outage, rolling;
     char **words; /* operands */
     int n_words;
 };
@@ -91,6 +98,9 @@ int cmd_logs(const struct cli *cli, struct err *err);
 int cmd_secret(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
+int cmd_cluster(const struct cli *cli, struct err *err);
+int cmd_maintenance(const struct cli *cli, struct err *err);
+int cmd_restart(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);
 int cmd_vdc(const struct cli *cli, struct err *err);
 int cmd_version(const struct cli *cli, struct err *err);

@@ -34,9 +34,13 @@ done
 health() { on $survivor curl -s -o /dev/null -w "'%{http_code}'" "http://127.0.0.1:7404$1"; }
 [ "$(health /) $(health /ready) $(health /live)" = "503 503 200" ] || die "health: $(health /) $(health /ready) $(health /live)"
 ok "nothing was founded: $(why $survivor)"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of nobody && die "accepts the loss of nobody"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $survivor && die "accepts its own loss"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder || die "cluster-recover"
+on $survivor muster-agent cluster recover --without nobody --confirm nobody && die "accepts the loss of nobody"
+on $survivor muster-agent cluster recover --without $survivor --confirm $survivor && die "accepts its own loss"
+echo "$founder, please" | on $survivor muster-agent cluster recover --without $founder && die "the name was not typed"
+"$muster" cluster status -f "$file" $survivor | grep -E "^\* $survivor +stopped" || die "cluster status"
+"$muster" cluster explain -f "$file" $survivor >"$work/explain" || die "cluster explain"
+grep -F "muster cluster recover" "$work/explain" || { cat "$work/explain"; die "explain does not say what can be done"; }
+echo $founder | "$muster" cluster recover -f "$file" --from $survivor --without $founder --because "its disk's gone" || die "cluster recover"
 served=$SECONDS
 wait $up || true # it may have given up meanwhile
 "$muster" up -f "$file" --progress plain >"$work/up" 2>&1 || { tail -n 40 "$work/up"; die "up"; }
@@ -46,5 +50,6 @@ for n in fra par; do
 done
 [ "$(sql $survivor 'SELECT CONCAT(node," ",lost) FROM muster.epoch WHERE e=2')" = "$survivor $founder" ] ||
   die "the loss is not on record: $(sql $survivor 'SELECT * FROM muster.epoch')"
-on $survivor muster-agent cluster-recover --i-accept-the-loss-of $founder && die "accepts it twice"
+on $survivor muster-agent cluster recover --without $founder --confirm $founder && die "accepts it twice"
+"$muster" cluster history -f "$file" $founder | grep -F "forced: $survivor starts first" | grep -F "without $founder (its disk's gone)" || die "the history: $("$muster" cluster history -f "$file" $founder)"
 ok "an accepted loss ended the waiting, once; both serve all rows after $((SECONDS - served)) s"

@@ -44,6 +44,8 @@ static const struct {
     {CLUSTER_AMNESIAC, CLUSTER_QUARANTINE, "test_agent_edges: test_amnesiac"},
     {CLUSTER_RECOVERING_POS, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
     {CLUSTER_JOIN_WAIT, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
+    {CLUSTER_QUARANTINE, CLUSTER_STOPPED, "test_agent_operator: test_release"},
+    {CLUSTER_HALT, CLUSTER_STOPPED, "test_agent_edges: test_halt"},
     {CLUSTER_ANY, CLUSTER_HALT, "test_agent_edges: test_halt; a run ends there"},
 };
 

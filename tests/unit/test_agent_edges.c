@@ -47,7 +47,7 @@ static void test_table(void **state)
         assert_true(reached[s]); /* a state that nothing leads to has no place in the enum */
     }
     assert_int_equal(cluster_edge(CLUSTER_QUARANTINE, CLUSTER_JOINING), -1);
-    assert_int_equal(cluster_edge(CLUSTER_HALT, CLUSTER_STOPPED), -1);
+    assert_int_equal(cluster_edge(CLUSTER_HALT, CLUSTER_JOINING), -1);
 }
 
 /* Member 0 of two with this record, or NULL; its database does not run. */
@@ -170,6 +170,18 @@ static void test_halt(void **state)
         assert_int_equal(c.state, CLUSTER_HALT);
         assert_true(passed((enum cluster_state)s, CLUSTER_HALT));
     }
+    /* The one that gives way begins a new record, and takes the other's decisions. */
+    c.running = true;
+    cluster_step(&c, &(struct cluster_event){.type = EV_RELEASE, .now = 4}, &out);
+    assert_false(c.accepted);
+    c.running = false;
+    cluster_step(&c, &(struct cluster_event){.type = EV_RELEASE, .now = 5}, &out);
+    assert_true(c.accepted && passed(CLUSTER_HALT, CLUSTER_STOPPED));
+    assert_int_equal(c.rec.epoch, 0);
+    assert_false(c.rec.data);
+    hear_primary("n1");
+    assert_int_equal(c.rec.epoch, 1);
+    assert_int_not_equal(c.state, CLUSTER_HALT);
 }
 
 int main(void)

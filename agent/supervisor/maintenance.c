@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `muster-agent maintenance`: this node gets no traffic, and the coordinator leaves its database
+ * alone, until it is over. The reason is kept in a file, over restarts. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/ipc/cmd.h"
+#include "agent/ipc/paths.h"
+#include "agent/supervisor/ask.h"
+#include "agent/supervisor/internal.h"
+#include "agent/supervisor/verbs.h"
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/str.h"
+
+json_t *sup_maintenance(void)
+{
+    _cleanup_free_ char *text = NULL;
+    struct err ignored;
+    size_t len = 0;
+
+    if (!fs_exists(PATH_MAINTENANCE))
+        return NULL;
+    /* It is there, and cannot be read: it is in force all the same. */
+    if (fs_read(PATH_MAINTENANCE, 4096, &text, &len, &ignored) < 0 || len == 0)
+        return json_string("no reason given");
+    return js_string(text);
+}
+
+static int begin(const struct ask_options *o, struct err *err)
+{
+    const char *because = o->because ? o->because : "no reason given";
+    bool cluster = fs_exists(GALERA_READY);
+
+    if (cluster && !o->allow_outage && ask_others_serve(err) < 0)
+        return -1;
+    if (fs_write_atomic(PATH_MAINTENANCE, because, strlen(because), 0600, err) < 0)
+        return -1;
+    if (cluster && ask("hold", "", because, false, NULL, err) < 0)
+        return err_wrap(err, "it gets no traffic, but its database is not held");
+    puts("maintenance: the health endpoint answers 503; the agent leaves the database alone");
+    return 0;
+}
+
+static int end(struct err *err)
+{
+    if (fs_exists(GALERA_READY) && ask("resume", "", "", false, NULL, err) < 0)
+        return err_wrap(err, "still in maintenance");
+    if (unlink(PATH_MAINTENANCE) < 0 && errno != ENOENT)
+        return err_errno(err, errno, "remove %s", PATH_MAINTENANCE);
+    puts("maintenance is over");
+    return 0;
+}
+
+int cmd_maintenance(int argc, char **argv)
+{
+    struct err err = {0};
+    struct ask_options o;
+    int r = ask_options(argc, argv, ASK_BECAUSE | ASK_ALLOW_OUTAGE, &o, &err);
+
+    if (r == 0 &&
+        (o.n_words > 1 || (o.n_words && !str_eq(o.words[0], "on") && !str_eq(o.words[0], "off"))))
+        return cmd_usage("maintenance", "maintenance: on or off");
+    if (r == 0 && o.n_words == 0) {
+        _cleanup_json_ json_t *why = sup_maintenance();
+
+        if (why)
+            printf("in maintenance: %s\n", json_string_value(why));
+        else
+            puts("not in maintenance");
+        return 0;
+    }
+    if (r == 0)
+        r = str_eq(o.words[0], "on") ? begin(&o, &err) : end(&err);
+    return r < 0 ? cmd_fail(&err) : 0;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster, maintenance, restart: the agents decide among themselves, so an agent is asked, over
+ * ssh: it works without a hub. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/str.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/ssh.h"
+
+#define WORDS_MAX 16
+
+struct command {
+    const char *words[WORDS_MAX];
+    char *owned[4];
+    size_t n, n_owned;
+};
+
+static void command_cleanup(struct command *c)
+{
+    for (size_t i = 0; i < c->n_owned; i++)
+        free(c->owned[i]);
+}
+
+static void add(struct command *c, const char *word)
+{
+    c->words[c->n++] = word;
+}
+
+/* An option with its text, when there is one. */
+static void add_text(struct command *c, const char *option, const char *text)
+{
+    if (!text)
+        return;
+    add(c, option);
+    c->owned[c->n_owned] = ssh_quote(text);
+    add(c, c->owned[c->n_owned++]);
+}
+
+static void begin(struct command *c, const char *verb)
+{
+    add(c, "sudo");
+    add(c, "muster-agent");
+    add(c, verb);
+}
+
+static bool is_node(const struct spec *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_nodes; i++)
+        if (str_eq(s->nodes[i].name, name))
+            return true;
+    return false;
+}
+
+/* The agent's own exit code; what it had to say is said. */
+static int as_agent(int code, const char *node, struct err *err)
+{
+    if (code < 0)
+        return -1;
+    if (code == SSH_UNREACHABLE)
+        return err_set(err, ERR_NODE, "%s cannot be reached by ssh; nothing is known of it", node);
+    return code ? err_set(err, (enum err_code)code, "%s: see above", node) : 0;
+}
+
+/* The first node that can be reached says what it knows of all. */
+static int ask_any(struct deployment *d, const struct command *c, struct err *err)
+{
+    for (size_t i = 0; i < d->spec.n_nodes; i++) {
+        int code = ssh_run(d, d->spec.nodes[i].name, c->words, c->n, err);
+
+        if (code != SSH_UNREACHABLE)
+            return as_agent(code, d->spec.nodes[i].name, err);
+        fprintf(stderr, "muster: %s cannot be reached by ssh\n", d->spec.nodes[i].name);
+    }
+    return err_set(err, ERR_NODE, "no node can be reached by ssh; nothing is known of the cluster");
+}
+
+static int ask_one(struct deployment *d, const char *node, const struct command *c, struct err *err)
+{
+    return as_agent(ssh_run(d, node, c->words, c->n, err), node, err);
+}
+
+static int check(const struct cli *cli, bool looks, bool recover, struct err *err)
+{
+    const char *verb = cli->words[0];
+
+    if (recover && (!cli->from || !cli->without))
+        return err_set(err, ERR_USAGE,
+                       "recover: name who is told and who is given up: muster cluster recover "
+                       "--from NODE --without NODE --because TEXT");
+    if (!recover && (cli->from || cli->without))
+        return err_set(err, ERR_USAGE, "--from and --without belong to 'cluster recover'");
+    if (!looks && !recover && cli->n_words < 2)
+        return err_set(err, ERR_USAGE, "name the node: muster cluster %s NODE", verb);
+    if (!str_eq(verb, "release") && cli->keep)
+        return err_set(err, ERR_USAGE, "--keep belongs to 'cluster release'");
+    return 0;
+}
+
+int cmd_cluster(const struct cli *cli, struct err *err)
+{
+    static const char *const verbs[] = {"status", "explain", "history", "recover",
+                                        "hold",   "resume",  "release", NULL};
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(command_cleanup) struct command c = {0};
+    const char *verb = cli->words[0], *node;
+    size_t i = 0;
+
+    while (verbs[i] && !str_eq(verbs[i], verb))
+        i++;
+    if (!verbs[i])
+        return err_set(err, ERR_USAGE,
+                       "cluster: status, explain, history, recover, hold, resume or release");
+    bool looks = i < 3, recover = str_eq(verb, "recover"), release = str_eq(verb, "release");
+    if (check(cli, looks, recover, err) < 0 || cli_open(cli, false, &d, err) < 0)
+        return -1;
+    node = recover ? cli->from : cli->n_words > 1 ? cli->words[1] : NULL;
+    if (node && !is_node(&d.spec, node))
+        return err_set(err, ERR_USAGE, "no node '%s' in %s", node, d.file);
+    begin(&c, "cluster");
+    add(&c, verb);
+    if (release)
+        add(&c, node);
+    if (looks && cli->json)
+        add(&c, "--json");
+    if (cli->keep)
+        add(&c, "--keep");
+    add_text(&c, "--without", recover ? cli->without : NULL);
+    add_text(&c, "--confirm", recover || release ? cli->confirm : NULL);
+    add_text(&c, "--because", looks ? NULL : cli->because);
+    return node ? ask_one(&d, node, &c, err) : ask_any(&d, &c, err);
+}
+
+int cmd_maintenance(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(command_cleanup) struct command c = {0};
+
+    if (cli->n_words > 1 && !str_eq(cli->words[1], "on") && !str_eq(cli->words[1], "off"))
+        return err_set(err, ERR_USAGE, "maintenance %s: on or off", cli->words[0]);
+    if (cli_open(cli, false, &d, err) < 0)
+        return -1;
+    begin(&c, "maintenance");
+    if (cli->n_words > 1)
+        add(&c, cli->words[1]);
+    if (cli->allow_outage)
+        add(&c, "--allow-outage");
+    add_text(&c, "--because", cli->because);
+    return ask_one(&d, cli->words[0], &c, err);
+}
+
+int cmd_restart(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(command_cleanup) struct command c = {0};
+
+    if (cli->rolling == (cli->n_words > 0))
+        return err_set(err, ERR_USAGE, "restart: name a node, or --rolling for all of them");
+    if (cli_open(cli, false, &d, err) < 0)
+        return -1;
+    begin(&c, "cluster");
+    add(&c, "restart");
+    if (cli->allow_outage)
+        add(&c, "--allow-outage");
+    if (cli->n_words)
+        return ask_one(&d, cli->words[0], &c, err);
+    /* The one before is Synced again when its command has ended well. */
+    for (size_t i = 0; i < d.spec.n_nodes; i++) {
+        printf("%s:\n", d.spec.nodes[i].name);
+        if (ask_one(&d, d.spec.nodes[i].name, &c, err) < 0)
+            return -1;
+    }
+    return 0;
+}

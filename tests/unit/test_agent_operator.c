@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators tell the coordinator, and what it tells them, through the step function. */
+#include "cluster_world.h"
+
+static bool tell(struct world *w, const char *on, enum cluster_event_type type, bool ok,
+                 const char *because)
+{
+    struct cluster_event ev = {.type = type, .now = w->now, .ok = ok};
+
+    str_copy(ev.why, sizeof(ev.why), because);
+    step(w, get(w, on), &ev);
+    return get(w, on)->c.accepted;
+}
+
+static void explains(struct world *w, const char *on, const char *const words[])
+{
+    struct strbuf text = {0};
+
+    cluster_explain(&get(w, on)->c, w->now, &text);
+    for (size_t i = 0; words[i]; i++)
+        if (!strstr(text.s, words[i]))
+            fail_msg("%s does not say '%s':\n%s", on, words[i], text.s);
+    strbuf_free(&text);
+}
+
+/* Nothing is started where an operator holds it; the others wait, and know for whom. */
+static void test_hold(void **state)
+{
+    struct world *w = two();
+
+    (void)state;
+    assert_true(tell(w, "fra", EV_HOLD, true, "its disk is exchanged"));
+    run(w, 30); /* it serves on */
+    assert_all_serve(w);
+    get(w, "fra")->seqno = 200; /* it alone has the newest rows */
+    power_loss_of_all(w);
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 120);
+    assert_waits_for(w, "fra", "held by an operator (its disk is exchanged)");
+    assert_int_equal(boots(w), 0);
+    explains(w, "par",
+             (const char *const[]){"held by an operator", "muster cluster resume fra", NULL});
+    assert_true(tell(w, "fra", EV_HOLD, false, ""));
+    run(w, 120);
+    assert_all_serve(w);
+    assert_int_equal(get(w, "fra")->boots, 1);
+    free(w);
+}
+
+/* Nor does it join, or stop a database without quorum. */
+static void test_hold_join(void **state)
+{
+    struct world *w = two();
+
+    (void)state;
+    power_off(get(w, "par"));
+    assert_true(tell(w, "fra", EV_HOLD, true, ""));
+    get(w, "fra")->primary = false;
+    power_on(w, "par");
+    run(w, 200);
+    assert_int_equal(get(w, "fra")->stops, 0);
+    assert_int_equal(get(w, "fra")->c.state, CLUSTER_NONPRIM);
+    assert_true(tell(w, "par", EV_HOLD, true, "not yet"));
+    assert_true(tell(w, "fra", EV_HOLD, false, ""));
+    get(w, "fra")->primary = true;
+    run(w, 60);
+    assert_int_equal(get(w, "par")->c.state, CLUSTER_JOIN_WAIT);
+    assert_true(tell(w, "par", EV_HOLD, false, ""));
+    run(w, 60);
+    assert_all_serve(w);
+    free(w);
+}
+
+/* A member that has what the others left behind is told what, and is given up only by its name. */
+static void test_release(void **state)
+{
+    struct world *w = two();
+    struct node *par = get(w, "par");
+
+    (void)state;
+    assert_false(tell(w, "par", EV_RELEASE, false, "")); /* it serves */
+    par->seqno = 150;
+    power_loss_of_all(w);
+    power_on(w, "fra");
+    run(w, 60);
+    explains(w, "fra",
+             (const char *const[]){"waits for members that are not heard", "par: not heard",
+                                   "muster cluster recover --from fra --without par",
+                                   "price:", NULL});
+    assert_true(recover(w, "fra", "par"));
+    run(w, 60);
+    assert_true(get(w, "fra")->primary);
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(par->c.state, CLUSTER_QUARANTINE);
+    explains(w, "par",
+             (const char *const[]){"only here:   101..150", "muster cluster release par",
+                                   "served by fra", NULL});
+    par->kind = DATADIR_FRESH; /* what the verb does before it asks */
+    par->seqno = -1;
+    assert_true(tell(w, "par", EV_RELEASE, false, ""));
+    run(w, 120);
+    assert_all_serve(w);
+    free(w);
+}
+
+/* Data that is not the cluster's is not made so by saying that it stays. */
+static void test_release_keep(void **state)
+{
+    struct world *w = two();
+    struct node *par = get(w, "par");
+
+    (void)state;
+    par->seqno = 150;
+    power_loss_of_all(w);
+    power_on(w, "fra");
+    run(w, 60);
+    assert_true(recover(w, "fra", "par"));
+    run(w, 60);
+    power_on(w, "par");
+    run(w, 60);
+    assert_true(tell(w, "par", EV_RELEASE, true, ""));
+    run(w, 60);
+    assert_int_equal(par->c.state, CLUSTER_QUARANTINE);
+    assert_int_equal(par->seqno, 150);
+    free(w);
+}
+
+/* The reason of an accepted loss is a part of the decision: every member has it. */
+static void test_because(void **state)
+{
+    struct world *w = three();
+    struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
+
+    (void)state;
+    power_loss_of_all(w);
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    ev.now = w->now;
+    str_copy(ev.name, sizeof(ev.name), "ams");
+    str_copy(ev.why, sizeof(ev.why), "the zone burnt down");
+    step(w, get(w, "fra"), &ev);
+    assert_true(get(w, "fra")->c.accepted);
+    run(w, 120);
+    for (unsigned i = 1; i < 3; i++) {
+        const struct cluster_record *rec = &w->nodes[i].c.rec;
+        const struct cluster_value *v = cluster_entry(rec, rec->epoch);
+
+        assert_non_null(v);
+        assert_string_equal(v->lost, "ams");
+        assert_string_equal(v->because, "the zone burnt down");
+        assert_string_equal(rec->because, "");
+    }
+    free(w);
+}
+
+static void test_explain(void **state)
+{
+    struct world *w = three();
+
+    (void)state;
+    explains(w, "fra",
+             (const char *const[]){"serves in a component of 3", "nothing is waited for", NULL});
+    power_off(get(w, "par"));
+    run(w, 20);
+    explains(w, "fra", (const char *const[]){"component of 2", "par: not heard", NULL});
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hold),    cmocka_unit_test(test_hold_join),
+        cmocka_unit_test(test_release), cmocka_unit_test(test_release_keep),
+        cmocka_unit_test(test_because), cmocka_unit_test(test_explain),
+    };
+
+    return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
+}
