@@ -234,6 +234,55 @@ static void test_names_of_members(void **state)
     }
 }
 
+static void only_holder(struct world *w, const char *name)
+{
+    for (unsigned i = 0; i < w->n; i++) {
+        struct cluster_names *h = &w->nodes[i].record.holders;
+
+        h->n = 1;
+        str_copy(h->name[0], CLUSTER_NAME, name);
+    }
+}
+
+/* The last decision names fra, which has left the file: it may have started. */
+static void test_starter_outside_the_file(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    decided_for(w, "fra");
+    only_holder(w, "par");
+    not_in_file(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_int_equal(get(w, "par")->c.state, CLUSTER_PRIMARY);
+    free(w);
+}
+
+/* It names the disk that fra had before, which may have started, too. */
+static void test_starter_with_a_new_disk(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    decided_for(w, "fra");
+    only_holder(w, "par");
+    replace(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for the data of fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_all_serve(w);
+    assert_int_equal(get(w, "par")->booted_from, DATADIR_OK);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +293,8 @@ int main(void)
         cmocka_unit_test(test_old_list_of_holders),
         cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
         cmocka_unit_test(test_names_of_members),
+        cmocka_unit_test(test_starter_outside_the_file),
+        cmocka_unit_test(test_starter_with_a_new_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
