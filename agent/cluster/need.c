@@ -240,6 +240,13 @@ static bool may_have_data(const struct cluster_msg *hb)
     return !hb->ready || (hb->position.kind == DATADIR_OK && !hb->position.diverged);
 }
 
+/* This node looked at its own data, and there is no whole database. */
+static bool only_a_rest(const struct cluster *c)
+{
+    return c->known &&
+           (c->position.kind == DATADIR_SST_PARTIAL || c->position.kind == DATADIR_EMPTY);
+}
+
 /* Why it cannot be accepted; NULL: it can. */
 static const char *objection(const struct cluster *c, const char *name, uint64_t now)
 {
@@ -256,7 +263,7 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
         !disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
         return "that member is heard, and its data may be whole; see its own state";
-    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now))
+    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now) && !only_a_rest(c))
         return "that is this node itself, and it has its data";
     return NULL;
 }

@@ -283,6 +283,26 @@ static void test_starter_with_a_new_disk(void **state)
     free(w);
 }
 
+/* Both had the data, and each has only a rest of it: an operator may give both up. */
+static void test_only_rests(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    get(w, "fra")->kind = DATADIR_SST_PARTIAL;
+    get(w, "par")->kind = DATADIR_EMPTY;
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "has no whole database any more");
+    assert_true(recover(w, "par", "fra"));
+    assert_true(recover(w, "par", "par"));
+    run(w, 60);
+    assert_all_serve(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_names_of_members),
         cmocka_unit_test(test_starter_outside_the_file),
         cmocka_unit_test(test_starter_with_a_new_disk),
+        cmocka_unit_test(test_only_rests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
