@@ -166,8 +166,8 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
         return false;
     for (unsigned i = 0; i < c->cfg.n; i++) {
         if ((reports[i].kind != DATADIR_SST_PARTIAL && reports[i].kind != DATADIR_EMPTY) ||
-            cluster_lost(c, i) || !is_holder(c, i))
-            continue;
+            cluster_lost(c, i) || (!is_holder(c, i) && !reports[i].uuid[0]))
+            continue; /* what a join left may be the newest there is: its position is known */
         snprintf(why, CLUSTER_WHY_MAX,
                  "%s had the data and has no whole database any more; give it its data back, or "
                  "accept the loss: muster-agent cluster-recover --i-accept-the-loss-of %s",

@@ -303,6 +303,27 @@ static void test_only_rests(void **state)
     free(w);
 }
 
+/* par's join left a rest, which counts as none; the one that it joined is given up with its disk.
+ * What par has was not given up: nothing empty is founded over it. */
+static void test_rest_of_a_join(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    only_holder(w, "fra");
+    get(w, "par")->kind = DATADIR_TAINTED;
+    get(w, "par")->record.joining = 1;
+    replace(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for the data of fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_waits_for(w, "par", "par had the data");
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_starter_outside_the_file),
         cmocka_unit_test(test_starter_with_a_new_disk),
         cmocka_unit_test(test_only_rests),
+        cmocka_unit_test(test_rest_of_a_join),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
