@@ -56,8 +56,19 @@ static bool is_holder(const struct cluster *c, unsigned i)
     return had;
 }
 
-/* Member `i` had data, by its own record or by that of another, and reports a disk that never had
- * any: its disk was lost or replaced. */
+/* The last decision names the disk that was under that name before, which may have started: it is
+ * not known to have served, and nobody else can say that it did not. */
+static bool old_disk_started(const struct cluster *c, unsigned i, const struct cluster_position *p)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
+    return v && c->rec.booted < c->rec.epoch && strcmp(v->node, c->cfg.names[i]) == 0 &&
+           v->incarnation[0] && strcmp(v->incarnation, p->incarnation) != 0 &&
+           !cluster_lost_has(v->lost, v->node);
+}
+
+/* Member `i` had data, or may have had, by its own record or by that of another, and reports a disk
+ * that never had any: its disk was lost or replaced. */
 static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
 {
     bool self = i == c->cfg.self;
@@ -66,7 +77,8 @@ static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
 
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
-    return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i);
+    return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i) ||
+           old_disk_started(c, i, p);
 }
 
 /* The list of member `k` is older than that of another one, which went on without it. */
@@ -90,7 +102,18 @@ static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
     return false;
 }
 
-/* A member that had the data and is not in the file any more; NULL: none. */
+/* Whom the last decision names; it is not known here whether it has started. NULL: it is. */
+static const char *unseen_starter(const struct cluster *c)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
+    return v && c->rec.booted < c->rec.epoch && v->node[0] != '#' &&
+                   !cluster_lost_has(v->lost, v->node)
+               ? v->node
+               : NULL;
+}
+
+/* A member that had the data, or may have, and is not in the file any more; NULL: none. */
 static const char *holder_outside(const struct cluster *c, uint64_t now)
 {
     const char *founder = lone_founder(c);
@@ -102,6 +125,8 @@ static const char *holder_outside(const struct cluster *c, uint64_t now)
             if (member(c, h->name[i]) < 0 && !cluster_lost_has(c->rec.lost, h->name[i]))
                 return h->name[i];
     }
+    if (!founder)
+        founder = unseen_starter(c);
     return founder && member(c, founder) < 0 && !cluster_lost_has(c->rec.lost, founder) ? founder
                                                                                         : NULL;
 }
@@ -141,8 +166,8 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
         return false;
     for (unsigned i = 0; i < c->cfg.n; i++) {
         if ((reports[i].kind != DATADIR_SST_PARTIAL && reports[i].kind != DATADIR_EMPTY) ||
-            cluster_lost(c, i) || !is_holder(c, i))
-            continue;
+            cluster_lost(c, i) || (!is_holder(c, i) && !reports[i].uuid[0]))
+            continue; /* what a join left may be the newest there is: its position is known */
         snprintf(why, CLUSTER_WHY_MAX,
                  "%s had the data and has no whole database any more; give it its data back, or "
                  "accept the loss: muster cluster recover --without %s",
@@ -215,6 +240,13 @@ static bool may_have_data(const struct cluster_msg *hb)
     return !hb->ready || (hb->position.kind == DATADIR_OK && !hb->position.diverged);
 }
 
+/* This node looked at its own data, and there is no whole database. */
+static bool only_a_rest(const struct cluster *c)
+{
+    return c->known &&
+           (c->position.kind == DATADIR_SST_PARTIAL || c->position.kind == DATADIR_EMPTY);
+}
+
 /* Why it cannot be accepted; NULL: it can. */
 static const char *objection(const struct cluster *c, const char *name, uint64_t now)
 {
@@ -231,7 +263,7 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
         !disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
         return "that member is heard, and its data may be whole; see its own state";
-    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now))
+    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now) && !only_a_rest(c))
         return "that is this node itself, and it has its data";
     return NULL;
 }

@@ -234,6 +234,96 @@ static void test_names_of_members(void **state)
     }
 }
 
+static void only_holder(struct world *w, const char *name)
+{
+    for (unsigned i = 0; i < w->n; i++) {
+        struct cluster_names *h = &w->nodes[i].record.holders;
+
+        h->n = 1;
+        str_copy(h->name[0], CLUSTER_NAME, name);
+    }
+}
+
+/* The last decision names fra, which has left the file: it may have started. */
+static void test_starter_outside_the_file(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    decided_for(w, "fra");
+    only_holder(w, "par");
+    not_in_file(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_int_equal(get(w, "par")->c.state, CLUSTER_PRIMARY);
+    free(w);
+}
+
+/* It names the disk that fra had before, which may have started, too. */
+static void test_starter_with_a_new_disk(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    decided_for(w, "fra");
+    only_holder(w, "par");
+    replace(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for the data of fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_all_serve(w);
+    assert_int_equal(get(w, "par")->booted_from, DATADIR_OK);
+    free(w);
+}
+
+/* Both had the data, and each has only a rest of it: an operator may give both up. */
+static void test_only_rests(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    get(w, "fra")->kind = DATADIR_SST_PARTIAL;
+    get(w, "par")->kind = DATADIR_EMPTY;
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "has no whole database any more");
+    assert_true(recover(w, "par", "fra"));
+    assert_true(recover(w, "par", "par"));
+    run(w, 60);
+    assert_all_serve(w);
+    free(w);
+}
+
+/* par's join left a rest, which counts as none; the one that it joined is given up with its disk.
+ * What par has was not given up: nothing empty is founded over it. */
+static void test_rest_of_a_join(void **state)
+{
+    (void)state;
+    struct world *w = two();
+
+    power_loss_of_all(w);
+    only_holder(w, "fra");
+    get(w, "par")->kind = DATADIR_TAINTED;
+    get(w, "par")->record.joining = 1;
+    replace(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "par", "waits for the data of fra");
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_waits_for(w, "par", "par had the data");
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +334,10 @@ int main(void)
         cmocka_unit_test(test_old_list_of_holders),
         cmocka_unit_test(test_contrary_words_are_not_saved_in_turns),
         cmocka_unit_test(test_names_of_members),
+        cmocka_unit_test(test_starter_outside_the_file),
+        cmocka_unit_test(test_starter_with_a_new_disk),
+        cmocka_unit_test(test_only_rests),
+        cmocka_unit_test(test_rest_of_a_join),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

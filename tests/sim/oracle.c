@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold: judged by what commits are where, not by what the agents believe. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/run.h"
+#include "tests/sim/sim.h"
+
+void oracle_fail(const struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(failure.what, sizeof(failure.what), fmt, ap);
+    va_end(ap);
+    failure.at = w->now;
+    longjmp(failure.back, 1);
+}
+
+bool oracle_served(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->pc && w->nodes[i].up && w->nodes[i].db == DB_PRIMARY && w->nodes[i].view == w->pc)
+            return true;
+    return false;
+}
+
+/* Every commit of the history that ends with `head`. */
+static void mark(const struct world *w, int head, bool have[COMMITS])
+{
+    memset(have, 0, COMMITS * sizeof(have[0]));
+    for (; head; head = w->commits[head].parent)
+        have[head] = true;
+}
+
+/* --- losses ---------------------------------------------------------------------------------- */
+
+/* Machines whose records say that machine `i` had data. */
+static unsigned knowers(const struct world *w, unsigned i)
+{
+    unsigned set = 0;
+
+    for (unsigned k = 0; k < w->n; k++) {
+        const struct cluster_record *r = disk_newest(&w->nodes[k].disks);
+        const struct cluster_value *v = r ? cluster_entry(r, r->epoch) : NULL;
+
+        if (r && (w->file & 1U << k) &&
+            (cluster_names_have(&r->holders, w->nodes[i].name) || (k == i && r->data) ||
+             (!r->holders.n && v && strcmp(v->node, w->nodes[i].name) == 0)))
+            set |= 1U << k;
+    }
+    return set;
+}
+
+static void give_up(struct world *w, struct commit *c, bool unknowable)
+{
+    (void)w;
+    c->gone = true;
+    totals.gone++;
+    totals.unknowable += unknowable;
+}
+
+/* The data of machine `i`, which ended with `head`, is not there any more. `known`: a disk was
+ * lost, which leaves a new one; else it was replaced by older data, which tells nobody. */
+void oracle_destroyed(struct world *w, unsigned i, int head, bool known)
+{
+    unsigned who = knowers(w, i);
+
+    for (; head; head = w->commits[head].parent) {
+        struct commit *c = &w->commits[head];
+
+        if (!c->acked || c->gone)
+            continue;
+        c->lost_with |= known ? 1U << i : RESTORED;
+        c->knowers |= who;
+    }
+}
+
+/* Some record has that decision; `served`: and says that it has served. */
+static bool remembered(const struct world *w, const char *cluster_id, uint64_t epoch, bool served)
+{
+    for (unsigned k = 0; k < w->n; k++) {
+        const struct cluster_record *r = disk_newest(&w->nodes[k].disks);
+
+        if (r && (served ? r->booted : r->epoch) >= epoch && strcmp(r->cluster_id, cluster_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The records of machine `i` are lost, or older ones again. */
+void oracle_forgotten(struct world *w, unsigned i)
+{
+    w->forked = true;
+    for (int k = 1; k <= w->n_commits; k++)
+        w->commits[k].knowers &= ~(1U << i);
+    for (unsigned k = 0; k < TIMELINES / 4; k++)
+        for (unsigned e = 0; e < TIMELINES; e++)
+            if (w->timelines[k].boots[e] &&
+                !remembered(w, w->timelines[k].cluster_id, e, w->timelines[k].by[e] == i))
+                w->timelines[k].boots[e] = 0;
+}
+
+/* Members that were decided without: what they know was not heard. */
+static unsigned given_up(const struct world *w, const struct cluster_value *v)
+{
+    unsigned set = 0;
+
+    for (unsigned k = 0; k < w->n; k++)
+        if (cluster_lost_has(v->lost, w->nodes[k].name))
+            set |= 1U << k;
+    return set;
+}
+
+/* A commit that is on no disk any more: was its loss stated, or could nobody know of it? */
+static void judge_lost(struct world *w, struct commit *c, const struct cluster_value *v)
+{
+    bool stated = false;
+
+    for (unsigned k = 0; k < w->n; k++)
+        stated =
+            stated || ((c->lost_with & 1U << k) && cluster_lost_has(v->lost, w->nodes[k].name));
+    if (!stated && !(c->lost_with & RESTORED) && (c->knowers & w->file & ~given_up(w, v)))
+        oracle_fail(w,
+                    "an acknowledged commit (%lld) that was lost with a disk is left behind in "
+                    "silence",
+                    (long long)c->seqno);
+    give_up(w, c, !stated);
+}
+
+/* --- a bootstrap ------------------------------------------------------------------------------ */
+
+static void once(struct world *w, unsigned i, const struct cluster_value *v)
+{
+    for (unsigned k = 0; k < TIMELINES / 4; k++) {
+        struct timeline *t = &w->timelines[k];
+
+        if (t->cluster_id[0] && strcmp(t->cluster_id, v->cluster_id) != 0)
+            continue;
+        memcpy(t->cluster_id, v->cluster_id, sizeof(t->cluster_id));
+        if (v->epoch >= TIMELINES)
+            return;
+        /* Whoever started it before may have been given up, and that be stated. */
+        if (t->boots[v->epoch] && !cluster_lost_has(v->lost, w->nodes[t->by[v->epoch]].name))
+            oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
+        t->boots[v->epoch]++;
+        t->by[v->epoch] = i;
+        return;
+    }
+}
+
+/* What a transfer left half-way counts only beside nothing at all, and what is in quarantine
+ * because its record was lost is an operator's. */
+static bool counts(const struct disks *d, bool blank)
+{
+    const struct cluster_record *r = disk_newest(d);
+
+    return (!d->rest || blank) && !(d->amnesia && r && r->diverged);
+}
+
+/* I2: whatever was acknowledged and is on a disk, it has, but for losses that were accepted. */
+static void complete(struct world *w, unsigned i, const struct cluster_value *v)
+{
+    static bool have[COMMITS], on[NODES][COMMITS];
+
+    mark(w, w->nodes[i].disks.head, have);
+    for (unsigned k = 0; k < w->n; k++)
+        mark(w, counts(&w->nodes[k].disks, !w->nodes[i].disks.head) ? w->nodes[k].disks.head : 0,
+             on[k]);
+    for (int k = 1; k <= w->n_commits; k++) {
+        struct commit *c = &w->commits[k];
+        bool stated = false;
+
+        if (!c->acked || c->gone || have[k])
+            continue;
+        for (unsigned m = 0; m < w->n; m++) {
+            bool lost = cluster_lost_has(v->lost, w->nodes[m].name);
+
+            stated = stated || (on[m][k] && lost);
+            if (on[m][k] && !lost && ((w->file & 1U << m) || (knowers(w, m) & ~given_up(w, v))))
+                oracle_fail(w,
+                            "%s bootstraps without an acknowledged commit (%lld) that %s has "
+                            "(I2)",
+                            w->nodes[i].name, (long long)c->seqno, w->nodes[m].name);
+        }
+        if (stated)
+            give_up(w, c, false);
+        else
+            judge_lost(w, c, v);
+    }
+}
+
+void oracle_boot(struct world *w, unsigned i)
+{
+    struct node *nd = &w->nodes[i];
+    const struct cluster_record *r = disk_newest(&nd->disks);
+    const struct cluster_value *v = r ? cluster_entry(r, nd->permit_epoch) : NULL;
+
+    if (!v || r->permit_used < nd->permit_epoch)
+        oracle_fail(w, "%s bootstraps with a permit that is not on disk as used (I4)", nd->name);
+    w->boots++;
+    totals.boots++;
+    once(w, i, v);
+    if (oracle_served(w))
+        oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
+    complete(w, i, v);
+}
+
+/* --- a join ----------------------------------------------------------------------------------- */
+
+void oracle_join(struct world *w, unsigned i)
+{
+    const struct node *nd = &w->nodes[i];
+    int head = nd->disks.head;
+
+    if (disk_has_data(&nd->disks) && !nd->disks.rest && !db_has(w, w->top, head))
+        oracle_fail(w, "%s joins with a history (%lld) that is not a part of the cluster's (%lld)",
+                    nd->name, (long long)w->commits[head].seqno,
+                    (long long)w->commits[w->top].seqno);
+}
+
+/* --- an operator ------------------------------------------------------------------------------ */
+
+/* Where he types what he accepts of `name`: on one that has data if there is any, and not on that
+ * node itself, unless its disk is new. */
+static unsigned seat(const struct world *w, const char *name)
+{
+    unsigned best = NODES;
+    int score = -1;
+
+    for (unsigned i = 0; i < w->n; i++) {
+        const struct node *nd = &w->nodes[i];
+        bool leads = nd->c.state != CLUSTER_QUARANTINE && nd->c.state != CLUSTER_AMNESIAC &&
+                     (strcmp(nd->name, name) != 0 || !disk_has_data(&nd->disks));
+        int at = disk_has_data(&nd->disks) ? (int)w->commits[nd->disks.head].seqno : 0;
+
+        at += nd->disks.kind == DATADIR_OK ? COMMITS : nd->disks.kind == DATADIR_FRESH;
+        if (nd->up && !nd->refused && !nd->saved_at && leads && at > score) {
+            best = i;
+            score = at;
+        }
+    }
+    return best;
+}
+
+void oracle_accept(struct world *w, unsigned i, const char *name)
+{
+    i = i == NODES ? seat(w, name) : i;
+    struct cluster_event ev = {.type = EV_RECOVER, .now = w->now};
+
+    if (i == NODES)
+        return;
+    snprintf(ev.name, sizeof(ev.name), "%s", name);
+    w->nodes[i].c.accepted = false;
+    world_step(w, i, &ev);
+    totals.acceptances += w->nodes[i].c.accepted;
+    w->forked = w->forked || w->nodes[i].c.accepted;
+}
+
+/* The command that a reason names. */
+static void as_told(struct world *w, unsigned i)
+{
+    static const char command[] = "--i-accept-the-loss-of ";
+    const char *at = strstr(w->nodes[i].c.why, command);
+    char name[CLUSTER_NAME];
+
+    if (!w->nodes[i].up || !at)
+        return;
+    snprintf(name, sizeof(name), "%s", at + strlen(command));
+    oracle_accept(w, w->nodes[i].disks.kind == DATADIR_OK ? i : NODES, name);
+}
+
+/* What is in question is moved aside, or repaired: his doing, and his statement. */
+static void move_aside(struct world *w, unsigned i)
+{
+    static bool elsewhere[COMMITS];
+    struct node *nd = &w->nodes[i];
+    int head = nd->disks.head;
+
+    memset(elsewhere, 0, sizeof(elsewhere));
+    for (unsigned k = 0; k < w->n; k++)
+        for (int at = k == i ? 0 : w->nodes[k].disks.head; at; at = w->commits[at].parent)
+            elsewhere[at] = true;
+    for (; head; head = w->commits[head].parent)
+        if (w->commits[head].acked && !w->commits[head].gone && !elsewhere[head])
+            give_up(w, &w->commits[head], false);
+    disk_lose_data(w, i, DATADIR_SST_PARTIAL);
+    if (nd->up)
+        world_agent_kill(w, i);
+}
+
+/* Nothing fails any more, and nothing is served: what the reasons in `status` ask for. */
+void oracle_operator(struct world *w)
+{
+    uint64_t waited = w->now - w->stable;
+    bool whole = false;
+
+    if (w->now < w->stable + OPERATOR || waited % 5000 || oracle_served(w))
+        return;
+    totals.operator_runs++;
+    for (unsigned i = 0; i < w->n; i++)
+        whole = whole || (w->nodes[i].up && w->nodes[i].disks.kind == DATADIR_OK &&
+                          w->nodes[i].c.state != CLUSTER_QUARANTINE &&
+                          w->nodes[i].c.state != CLUSTER_AMNESIAC);
+    for (unsigned i = 0; i < w->n; i++) {
+        struct node *nd = &w->nodes[i];
+        bool aside = nd->c.state == CLUSTER_AMNESIAC || nd->c.state == CLUSTER_QUARANTINE;
+
+        as_told(w, i);
+        if (nd->disks.kind == DATADIR_TAINTED && whole)
+            oracle_accept(w, NODES, nd->name);
+        if (waited > 2 * OPERATOR && aside && disk_has_data(&nd->disks)) {
+            move_aside(w, i);
+            oracle_accept(w, NODES, nd->name);
+        }
+        if (waited > 2 * OPERATOR && strstr(nd->c.why, " never part of this cluster") &&
+            strncmp(nd->c.why, nd->name, strlen(nd->name)) == 0 && disk_has_data(&nd->disks))
+            move_aside(w, i);
+        if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_TAINTED && !whole) {
+            nd->disks.kind = DATADIR_OK; /* grastate.dat by hand */
+            world_agent_kill(w, i);
+        }
+        if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_SST_PARTIAL)
+            oracle_accept(w, NODES, nd->name);
+    }
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* What the oracle knows of that explains why nobody serves: an operator's by the rules. */
+static const char *excuse(const struct world *w)
+{
+    bool data = false;
+
+    for (unsigned i = 0; i < w->n; i++)
+        data = data || ((w->file & 1U << i) && w->nodes[i].disks.kind != DATADIR_SST_PARTIAL);
+    if (!data)
+        return "no member has a whole database";
+    for (unsigned i = 0; i < w->n; i++) {
+        const struct node *nd = &w->nodes[i];
+
+        if (nd->refused)
+            return "records of different clusters";
+        if (strstr(nd->c.why, "behind") && strstr(nd->c.why, "durable once"))
+            return "the newest data is gone";
+        if (nd->disks.amnesia)
+            return "a record is lost";
+    }
+    return NULL;
+}
+
+static void judge_quarantine(const struct world *w, const struct node *nd)
+{
+    totals.quarantines++;
+    if (nd->disks.amnesia)
+        totals.amnesiacs++; /* its record is lost: nobody can tell */
+    else if (!disk_has_data(&nd->disks) || db_has(w, w->top, nd->disks.head))
+        oracle_fail(w, "%s is in quarantine, and its history (%lld) is a part of the cluster's",
+                    nd->name, (long long)w->commits[nd->disks.head].seqno);
+}
+
+/* Two decisions of one epoch: only where records were lost, or an operator gave a member up. */
+void oracle_halt(struct world *w, unsigned i)
+{
+    if (!w->forked)
+        oracle_fail(w, "%s halted", w->nodes[i].name);
+    w->halted = true;
+}
+
+void oracle_end(struct world *w)
+{
+    bool served = oracle_served(w);
+
+    if (w->halted || (!served && excuse(w))) {
+        totals.left_to_operator++;
+        return;
+    }
+    for (unsigned i = 0; i < w->n; i++) {
+        const struct node *nd = &w->nodes[i];
+
+        if (!(w->file & 1U << i))
+            continue;
+        if (!served)
+            oracle_fail(w, "nothing failed for long, and nobody serves (I16)");
+        if (nd->c.state == CLUSTER_QUARANTINE)
+            judge_quarantine(w, nd);
+        else if (!nd->refused && nd->db != DB_PRIMARY)
+            oracle_fail(w, "nothing failed for long, and %s is not part of the Primary (I16)",
+                        nd->name);
+    }
+    for (int k = 1; k <= w->n_commits; k++)
+        if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k))
+            oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",
+                        (long long)w->commits[k].seqno);
+}
