@@ -261,7 +261,7 @@ void oracle_accept(struct world *w, unsigned i, const char *name)
 /* The command that a reason names. */
 static void as_told(struct world *w, unsigned i)
 {
-    static const char command[] = "--i-accept-the-loss-of ";
+    static const char command[] = "--without ";
     const char *at = strstr(w->nodes[i].c.why, command);
     char name[CLUSTER_NAME];
 
