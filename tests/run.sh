@@ -37,8 +37,9 @@ unit() {
 }
 
 fuzz_replay() {
-  configure_and_build fuzz
   local f name
+  cmake --preset fuzz
+  cmake --build build/fuzz --target fuzz_targets
   for f in tests/fuzz/fuzz_*.c; do
     name=$(basename "$f" .c)
     mkdir -p "tests/fuzz/corpus/$name"
