@@ -36,14 +36,13 @@ unit() {
   ctest --test-dir build/dev --output-on-failure -j2
 }
 
-fuzz_replay() {
+fuzz_replay() { # step takes its exit status, so that -e is off in it
   local f name
-  cmake --preset fuzz
-  cmake --build build/fuzz --target fuzz_targets
+  cmake --preset fuzz && cmake --build build/fuzz --target fuzz_targets || return
   for f in tests/fuzz/fuzz_*.c; do
     name=$(basename "$f" .c)
     mkdir -p "tests/fuzz/corpus/$name"
-    "build/fuzz/bin/$name" -runs=20000 -max_total_time=10 -seed=1 "$(mktemp -d)" "tests/fuzz/corpus/$name"
+    "build/fuzz/bin/$name" -runs=20000 -max_total_time=10 -seed=1 "$(mktemp -d)" "tests/fuzz/corpus/$name" || return
   done
 }
 
