@@ -63,7 +63,8 @@ partitions() {
     for d in /sys/block/loop*/loop*p*/dev; do
       node=${d%/dev}
       node=/dev/${node##*/}
-      [ -e "${node%p*}" ] && read -r numbers <"$d" || continue
+      [ -e "${node%p*}" ] || continue
+      read -r numbers <"$d" || continue
       [ -b "$node" ] && [ "${made[$node]:-}" = "$numbers" ] && continue
       rm -f "$node"
       mknod "$node" b "${numbers%:*}" "${numbers#*:}"
