@@ -2,24 +2,26 @@
 # Every test. First what finds a mistake cheapest: both builds, and the unit tests under ASan and
 # UBSan. Then several lanes side by side, each as on a machine of its own (lane.sh), since the tests on
 # the local cloud mostly wait: one begins with what needs much processor time and no machine, and
-# whoever is free takes the next test. With --slow also what takes many minutes. After a failure nothing more
-# is begun.
+# whoever is free takes the next test. Each line says how long a step took, and how much processor time
+# (of a lane all but the kernel's own). With --slow also what takes many minutes. After a failure
+# nothing more is begun.
 # usage: run.sh [unit|--slow]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
-lanes=3
+lanes=4
 dir=$(mktemp -d /tmp/muster-test-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 : >"$dir/ended" # a line for each step: "ok NAME" or "FAILED NAME"
 
 step() { # name command…
-  local name=$1 start=$SECONDS rc=0
+  local name=$1 start=$SECONDS rc=0 cpu TIMEFORMAT='%U %S'
   shift
   ! grep -q '^FAILED' "$dir/ended" || return 0
-  "$@" >"/tmp/muster-test-$name.log" 2>&1 || rc=$?
+  { time "$@" >"/tmp/muster-test-$name.log" 2>&1 || rc=$?; } 2>"$dir/cpu-$name"
+  cpu=$(awk '{printf "%.0f", $1 + $2}' "$dir/cpu-$name")
   if [ $rc -eq 0 ]; then
-    printf 'ok      %-18s %4d s\n' "$name" $((SECONDS - start))
+    printf 'ok      %-18s %4d s  processor %4d s\n' "$name" $((SECONDS - start)) "$cpu"
     echo "ok $name" >>"$dir/ended"
   else
     printf 'FAILED  %-18s %4d s; the end of its output:\n%s\n' "$name" $((SECONDS - start)) \
@@ -36,22 +38,23 @@ unit() {
   ctest --test-dir build/dev --output-on-failure -j2
 }
 
-fuzz_replay() {
-  configure_and_build fuzz
+fuzz_replay() { # step takes its exit status, so that -e is off in it
   local f name
+  cmake --preset fuzz && cmake --build build/fuzz --target fuzz_targets || return
   for f in tests/fuzz/fuzz_*.c; do
     name=$(basename "$f" .c)
     mkdir -p "tests/fuzz/corpus/$name"
-    "build/fuzz/bin/$name" -runs=20000 -max_total_time=10 -seed=1 "$(mktemp -d)" "tests/fuzz/corpus/$name"
+    "build/fuzz/bin/$name" -runs=20000 -max_total_time=10 -seed=1 "$(mktemp -d)" "tests/fuzz/corpus/$name" || return
   done
 }
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=121 long='under_load faults stack not_knowing outage disk matrix power founder'
+  local t args every=121 long='under_load faults stack not_knowing power matrix none outage founder disk'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"
+  echo 'host-bad_days tests/hosts/bad_days.sh'
   for t in $long $(cd tests/e2e && printf '%s\n' *.sh | sed 's/\.sh$//' | grep -vE '(^|_)(lib|stub|host_state)$'); do
     args=
     case "$what $t" in
@@ -61,7 +64,7 @@ list() {
     esac
     echo "e2e-$t tests/e2e/$t.sh $args"
   done | awk '!seen[$1]++'
-  printf 'host-%s\n' 'bad_days tests/hosts/bad_days.sh' 'routes tests/hosts/routes.sh'
+  echo 'host-routes tests/hosts/routes.sh'
   [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
 }
 

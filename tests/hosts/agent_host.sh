@@ -11,7 +11,7 @@
 # make a second pair beside the first.
 set -eu
 DIR=${MTEST_DIR:-/tmp/mtest}
-BASE=$DIR/base.tar
+BASE=/tmp/mtest-base.tar # of all pairs
 NAME=${MTEST_NAME:-mtest} # at most 10 letters
 NET=${MTEST_NET:-10.77.0}
 SIZE=$((3 * 1024 * 1024 * 1024))
@@ -23,12 +23,15 @@ rootfs() { echo "$DIR/lxc/$NAME-$1/rootfs"; }
 pid() { lxc-info -P "$DIR/lxc" -n "$NAME-$1" -p -H; }
 
 base() {
-    [ -f "$BASE" ] && return
     mkdir -p "$DIR"
+    exec 9>"$BASE.lock"
+    flock 9
+    [ ! -f "$BASE" ] || { exec 9>&-; return; }
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' \
         --include=systemd,systemd-sysv,dbus,ifupdown,iproute2,iputils-ping,ca-certificates,procps,e2fsprogs,xfsprogs,fdisk,libzmq5,libsodium23,libjansson4,libmnl0,libmariadb3,libfdisk1,libmount1,libblkid1,curl \
         bookworm "$BASE.tmp.tar"
     mv "$BASE.tmp.tar" "$BASE"
+    exec 9>&-
 }
 
 network() {
@@ -85,14 +88,15 @@ start() {
     partitions "$1" "$loop" &
 }
 
-# The kernel's partitions of the guest's disk, as nodes in the guest, until the guest is gone.
+# The kernel's partitions of the guest's disk, as nodes in the guest, until the guest is gone. In the
+# directory of its process 1, which is empty when that has ended; a process for each look would be dear.
 partitions() {
-    local p loop=${2#/dev/}
+    local p numbers part=/sys/block/${2#/dev/}/${2#/dev/}p1/dev
     exec >/dev/null 2>&1 </dev/null
-    while p=$(pid "$1") && [ -n "$p" ]; do
-        if [ -e "/sys/block/$loop/${loop}p1/dev" ]; then
-            local d; d=$(cat "/sys/block/$loop/${loop}p1/dev")
-            nsenter -t "$p" -m sh -c "[ -b /dev/sdb1 ] || mknod /dev/sdb1 b ${d%:*} ${d#*:}"
+    cd /proc
+    while [ -e root/dev/null ] || { p=$(pid "$1") && [ -n "$p" ] && cd "/proc/$p"; }; do
+        if [ ! -b root/dev/sdb1 ] && read -r numbers <"$part"; then
+            mknod root/dev/sdb1 b "${numbers%:*}" "${numbers#*:}" || true
         fi
         sleep 0.3
     done

@@ -118,7 +118,7 @@ enrol() {
 }
 
 # --- the saved guest: layers of its root, a copy of its disk ---------------------------------------
-running() { run systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; }
+running() { timeout 60 "$host" run a systemctl is-system-running --wait 2>/dev/null | grep -qE 'running|degraded'; }
 stop() {
   "$host" stop a 2>/dev/null || true
   ! mountpoint -q "$root" || umount "$root"
@@ -212,7 +212,7 @@ wait_ready() {
       status=1
       break
     fi
-    sleep 0.2
+    sleep 0.5
   done
   run journalctl --no-pager -o short-precise -u muster-agent -u mariadb >"$dir/kill.log"
   return $status
@@ -265,7 +265,7 @@ without_disk() { # the database must not start on the root disk
   run sh -c 'mv /etc/fstab.away /etc/fstab && systemctl daemon-reload && mount /media/data && systemctl reset-failed mariadb && systemctl start mariadb'
 }
 
-cmake -G Ninja -S . -B $build -DCMAKE_BUILD_TYPE=Release -DMUSTER_TEST_HOOKS=ON >/dev/null
+cmake -G Ninja -S . -B $build -DCMAKE_BUILD_TYPE=None -DMUSTER_TEST_HOOKS=ON -DMUSTER_TESTS=OFF >/dev/null
 cmake --build $build --target muster-agent-deb >/dev/null
 "$host" down
 mkdir -p "$dir"
