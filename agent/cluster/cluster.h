@@ -168,6 +168,7 @@ enum cluster_action_type {
     ACT_STOP,     /* stop the database; EV_DONE */
     ACT_ABANDON, /* kill the database of a join that cannot end; the join's own EV_DONE, or EV_DB */
     ACT_ROW,     /* write the row of `epoch` into the database; no answer */
+    ACT_REJECT,  /* the database that runs here answers no client any more; no answer */
 };
 
 struct cluster_action {
@@ -208,6 +209,8 @@ struct cluster_event {
     bool left;                     /* DB: it answers, and is connected to no group */
     bool unknown;                  /* DB: it runs and could not be asked; `why` */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
+    /* DB: what that row says; "": it was not read */
+    char row_node[CLUSTER_NAME], row_cluster[37];
     unsigned size;
     struct cluster_names members; /* DB: of its component; none: not known */
     char name[CLUSTER_NAME];      /* RECOVER */

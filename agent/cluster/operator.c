@@ -38,8 +38,8 @@ void cluster_hold(struct cluster *c, bool hold, const char *because, uint64_t no
 }
 
 /* Quarantine: the data was moved aside, or an operator says that it is the cluster's: what a look
- * finds is judged again. Halt: two members knew different decisions; the one that gives way begins a
- * new record, as a member that nobody knows. */
+ * finds is judged again. Halt: two members knew different decisions; the one that gives way begins
+ * a new record, as a member that nobody knows. */
 void cluster_release(struct cluster *c, bool keep, uint64_t now, struct cluster_out *out)
 {
     c->accepted = (c->state == CLUSTER_QUARANTINE || c->state == CLUSTER_HALT) && !c->running;

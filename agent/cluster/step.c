@@ -285,6 +285,25 @@ static void first_look(struct cluster *c, const struct cluster_event *ev, struct
     }
 }
 
+/* The row that the bootstrapping member wrote is not of the decision that is known here. */
+static bool other_row(const struct cluster *c, const struct cluster_event *ev)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+
+    return v && v->node[0] != '#' && ev->row_node[0] &&
+           (strcmp(v->node, ev->row_node) != 0 || strcmp(v->cluster_id, ev->row_cluster) != 0);
+}
+
+/* And the history is another one, too. Without that somebody restored a dump with another cluster's
+ * row in it, and the right one is written again. */
+static bool other_history(const struct cluster *c, const struct cluster_event *ev)
+{
+    const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
+    const char *uuid = v && v->uuid[0] ? v->uuid : c->rec.hw_uuid;
+
+    return uuid[0] && ev->position.uuid[0] && strcmp(uuid, ev->position.uuid) != 0;
+}
+
 static void on_db(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     /* It runs and does not answer: that says nothing about its quorum, and nothing follows. */
@@ -328,9 +347,16 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
         break;
     }
     note_members(c, ev, out);
+    if (c->state == CLUSTER_PRIMARY && other_row(c, ev) && other_history(c, ev)) {
+        cluster_enter(c, CLUSTER_HALT, ev->now,
+                      "the database says that %s started epoch %llu of cluster %.8s, and the "
+                      "decision says otherwise (I15)",
+                      ev->row_node, (unsigned long long)c->rec.epoch, ev->row_cluster);
+        return;
+    }
     /* What was to write it may have been killed, or this agent before it began. */
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
-    if (c->state == CLUSTER_PRIMARY && ev->rowless && v &&
+    if (c->state == CLUSTER_PRIMARY && (ev->rowless || other_row(c, ev)) && v &&
         strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
         cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
 }
@@ -472,6 +498,8 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
         cluster_release(c, ev->ok, ev->now, out);
         break;
     }
+    if (c->state != before && c->state == CLUSTER_HALT && c->running)
+        cluster_act(out, ACT_REJECT);
     if (c->state != before)
         cluster_heartbeat(c, out); /* peers should not wait a second to learn it */
 }

@@ -496,6 +496,14 @@ int galera_abandon(struct err *err)
     return proc_call(PROC_ARGV(SYSTEMCTL, "kill", "--signal=KILL", GALERA_SERVICE), err);
 }
 
+int galera_reject(struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+
+    return sql_open(30, &s, err) < 0 ? -1
+                                     : sql_exec(s, "SET GLOBAL wsrep_reject_queries = ALL", err);
+}
+
 int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
                struct err *err)
 {
@@ -507,9 +515,9 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
     _cleanup_free_ char *id = sql_quote(s, v->cluster_id);
     _cleanup_free_ char *uuid = sql_quote(s, v->uuid);
     _cleanup_free_ char *lost = sql_quote(s, v->lost);
-    _cleanup_free_ char *insert = str_fmt(
-        "INSERT IGNORE INTO muster.epoch VALUES (%llu, %s, %s, %s, %lld, UTC_TIMESTAMP(), %s)",
-        (unsigned long long)epoch, id, node, uuid, (long long)v->base, lost);
+    _cleanup_free_ char *insert =
+        str_fmt("REPLACE INTO muster.epoch VALUES (%llu, %s, %s, %s, %lld, UTC_TIMESTAMP(), %s)",
+                (unsigned long long)epoch, id, node, uuid, (long long)v->base, lost);
     if (sql_exec(s, "CREATE DATABASE IF NOT EXISTS muster", err) < 0 ||
         sql_exec(s,
                  "CREATE TABLE IF NOT EXISTS muster.epoch (e BIGINT UNSIGNED PRIMARY KEY, "

@@ -32,6 +32,8 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
 int galera_stop(struct err *err);
 /* Kills a database that joins: what it has is not whole, and it need not listen. */
 int galera_abandon(struct err *err);
+/* Clients are answered no more, until the database is started again. */
+int galera_reject(struct err *err);
 /* What this process's action did besides, for the operator; "" for nothing. */
 const char *galera_note(void);
 /* The row of an epoch, readable everywhere once written here. */

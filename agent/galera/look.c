@@ -72,19 +72,28 @@ static void status_row(void *ctx, const char *k, const char *v)
     "'wsrep_cluster_status','wsrep_cluster_state_uuid','wsrep_cluster_size',"                      \
     "'wsrep_last_committed')"
 
+static void epoch_row(void *ctx, const char *id, const char *node)
+{
+    json_object_set_new(ctx, "cluster_id", js_string(id));
+    json_object_set_new(ctx, "node", js_string(node));
+}
+
 /* What is not there is told only when the database said so. */
 static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
 {
-    char found[8] = "";
     struct err err;
-    _cleanup_free_ char *query =
-        str_fmt("SELECT COUNT(*) FROM muster.epoch WHERE e = %llu", (unsigned long long)epoch);
+    json_t *row = json_object();
+    _cleanup_free_ char *query = str_fmt("SELECT cluster_id, node FROM muster.epoch WHERE e = %llu",
+                                         (unsigned long long)epoch);
 
     json_object_set_new(db, "epoch", json_integer((json_int_t)epoch));
-    if (epoch && sql_text(s, query, found, sizeof(found), &err) == 0)
-        json_object_set_new(db, "epoch_row", json_boolean(found[0] == '1'));
-    else if (!epoch || sql_code(s) == SQL_NO_DATABASE || sql_code(s) == SQL_NO_TABLE)
+    if (epoch && sql_pairs(s, query, epoch_row, row, &err) == 0) {
+        json_object_set_new(db, "epoch_row", json_boolean(json_object_size(row) > 0));
+        if (json_object_size(row) > 0)
+            json_object_set(db, "row", row);
+    } else if (!epoch || sql_code(s) == SQL_NO_DATABASE || sql_code(s) == SQL_NO_TABLE)
         json_object_set_new(db, "epoch_row", json_false());
+    json_decref(row);
 }
 
 static void member_row(void *ctx, const char *k, const char *v)

@@ -56,7 +56,16 @@ enum ipc_way { IPC_TO_NET, IPC_FROM_NET, IPC_TO_WORKER, IPC_FROM_WORKER, IPC_WAY
 #define IPC_DRIFT_MAX 32 /* steps that an IPC_DID_DRIFT names at most */
 
 /* Actions on the database: member `what` of IPC_DO and IPC_RESULT, and the name of the job. */
-enum ipc_action { IPC_POSITION, IPC_BOOT, IPC_JOIN, IPC_STOP, IPC_ABANDON, IPC_ROW, IPC_ACTIONS };
+enum ipc_action {
+    IPC_POSITION,
+    IPC_BOOT,
+    IPC_JOIN,
+    IPC_STOP,
+    IPC_ABANDON,
+    IPC_ROW,
+    IPC_REJECT,
+    IPC_ACTIONS
+};
 
 const char *ipc_msg_name(enum ipc_msg m);
 /* The message that ends an IPC_JOB_…; IPC_MSGS for any other. */

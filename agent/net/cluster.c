@@ -195,6 +195,9 @@ static void perform(struct net *n, struct net_cluster *k)
         case ACT_ROW:
             tell_do(n, k, IPC_ROW, a);
             break;
+        case ACT_REJECT:
+            tell_do(n, k, IPC_REJECT, a);
+            break;
         }
     }
 }
@@ -335,6 +338,11 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
     ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
                  js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
+    const json_t *row = json_object_get(db, "row");
+    if (row && js_opt_u64(db, "epoch", 0) == k->c.rec.epoch) {
+        str_copy(ev.row_node, sizeof(ev.row_node), js_opt_str(row, "node", ""));
+        str_copy(ev.row_cluster, sizeof(ev.row_cluster), js_opt_str(row, "cluster_id", ""));
+    }
     ev.position = (struct cluster_position){.kind = DATADIR_OK};
     ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
     ev.position.last_epoch = k->c.rec.last_epoch;
@@ -405,7 +413,7 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
         return;
     ev.ok = json_is_true(json_object_get(msg, "ok"));
     str_copy(ev.why, sizeof(ev.why), js_opt_str(msg, "why", ""));
-    if (what == IPC_ROW || what == IPC_ABANDON)
+    if (what == IPC_ROW || what == IPC_ABANDON || what == IPC_REJECT)
         return;
     ev.type = what == IPC_POSITION ? EV_POSITION : EV_DONE;
     if (cluster_position_from_json(json_object_get(msg, "position"), &ev.position, &err) < 0)

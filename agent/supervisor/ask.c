@@ -97,12 +97,13 @@ int ask_others_serve(struct err *err)
     {
         if (!json_is_true(json_object_get(m, "self")) &&
             json_is_true(json_object_get(m, "heard")) &&
-            str_eq(js_opt_str(m, "state", ""), "primary"))
+            str_eq(js_opt_str(m, "state", ""), "primary") && !*js_opt_str(m, "held", ""))
             return 0;
     }
-    return err_set(err, ERR_SAFETY,
-                   "no other member is known to serve: without this node the database would be "
-                   "away; --allow-outage does it all the same");
+    return err_set(
+        err, ERR_SAFETY,
+        "no other member is known to serve, and not held: without this node the database would be "
+        "away; --allow-outage does it all the same");
 }
 
 static int option_text(int argc, char **argv, int *i, const char **ret, struct err *err)

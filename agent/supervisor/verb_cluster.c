@@ -222,8 +222,9 @@ static int restart(const struct ask_options *o, struct err *err)
             text_print(stdout, "%s: %s\n", state, js_opt_str(view, "why", ""));
             fflush(stdout);
         }
+        /* Primary since a moment after the stop: before, the agent had not noticed it yet. */
         if (str_eq(state, "primary") && json_is_true(json_object_get(view, "running")) &&
-            since > begun)
+            js_opt_u64(view, "since_ms", UINT64_MAX) < clock_mono_ms() - begun)
             return 0;
         /* A transfer takes as long as it takes; whatever else stands still is not waited for. */
         if (!str_eq(state, "joining") && clock_mono_ms() - since > RESTART_SILENT_MS)

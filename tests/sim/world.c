@@ -186,7 +186,7 @@ static void perform(struct world *w, unsigned i)
         }
         if (a->type == ACT_SEND)
             send(w, i, a);
-        else if (a->type != ACT_SAVE && a->type != ACT_ROW)
+        else if (a->type != ACT_SAVE && a->type != ACT_ROW && a->type != ACT_REJECT)
             begin(w, i, a);
     }
 }

@@ -170,6 +170,7 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         break;
     case ACT_ABANDON:
     case ACT_ROW:
+    case ACT_REJECT:
         break;
     }
 }

@@ -213,6 +213,22 @@ static void test_row_again(void **state)
     db.rowless = false;
     cluster_step(&c, &db, &out);
     assert_null(find(&out, ACT_ROW));
+    /* A dump of another cluster was restored: its row is replaced. */
+    str_copy(db.row_node, CLUSTER_NAME, "other");
+    str_copy(db.row_cluster, sizeof(db.row_cluster), U2);
+    str_copy(db.position.uuid, sizeof(db.position.uuid), U1);
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
+    assert_non_null(find(&out, ACT_ROW));
+    str_copy(c.rec.hw_uuid, sizeof(c.rec.hw_uuid), U1);
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
+    /* Its history is another one as well: it answers nobody any more. */
+    str_copy(db.position.uuid, sizeof(db.position.uuid), U2);
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_HALT);
+    assert_non_null(find(&out, ACT_REJECT));
+    db.row_node[0] = '\0';
     cfg = config(2);
     str_copy(rec.chain[0].node, CLUSTER_NAME, "n1"); /* another member did */
     db.rowless = true;
