@@ -20,6 +20,7 @@ struct node_run {
     bool told_user_data; /* cloud: none */
     uint64_t idle;       /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
+    char maintenance[192]; /* why its database is left alone; "": it is not */
     int final; /* exit code when trying again cannot help, else 0 */
 };
 

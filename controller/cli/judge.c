@@ -39,6 +39,10 @@ static void db_trouble(const struct view *v, const struct view_said *s, struct s
 
 static void trouble(const struct view *v, const struct view_said *s, struct strbuf *out)
 {
+    if (s->maintenance[0]) {
+        strbuf_addf(out, "in maintenance: %s", s->maintenance);
+        return;
+    }
     db_trouble(v, s, out);
     if (s->web_why[0])
         strbuf_addf(out, "%s%s", out->len ? "; " : "", s->web_why);

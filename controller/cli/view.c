@@ -304,6 +304,7 @@ static void said_of(const json_t *state, struct view_said *ret)
     str_copy(ret->db, sizeof(ret->db), js_opt_str(db, "state", ""));
     str_copy(ret->db_status, sizeof(ret->db_status), js_opt_str(db, "status", ""));
     str_copy(ret->db_why, sizeof(ret->db_why), js_opt_str(db, "unknown", ""));
+    str_copy(ret->maintenance, sizeof(ret->maintenance), js_opt_str(state, "maintenance", ""));
     str_copy(ret->web_why, sizeof(ret->web_why),
              js_opt_str(json_object_get(state, "web"), "why", ""));
     ret->epoch = js_opt_u64(db, "epoch", epoch);

@@ -28,6 +28,7 @@ struct view_said {
     char db_why[128];   /* why the database could not be asked */
     uint64_t epoch;
     char web_why[256]; /* what keeps visitors from the site */
+    char maintenance[192];
     char coordinator[32];
     char why[384];
     char waiting_for[192];

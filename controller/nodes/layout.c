@@ -111,8 +111,12 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     const char *unknown = js_opt_str(db, "unknown", ""), *is = js_opt_str(db, "state", "");
     uint64_t size = js_opt_u64(db, "cluster_size", 0);
 
+    const char *maintenance = js_opt_str(state, "maintenance", "");
+
     str_copy(ret, cap, "");
-    if (s->database.present && *unknown)
+    if (*maintenance)
+        snprintf(ret, cap, "in maintenance: %.180s", maintenance);
+    else if (s->database.present && *unknown)
         snprintf(ret, cap, "its database could not be asked: %.180s", unknown);
     else if (s->database.present && !layout_db_serves(is))
         snprintf(ret, cap, "its database is %.40s", *is ? is : "in no known state");

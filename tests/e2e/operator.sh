@@ -35,9 +35,11 @@ ok "what is typed wrongly is refused, and says why"
 until_true 20 "fra is to get no traffic" health_is fra / 503
 health fra / | grep -F "its disk's exchanged" || die "the reason: $(health fra /)"
 health_is par / 200 || die "par: $(health par /)"
+"$muster" status -f "$file" | grep -F "in maintenance: its disk's exchanged" || die "status: $("$muster" status -f "$file")"
 refused 7 "no other member is known to serve, and not held" "$muster" maintenance -f "$file" par on
 on fra systemctl stop mariadb
 until_true 30 "the database of fra stays down" sh -c "'$muster' cluster explain -f '$file' fra | grep -F 'held by an operator (its disk'"
+refused 5 "fra is in maintenance" "$muster" up -f "$file" --progress plain
 refused 7 "no other member is known to serve, and not held" "$muster" restart -f "$file" par
 [ "$(on fra systemctl is-active mariadb)" != active ] || die "the database of fra was started"
 "$muster" maintenance -f "$file" fra off || die "maintenance off"

@@ -150,6 +150,7 @@ static void test_classes(void **state)
         {"web", "null", NODE_READY},
         {"web", "\"x\"", NODE_READY},
         {"web", "{\"status\": 403, \"why\": \"PHP is not active in Apache\"}", NODE_DEGRADED},
+        {"maintenance", "\"its disk\"", NODE_DEGRADED},
         {"db", "{\"state\": \"Donor/Desynced\"}", NODE_READY},
         {"db", "{\"state\": \"Synced\", \"status\": \"non-Primary\"}", NODE_DEGRADED},
         {"db", "{\"state\": \"Stopped\"}", NODE_DEGRADED},
