@@ -192,8 +192,10 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
         u->runs[node].idle = u->runs[node].heard;
     u->runs[node].ready =
         plan && looked && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
+    bool away = u->d->spec.database.present &&
+                !layout_db_serves(js_opt_str(json_object_get(state, "db"), "state", ""));
     str_copy(u->runs[node].maintenance, sizeof(u->runs[node].maintenance),
-             looked ? js_opt_str(state, "maintenance", "") : "");
+             away ? js_opt_str(state, "maintenance", "") : "");
     if (u->options->progress.state)
         u->options->progress.state(u->options->progress.ctx, node, state);
 }
@@ -272,10 +274,10 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
             return err_set(err, r->final, "%s: refused: %s", name, r->failure);
         if (r->aborted >= RUNS_BEFORE_FAILURE)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
-        if (r->maintenance[0] && !r->ready)
+        if (u->cloud_done && r->maintenance[0])
             return err_set(err, ERR_NODE,
-                           "%s is in maintenance (%s), and not ready; 'muster maintenance %s off' "
-                           "ends that",
+                           "%s is in maintenance (%s), and its database is down; 'muster "
+                           "maintenance %s off' ends that",
                            name, r->maintenance, name);
         *ret_ready = *ret_ready && r->ready;
     }

@@ -77,7 +77,7 @@ refused 7 "the name was not typed" "$muster" cluster -f "$file" recover --from f
 echo par | cluster recover --from fra --without par --because "the zone is gone" || die "recover"
 told=$SECONDS
 until_true 60 "fra serves" state_is fra primary
-ok "served $((SECONDS - told)) s after the operator's word"
+ok "served $((SECONDS - told)) s after recover was typed"
 kept=$(sql fra 'SELECT COUNT(*) FROM album.kept')
 cloud startVirtualMachine id="$(id_of vm:par)" >/dev/null || die "startVirtualMachine"
 until_true 120 "par is in quarantine" state_is par quarantine
