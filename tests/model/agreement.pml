@@ -90,11 +90,7 @@ byte starts[SLOTS];
      (epoch[i] < 2 || (e) >= 2 || (p) <= decided_base[2]) && \
      (EPOCHS < 3 || epoch[i] < 3 || (e) >= 3 || (p) <= decided_base[EPOCHS]))
 
-#ifdef M_SLOT_EARLY
-#define SETTLED(i) true
-#else
 #define SETTLED(i) (epoch[i] == 0 || told_used[decided[epoch[i]] - 1] >= epoch[i])
-#endif
 #define MAY_PROPOSE(b)                                                                     \
     ((b) <= BALLOTS && epoch[_pid] < EPOCHS && !serves[_pid] &&                            \
      proposes[_pid] == 0 && SETTLED(_pid) && promised[_pid] < (b) && OWNER(b) == _pid &&   \
@@ -173,9 +169,6 @@ inline choose(i, e, b)
         k++
     :: else -> break
     od;
-#ifdef M_NOT_ADOPTED
-    high = 0;
-#endif
     if
     :: high == 0 ->
         value[AT(e, b)] = best;
@@ -190,9 +183,7 @@ inline gate_opens(i)
     promised[i] = promised[i] + 1;
 #endif
     proposes[i] = 0;
-#ifndef M_EPOCH_LATE
     opened[i] = epoch[i];
-#endif
 }
 
 inline lose(i)
@@ -273,11 +264,7 @@ end:
         told_used[_pid] = used[_pid];
 #endif
         if
-#ifdef M_NO_POSITION
-        :: promised[_pid] == 0 ->
-#else
         :: promised[_pid] == 0 && COUNT(commits[_pid]) == decided_base[epoch[_pid]] ->
-#endif
             starts[epoch[_pid]]++;
             assert(starts[epoch[_pid]] == 1);
             assert(view == 0);
@@ -298,9 +285,7 @@ end:
     :: d_step {
         !serves[_pid] && view && epoch[_pid] && starts[epoch[_pid]] &&
         (epoch[_pid] == EPOCHS || decided[epoch[_pid] + 1] == 0) &&
-#ifndef M_ALWAYS_ANCESTOR
         WITHIN(_pid, opened[_pid], COUNT(commits[_pid])) &&
-#endif
         COUNT(commits[_pid]) <= COUNT(top) ->
         assert((commits[_pid] & ~top) == 0);
         gate_opens(_pid);
@@ -327,11 +312,6 @@ end:
         proposes[_pid] = 0;
 #ifdef M_PROMISE_LOST
         promised[_pid] = 0;
-#endif
-#ifdef M_ACCEPTANCE_LOST
-        accepted_at[_pid] = 0;
-        accepted[_pid] = 0;
-        accepted_base[_pid] = 0;
 #endif
         k = 0
     }
