@@ -278,6 +278,8 @@ int main(int argc, char **argv)
         }
         report(s, verbose ? mask : shrink(s, mask, failure.what));
     }
+    if (strcmp(how, "--first") == 0)
+        return 0;
     print_totals(first);
     unsigned uncovered = coverage();
     return failed || (uncovered && totals.runs >= 1000);
