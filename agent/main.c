@@ -49,23 +49,13 @@ static const struct cmd commands[] = {
     {"logs", worker, "print what the programs of the steps said",
      " [--step STEP] [-n LINES] [--follow]\n\nSTEP is such as package:all, or a type.\n"},
     {"cluster", cmd_cluster, "look at the database cluster, and decide what it cannot",
-     " status [--json] | explain | history [--json]\n"
+     " status|explain|history [--json]\n"
      "       muster-agent cluster recover --without NODE [--because TEXT] [--confirm NODE]\n"
      "       muster-agent cluster hold|resume [--because TEXT]\n"
-     "       muster-agent cluster release NODE [--keep] [--confirm NODE]\n"
-     "       muster-agent cluster restart [--allow-outage]\n\n"
-     "  status    all members as this one knows them\n"
-     "  explain   what is waited for, from whom, and what can be done at what price\n"
-     "  history   the decisions, and what operators asked for\n"
-     "  recover   let the database start without NODE, whose data is lost or does not come back\n"
-     "  hold      the agent neither starts nor stops the database here, until 'resume'\n"
-     "  release   give the data in quarantine up: it is kept beside, and a copy is fetched;\n"
-     "            --keep: it stays, since the other one was released\n"
-     "  restart   restart the database here and wait until it is Synced again\n"},
+     "       muster-agent cluster release NODE [--keep] [--because TEXT] [--confirm NODE]\n"
+     "       muster-agent cluster restart [--allow-outage]\n\nmuster-agent(8) says what each does.\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",
-     " [on|off] [--because TEXT] [--allow-outage]\n\n"
-     "On: the health endpoint answers 503, and the database is neither started nor stopped by the\n"
-     "agent. Refused on the last node that serves, without --allow-outage.\n"},
+     " [on|off] [--because TEXT] [--allow-outage]\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},
     {"help", cmd_help, "print this text", " [VERB]\n"},

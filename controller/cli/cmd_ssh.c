@@ -10,7 +10,7 @@
 int cmd_ssh(const struct cli *cli, struct err *err)
 {
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
-    char **argv;
+    char **argv = NULL;
 
     if (cli_open(cli, false, &d, err) < 0 ||
         ssh_command(&d, cli->words[0], (const char *const *)cli->words + 1,

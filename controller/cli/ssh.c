@@ -68,7 +68,7 @@ void ssh_free(char **argv)
 int ssh_run(struct deployment *d, const char *node, const char *const words[], size_t n,
             struct err *err)
 {
-    char **argv;
+    char **argv = NULL;
     int status = 0;
     pid_t pid;
 

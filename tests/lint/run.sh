@@ -100,7 +100,7 @@ for page in muster.1 muster-agent.8; do
   for verb in $verbs; do
     wanted=$("build/dev/bin/$program" "$verb" --help 2>/dev/null | options || true)
     [ "$program $verb" != 'muster vdc' ] || wanted= # that help is muster-vdc's
-    sed -n '/^.SH COMMANDS/,/^.SH OPTIONS/p' "docs/man/$page" | grep -qE "^\.B[RI]? .*\b$verb\b" || complain "$page: '$verb' is missing"
+    grep -qE "^\.B[RI]? .*\b$verb\b" <(sed -n '/^.SH COMMANDS/,/^.SH OPTIONS/p' "docs/man/$page") || complain "$page: '$verb' is missing"
     [ -z "$wanted" ] || same "completion of the options of $program $verb" "$wanted" "$(completed "$program" "$verb" --)"
     all+=$wanted$'\n'
   done
