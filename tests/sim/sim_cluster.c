@@ -47,6 +47,7 @@ static const struct {
     {CLUSTER_AMNESIAC, CLUSTER_QUARANTINE, "test_agent_edges: test_amnesiac"},
     {CLUSTER_RECOVERING_POS, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
     {CLUSTER_JOIN_WAIT, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
+    {CLUSTER_JOIN_WAIT, CLUSTER_FROZEN, "test_agent_edges: test_promise_while_it_waits"},
     {CLUSTER_ANY, CLUSTER_HALT, "test_agent_edges: test_halt; a run ends there"},
 };
 
