@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/ipc/cmd.h"
 #include "agent/ipc/helper.h"
@@ -24,15 +23,7 @@ static int cmd_help(int argc, char **argv);
 /* What needs the libraries for disks, mounts, routes and the database is a program of its own. */
 static int worker(int argc, char **argv)
 {
-    const char *args[64] = {HELPER_WORKER};
-    char path[4096];
-
-    for (int i = 0; i < argc && i < 62; i++)
-        args[i + 1] = argv[i];
-    helper_path(HELPER_WORKER, path, sizeof(path));
-    execv(path, (char *const *)args);
-    fprintf(stderr, "muster-agent: cannot execute %s\n", path);
-    return ERR_FAILED;
+    return helper_become(HELPER_WORKER, argc, argv);
 }
 
 static const struct cmd commands[] = {

@@ -29,6 +29,19 @@ void helper_path(const char *name, char *ret, size_t cap)
     snprintf(ret, cap, INSTALLED "/%s", name);
 }
 
+int helper_become(const char *name, int argc, char **argv)
+{
+    const char *args[64] = {name};
+    char path[PATH_MAX];
+
+    for (int i = 0; i < argc && i < 62; i++)
+        args[i + 1] = argv[i];
+    helper_path(name, path, sizeof(path));
+    execv(path, (char *const *)args);
+    fprintf(stderr, "muster-agent: cannot execute %s\n", path);
+    return ERR_FAILED;
+}
+
 pid_t helper_start(const char *const argv[], int a, int b, bool bound)
 {
     char path[PATH_MAX];

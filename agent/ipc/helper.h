@@ -12,6 +12,8 @@
 #define HELPER_WORKER "muster-agent-worker"
 
 void helper_path(const char *name, char *ret, size_t cap);
+/* This process becomes that program, with these arguments; the exit code when it cannot. */
+int helper_become(const char *name, int argc, char **argv);
 /* Starts argv[0], one of these, in a child: signals as a program expects them, `a` as descriptor 3
  * and `b` as 4 (-1: none), stdin empty. `bound`: it is killed when this process ends, also when
  * that was before it began. -1: there is no child, and the log says why. */

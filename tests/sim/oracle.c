@@ -67,6 +67,9 @@ void oracle_destroyed(struct world *w, unsigned i, int head, bool known)
 {
     unsigned who = knowers(w, i);
 
+    for (int k = 1; !known && k <= w->n_commits; k++) /* the new disk is one with old data now */
+        if (w->commits[k].lost_with & 1U << i)
+            w->commits[k].lost_with |= RESTORED;
     for (; head; head = w->commits[head].parent) {
         struct commit *c = &w->commits[head];
 

@@ -49,6 +49,7 @@ static const struct {
     {CLUSTER_JOIN_WAIT, CLUSTER_QUARANTINE, "test_agent_edges: test_quarantine"},
     {CLUSTER_QUARANTINE, CLUSTER_STOPPED, "test_agent_operator: test_release"},
     {CLUSTER_HALT, CLUSTER_STOPPED, "test_agent_edges: test_halt"},
+    {CLUSTER_JOIN_WAIT, CLUSTER_FROZEN, "test_agent_edges: test_promise_while_it_waits"},
     {CLUSTER_ANY, CLUSTER_HALT, "test_agent_edges: test_halt; a run ends there"},
 };
 

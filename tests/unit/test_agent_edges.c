@@ -153,6 +153,25 @@ static void test_quarantine(void **state)
     assert_true(passed(CLUSTER_RECOVERING_POS, CLUSTER_QUARANTINE));
 }
 
+/* A Primary was heard and cannot be joined yet; its member, stopped since, proposes. */
+static void test_promise_while_it_waits(void **state)
+{
+    struct cluster_record rec = {.last_epoch = 1, .data = true, .holders_known = true};
+    struct cluster_msg m = {.type = MSG_PREPARE,
+                            .from = 1,
+                            .manifest = "m",
+                            .epoch = 2,
+                            .ballot = {.round = 1, .node = "n1"}};
+
+    (void)state;
+    begin(&rec);
+    position(DATADIR_OK, U1, 30); /* ahead of what was heard: it may catch up */
+    hear_primary("n1");
+    assert_int_equal(c.state, CLUSTER_JOIN_WAIT);
+    cluster_step(&c, &(struct cluster_event){.type = EV_MSG, .now = 400, .msg = &m}, &out);
+    assert_true(passed(CLUSTER_JOIN_WAIT, CLUSTER_FROZEN));
+}
+
 /* Two decisions of one epoch, whatever the state. */
 static void test_halt(void **state)
 {
@@ -187,9 +206,13 @@ static void test_halt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_found_running),
-        cmocka_unit_test(test_fault),      cmocka_unit_test(test_amnesiac),
-        cmocka_unit_test(test_quarantine), cmocka_unit_test(test_halt),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_found_running),
+        cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_amnesiac),
+        cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_halt),
+        cmocka_unit_test(test_promise_while_it_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
