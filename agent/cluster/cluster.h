@@ -68,6 +68,7 @@ struct cluster_position {
     bool opened;   /* the record on this very disk says that the gate was opened over it */
     bool aria;     /* its InnoDB is whole; the log of the Aria engine is not */
     bool diverged; /* this data is in quarantine */
+    bool replaced; /* as in the record */
     char incarnation[37];
     unsigned failures; /* bootstraps that failed here since it was last part of a Primary */
 };
@@ -114,6 +115,9 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
     /* The data disk came without a record to a member that had data; until the gate opens over it.
      * The record is written to that disk, too, and says nothing of what was on it. */
     bool new_disk;
+    /* A join began over a fresh disk, and this member has not been part of a Primary since: what an
+     * earlier disk of it had is missing still. */
+    bool replaced;
     unsigned failures; /* bootstraps that failed here since the last Primary */
     /* Members that had the data when the Primary was last looked at. A recovery waits for them. */
     bool holders_known; /* false: a record of the first version */

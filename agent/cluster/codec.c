@@ -150,11 +150,11 @@ static int value_from_json(const json_t *j, uint64_t epoch, struct cluster_value
 
 json_t *cluster_position_to_json(const struct cluster_position *p)
 {
-    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:i, s:s}", "kind",
+    return json_pack("{s:i, s:s, s:I, s:b, s:b, s:I, s:b, s:b, s:b, s:b, s:i, s:s}", "kind",
                      (int)p->kind, "uuid", p->uuid, "seqno", (json_int_t)p->seqno, "clean",
                      p->clean, "safe", p->safe, "last_epoch", (json_int_t)p->last_epoch, "opened",
-                     p->opened, "aria", p->aria, "diverged", p->diverged, "failures",
-                     (int)p->failures, "incarnation", p->incarnation);
+                     p->opened, "aria", p->aria, "diverged", p->diverged, "replaced", p->replaced,
+                     "failures", (int)p->failures, "incarnation", p->incarnation);
 }
 
 int cluster_position_from_json(const json_t *j, struct cluster_position *ret, struct err *err)
@@ -173,6 +173,7 @@ int cluster_position_from_json(const json_t *j, struct cluster_position *ret, st
     ret->opened = js_opt_bool(j, "opened", false);
     ret->aria = js_opt_bool(j, "aria", false);
     ret->diverged = js_opt_bool(j, "diverged", false);
+    ret->replaced = js_opt_bool(j, "replaced", false);
     ret->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
     return json_object_get(j, "incarnation") ? uuid_member(j, "incarnation", ret->incarnation, err)
                                              : 0;
@@ -292,6 +293,8 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
 
     json_object_update(j, rest);
     json_decref(rest);
+    if (r->replaced)
+        json_object_set_new(j, "replaced", json_true());
     if (r->because[0])
         json_object_set_new(j, "because", js_string(r->because));
     if (r->held[0])
@@ -334,6 +337,7 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     r->amnesiac = js_opt_bool(j, "amnesiac", false);
     r->diverged = js_opt_bool(j, "diverged", false);
     r->new_disk = js_opt_bool(j, "new_disk", false);
+    r->replaced = js_opt_bool(j, "replaced", false);
     r->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
     r->holders_known = true;
     str_copy(r->because, sizeof(r->because), js_opt_str(j, "because", ""));

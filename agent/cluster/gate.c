@@ -69,6 +69,8 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
         return;
     }
+    if (c->position.kind == DATADIR_FRESH && !c->position.opened)
+        c->rec.replaced = true;
     invalidate_promises(c);
     c->rec.amnesiac = false;
     c->rec.lost[0] = c->rec.because[0] =

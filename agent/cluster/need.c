@@ -68,13 +68,15 @@ static bool old_disk_started(const struct cluster *c, unsigned i, const struct c
 }
 
 /* Member `i` had data, or may have had, by its own record or by that of another, and reports a disk
- * that never had any: its disk was lost or replaced. */
+ * that never had any, or over which no join has ended well yet: its disk was lost or replaced. */
 static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
 {
     bool self = i == c->cfg.self;
     const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
 
+    if (known && p->replaced && p->kind != DATADIR_OK && p->kind != DATADIR_TAINTED)
+        return is_holder(c, i) || old_disk_started(c, i, p);
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;
     return (self ? c->rec.data : c->peers[i].hb.data) || is_holder(c, i) ||

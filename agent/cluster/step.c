@@ -152,6 +152,7 @@ static void take_position(struct cluster *c, struct cluster_out *out)
         cluster_act(out, ACT_SAVE);
     }
     p->diverged = c->rec.diverged;
+    p->replaced = c->rec.replaced;
     p->last_epoch = c->rec.amnesiac ? 0 : c->rec.last_epoch;
     p->failures = c->rec.failures;
     memcpy(p->incarnation, c->rec.incarnation, sizeof(p->incarnation));
@@ -193,7 +194,7 @@ static void now_primary(struct cluster *c)
     c->rec.last_epoch = c->rec.booted = c->rec.epoch;
     c->rec.joining = 0;
     c->rec.failures = 0;
-    c->rec.amnesiac = false;
+    c->rec.amnesiac = c->rec.replaced = false;
     c->rec.data = true;
     c->rec.lost[0] = c->rec.because[0] = '\0'; /* there is nothing to recover any more */
     c->join_failures = 0;
@@ -269,7 +270,7 @@ static void first_look(struct cluster *c, const struct cluster_event *ev, struct
 {
     if (ev->primary && ev->synced) {
         if (c->rec.joining || c->rec.last_epoch != c->rec.epoch || c->rec.failures ||
-            c->rec.booted != c->rec.epoch || c->rec.amnesiac) {
+            c->rec.booted != c->rec.epoch || c->rec.amnesiac || c->rec.replaced) {
             now_primary(c);
             cluster_act(out, ACT_SAVE);
         }

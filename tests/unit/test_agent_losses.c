@@ -283,6 +283,30 @@ static void test_starter_with_a_new_disk(void **state)
     free(w);
 }
 
+/* It joined what was about to lose its quorum, and got nothing: its old disk is missing still. */
+static void test_join_over_a_new_disk_fails(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *fra = get(w, "fra");
+
+    fra->unknown = true; /* it says what it said: Primary, with par */
+    replace(w, "par");
+    get(w, "par")->join_dies = true;
+    for (unsigned i = 0; i < 60 && get(w, "par")->up; i++)
+        run(w, 1);
+    assert_false(get(w, "par")->up); /* the gate has opened */
+    fra->unknown = fra->primary = false;
+    get(w, "par")->join_dies = false;
+    power_on(w, "par");
+    run(w, 60);
+    assert_waits_for(w, "fra", "waits for the data of par");
+    assert_true(recover(w, "fra", "par"));
+    run(w, 90);
+    assert_all_serve(w);
+    free(w);
+}
+
 /* Both had the data, and each has only a rest of it: an operator may give both up. */
 static void test_only_rests(void **state)
 {
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_names_of_members),
         cmocka_unit_test(test_starter_outside_the_file),
         cmocka_unit_test(test_starter_with_a_new_disk),
+        cmocka_unit_test(test_join_over_a_new_disk_fails),
         cmocka_unit_test(test_only_rests),
         cmocka_unit_test(test_rest_of_a_join),
     };
