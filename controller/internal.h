@@ -20,8 +20,8 @@ struct node_run {
     bool told_user_data; /* cloud: none */
     uint64_t idle;       /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
-    char maintenance[192]; /* why its database, which is down, is left so; "": it is not */
-    int final;             /* exit code when trying again cannot help, else 0 */
+    char held[256]; /* an operator keeps its database, which is down, from starting; "": not so */
+    int final;      /* exit code when trying again cannot help, else 0 */
 };
 
 struct up {

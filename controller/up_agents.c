@@ -178,6 +178,23 @@ static void on_agent_event(void *ctx, const struct event *ev, bool past)
         u->runs[i].aborted = 0;
 }
 
+/* Why a database that is down does not start whatever is waited for; "": it may. */
+static void held_of(const struct up *u, const json_t *state, char *ret, size_t cap)
+{
+    const char *maintenance = js_opt_str(state, "maintenance", ""),
+               *why = js_opt_str(json_object_get(state, "coordinator"), "why", "");
+
+    str_copy(ret, cap, "");
+    if (!u->d->spec.database.present ||
+        layout_db_serves(js_opt_str(json_object_get(state, "db"), "state", "")))
+        return;
+    if (*maintenance)
+        snprintf(ret, cap, "in maintenance: %.160s ('muster maintenance NODE off' ends that)",
+                 maintenance);
+    else if (str_starts(why, "held by an operator"))
+        snprintf(ret, cap, "%.240s", why);
+}
+
 static void on_agent_state(void *ctx, size_t node, const json_t *state)
 {
     struct up *u = ctx;
@@ -192,10 +209,7 @@ static void on_agent_state(void *ctx, size_t node, const json_t *state)
         u->runs[node].idle = u->runs[node].heard;
     u->runs[node].ready =
         plan && looked && layout_state_ready(&u->d->spec, state, js_opt_str(plan, "rev", ""));
-    bool away = u->d->spec.database.present &&
-                !layout_db_serves(js_opt_str(json_object_get(state, "db"), "state", ""));
-    str_copy(u->runs[node].maintenance, sizeof(u->runs[node].maintenance),
-             away ? js_opt_str(state, "maintenance", "") : "");
+    held_of(u, state, u->runs[node].held, sizeof(u->runs[node].held));
     if (u->options->progress.state)
         u->options->progress.state(u->options->progress.ctx, node, state);
 }
@@ -274,11 +288,8 @@ int up_check_nodes(struct up *u, bool *ret_ready, struct err *err)
             return err_set(err, r->final, "%s: refused: %s", name, r->failure);
         if (r->aborted >= RUNS_BEFORE_FAILURE)
             return err_set(err, ERR_NODE, "%s: %s", name, r->failure);
-        if (u->cloud_done && r->maintenance[0])
-            return err_set(err, ERR_NODE,
-                           "%s is in maintenance (%s), and its database is down; 'muster "
-                           "maintenance %s off' ends that",
-                           name, r->maintenance, name);
+        if (u->cloud_done && r->held[0])
+            return err_set(err, ERR_NODE, "%s: its database is down; %s", name, r->held);
         *ret_ready = *ret_ready && r->ready;
     }
     return up_check_first_calls(u, err) < 0 ? -1 : check_silence(u, err);

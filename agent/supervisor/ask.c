@@ -65,6 +65,10 @@ int ask(const char *what, const char *node, const char *because, bool keep, json
         return err_set(err, ERR_USAGE, "this needs root");
     if (!request)
         return err_set(err, ERR_USAGE, "names and reasons are UTF-8 text");
+    if (!fs_exists(GALERA_READY))
+        return err_set(err, ERR_FAILED,
+                       "this node has no database cluster, or its plan has not come so far; "
+                       "'muster-agent status' says what it does");
     _cleanup_free_ char *text = js_text(request);
     _cleanup_close_ int fd = lock(err);
     if (fd < 0)

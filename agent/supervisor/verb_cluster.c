@@ -63,7 +63,7 @@ static int look(const struct ask_options *o, bool explain, struct err *err)
     if (ask("look", "", "", false, &view, err) < 0)
         return -1;
     if (o->json) {
-        _cleanup_free_ char *text = json_dumps(view, JSON_INDENT(2));
+        _cleanup_free_ char *text = json_dumps(view, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 
         puts(text);
         return 0;
@@ -74,7 +74,7 @@ static int look(const struct ask_options *o, bool explain, struct err *err)
         print_members(view);
         return 0;
     }
-    fputs(js_opt_str(view, "explain", ""), stdout); /* made on this node, a line each */
+    text_print(stdout, "%s", js_opt_str(view, "explain", ""));
     return 0;
 }
 
@@ -160,7 +160,7 @@ static int recover(const struct ask_options *o, struct err *err)
     if (ask("look", "", "", false, &view, err) < 0)
         return -1;
     print_members(view);
-    fputs(js_opt_str(view, "explain", ""), stdout);
+    text_print(stdout, "%s", js_opt_str(view, "explain", ""));
     printf(
         "What only %s has is lost; when it returns with more than the others have, it is put into "
         "quarantine.\n",
@@ -187,7 +187,7 @@ static int release(const struct ask_options *o, struct err *err)
     if (json_is_true(json_object_get(view, "running")))
         return err_set(err, ERR_SAFETY,
                        "the database of %s runs; stop it first: systemctl stop mariadb", self);
-    fputs(js_opt_str(view, "explain", ""), stdout);
+    text_print(stdout, "%s", js_opt_str(view, "explain", ""));
     if (o->keep)
         return ask("release", self, o->because ? o->because : "", true, NULL, err);
     if (confirm(o, self, err) < 0)

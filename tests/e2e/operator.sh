@@ -39,7 +39,7 @@ health_is par / 200 || die "par: $(health par /)"
 refused 7 "no other member is known to serve, and not held" "$muster" maintenance -f "$file" par on
 on fra systemctl stop mariadb
 until_true 30 "the database of fra stays down" sh -c "'$muster' cluster explain -f '$file' fra | grep -F 'held by an operator (its disk'"
-refused 5 "fra is in maintenance" "$muster" up -f "$file" --progress plain
+refused 5 "fra: its database is down; in maintenance" "$muster" up -f "$file" --progress plain
 refused 7 "no other member is known to serve, and not held" "$muster" restart -f "$file" par
 [ "$(on fra systemctl is-active mariadb)" != active ] || die "the database of fra was started"
 "$muster" maintenance -f "$file" fra off || die "maintenance off"
