@@ -75,7 +75,7 @@ void hooks_free(struct hooks *h)
     free(h);
 }
 
-static bool is_told(enum event_kind kind)
+static bool is_reported(enum event_kind kind)
 {
     return kind == EVENT_FAILED || kind == EVENT_REFUSED || kind == EVENT_DONE ||
            kind == EVENT_ABORTED || kind == EVENT_CLUSTER || kind == EVENT_NOTE;
@@ -85,7 +85,7 @@ void hooks_event(struct hooks *h, const char *deployment, const struct event *ev
 {
     struct stat st;
 
-    if (!is_told(ev->kind) || stat(h->directory, &st) < 0)
+    if (!is_reported(ev->kind) || stat(h->directory, &st) < 0)
         return;
     if (h->n == WAITING_MAX) {
         log_warn("programs of %s are too slow: an event is not told", h->directory);

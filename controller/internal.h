@@ -71,8 +71,8 @@ int up_expect_nodes(struct up *u, struct err *err);
 struct hub_hooks up_hooks(struct up *u);
 
 /* An event of this run, stored and shown; `node` "": of none. */
-int up_say(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
-           struct err *err);
+int up_emit(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
+            struct err *err);
 
 /* up_none.c: cloud: none. What a cloud would say of that node, by what its agent said (NULL:
  * nothing yet); false: not enough. Pure. */

@@ -48,8 +48,8 @@ static void up_free(struct up *u)
 
 /* ---- events of our own ---- */
 
-int up_say(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
-           struct err *err)
+int up_emit(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
+            struct err *err)
 {
     struct event ev = {.ts = clock_wall_ms(), .origin = EVENT_OF_CONTROLLER};
 
@@ -70,7 +70,7 @@ static void on_resource(void *ctx, const struct resource *it, enum event_kind ki
     struct up *u = ctx;
     struct err ignored;
 
-    up_say(u, it->of_node ? u->d->spec.nodes[it->node].name : "", kind, it->name, msg, &ignored);
+    up_emit(u, it->of_node ? u->d->spec.nodes[it->node].name : "", kind, it->name, msg, &ignored);
 }
 
 /* ---- steps ---- */
@@ -247,7 +247,7 @@ static int begin(struct up *u, struct err *err)
     if (store_begin(st, err) < 0)
         return -1;
     if ((!looks && store_set(st, "state", "raising", err) < 0) ||
-        up_say(u, "", EVENT_START, EVENT_ID_UP, looks ? "asks every node" : "raising", err) < 0) {
+        up_emit(u, "", EVENT_START, EVENT_ID_UP, looks ? "asks every node" : "raising", err) < 0) {
         store_rollback(st);
         return -1;
     }
@@ -283,8 +283,8 @@ int up_run(struct deployment *d, struct reach *r, struct survey *v, const struct
     rc = loop(&u, err);
     if (rc == 0 && !o->cloud_only)
         rc = verify(&u, 60, err);
-    up_say(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, EVENT_ID_UP,
-           rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
+    up_emit(&u, "", rc == 0 ? EVENT_DONE : EVENT_ABORTED, EVENT_ID_UP,
+            rc < 0 ? err->msg : (o->cloud_only ? "the cloud part is done" : "ready"), &ignored);
     sum_up(&u, ret);
     if (rc == 0)
         return o->cloud_only ? 0 : store_set(d->store, "state", "ready", err);

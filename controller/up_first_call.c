@@ -64,7 +64,7 @@ int up_check_first_calls(struct up *u, struct err *err)
         if (store_node_get(u->d->store, u->d->spec.nodes[i].name, &n, err) < 0)
             return -1;
         _cleanup_free_ char *msg = describe(u, i, &n);
-        if (up_say(u, u->d->spec.nodes[i].name, EVENT_FAILED, EVENT_ID_FIRST_CALL, msg, err) < 0)
+        if (up_emit(u, u->d->spec.nodes[i].name, EVENT_FAILED, EVENT_ID_FIRST_CALL, msg, err) < 0)
             return -1;
     }
     if (!give_up || last == u->d->spec.n_nodes)

@@ -17,7 +17,7 @@
 #define FORGET_MS 5000
 #define AGAIN_MAX 20 /* times that a hub may end under a run */
 
-static void tell_plans(struct up *u)
+static void send_plans(struct up *u)
 {
     link_ask(&u->link, REQUEST_UP, json_pack("{s:s}", "file", u->d->digest));
     u->look_id = 0;
@@ -31,7 +31,7 @@ static int begin_link(struct up *u, struct err *err)
     link_ask(&u->link, REQUEST_EVENTS,
              json_pack("{s:I, s:b, s:b}", "after", (json_int_t)u->after, "follow", 1, "states", 1));
     if (u->cloud_done)
-        tell_plans(u);
+        send_plans(u);
     return 0;
 }
 
@@ -112,7 +112,7 @@ int up_give_plans(struct up *u, struct err *err)
     if (store_plans(u, err) < 0)
         return -1;
     if (u->link.fd >= 0)
-        tell_plans(u);
+        send_plans(u);
     return 0;
 }
 

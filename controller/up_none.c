@@ -120,7 +120,7 @@ static int paste(struct up *u, size_t i, const char *path, struct err *err)
                                        "key); waiting for its agent",
                                        path);
 
-    return up_say(u, u->d->spec.nodes[i].name, EVENT_NOTE, "user-data", msg, err);
+    return up_emit(u, u->d->spec.nodes[i].name, EVENT_NOTE, "user-data", msg, err);
 }
 
 /* The file of an earlier run may be in somebody's hands already: it stays while its key is good. */

@@ -66,25 +66,25 @@ static int wait_for_others(struct run *run, uint64_t until, struct err *err)
 
 struct talk {
     struct life life;
-    struct apt_say say;
+    struct apt_output say;
 };
 
 static void on_line(void *ctx, const char *line)
 {
     struct talk *t = ctx;
 
-    if (!apt_say_line(&t->say, line))
+    if (!apt_output_line(&t->say, line))
         return;
     t->life.count = t->say.count;
     hook_word(); /* apt goes, too; its dpkg may go on for a while */
-    life_say(&t->life, t->say.doing);
+    life_print(&t->life, t->say.doing);
 }
 
 static void on_tick(void *ctx)
 {
     struct talk *t = ctx;
 
-    life_say(&t->life, t->say.doing[0] ? t->say.doing : t->life.what);
+    life_print(&t->life, t->say.doing[0] ? t->say.doing : t->life.what);
 }
 
 static int attempt(struct run *run, const char *what, const char *const *argv, struct err *err)
@@ -106,7 +106,7 @@ static int attempt(struct run *run, const char *what, const char *const *argv, s
     if (proc_run(argv, &opts, NULL, err) == 0)
         return 0;
     if (talk.say.error[0])
-        err_set(err, err->code, "%s%s", talk.say.error, apt_say_advice(talk.say.error));
+        err_set(err, err->code, "%s%s", talk.say.error, apt_output_advice(talk.say.error));
     return -1;
 }
 

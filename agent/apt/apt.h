@@ -15,7 +15,7 @@
 /* Zero-initialise; then every line of output and of APT::Status-Fd, in the order in which they
  * come.
  */
-struct apt_say {
+struct apt_output {
     unsigned packages;             /* to be installed or upgraded; 0: not known */
     unsigned unpacked, configured; /* of them */
     double bytes;                  /* to download; 0: not known */
@@ -26,9 +26,9 @@ struct apt_say {
 };
 
 /* True when `doing` changed. */
-bool apt_say_line(struct apt_say *s, const char *line);
+bool apt_output_line(struct apt_output *s, const char *line);
 /* What an operator does about `error`; "" when there is no advice. */
-const char *apt_say_advice(const char *error);
+const char *apt_output_advice(const char *error);
 
 /* --- running: apt.c --------------------------------------------------------------------------- */
 

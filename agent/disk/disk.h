@@ -76,7 +76,7 @@ int disk_partition_node(const struct disk_place *d, const struct disk_look *look
 int disk_write_table(int fd, const struct disk_place *d, const struct disk_want *w,
                      struct err *err);
 /* For a kernel that found no table by itself, or that knows the partition as it was. */
-int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err);
+int disk_notify_kernel(int fd, const struct disk_look *look, struct err *err);
 int disk_make_filesystem(const char *node, const struct disk_want *w, struct run *run,
                          struct err *err);
 /* Before it is mounted: repairs what can be repaired without a decision; else ERR_SAFETY (R12). */

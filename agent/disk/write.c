@@ -74,7 +74,7 @@ int disk_write_table(int fd, const struct disk_place *d, const struct disk_want 
     return 0;
 }
 
-int disk_tell_kernel(int fd, const struct disk_look *look, struct err *err)
+int disk_notify_kernel(int fd, const struct disk_look *look, struct err *err)
 {
     struct blkpg_partition part = {
         .pno = 1, .start = (long long)look->part_start, .length = (long long)look->part_size};

@@ -77,7 +77,7 @@ int datadir_aside(const char *dir, const char *mount, char **ret, struct err *er
     struct svc_state st;
 
     *ret = NULL;
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active || st.busy || st.main_pid)
         return err_set(err, ERR_SAFETY, "the database runs");

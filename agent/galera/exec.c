@@ -58,7 +58,7 @@ static int forget_transfer(const struct galera *g, struct err *err)
 {
     struct svc_state st;
 
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0)
         return -1;
     return st.active || st.busy || st.main_pid ? 0 : transfer_forget(g->datadir, err);
 }
@@ -75,7 +75,7 @@ static int set_torn_aside(const struct galera *g, struct err *err)
         return -1;
     if (!torn)
         return 0;
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active || st.busy || st.main_pid)
         return err_set(err, ERR_FAILED, "the database runs, and its tc.log is torn");
@@ -249,7 +249,7 @@ static int look_at_disk(const struct galera *g, struct cluster_position *p, stru
     char source[256];
     bool mounted = false, marker = false, ours = false;
 
-    if (mnt_look(g->mount, &mounted, source, sizeof(source), err) < 0 ||
+    if (mnt_status(g->mount, &mounted, source, sizeof(source), err) < 0 ||
         (mounted && below(g->mount, MOUNT_MARKER, &marker, err) < 0))
         return -1;
     if (!mounted || !marker) {
@@ -272,7 +272,7 @@ int galera_position(const struct galera *g, struct cluster_position *ret, struct
     *ret = p;
     /* An action that was killed leaves its permit, and maybe a database. */
     permit_close();
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (st.active || st.busy)
         return err_set(err, ERR_FAILED, "the database runs; its position cannot be read");
@@ -356,7 +356,7 @@ static int wait_synced(struct err *err)
         struct svc_state st;
         char state[256];
 
-        if (svc_look(GALERA_SERVICE, &st, err) < 0)
+        if (svc_status(GALERA_SERVICE, &st, err) < 0)
             return -1;
         seen = seen || st.active || st.busy;
         if (!closed && (st.active || (st.busy && st.main_pid))) {
@@ -479,7 +479,7 @@ int galera_stop(struct err *err)
     char state[256];
     struct svc_state st;
 
-    if (svc_look(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0)
         return -1;
     if (!st.active && !st.busy)
         return 0;

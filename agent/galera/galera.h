@@ -43,7 +43,7 @@ int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_valu
 /* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
  * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
  * reference. */
-json_t *galera_look(uint64_t epoch);
+json_t *galera_status(uint64_t epoch);
 /* The same, but only what steps and actions need. */
 enum galera_seen {
     GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */

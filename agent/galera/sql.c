@@ -102,7 +102,7 @@ bool sql_code_of_account(unsigned code)
            code == SQL_LOCKED;
 }
 
-/* What galera_look asks by it; a table that is not made yet is no matter of rights. */
+/* What galera_status asks by it; a table that is not made yet is no matter of rights. */
 static unsigned own_rights(struct sql *s)
 {
     static const char *const looks[] = {"SELECT COUNT(*) FROM mysql.wsrep_cluster_members",

@@ -145,7 +145,7 @@ static void send_msg(struct net_cluster *k, const struct cluster_action *a)
         zsock_send(k->server, &p->back, text, strlen(text));
 }
 
-static void tell_do(struct net *n, struct net_cluster *k, enum ipc_action what,
+static void send_do(struct net *n, struct net_cluster *k, enum ipc_action what,
                     const struct cluster_action *a)
 {
     const struct cluster_value *v = cluster_entry(&k->c.rec, a->epoch);
@@ -159,7 +159,7 @@ static void tell_do(struct net *n, struct net_cluster *k, enum ipc_action what,
         json_object_set_new(j, "base", json_integer((json_int_t)v->base));
         json_object_set_new(j, "lost", json_string(v->lost));
     }
-    net_tell(n, IPC_DO, j);
+    net_send(n, IPC_DO, j);
 }
 
 static void perform(struct net *n, struct net_cluster *k)
@@ -171,39 +171,39 @@ static void perform(struct net *n, struct net_cluster *k)
         case ACT_SAVE:
             json_decref(k->record);
             k->record = cluster_record_to_json(&k->c.rec);
-            net_tell(n, IPC_SAVE, json_pack("{s:O}", "record", k->record));
+            net_send(n, IPC_SAVE, json_pack("{s:O}", "record", k->record));
             k->saving = true;
             break;
         case ACT_SEND:
             send_msg(k, a);
             break;
         case ACT_POSITION:
-            tell_do(n, k, IPC_POSITION, a);
+            send_do(n, k, IPC_POSITION, a);
             break;
         case ACT_BOOT:
-            tell_do(n, k, IPC_BOOT, a);
+            send_do(n, k, IPC_BOOT, a);
             break;
         case ACT_JOIN:
-            tell_do(n, k, IPC_JOIN, a);
+            send_do(n, k, IPC_JOIN, a);
             break;
         case ACT_STOP:
-            tell_do(n, k, IPC_STOP, a);
+            send_do(n, k, IPC_STOP, a);
             break;
         case ACT_ABANDON:
-            tell_do(n, k, IPC_ABANDON, a);
+            send_do(n, k, IPC_ABANDON, a);
             break;
         case ACT_ROW:
-            tell_do(n, k, IPC_ROW, a);
+            send_do(n, k, IPC_ROW, a);
             break;
         case ACT_REJECT:
-            tell_do(n, k, IPC_REJECT, a);
+            send_do(n, k, IPC_REJECT, a);
             break;
         }
     }
 }
 
 /* What the coordinator is at, when it changed. */
-static void say(struct net *n, struct net_cluster *k, uint64_t now)
+static void send_status(struct net *n, struct net_cluster *k, uint64_t now)
 {
     json_t *waiting = json_array();
 
@@ -221,7 +221,7 @@ static void say(struct net *n, struct net_cluster *k, uint64_t now)
     }
     free(k->said);
     k->said = text;
-    net_tell(n, IPC_COORDINATOR, j);
+    net_send(n, IPC_COORDINATOR, j);
 }
 
 static void step(struct net *n, struct net_cluster *k, const struct cluster_event *ev)
@@ -234,7 +234,7 @@ static void step(struct net *n, struct net_cluster *k, const struct cluster_even
     k->done = 0;
     cluster_step(&k->c, ev, &k->out);
     perform(n, k);
-    say(n, k, ev->now);
+    send_status(n, k, ev->now);
 }
 
 static void on_saved(struct net *n, struct net_cluster *k)
@@ -357,7 +357,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
 
 static void answer(struct net *n, bool ok, const char *why, json_t *view)
 {
-    net_tell(n, IPC_ANSWER,
+    net_send(n, IPC_ANSWER,
              json_pack("{s:b, s:o, s:o}", "ok", ok, "why", js_string(why), "view",
                        view ? view : json_null()));
 }

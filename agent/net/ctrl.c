@@ -129,7 +129,7 @@ static int send_record(struct zsock *s, enum proto_type t, json_t *members)
     return zsock_send(s, NULL, text, strlen(text));
 }
 
-static void say_refused(struct net *n, const char *what, const char *why)
+static void log_refused(struct net *n, const char *what, const char *why)
 {
     if (!n->complained)
         log_warn("%s: the controller refused this node: %s; trying on, slowly", what, why);
@@ -153,7 +153,7 @@ static void on_bound(struct net *n)
 {
     n->boot->has_secret = false;
     keys_wipe(n->boot->secret, KEY_SIZE);
-    net_tell(n, IPC_BOUND, NULL);
+    net_send(n, IPC_BOUND, NULL);
 }
 
 static void send_enrol(struct net *n, uint64_t now)
@@ -166,7 +166,7 @@ static void send_enrol(struct net *n, uint64_t now)
         json_pack("{s:i, s:s, s:s}", "v", PROTO_VERSION, "curve", curve, "seal", seal);
     bool sent = send_record(n->enrol, PROTO_ENROL, members) == 0;
     if (!sent && zsock_was_refused(n->enrol)) {
-        say_refused(n, "enrolment", "the bootstrap key is expired or used");
+        log_refused(n, "enrolment", "the bootstrap key is expired or used");
         try_other(n, now);
         return;
     }
@@ -187,7 +187,7 @@ static void serve_enrol(struct net *n, uint64_t now)
             if (t == PROTO_BOUND) {
                 bound = true;
             } else if (t == PROTO_REFUSED) {
-                say_refused(n, "enrolment", js_opt_str(j, "why", "no reason given"));
+                log_refused(n, "enrolment", js_opt_str(j, "why", "no reason given"));
                 n->next = now + REFUSED_AGAIN_MS;
             }
             json_decref(j);
@@ -220,7 +220,7 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
         return;
     n->answered = false;
     n->handshakes = handshakes;
-    net_tell(n, IPC_ONLINE, NULL);
+    net_send(n, IPC_ONLINE, NULL);
 }
 
 static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t now)
@@ -229,23 +229,23 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
     n->complained = false;
     switch (t) {
     case PROTO_PLAN:
-        net_tell(n, IPC_PLAN, json_pack("{s:O}", "plan", json_object_get(j, "plan")));
+        net_send(n, IPC_PLAN, json_pack("{s:O}", "plan", json_object_get(j, "plan")));
         break;
     case PROTO_ROSTER:
         on_roster(n, j);
         break;
     case PROTO_ACK:
-        net_tell(n, IPC_ACK, json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
+        net_send(n, IPC_ACK, json_pack("{s:I}", "seq", (json_int_t)js_opt_u64(j, "seq", 0)));
         break;
     case PROTO_LOOK:
-        net_tell(n, IPC_LOOK,
+        net_send(n, IPC_LOOK,
                  json_pack("{s:I, s:b, s:b}", "id", (json_int_t)js_opt_u64(j, "id", 0), "repair",
                            js_opt_bool(j, "repair", true), "careful",
                            js_opt_bool(j, "careful", false)));
         break;
     case PROTO_REFUSED:
         n->answered = false;
-        say_refused(n, "main socket", js_opt_str(j, "why", "no reason given"));
+        log_refused(n, "main socket", js_opt_str(j, "why", "no reason given"));
         n->next = now + REFUSED_AGAIN_MS;
         break;
     default:
@@ -317,7 +317,7 @@ void net_ctrl_serve(struct net *n, uint64_t now)
     if (handshakes && now >= n->next && !greeted(n, handshakes))
         send_hello(n, now, handshakes);
     if (!handshakes && zsock_was_refused(n->main))
-        say_refused(n, "main socket", "its key is not known there");
+        log_refused(n, "main socket", "its key is not known there");
 }
 
 void net_ctrl_send_event(struct net *n, json_t *event)

@@ -43,7 +43,7 @@ struct net {
 };
 
 /* To the supervisor: {"m": m, ...members}; takes members (NULL for none). */
-void net_tell(struct net *n, enum ipc_msg m, json_t *members);
+void net_send(struct net *n, enum ipc_msg m, json_t *members);
 
 /* ctrl.c: enrolment, then the main socket. */
 int net_ctrl_open(struct net *n, struct err *err);

@@ -27,7 +27,7 @@
 
 #define FDS_MAX 64
 
-void net_tell(struct net *n, enum ipc_msg m, json_t *members)
+void net_send(struct net *n, enum ipc_msg m, json_t *members)
 {
     chan_send(&n->sup, ipc_make(m, members));
 }

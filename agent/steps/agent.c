@@ -60,7 +60,7 @@ static int agent_check(const void *self, struct run *run, struct verdict *ret, s
                                    kept[i].path, (unsigned)kept[i].mode);
     if (!fs_exists("/run/systemd/system"))
         return verdict_note(ret, "systemd does not run here, so nothing starts the agent at boot");
-    if (svc_look_soon(SERVICE, &st, err) < 0)
+    if (svc_status_soon(SERVICE, &st, err) < 0)
         return -1;
     if (!st.exists)
         return verdict_note(ret, "the agent is not installed as a service here");
@@ -81,9 +81,9 @@ static int agent_apply(const void *self, struct run *run, struct err *err)
             return err_errno(err, errno, "mode and owner of %s", kept[i].path);
     if (!fs_exists("/run/systemd/system"))
         return 0;
-    if (svc_look_boot(SERVICE, &st, err) < 0)
+    if (svc_status_boot(SERVICE, &st, err) < 0)
         return -1;
-    if (st.masked && (svc_do("unmask", SERVICE, err) < 0 || svc_look_boot(SERVICE, &st, err) < 0))
+    if (st.masked && (svc_do("unmask", SERVICE, err) < 0 || svc_status_boot(SERVICE, &st, err) < 0))
         return -1;
     return st.exists && !st.enabled ? svc_do("enable", SERVICE, err) : 0;
 }

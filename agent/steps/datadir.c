@@ -148,7 +148,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     enum where where = ENDED;
 
     confs_fill(d, &c);
-    if (mnt_look(d->mount, &mounted, source, sizeof(source), err) < 0)
+    if (mnt_status(d->mount, &mounted, source, sizeof(source), err) < 0)
         return -1;
     if (!mounted)
         return err_set(err, ERR_FAILED, "nothing is mounted on %s", d->mount);
@@ -179,7 +179,7 @@ static int datadir_check(const void *self, struct run *run, struct verdict *ret,
     why = conf_differs(&c.settings);
     if (why)
         return verdict_differs(ret, "%s: %s", CONF, why);
-    if (svc_look_soon(d->service, &st, err) < 0)
+    if (svc_status_soon(d->service, &st, err) < 0)
         return -1;
     if (st.active && runs_where(d, st.main_pid, &where, err) < 0)
         return -1;
@@ -202,7 +202,7 @@ static int stop_elsewhere(const struct datadir *d, struct err *err)
     enum where where;
 
     for (;; clock_pause_ms(100)) {
-        if (svc_look(d->service, &st, err) < 0)
+        if (svc_status(d->service, &st, err) < 0)
             return -1;
         if (st.busy && st.main_pid)
             continue;

@@ -105,7 +105,7 @@ static int make_table(struct disk_at_hand *h, int fd, struct err *err)
         return err_set(err, ERR_SAFETY, "%s: %s, after its table was written (R9)", h->place.node,
                        h->facts.look.why);
     /* It may know a partition from before, of another size. */
-    return disk_tell_kernel(fd, &h->facts.look, err);
+    return disk_notify_kernel(fd, &h->facts.look, err);
 }
 
 /* mkfs opens the partition exclusively, which a descriptor on the whole disk would prevent; so the
@@ -128,11 +128,11 @@ static int make_filesystem(struct disk_at_hand *h, struct run *run, struct err *
     return disk_journal_done(PATH_DISK_JOURNAL, &h->want, err);
 }
 
-static int tell(struct disk_at_hand *h, int fd, struct err *err)
+static int notify(struct disk_at_hand *h, int fd, struct err *err)
 {
     char node[80];
 
-    if (disk_tell_kernel(fd, &h->facts.look, err) < 0 ||
+    if (disk_notify_kernel(fd, &h->facts.look, err) < 0 ||
         disk_partition_node(&h->place, &h->facts.look, NODE_WAIT_MS, node, sizeof(node), err) < 0)
         return -1;
     return disk_journal_done(PATH_DISK_JOURNAL, &h->want, err);
@@ -147,7 +147,7 @@ static int grow(struct disk_at_hand *h, int fd, struct err *err)
     if (h->facts.look.kind != DISK_OURS)
         return err_set(err, ERR_SAFETY, "%s: %s, after its table was written (R13)", h->place.node,
                        h->facts.look.why);
-    return tell(h, fd, err);
+    return notify(h, fd, err);
 }
 
 static int disk_apply(const void *self, struct run *run, struct err *err)
@@ -175,12 +175,12 @@ static int disk_apply(const void *self, struct run *run, struct err *err)
         return grow(&h, fd, err);
     }
     if (action == DISK_TELL)
-        return tell(&h, fd, err);
+        return notify(&h, fd, err);
     if (action == DISK_PARTITION) {
         run_progress(run, "partition %s", h.place.node);
         if (make_table(&h, fd, err) < 0)
             return -1;
-    } else if (disk_tell_kernel(fd, &h.facts.look, err) < 0) {
+    } else if (disk_notify_kernel(fd, &h.facts.look, err) < 0) {
         return -1;
     }
     close(fd);

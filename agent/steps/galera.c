@@ -128,7 +128,7 @@ static int loaded_differs(const struct confs *c, struct verdict *ret, struct err
     struct svc_state st;
     int64_t loaded = 0;
 
-    if (svc_look_soon(GALERA_SERVICE, &st, err) < 0 || svc_units_loaded(&loaded, err) < 0)
+    if (svc_status_soon(GALERA_SERVICE, &st, err) < 0 || svc_units_loaded(&loaded, err) < 0)
         return -1;
     if (st.masked)
         return verdict_differs(ret, GALERA_SERVICE " is masked: nothing can start it");
@@ -191,7 +191,7 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
     any = any || svc_changed_after(GATE, loaded);
     /* Without the mark nobody knows whether systemd has read what is on the disk. */
     if (((any || !fs_exists(GALERA_READY)) && svc_daemon_reload(err) < 0) ||
-        svc_look_boot(GALERA_SERVICE, &st, err) < 0 ||
+        svc_status_boot(GALERA_SERVICE, &st, err) < 0 ||
         (st.masked && svc_do("unmask", GALERA_SERVICE, err) < 0))
         return -1;
     if (st.active && !fs_exists(GALERA_READY)) {

@@ -33,7 +33,7 @@ static int source_of(const struct grow *g, char *ret, size_t cap, struct err *er
     char have[64];
 
     disk_want_fill(&w, g->volume, g->filesystem, 0);
-    if (mnt_look(g->path, &mounted, ret, cap, err) < 0)
+    if (mnt_status(g->path, &mounted, ret, cap, err) < 0)
         return -1;
     if (!mounted)
         return err_set(err, ERR_FAILED, "nothing is mounted on %s (R13)", g->path);

@@ -148,7 +148,7 @@ static int mount_check(const void *self, struct run *run, struct verdict *ret, s
 
     disk_want_fill(&w, m->volume, m->filesystem, 0);
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
-    if (mnt_look(m->path, &mounted, source, sizeof(source), err) < 0)
+    if (mnt_status(m->path, &mounted, source, sizeof(source), err) < 0)
         return -1;
     if (!mounted)
         return verdict_differs(ret, "nothing is mounted on %s", m->path);
@@ -210,7 +210,7 @@ static int mount_apply(const void *self, struct run *run, struct err *err)
     _cleanup_free_ char *tag = str_fmt("UUID=%s", w.fs_uuid);
     _cleanup_free_ char *marker = str_fmt("%s/" MOUNT_MARKER, m->path);
     _cleanup_free_ char *text = marker_text(m);
-    if (mnt_look(m->path, &mounted, source, sizeof(source), err) < 0)
+    if (mnt_status(m->path, &mounted, source, sizeof(source), err) < 0)
         return -1;
     if (!mounted) {
         if (find_filesystem(m, w.fs_uuid, source, sizeof(source), err) < 0 ||

@@ -127,7 +127,7 @@ static int see(const char *text, struct seen *ret, struct err *err)
 {
     struct svc_state st;
 
-    if (svc_look_soon(WEB_SERVICE, &st, err) < 0)
+    if (svc_status_soon(WEB_SERVICE, &st, err) < 0)
         return -1;
     *ret = (struct seen){.loaded = st.active ? st.changed : 0};
     return each_directory(text, look, ret, err);

@@ -138,7 +138,8 @@ static int manager_find(enum netconf_manager *ret, struct err *err)
     struct err ignored;
     _cleanup_free_ char *text = NULL;
 
-    if (svc_look_soon(NETWORKD, &networkd, err) < 0 || svc_look_soon(NETWORKMANAGER, &nm, err) < 0)
+    if (svc_status_soon(NETWORKD, &networkd, err) < 0 ||
+        svc_status_soon(NETWORKMANAGER, &nm, err) < 0)
         return -1;
     struct netconf_seen seen = {
         .netplan = fs_exists("/usr/sbin/netplan") &&

@@ -33,7 +33,7 @@ static int service_check(const void *self, struct run *run, struct verdict *ret,
     const struct service *s = self;
     struct svc_state st;
 
-    if (svc_look_soon(s->name, &st, err) < 0)
+    if (svc_status_soon(s->name, &st, err) < 0)
         return -1;
     if (!st.exists && (s->enabled || s->running))
         return verdict_differs(ret, "service %s does not exist", s->name);
@@ -58,14 +58,14 @@ static int service_apply(const void *self, struct run *run, struct err *err)
     const struct service *s = self;
     struct svc_state st;
 
-    if (svc_look_boot(s->name, &st, err) < 0)
+    if (svc_status_boot(s->name, &st, err) < 0)
         return -1;
     if (!st.exists)
         return err_set(err, ERR_FAILED,
                        "service %s does not exist; is its package among the plan's packages?",
                        s->name);
     if (st.masked && (s->enabled || s->running) &&
-        (svc_do("unmask", s->name, err) < 0 || svc_look_boot(s->name, &st, err) < 0))
+        (svc_do("unmask", s->name, err) < 0 || svc_status_boot(s->name, &st, err) < 0))
         return -1;
     if (st.enabled != s->enabled && svc_do(s->enabled ? "enable" : "disable", s->name, err) < 0)
         return -1;

@@ -65,8 +65,8 @@ static int own_account(struct err *err)
 
 /* What the coordinator says, and how much of the donor's data has come; -1 when it cannot go on by
  * itself. */
-static int coordinator_says(const struct synced *s, struct strbuf *say, struct event_count *come,
-                            struct err *err)
+static int coordinator_status(const struct synced *s, struct strbuf *say, struct event_count *come,
+                              struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *j = NULL;
@@ -124,7 +124,7 @@ static int synced_apply(const void *self, struct run *run, struct err *err)
     while (galera_synced(state, sizeof(state)) != GALERA_SYNCED) {
         if (run_superseded(run))
             return err_set(err, ERR_FAILED, "a newer plan arrived");
-        if (coordinator_says(s, &say, &come, err) < 0 || not_full(s, err) < 0)
+        if (coordinator_status(s, &say, &come, err) < 0 || not_full(s, err) < 0)
             return -1;
         uint64_t now = clock_mono_ms();
         if (strcmp(strbuf_str(&say), strbuf_str(&said)) != 0 || now - said_at >= SAY_EVERY_MS) {

@@ -153,7 +153,7 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     files_differ(w, &f, ret);
     if (ret->kind != VERDICT_OK)
         return 0;
-    if (svc_look_soon(SERVICE, &st, err) < 0)
+    if (svc_status_soon(SERVICE, &st, err) < 0)
         return -1;
     if (st.masked || !st.active || !st.enabled)
         return verdict_differs(ret, SERVICE " %s",
@@ -207,7 +207,8 @@ static int serve(bool modules, struct err *err)
 {
     struct svc_state st;
 
-    if (svc_look_boot(SERVICE, &st, err) < 0 || (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
+    if (svc_status_boot(SERVICE, &st, err) < 0 ||
+        (st.masked && svc_do("unmask", SERVICE, err) < 0) ||
         ((!st.enabled || st.masked) && svc_do("enable", SERVICE, err) < 0))
         return -1;
     if (!st.active || modules || webcheck_php(WEBCHECK_PID_FILE) == 0)
@@ -226,7 +227,7 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     (void)run;
     files_fill(w, &f);
     files_differ(w, &f, &files);
-    if (svc_look(SERVICE, &st, err) < 0)
+    if (svc_status(SERVICE, &st, err) < 0)
         return -1;
     if ((files.kind != VERDICT_OK || not_read(w, st.changed)) && svc_notify_note(SERVICE, err) < 0)
         return -1;

@@ -48,7 +48,7 @@ static void store_dirs_fill(const struct supervisor *s, struct store_dirs *d)
     d->dirs[1] = d->owned;
 }
 
-void sup_cluster_tell(struct supervisor *s)
+void sup_cluster_send(struct supervisor *s)
 {
     _cleanup_(store_dirs_cleanup) struct store_dirs d = {0};
     struct cluster_record rec;
@@ -65,7 +65,7 @@ void sup_cluster_tell(struct supervisor *s)
         return;
     }
     s->cluster.recorded = found ? rec.epoch : 0;
-    sup_net_tell(s, IPC_CLUSTER,
+    sup_net_send(s, IPC_CLUSTER,
                  json_pack("{s:O, s:o}", "galera", s->cluster.galera, "record",
                            found ? cluster_record_to_json(&rec) : json_null()));
     s->cluster.told = true;
@@ -89,7 +89,7 @@ static void on_save(struct supervisor *s, const json_t *msg)
         return;
     }
     s->cluster.recorded = sup_history_decisions(&rec, s->cluster.recorded);
-    sup_net_tell(s, IPC_SAVED, NULL);
+    sup_net_send(s, IPC_SAVED, NULL);
 }
 
 /* --- children ------------------------------------------------------------------------------ */
@@ -115,7 +115,7 @@ static void on_do(struct supervisor *s, const json_t *msg)
     bool busy = j->pid != 0;
     if (!busy && sup_job_start(j, IPC_JOB_ACTION, action_of(s, msg)) == 0)
         return;
-    sup_net_tell(s, IPC_RESULT,
+    sup_net_send(s, IPC_RESULT,
                  json_pack("{s:s, s:b, s:s, s:o}", "what", what, "ok", 0, "why",
                            busy ? "another action is at work" : "it could not be started",
                            "position", cluster_position_to_json(&none)));
@@ -171,7 +171,7 @@ static void take_ask(struct supervisor *s)
                   node, *because ? " (" : "", because, *because ? ")" : "");
         sup_history_act(what, node, because);
     }
-    sup_net_tell(s, IPC_ASK,
+    sup_net_send(s, IPC_ASK,
                  json_pack("{s:s, s:s, s:s, s:b}", "what", what, "node", node, "because", because,
                            "keep", js_opt_bool(j, "keep", false)));
     s->cluster.asked = strcmp(what, "look") != 0;
@@ -228,7 +228,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     if (!json_is_true(json_object_get(answer, "ok")))
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
     sup_watch_now(s);
-    sup_net_tell(s, IPC_RESULT, answer);
+    sup_net_send(s, IPC_RESULT, answer);
     return true;
 }
 
@@ -236,7 +236,7 @@ static void tick(struct supervisor *s, uint64_t now)
 {
     (void)now;
     if (s->cluster.galera && !s->cluster.told)
-        sup_cluster_tell(s);
+        sup_cluster_send(s);
     if (s->cluster.galera)
         take_ask(s);
 }
@@ -264,7 +264,7 @@ json_t *sup_cluster_galera(const struct supervisor *s)
     return s->cluster.galera;
 }
 
-json_t *sup_cluster_said(const struct supervisor *s)
+json_t *sup_cluster_status(const struct supervisor *s)
 {
     return s->cluster.coordinator;
 }

@@ -160,7 +160,7 @@ bool sup_engines_busy(const struct supervisor *s); /* tables become InnoDB */
 
 /* net.c */
 bool sup_net_runs(const struct supervisor *s);
-void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members); /* takes members */
+void sup_net_send(struct supervisor *s, enum ipc_msg m, json_t *members); /* takes members */
 void sup_net_events(struct supervisor *s);                                /* what the outbox has */
 void sup_net_info(struct supervisor *s);  /* revision of the plan, last event */
 void sup_net_again(struct supervisor *s); /* kills it: it begins from what is on disk */
@@ -175,19 +175,19 @@ bool sup_worker_idle(const struct supervisor *s);  /* nor is a run still to come
 bool sup_worker_ready(const struct supervisor *s); /* idle, and the last run ended well */
 void sup_worker_again(struct supervisor *s);       /* a run, now */
 void sup_worker_hurry(struct supervisor *s);       /* a run that waits begins now */
-void sup_worker_tell(const struct supervisor *s, json_t *state);
+void sup_worker_add_state(const struct supervisor *s, json_t *state);
 /* An event of the agent itself. */
 void sup_event(struct supervisor *s, enum event_kind kind, const char *id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* cluster.c; what is returned is borrowed, or NULL */
 json_t *sup_cluster_galera(const struct supervisor *s);
-json_t *sup_cluster_said(const struct supervisor *s);
+json_t *sup_cluster_status(const struct supervisor *s);
 enum cluster_state sup_cluster_at(const struct supervisor *s);
 /* no member is about to change, or there is no cluster */
 bool sup_cluster_stable(const struct supervisor *s);
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);
-void sup_cluster_tell(struct supervisor *s); /* configuration and record to the net process */
+void sup_cluster_send(struct supervisor *s); /* configuration and record to the net process */
 void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg);
 
 /* history.c. Writes down the decisions after epoch `after`; the last one that is written. */

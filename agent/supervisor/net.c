@@ -26,7 +26,7 @@ bool sup_net_runs(const struct supervisor *s)
     return s->net.pid;
 }
 
-void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members)
+void sup_net_send(struct supervisor *s, enum ipc_msg m, json_t *members)
 {
     json_t *msg = ipc_make(m, members);
 
@@ -38,7 +38,7 @@ void sup_net_tell(struct supervisor *s, enum ipc_msg m, json_t *members)
 
 void sup_net_info(struct supervisor *s)
 {
-    sup_net_tell(s, IPC_INFO,
+    sup_net_send(s, IPC_INFO,
                  json_pack("{s:s, s:I}", "rev", sup_plan_rev(s), "last_seq",
                            (json_int_t)outbox_last(s->outbox)));
 }
@@ -64,7 +64,7 @@ static void launch(struct supervisor *s)
     chan_open(&s->net.chan, pair[0]);
     sup_net_info(s);
     sup_state_again(s);
-    sup_cluster_tell(s);
+    sup_cluster_send(s);
 }
 
 static bool died(struct supervisor *s, pid_t pid, int status)
@@ -95,7 +95,7 @@ void sup_net_events(struct supervisor *s)
         s->net.acked_at = clock_mono_ms();
     }
     while ((text = outbox_next(s->outbox)))
-        sup_net_tell(s, IPC_EVENT,
+        sup_net_send(s, IPC_EVENT,
                      json_pack("{s:o}", "event", json_loads(text, JSON_DECODE_ANY, NULL)));
 }
 

@@ -71,7 +71,7 @@ static bool settle(struct supervisor *s, bool settled)
     bool now = sup_cluster_stable(s) && sup_worker_ready(s);
 
     if (now && !settled) {
-        sup_net_tell(s, IPC_TRIM, NULL);
+        sup_net_send(s, IPC_TRIM, NULL);
         trim_memory();
     }
     return now;

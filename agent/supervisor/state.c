@@ -14,11 +14,11 @@ static json_t *state_now(const struct supervisor *s)
     const json_t *drift = sup_drift_list(s);
     json_t *j = json_object();
 
-    sup_worker_tell(s, j);
+    sup_worker_add_state(s, j);
     if (sup_cluster_galera(s) && sup_watch_db(s))
         json_object_set(j, "db", sup_watch_db(s));
-    if (sup_cluster_galera(s) && sup_cluster_said(s))
-        json_object_set(j, "coordinator", sup_cluster_said(s));
+    if (sup_cluster_galera(s) && sup_cluster_status(s))
+        json_object_set(j, "coordinator", sup_cluster_status(s));
     if (sup_engines_busy(s))
         json_object_set_new(j, "converting", json_true());
     if (drift) {
@@ -55,7 +55,7 @@ static void tick(struct supervisor *s, uint64_t now)
     free(s->state.text);
     s->state.text = text;
     s->state.sent_at = now;
-    sup_net_tell(s, IPC_STATE, json_pack("{s:o}", "state", state));
+    sup_net_send(s, IPC_STATE, json_pack("{s:o}", "state", state));
 }
 
 static uint64_t due(const struct supervisor *s, uint64_t now)

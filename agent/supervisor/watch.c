@@ -37,7 +37,7 @@ static void look_start(struct supervisor *s)
     uint64_t now = clock_mono_ms();
     bool web = s->watch.site && now >= s->watch.web_next;
     json_t *request =
-        json_pack("{s:I, s:O?}", "epoch", (json_int_t)js_opt_u64(sup_cluster_said(s), "epoch", 0),
+        json_pack("{s:I, s:O?}", "epoch", (json_int_t)js_opt_u64(sup_cluster_status(s), "epoch", 0),
                   "web", web ? s->watch.site : NULL);
 
     json_object_set(request, "galera", sup_cluster_galera(s) ? sup_cluster_galera(s) : json_null());
@@ -67,7 +67,7 @@ static void readable(struct supervisor *s, short revents)
 /* Stable: no member is about to change, and the end of the own database tells of itself. */
 static uint64_t look_pause(const struct supervisor *s, bool runs)
 {
-    if (s->watch.db_fd >= 0 && json_is_true(json_object_get(sup_cluster_said(s), "stable")))
+    if (s->watch.db_fd >= 0 && json_is_true(json_object_get(sup_cluster_status(s), "stable")))
         return LOOK_STABLE_MS;
     bool settled = (!runs || strcmp(js_opt_str(s->watch.db, "state", ""), "Synced") == 0) &&
                    sup_cluster_at(s) != CLUSTER_UNCONF;
@@ -75,7 +75,7 @@ static uint64_t look_pause(const struct supervisor *s, bool runs)
 }
 
 /* What the agent could not ask, when that changed: nothing follows from it but this event. */
-static void tell_look(struct supervisor *s, const json_t *db)
+static void emit_look(struct supervisor *s, const json_t *db)
 {
     const char *login = js_opt_str(db, "login", ""), *unknown = js_opt_str(db, "unknown", "");
     bool was_login = js_opt_str(s->watch.db, "login", "")[0],
@@ -104,8 +104,8 @@ static void on_look(struct supervisor *s, json_t *answer)
     if (!json_is_object(db))
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
-    sup_net_tell(s, IPC_DB, json_pack("{s:O}", "db", db));
-    tell_look(s, db);
+    sup_net_send(s, IPC_DB, json_pack("{s:O}", "db", db));
+    emit_look(s, db);
     watch_db(s, (pid_t)js_opt_u64(db, "pid", 0));
     json_object_del(db, "running");
     json_object_del(db, "answers");

@@ -288,7 +288,7 @@ static void readable(struct supervisor *s, short revents)
         chan_close(&s->worker.chan); /* the end itself comes with SIGCHLD */
 }
 
-static void tell_end(struct supervisor *s, int status)
+static void emit_end(struct supervisor *s, int status)
 {
     if (s->worker.flaw[0])
         sup_event(s, EVENT_ABORTED, "", "the worker was ended, its messages are not understood: %s",
@@ -317,7 +317,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
         s->worker.said_end && !s->worker.flaw[0] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!good && (!s->worker.said_end || s->worker.flaw[0])) {
         s->worker.phase = PHASE_FAILED;
-        tell_end(s, status);
+        emit_end(s, status);
     }
     if (good || s->worker.wanted) /* done, or a newer plan waits */
         return true;
@@ -397,7 +397,7 @@ void sup_worker_hurry(struct supervisor *s)
         s->worker.next = 0;
 }
 
-void sup_worker_tell(const struct supervisor *s, json_t *state)
+void sup_worker_add_state(const struct supervisor *s, json_t *state)
 {
     json_object_set_new(state, "phase", json_string(proto_phase_name(s->worker.phase)));
     json_object_set_new(state, "rev", json_string(s->worker.rev));

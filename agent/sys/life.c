@@ -64,7 +64,7 @@ uint64_t life_measure(const char *where)
     return (uint64_t)st.st_size;
 }
 
-void life_say(struct life *l, const char *doing)
+void life_print(struct life *l, const char *doing)
 {
     uint64_t now = clock_mono_ms();
 
@@ -86,7 +86,7 @@ void life_bytes(struct life *l, uint64_t done)
 
     l->count = (struct event_count){EVENT_BYTES, done, done > l->total ? 0 : l->total};
     life_text(l->what, done, l->total, doing, sizeof(doing));
-    life_say(l, doing);
+    life_print(l, doing);
 }
 
 static void look(void *ctx)
@@ -108,6 +108,6 @@ int life_run(struct life *l, const char *const argv[], struct err *err)
     const struct proc_opts opts = {.on_tick = look, .on_line = on_line, .tick_s = 1, .ctx = l};
 
     l->from = life_measure(l->where);
-    life_say(l, l->what);
+    life_print(l, l->what);
     return proc_run(argv, &opts, NULL, err);
 }

@@ -24,7 +24,7 @@ struct life {
 };
 
 /* Tells `doing`; when it stays the same for long, tells that. */
-void life_say(struct life *l, const char *doing);
+void life_print(struct life *l, const char *doing);
 /* The same of `done` bytes. */
 void life_bytes(struct life *l, uint64_t done);
 /* proc_call that looks at `where` each second. */

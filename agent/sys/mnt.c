@@ -23,7 +23,7 @@ static void context_cleanup(struct libmnt_context **c)
     mnt_free_context(*c);
 }
 
-int mnt_look(const char *path, bool *ret_found, char *ret_source, size_t cap, struct err *err)
+int mnt_status(const char *path, bool *ret_found, char *ret_source, size_t cap, struct err *err)
 {
     _cleanup_(table_cleanup) struct libmnt_table *t =
         mnt_new_table_from_file("/proc/self/mountinfo");

@@ -9,7 +9,7 @@
 #include "common/err.h"
 
 /* What is mounted on `path`: *ret_found, and the device's path in `ret_source`. */
-int mnt_look(const char *path, bool *ret_found, char *ret_source, size_t cap, struct err *err);
+int mnt_status(const char *path, bool *ret_found, char *ret_source, size_t cap, struct err *err);
 /* Nothing can be written there now, whatever fstab says. */
 int mnt_read_only(const char *path, bool *ret, struct err *err);
 int mnt_mount(const char *source, const char *path, const char *type, const char *options,

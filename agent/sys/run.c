@@ -15,7 +15,7 @@
 #define PROGRESS_EVERY_MS 1000
 #define SECRET_OPEN "${secret:"
 
-static void run_say(struct run *run, const struct event *with, const char *fmt, va_list ap)
+static void emit_with(struct run *run, const struct event *with, const char *fmt, va_list ap)
 {
     struct event ev = *with;
     char msg[EVENT_MSG_MAX];
@@ -34,7 +34,7 @@ void run_emit(struct run *run, enum event_kind kind, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    run_say(run, &(struct event){.kind = kind}, fmt, ap);
+    emit_with(run, &(struct event){.kind = kind}, fmt, ap);
     va_end(ap);
 }
 
@@ -43,7 +43,7 @@ void run_emit_counted(struct run *run, const struct event *with, const char *fmt
     va_list ap;
 
     va_start(ap, fmt);
-    run_say(run, with, fmt, ap);
+    emit_with(run, with, fmt, ap);
     va_end(ap);
 }
 
@@ -64,7 +64,7 @@ void run_progress(struct run *run, const char *fmt, ...)
     if (!may_speak(run))
         return;
     va_start(ap, fmt);
-    run_say(run, &(struct event){.kind = EVENT_PROGRESS}, fmt, ap);
+    emit_with(run, &(struct event){.kind = EVENT_PROGRESS}, fmt, ap);
     va_end(ap);
 }
 
@@ -75,7 +75,7 @@ void run_progress_counted(struct run *run, const struct event_count *count, cons
     if (!may_speak(run))
         return;
     va_start(ap, fmt);
-    run_say(run, &(struct event){.kind = EVENT_PROGRESS, .count = *count}, fmt, ap);
+    emit_with(run, &(struct event){.kind = EVENT_PROGRESS, .count = *count}, fmt, ap);
     va_end(ap);
 }
 

@@ -113,7 +113,7 @@ static int ask(const char *const argv[], struct svc_state *ret, size_t n, struct
     return r;
 }
 
-int svc_look(const char *unit, struct svc_state *ret, struct err *err)
+int svc_status(const char *unit, struct svc_state *ret, struct err *err)
 {
     expected.at = 0;
     if (ask(PROC_ARGV(SYSTEMCTL, "show", TIMES, PROPERTIES, "--", unit), ret, 1, err) < 0)
@@ -182,19 +182,19 @@ void svc_forget(void)
     units_loaded.at = 0;
 }
 
-int svc_look_boot(const char *unit, struct svc_state *ret, struct err *err)
+int svc_status_boot(const char *unit, struct svc_state *ret, struct err *err)
 {
-    return svc_look(unit, ret, err) < 0 || from_disk(unit, ret, err) < 0 ? -1 : 0;
+    return svc_status(unit, ret, err) < 0 || from_disk(unit, ret, err) < 0 ? -1 : 0;
 }
 
-int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err)
+int svc_status_soon(const char *unit, struct svc_state *ret, struct err *err)
 {
     size_t i = expected_find(unit), k = 0;
     const char *argv[EXPECT_MAX + ARGS_BEFORE_UNITS + 1];
     uint64_t now = clock_mono_ms();
 
     if (i == expected.n)
-        return svc_look_boot(unit, ret, err);
+        return svc_status_boot(unit, ret, err);
     if (!expected.at || now - expected.at > FRESH_MS) {
         argv[k++] = SYSTEMCTL;
         argv[k++] = "show";
@@ -308,7 +308,7 @@ int svc_notify_serve(const char *unit, struct err *err)
 
     if (!svc_notify_pending(unit))
         return 0;
-    if (svc_look(unit, &st, err) < 0)
+    if (svc_status(unit, &st, err) < 0)
         return -1;
     /* Apache that was started a moment ago cannot be reloaded yet. */
     if ((st.active || st.busy) && svc_do("reload-or-restart", unit, err) < 0 &&

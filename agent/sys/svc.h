@@ -19,13 +19,13 @@ struct svc_state {
     int64_t changed; /* when its state changed last, which a reload does, too; 0: not known */
 };
 
-int svc_look(const char *unit, struct svc_state *ret, struct err *err);
+int svc_status(const char *unit, struct svc_state *ret, struct err *err);
 /* The same, and `enabled` and `masked` are as on the disk, whatever systemd has read of it. */
-int svc_look_boot(const char *unit, struct svc_state *ret, struct err *err);
-/* As svc_look_boot, for checks that follow each other: all units that were named with svc_expect
+int svc_status_boot(const char *unit, struct svc_state *ret, struct err *err);
+/* As svc_status_boot, for checks that follow each other: all units that were named with svc_expect
  * since svc_expect_none are asked about at once. What is older than a second, or than a change
  * through this file, is asked again. */
-int svc_look_soon(const char *unit, struct svc_state *ret, struct err *err);
+int svc_status_soon(const char *unit, struct svc_state *ret, struct err *err);
 void svc_expect_none(void);
 void svc_expect(const char *unit);
 void svc_forget(void);

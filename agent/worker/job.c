@@ -44,7 +44,7 @@ static json_t *look(const json_t *request)
     bool database = json_is_object(json_object_get(request, "galera")) && fs_exists(GALERA_READY);
 
     return json_pack("{s:o, s:o}", "db",
-                     database ? galera_look(js_opt_u64(request, "epoch", 0)) : json_null(), "web",
+                     database ? galera_status(js_opt_u64(request, "epoch", 0)) : json_null(), "web",
                      json_is_object(web) ? look_web(web) : json_null());
 }
 

@@ -9,7 +9,7 @@
 #include "controller/cli/session.h"
 #include "controller/cloud/teardown.h"
 
-static void say_line(const char *line)
+static void print_line(const char *line)
 {
     text_print(stderr, "%s\n", line);
 }
@@ -32,7 +32,7 @@ int cmd_destroy(const struct cli *cli, struct err *err)
         text_print(stderr, "This stays:\n%s", strbuf_str(&left));
     if (gone.len && !cli_confirmed(cli, "Destroy this?"))
         return err_set(err, ERR_SAFETY, "not confirmed; nothing was destroyed (-y does not ask)");
-    if (teardown_run(&s.reach, s.d.store, &s.d.spec, &s.v, say_line, &r, err) < 0)
+    if (teardown_run(&s.reach, s.d.store, &s.d.spec, &s.v, print_line, &r, err) < 0)
         return -1;
     text_print(stderr, "%s is down: %u destroyed, %u data disk%s kept\n",
                cli->node ? cli->node : s.d.spec.deployment, r.destroyed, r.data_disks,

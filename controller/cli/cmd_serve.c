@@ -24,7 +24,7 @@ static void on_signal(int sig)
 }
 
 /* Once, until it is another one. */
-static void say(char said[512], const char *text)
+static void print_once(char said[512], const char *text)
 {
     if (strcmp(said, text) == 0)
         return;
@@ -46,7 +46,7 @@ static void run(struct own_hub *h, char said[512])
         }
         snprintf(text, sizeof(text), "%s: %zu of %zu nodes speak", h->d.spec.deployment,
                  service_connected(h->service), h->d.spec.n_nodes);
-        say(said, text);
+        print_once(said, text);
     }
 }
 
@@ -77,7 +77,7 @@ int cmd_serve(const struct cli *cli, struct err *err)
             run(&h, said);
             continue;
         }
-        say(said, err->msg);
+        print_once(said, err->msg);
         clock_pause_ms(AGAIN_MS);
     }
     notify_send("STOPPING=1");

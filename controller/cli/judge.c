@@ -25,7 +25,7 @@ const char *node_class_name(enum node_class c)
 /* --- what is wrong with a node whose plan is carried out ------------------------------------- */
 
 /* "" when its database does its work, or it has none. */
-static void db_trouble(const struct view *v, const struct view_said *s, struct strbuf *out)
+static void db_trouble(const struct view *v, const struct view_status *s, struct strbuf *out)
 {
     if (!v->has_database)
         return;
@@ -37,7 +37,7 @@ static void db_trouble(const struct view *v, const struct view_said *s, struct s
         strbuf_addf(out, "database %s", s->db[0] ? s->db : "unknown");
 }
 
-static void trouble(const struct view *v, const struct view_said *s, struct strbuf *out)
+static void trouble(const struct view *v, const struct view_status *s, struct strbuf *out)
 {
     if (s->maintenance[0]) {
         strbuf_addf(out, "in maintenance: %s", s->maintenance);
@@ -48,7 +48,7 @@ static void trouble(const struct view *v, const struct view_said *s, struct strb
         strbuf_addf(out, "%s%s", out->len ? "; " : "", s->web_why);
 }
 
-static bool is_degraded(const struct view *v, const struct view_said *s)
+static bool is_degraded(const struct view *v, const struct view_status *s)
 {
     struct strbuf b = {0};
     bool ret;

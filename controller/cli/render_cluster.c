@@ -68,7 +68,7 @@ size_t render_cluster_wants(const struct view *v)
 
 static void put_why(const struct frame *f, size_t row)
 {
-    const struct view_said *s = &f->v->rows[row].said;
+    const struct view_status *s = &f->v->rows[row].said;
     _cleanup_(strbuf_free) struct strbuf names = {0};
     struct paint p = render_line(f);
 

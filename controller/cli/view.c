@@ -295,12 +295,12 @@ static void names_of(const json_t *arr, char *ret, size_t cap)
     strbuf_free(&b);
 }
 
-static void said_of(const json_t *state, struct view_said *ret)
+static void status_of(const json_t *state, struct view_status *ret)
 {
     const json_t *db = json_object_get(state, "db"), *c = json_object_get(state, "coordinator");
     uint64_t epoch = js_opt_u64(c, "epoch", 0);
 
-    *ret = (struct view_said){.phase = proto_phase_of(state)};
+    *ret = (struct view_status){.phase = proto_phase_of(state)};
     str_copy(ret->db, sizeof(ret->db), js_opt_str(db, "state", ""));
     str_copy(ret->db_status, sizeof(ret->db_status), js_opt_str(db, "status", ""));
     str_copy(ret->db_why, sizeof(ret->db_why), js_opt_str(db, "unknown", ""));
@@ -320,7 +320,7 @@ void view_state(struct view *v, size_t node, const json_t *state, uint64_t heard
 
     r->known = json_is_object(state) ? VIEW_KNOWN : VIEW_NOT_KNOWN;
     if (r->known == VIEW_KNOWN)
-        said_of(state, &r->said);
+        status_of(state, &r->said);
     if (heard > r->spoke)
         r->spoke = heard;
 }

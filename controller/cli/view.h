@@ -21,7 +21,7 @@ enum view_known { VIEW_NOT_TOLD, VIEW_NOT_KNOWN, VIEW_KNOWN };
 #define VIEW_LOG_LINES 40
 
 /* The state of an agent (docs/protocol.md, section 4). Texts are "" where it does not say. */
-struct view_said {
+struct view_status {
     enum proto_phase phase;
     char db[32];        /* "Synced" */
     char db_status[32]; /* "Primary" */
@@ -71,7 +71,7 @@ struct view_row {
     struct event_count part; /* of the step at work, as it last said */
     struct view_cloud cloud;
     enum view_known known;
-    struct view_said said; /* now, or last when it is not known */
+    struct view_status said; /* now, or last when it is not known */
     struct view_past *past;
     size_t n_past;
 };

@@ -40,7 +40,7 @@ static struct request request_of(const struct apply *a)
                             .public_key = a->options.public_key};
 }
 
-static void tell(struct work *w, enum event_kind kind, const char *msg)
+static void emit(struct work *w, enum event_kind kind, const char *msg)
 {
     w->apply->hooks.event(w->apply->hooks.ctx, resource_of(w), kind, msg);
 }
@@ -57,7 +57,7 @@ static void fail(struct work *w, const struct err *err)
     it->state = RESOURCE_FAILED;
     it->err = *err;
     w->apply->in_flight--;
-    tell(w, EVENT_FAILED, err->msg);
+    emit(w, EVENT_FAILED, err->msg);
 }
 
 static int journal(struct work *w, const char *state)
@@ -110,13 +110,13 @@ static void finish(struct work *w)
     it->usable = true;
     w->apply->in_flight--;
     if (it->destroyed && it->want == WANT_GONE)
-        tell(w, EVENT_CHANGED, "destroyed");
+        emit(w, EVENT_CHANGED, "destroyed");
     else if (it->created)
-        tell(w, EVENT_CHANGED, "created");
+        emit(w, EVENT_CHANGED, "created");
     else if (it->changed)
-        tell(w, EVENT_CHANGED, w->did);
+        emit(w, EVENT_CHANGED, w->did);
     else
-        tell(w, EVENT_OK, "is there");
+        emit(w, EVENT_OK, "is there");
 }
 
 static void look_later(struct work *w, unsigned ms)
@@ -158,7 +158,7 @@ static void after_failure(struct work *w)
         look_later(w, BUSY_MS);
     } else if (removes && ops_of(w)->stays && !busy) {
         resource_of(w)->want = WANT_LEFT;
-        tell(w, EVENT_NOTE, "left: the cloud does not destroy it");
+        emit(w, EVENT_NOTE, "left: the cloud does not destroy it");
         finish(w);
     } else {
         fail(w, &w->failure.err);
@@ -215,7 +215,7 @@ static void call_failed(struct work *w, const struct cloud_failure *why)
     if (is_tagging(w) && !why->lost) {
         w->failure = (struct cloud_failure){0};
         resource_of(w)->tagged = resource_of(w)->untaggable = true; /* the journal has to do */
-        tell(w, EVENT_NOTE, why->err.msg);
+        emit(w, EVENT_NOTE, why->err.msg);
         make_move(w);
         return;
     }
@@ -377,7 +377,7 @@ static void create(struct work *w)
     if (journal(w, "sent") < 0)
         return;
     w->sends++;
-    tell(w, EVENT_START, it->destroyed ? "recreating" : "creating");
+    emit(w, EVENT_START, it->destroyed ? "recreating" : "creating");
     cloud_call(a->cloud, ops_of(w)->create, &p, on_created, w);
 }
 
@@ -395,7 +395,7 @@ static void change(struct work *w)
     else
         pairs_add(&p, "id", it->id);
     if (!it->created && !is_tagging(w)) {
-        tell(w, EVENT_START, w->move.why);
+        emit(w, EVENT_START, w->move.why);
         str_copy(w->did, sizeof(w->did), w->move.why);
     }
     w->sends++;
@@ -407,7 +407,7 @@ static void destroy(struct work *w)
     _cleanup_(pairs_free) struct pairs p = {0};
 
     params_destroy(resource_of(w), !w->no_expunge, &p);
-    tell(w, EVENT_START, w->move.why[0] ? w->move.why : "destroying");
+    emit(w, EVENT_START, w->move.why[0] ? w->move.why : "destroying");
     w->sends++;
     cloud_call(w->apply->cloud, w->move.call, &p, on_changed, w);
 }
@@ -464,7 +464,7 @@ void resource_start(struct work *w, bool stale)
     it->state = RESOURCE_BUSY;
     w->apply->in_flight++;
     if (it->job[0]) {
-        tell(w, EVENT_START, "waiting for the job of an earlier run");
+        emit(w, EVENT_START, "waiting for the job of an earlier run");
         str_copy(w->job, sizeof(w->job), it->job);
         cloud_job(w->apply->cloud, w->job, on_old_job, w);
     } else if (stale) {

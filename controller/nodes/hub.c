@@ -394,7 +394,7 @@ static int drain_main(struct hub *h, struct err *err)
 }
 
 /* Plans, rosters and the question how it is, to those that are connected. */
-static int tell_all(struct hub *h, struct err *err)
+static int send_all(struct hub *h, struct err *err)
 {
     if (refresh_roster(h, err) < 0)
         return -1;
@@ -428,7 +428,7 @@ int hub_run(struct hub *h, struct err *err)
             return -1;
     zap_serve(h->zap);
     if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
-        hub_note_refusals(h, err) < 0 || tell_all(h, err) < 0)
+        hub_note_refusals(h, err) < 0 || send_all(h, err) < 0)
         return -1;
     httpd_run(h->httpd);
     /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds

@@ -103,7 +103,7 @@ static void on_event(void *ctx, const struct event *ev, bool past)
 }
 
 /* Of a node that was heard by this hub. */
-static int tell_silence(struct service *s, struct err *err)
+static int emit_silence(struct service *s, struct err *err)
 {
     for (size_t i = 0; i < s->config.spec->n_nodes; i++) {
         struct event ev = {.ts = clock_wall_ms(), .origin = EVENT_OF_CONTROLLER};
@@ -253,7 +253,7 @@ static int look_after(struct service *s, struct err *err)
     if (now - s->looked >= GONE_EVERY_MS) {
         s->looked = now;
         s->gone = stat(s->config.state, &st) < 0 || st.st_ino != s->inode;
-        if (!s->gone && tell_silence(s, err) < 0)
+        if (!s->gone && emit_silence(s, err) < 0)
             return -1;
     }
     if (s->hooks)

@@ -80,7 +80,7 @@ static json_t *node_json(const struct service *s, size_t i, const char *name_key
     return j;
 }
 
-static void tell_state(struct service *s, struct client *c, size_t node)
+static void send_state(struct service *s, struct client *c, size_t node)
 {
     chan_send(&c->chan, node_json(s, node, "node"));
 }
@@ -89,7 +89,7 @@ void socket_state(struct service *s, size_t node)
 {
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         if (s->clients[i].chan.fd >= 0 && s->clients[i].states)
-            tell_state(s, &s->clients[i], node);
+            send_state(s, &s->clients[i], node);
 }
 
 struct stream {
@@ -106,7 +106,7 @@ static void on_stored(void *ctx, const struct event *ev)
                                            "event", event_to_json(ev)));
 }
 
-static int tell_events(struct service *s, struct client *c, struct err *err)
+static int send_events(struct service *s, struct client *c, struct err *err)
 {
     struct stream st = {.client = c};
 
@@ -133,7 +133,7 @@ static bool may_answer(const struct service *s, const struct client *c, size_t i
            !hub_has_looked(s->hub, s->states[i], c->look);
 }
 
-static void tell_states(struct service *s, struct client *c)
+static void send_states(struct service *s, struct client *c)
 {
     json_t *nodes;
     bool wait = false;
@@ -200,7 +200,7 @@ static int on_request(struct service *s, struct client *c, const struct request 
         c->follow = r->follow;
         c->states = r->states;
         for (size_t i = 0; c->states && i < s->config.spec->n_nodes; i++)
-            tell_state(s, c, i);
+            send_state(s, c, i);
         return 0;
     case REQUEST_UP:
         return on_up(s, c, r, err);
@@ -275,10 +275,10 @@ int socket_run(struct service *s, struct err *err)
             rc = -1;
         if (c->chan.fd < 0)
             continue;
-        if (!c->closing && tell_events(s, c, err) < 0)
+        if (!c->closing && send_events(s, c, err) < 0)
             rc = -1;
         if (!c->closing)
-            tell_states(s, c);
+            send_states(s, c);
         if (c->chan.out.len > UNREAD_MAX || (c->closing && !chan_wants_write(&c->chan)))
             end_client(c);
     }

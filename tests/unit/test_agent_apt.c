@@ -17,16 +17,16 @@
 #include "common/js.h"
 #include "common/proc.h"
 
-static void hear(struct apt_say *s, const char *const *lines)
+static void hear(struct apt_output *s, const char *const *lines)
 {
     for (; *lines; lines++)
-        apt_say_line(s, *lines);
+        apt_output_line(s, *lines);
 }
 
 static void test_progress(void **state)
 {
     (void)state;
-    struct apt_say s = {0};
+    struct apt_output s = {0};
 
     hear(&s,
          (const char *const[]){"dlstatus:1:0.0000:Retrieving file 1 of 4",
@@ -47,23 +47,23 @@ static void test_progress(void **state)
     assert_int_equal(s.count.done, 1);
     assert_int_equal(s.count.total, 4);
     assert_string_equal(s.error, "");
-    assert_false(apt_say_line(&s, "pmstatus:none"));
-    assert_false(apt_say_line(&s, "dlstatus:1:x:y"));
-    assert_false(apt_say_line(&s, ""));
+    assert_false(apt_output_line(&s, "pmstatus:none"));
+    assert_false(apt_output_line(&s, "dlstatus:1:x:y"));
+    assert_false(apt_output_line(&s, ""));
 }
 
 static void test_partly_there(void **state)
 {
     (void)state;
-    struct apt_say s = {0};
+    struct apt_output s = {0};
 
-    apt_say_line(&s, "Need to get 1,024 kB/31.2 MB of archives.");
+    apt_output_line(&s, "Need to get 1,024 kB/31.2 MB of archives.");
     assert_true(s.bytes == 1024e3);
-    apt_say_line(&s, "Need to get 0 B/31.2 MB of archives.");
+    apt_output_line(&s, "Need to get 0 B/31.2 MB of archives.");
     assert_true(s.bytes == 0);
-    apt_say_line(&s, "Need to get 9,999,999,999,999,999,999 GB of archives.");
+    apt_output_line(&s, "Need to get 9,999,999,999,999,999,999 GB of archives.");
     assert_true(s.bytes == 0);
-    apt_say_line(&s, "dlstatus:1:50.0000:Retrieving file 1 of 1");
+    apt_output_line(&s, "dlstatus:1:50.0000:Retrieving file 1 of 1");
     assert_int_equal(s.count.unit, EVENT_UNCOUNTED); /* nothing is known of it */
 }
 
@@ -71,7 +71,7 @@ static void test_partly_there(void **state)
 static void test_errors(void **state)
 {
     (void)state;
-    struct apt_say s = {0};
+    struct apt_output s = {0};
 
     hear(&s, (const char *const[]){
                  "E: Failed to fetch http://m/a.deb  404  Not Found [IP: 10.0.0.1 80]",
@@ -81,9 +81,9 @@ static void test_errors(void **state)
                  NULL});
     assert_string_equal(s.error,
                         "Failed to fetch http://m/a.deb  404  Not Found [IP: 10.0.0.1 80]");
-    assert_non_null(strstr(apt_say_advice(s.error), "mirror"));
+    assert_non_null(strstr(apt_output_advice(s.error), "mirror"));
 
-    s = (struct apt_say){0};
+    s = (struct apt_output){0};
     hear(&s,
          (const char *const[]){
              "E: Sub-process /usr/bin/dpkg returned an error code (1)",
@@ -91,18 +91,18 @@ static void test_errors(void **state)
              "pmerror:/x/b.deb:20.0:cannot copy extracted data: No space left on device", NULL});
     assert_string_equal(s.error,
                         "package /x/b.deb: cannot copy extracted data: No space left on device");
-    assert_non_null(strstr(apt_say_advice(s.error), "df"));
+    assert_non_null(strstr(apt_output_advice(s.error), "df"));
 
-    s = (struct apt_say){0};
+    s = (struct apt_output){0};
     hear(&s,
          (const char *const[]){"W: GPG error: http://m x InRelease: NO_PUBKEY 12",
                                "E: The repository 'http://m x InRelease' is not signed.", NULL});
     assert_non_null(strstr(s.error, "NO_PUBKEY"));
-    assert_non_null(strstr(apt_say_advice(s.error), "key"));
+    assert_non_null(strstr(apt_output_advice(s.error), "key"));
     assert_non_null(strstr(
-        apt_say_advice("Release file for http://m is not valid yet (invalid for another 300d)."),
+        apt_output_advice("Release file for http://m is not valid yet (invalid for another 300d)."),
         "clock"));
-    assert_string_equal(apt_say_advice("of another kind"), "");
+    assert_string_equal(apt_output_advice("of another kind"), "");
 }
 
 #define KEY "-----BEGIN PGP PUBLIC KEY BLOCK-----\\nx"

@@ -254,7 +254,7 @@ static void test_coordinator(void **state)
     sup_cluster_message(&w->s, IPC_COORDINATOR, bad);
     assert_int_equal(waitpid(w->s.net.pid, &status, 0), w->s.net.pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    assert_null(sup_cluster_said(&w->s));
+    assert_null(sup_cluster_status(&w->s));
     assert_int_equal(sup_cluster_at(&w->s), CLUSTER_UNCONF);
     end(w, SIGKILL);
 }

@@ -176,7 +176,7 @@ struct build {
     char cause[160]; /* the first complaint of a program; those after it follow from it */
 };
 
-static void say(void *ctx, const char *line)
+static void log_line(void *ctx, const char *line)
 {
     struct build *b = ctx;
     unsigned s = (unsigned)((clock_mono_ms() - b->start) / 1000);
@@ -299,8 +299,9 @@ static int build_in(const struct recipe *r, const char *tmp, struct build *b, st
         env[i + 1] = tool_env[i];
     if (fs_remove_tree(scratch, err) < 0 || fs_mkdirs(scratch, 0755, err) < 0)
         return -1;
-    struct proc_opts opts = {.env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = say, .ctx = b};
-    say(b, title);
+    struct proc_opts opts = {
+        .env = env, .timeout_s = BUILD_TIMEOUT_S, .on_line = log_line, .ctx = b};
+    log_line(b, title);
     if (proc_run(PROC_ARGV(tool, "--mode=root", "--variant=minbase", "--format=directory",
                            "--aptopt=Acquire::Languages \"none\"", include, SOURCES_SUITE, tree,
                            list),
@@ -373,14 +374,14 @@ static int recipe_ensure(const struct recipe *r, const char *dir, struct err *er
     if (build_in(r, tmp, &b, err) < 0) {
         struct err ignored = {0};
 
-        say(&b, err->msg);
+        log_line(&b, err->msg);
         fs_remove_tree(tmp, &ignored);
         return -1;
     }
     sync(); /* many small files: one flush instead of one for each */
     if (rename(tmp, dir) < 0)
         return err_errno(err, errno, "rename %s to %s", tmp, dir);
-    say(&b, "ready");
+    log_line(&b, "ready");
     return fs_sync_parent(dir, err);
 }
 

@@ -156,7 +156,7 @@ static bool rsync_copies(void)
     return false;
 }
 
-json_t *galera_look(uint64_t epoch)
+json_t *galera_status(uint64_t epoch)
 {
     struct err err = {0};
     struct svc_state st = {0};
@@ -190,7 +190,7 @@ json_t *galera_look(uint64_t epoch)
         err_set(&err, ERR_FAILED, "it says nothing of its cluster");
     json_object_set_new(db, "status", json_string("Disconnected"));
     struct err why;
-    bool seen = svc_look(GALERA_SERVICE, &st, &why) == 0;
+    bool seen = svc_status(GALERA_SERVICE, &st, &why) == 0;
     bool runs = !seen || st.active || st.busy || st.main_pid;
     json_object_set_new(db, "running", json_boolean(runs));
     /* It is up and does not answer: what it is cannot be known from here. */

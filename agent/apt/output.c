@@ -17,7 +17,7 @@ enum rank {
     RANK_URL,       /* why, and which URL */
 };
 
-static void complain(struct apt_say *s, int rank, const char *text)
+static void complain(struct apt_output *s, int rank, const char *text)
 {
     if (rank <= s->rank)
         return;
@@ -26,7 +26,7 @@ static void complain(struct apt_say *s, int rank, const char *text)
     str_chomp(s->error);
 }
 
-static void on_error(struct apt_say *s, const char *text)
+static void on_error(struct apt_output *s, const char *text)
 {
     static const char *const summaries[] = {"Sub-process ", "Unable to fetch some archives",
                                             "Some index files failed to download",
@@ -86,7 +86,7 @@ static bool status_read(const char *from, struct status *ret)
     return false;
 }
 
-static void on_download(struct apt_say *s, const struct status *st)
+static void on_download(struct apt_output *s, const struct status *st)
 {
     const char *file = strstr(st->text, "file ");
 
@@ -101,7 +101,7 @@ static void on_download(struct apt_say *s, const struct status *st)
     snprintf(s->doing + n, sizeof(s->doing) - (size_t)n, ": %.100s", file ? file : st->text);
 }
 
-static void on_install(struct apt_say *s, const struct status *st)
+static void on_install(struct apt_output *s, const struct status *st)
 {
     if (str_starts(st->text, "Unpacking ") && s->unpacked < s->packages)
         s->unpacked++;
@@ -118,7 +118,7 @@ static void on_install(struct apt_say *s, const struct status *st)
     snprintf(s->doing + n, sizeof(s->doing) - (size_t)n, ": %.100s", st->text);
 }
 
-bool apt_say_line(struct apt_say *s, const char *line)
+bool apt_output_line(struct apt_output *s, const char *line)
 {
     unsigned upgraded, added;
     struct status st = {.text = ""};
@@ -151,7 +151,7 @@ bool apt_say_line(struct apt_say *s, const char *line)
     return false;
 }
 
-const char *apt_say_advice(const char *error)
+const char *apt_output_advice(const char *error)
 {
     static const struct {
         const char *part, *advice;
