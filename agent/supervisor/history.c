@@ -20,11 +20,11 @@
 static void append(json_t *entry)
 {
     _cleanup_close_ int fd = open(PATH_HISTORY, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    _cleanup_json_ json_t *owned = entry;
     struct stat st;
 
     json_object_set_new(entry, "at", json_integer((json_int_t)clock_wall_ms()));
     _cleanup_free_ char *text = js_text(entry);
+    json_decref(entry);
     if (fd < 0 || dprintf(fd, "%s\n", text) < 0 || fsync(fd) < 0)
         log_warn("the cluster's history could not be written: %m");
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > HISTORY_MAX)
