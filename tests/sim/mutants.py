@@ -165,6 +165,7 @@ HIDDEN = [
     "a rest does not count", "a start that nobody saw does not count",
     "an old disk's start does not count", "data is left behind that is not whole",
     "no high-water mark", "a tainted one is chosen", "data without a record is chosen",
+    "decided by a majority", "joins below a Primary that still counts it",
 ]
 
 # What must be found, alone or as a pair with what hides it.
