@@ -37,7 +37,7 @@ ok "nothing was founded: $(why $survivor)"
 on $survivor muster-agent cluster recover --without nobody --confirm nobody && die "accepts the loss of nobody"
 on $survivor muster-agent cluster recover --without $survivor --confirm $survivor && die "accepts its own loss"
 echo "$founder, please" | on $survivor muster-agent cluster recover --without $founder && die "the name was not typed"
-"$muster" cluster status -f "$file" $survivor | grep -E "^\* $survivor +stopped" || die "cluster status"
+"$muster" cluster status -f "$file" $survivor | grep -E "^\* $survivor +(stopped|non-primary)" || die "cluster status"
 "$muster" cluster explain -f "$file" $survivor >"$work/explain" || die "cluster explain"
 grep -F "muster cluster recover" "$work/explain" || { cat "$work/explain"; die "explain does not say what can be done"; }
 echo $founder | "$muster" cluster recover -f "$file" --from $survivor --without $founder --because "its disk's gone" || die "cluster recover"
