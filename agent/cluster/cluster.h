@@ -115,8 +115,8 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
     /* The data disk came without a record to a member that had data; until the gate opens over it.
      * The record is written to that disk, too, and says nothing of what was on it. */
     bool new_disk;
-    /* A join began over a fresh disk, and this member has not been part of a Primary since: what an
-     * earlier disk of it had is missing still. */
+    /* A join began over a disk that replaces another one, and this member has not been part of a
+     * Primary since: what the earlier disk had is missing still. */
     bool replaced;
     unsigned failures; /* bootstraps that failed here since the last Primary */
     /* Members that had the data when the Primary was last looked at. A recovery waits for them. */

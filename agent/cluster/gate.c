@@ -69,7 +69,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
         return;
     }
-    if (c->position.kind == DATADIR_FRESH && !c->position.opened)
+    if (cluster_disk_is_new(c, c->cfg.self, now)) /* not so where it joins for the first time */
         c->rec.replaced = true;
     invalidate_promises(c);
     c->rec.amnesiac = false;

@@ -49,6 +49,9 @@ bool cluster_lost(const struct cluster *c, unsigned i);
 /* Nor is its vote. Whoever is there and can vote is asked, so that two acceptances on two
  * nodes end in one decision; and whoever is there and may run is waited for. */
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
+/* Member `i` had data, or may have had, by its own record or by that of another, and reports a disk
+ * that never had any, or over which no join has ended well yet: its disk was lost or replaced. */
+bool cluster_disk_is_new(const struct cluster *c, unsigned i, uint64_t now);
 /* A decision cannot be made now; `why` and `waiting` say what for. */
 bool cluster_blocked(struct cluster *c, uint64_t now);
 /* The same, but only whether somebody's data is missing. */

@@ -67,9 +67,7 @@ static bool old_disk_started(const struct cluster *c, unsigned i, const struct c
            !cluster_lost_has(v->lost, v->node);
 }
 
-/* Member `i` had data, or may have had, by its own record or by that of another, and reports a disk
- * that never had any, or over which no join has ended well yet: its disk was lost or replaced. */
-static bool disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
+bool cluster_disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
 {
     bool self = i == c->cfg.self;
     const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
@@ -136,7 +134,7 @@ static const char *holder_outside(const struct cluster *c, uint64_t now)
 bool cluster_copy_missing(struct cluster *c, uint64_t now)
 {
     for (unsigned i = 0; i < c->cfg.n; i++) {
-        if (cluster_lost(c, i) || !disk_is_new(c, i, now))
+        if (cluster_lost(c, i) || !cluster_disk_is_new(c, i, now))
             continue;
         snprintf(c->why, sizeof(c->why),
                  "waits for the data of %s: it was a member and its disk is new; give it its disk "
@@ -263,9 +261,9 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
         (!outside || strcmp(outside, name) != 0))
         return "there is no member of that name, and there was none";
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
-        !disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
+        !cluster_disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
         return "that member is heard, and its data may be whole; see its own state";
-    if (i == (int)c->cfg.self && !disk_is_new(c, c->cfg.self, now) && !only_a_rest(c))
+    if (i == (int)c->cfg.self && !cluster_disk_is_new(c, c->cfg.self, now) && !only_a_rest(c))
         return "that is this node itself, and it has its data";
     return NULL;
 }

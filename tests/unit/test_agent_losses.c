@@ -307,6 +307,37 @@ static void test_join_over_a_new_disk_fails(void **state)
     free(w);
 }
 
+/* Whoever joins for the first time is listed as a member while the transfer runs; when it fails
+ * nothing is missing, whatever the list says. */
+static void test_first_join_fails(void **state)
+{
+    (void)state;
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    w->now = 1000000;
+    add(w, "fra");
+    add(w, "par");
+    in_file(w, "fra");
+    in_file(w, "par");
+    get(w, "par")->join_dies = true;
+    start(w, "fra");
+    start(w, "par");
+    for (unsigned i = 0; i < 120 && get(w, "par")->up; i++)
+        run(w, 1);
+    struct node *fra = get(w, "fra");
+    assert_true(fra->primary && !get(w, "par")->up);
+    fra->c.rec.holders = (struct cluster_names){2, {"fra", "par"}};
+    fra->record = fra->c.rec;
+    power_loss_of_all(w);
+    get(w, "par")->join_dies = false;
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 120);
+    assert_all_serve(w);
+    free(w);
+}
+
 /* Both had the data, and each has only a rest of it: an operator may give both up. */
 static void test_only_rests(void **state)
 {
@@ -361,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_starter_outside_the_file),
         cmocka_unit_test(test_starter_with_a_new_disk),
         cmocka_unit_test(test_join_over_a_new_disk_fails),
+        cmocka_unit_test(test_first_join_fails),
         cmocka_unit_test(test_only_rests),
         cmocka_unit_test(test_rest_of_a_join),
     };
