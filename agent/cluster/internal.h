@@ -63,8 +63,7 @@ void cluster_recover(struct cluster *c, const char *name, const char *because, u
                      struct cluster_out *out);
 
 /* operator.c */
-void cluster_hold(struct cluster *c, bool hold, const char *because, uint64_t now,
-                  struct cluster_out *out);
+void cluster_hold(struct cluster *c, bool hold, const char *because, struct cluster_out *out);
 void cluster_release(struct cluster *c, bool keep, uint64_t now, struct cluster_out *out);
 /* An operator keeps the gate closed; then it is said so. */
 bool cluster_is_held(struct cluster *c);

@@ -16,8 +16,7 @@ bool cluster_is_held(struct cluster *c)
     return true;
 }
 
-void cluster_hold(struct cluster *c, bool hold, const char *because, uint64_t now,
-                  struct cluster_out *out)
+void cluster_hold(struct cluster *c, bool hold, const char *because, struct cluster_out *out)
 {
     bool was = c->rec.held[0] != '\0';
 
@@ -31,7 +30,6 @@ void cluster_hold(struct cluster *c, bool hold, const char *because, uint64_t no
         c->rec.held[0] = '\0';
         snprintf(c->answer, sizeof(c->answer), was ? "resumed" : "it was not held");
     }
-    c->since = now;
     if (hold || was)
         cluster_act(out, ACT_SAVE);
     c->hb_at = 0; /* the others are told at once */

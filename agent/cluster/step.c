@@ -493,7 +493,7 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
         cluster_recover(c, ev->name, ev->why, ev->now, out);
         break;
     case EV_HOLD:
-        cluster_hold(c, ev->ok, ev->why, ev->now, out);
+        cluster_hold(c, ev->ok, ev->why, out);
         break;
     case EV_RELEASE:
         cluster_release(c, ev->ok, ev->now, out);

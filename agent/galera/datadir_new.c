@@ -11,6 +11,7 @@
 #include "agent/galera/galera.h"
 #include "agent/ipc/paths.h"
 #include "agent/sys/conf.h"
+#include "agent/sys/mnt.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -74,14 +75,23 @@ int datadir_aside(const char *dir, const char *mount, char **ret, struct err *er
 {
     _cleanup_free_ char *fresh = str_fmt("%s.new", dir);
     _cleanup_free_ char *mark = str_fmt("%s/" DATADIR_FRESH_MARK, mount);
+    char source[256];
+    bool mounted = false;
     struct svc_state st;
+    struct stat there;
 
     *ret = NULL;
-    if (svc_status(GALERA_SERVICE, &st, err) < 0)
+    if (svc_status(GALERA_SERVICE, &st, err) < 0 ||
+        mnt_status(mount, &mounted, source, sizeof(source), err) < 0)
         return -1;
+    if (!mounted)
+        return err_set(err, ERR_FAILED, "nothing is mounted on %s", mount);
     if (st.active || st.busy || st.main_pid)
         return err_set(err, ERR_SAFETY, "the database runs");
-    if (fs_exists(dir) && keep(dir, mount, ret, err) < 0)
+    bool exists = lstat(dir, &there) == 0;
+    if (!exists && errno != ENOENT)
+        return err_errno(err, errno, "look at %s", dir);
+    if (exists && keep(dir, mount, ret, err) < 0)
         return -1;
     if (fs_remove_tree(fresh, err) < 0 || datadir_install(fresh, err) < 0 ||
         fs_sync_filesystem(fresh, err) < 0 || fs_write_atomic(mark, "", 0, 0600, err) < 0)

@@ -355,11 +355,11 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
     step(n, k, &ev);
 }
 
-static void answer(struct net *n, bool ok, const char *why, json_t *view)
+static void answer(struct net *n, uint64_t id, bool ok, const char *why, json_t *view)
 {
     net_send(n, IPC_ANSWER,
-             json_pack("{s:b, s:o, s:o}", "ok", ok, "why", js_string(why), "view",
-                       view ? view : json_null()));
+             json_pack("{s:I, s:b, s:o, s:o}", "id", (json_int_t)id, "ok", ok, "why",
+                       js_string(why), "view", view ? view : json_null()));
 }
 
 /* What an operator typed on this node; the answer goes back to the verb. */
@@ -374,6 +374,7 @@ static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg)
                 {"resume", EV_HOLD, false},
                 {"release", EV_RELEASE, false}};
     const char *what = js_opt_str(msg, "what", "");
+    uint64_t id = js_opt_u64(msg, "id", 0);
     struct cluster_event ev = {.now = clock_mono_ms()};
     bool look = str_eq(what, "look");
     size_t i = 0;
@@ -381,18 +382,18 @@ static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg)
     while (!look && i < ARRAY_LEN(asks) && !str_eq(asks[i].what, what))
         i++;
     if (!k->open || i == ARRAY_LEN(asks)) {
-        answer(n, false,
+        answer(n, id, false,
                k->open ? "this agent does not know that question"
                        : "the coordinator does not run yet; see 'muster-agent status'",
                NULL);
         return;
     }
     if (look) {
-        answer(n, true, "", net_cluster_view(&k->c, ev.now));
+        answer(n, id, true, "", net_cluster_view(&k->c, ev.now));
         return;
     }
     if (k->saving) {
-        answer(n, false, "busy; type it again", NULL);
+        answer(n, id, false, "busy; type it again", NULL);
         return;
     }
     ev.type = asks[i].type;
@@ -400,7 +401,7 @@ static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg)
     str_copy(ev.name, sizeof(ev.name), js_opt_str(msg, "node", ""));
     str_copy(ev.why, CLUSTER_BECAUSE, js_opt_str(msg, "because", ""));
     step(n, k, &ev);
-    answer(n, k->c.accepted, k->c.answer, net_cluster_view(&k->c, ev.now));
+    answer(n, id, k->c.accepted, k->c.answer, net_cluster_view(&k->c, ev.now));
 }
 
 static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "agent/cluster/cluster.h"
 #include "agent/ipc/paths.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -20,9 +21,9 @@
 #define ANSWER_WITHIN_MS 15000
 #define ANSWER_AGAIN_MS 50
 #define ANSWER_MAX 65536
-#define BECAUSE_MAX 159 /* bytes of a reason (agent/cluster/cluster.h) */
 
-static int wait_answer(json_t **ret, struct err *err)
+/* One that comes late is not taken for the answer to the next question. */
+static int wait_answer(uint64_t id, json_t **ret, struct err *err)
 {
     uint64_t begun = clock_mono_ms();
 
@@ -31,8 +32,14 @@ static int wait_answer(json_t **ret, struct err *err)
         struct err ignored;
         size_t len = 0;
 
-        if (fs_read(PATH_ANSWER, ANSWER_MAX, &text, &len, &ignored) == 0)
-            return js_parse(text, len, ret, err);
+        if (fs_read(PATH_ANSWER, ANSWER_MAX, &text, &len, &ignored) == 0) {
+            if (js_parse(text, len, ret, err) < 0)
+                return -1;
+            if (js_opt_u64(*ret, "id", 0) == id)
+                return 0;
+            json_decref(*ret);
+            *ret = NULL;
+        }
         clock_pause_ms(ANSWER_AGAIN_MS);
     }
     unlink(PATH_ASK);
@@ -57,8 +64,10 @@ static int lock(struct err *err)
 int ask(const char *what, const char *node, const char *because, bool keep, json_t **ret_view,
         struct err *err)
 {
-    _cleanup_json_ json_t *request = json_pack("{s:s, s:s?, s:s?, s:b}", "what", what, "node", node,
-                                               "because", because, "keep", keep);
+    uint64_t id = clock_mono_ms();
+    _cleanup_json_ json_t *request =
+        json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)id, "what", what, "node", node,
+                  "because", because, "keep", keep);
     _cleanup_json_ json_t *answer = NULL;
 
     if (geteuid() != 0)
@@ -77,7 +86,7 @@ int ask(const char *what, const char *node, const char *because, bool keep, json
     if (fs_write_atomic(PATH_ASK, text, strlen(text), 0600, err) < 0 ||
         proc_call(PROC_ARGV(SYSTEMCTL, "kill", "--kill-who=main", "--signal=USR1", "muster-agent"),
                   err) < 0 ||
-        wait_answer(&answer, err) < 0)
+        wait_answer(id, &answer, err) < 0)
         return -1;
     if (!json_is_true(json_object_get(answer, "ok")))
         return err_set(err, ERR_SAFETY, "not accepted: %s", js_opt_str(answer, "why", "?"));
@@ -115,8 +124,8 @@ static int option_text(int argc, char **argv, int *i, const char **ret, struct e
     if (*i + 1 >= argc)
         return err_set(err, ERR_USAGE, "%s needs a text", argv[*i]);
     *ret = argv[++*i];
-    if (strlen(*ret) > BECAUSE_MAX)
-        return err_set(err, ERR_USAGE, "%s: at most %d bytes", argv[*i - 1], BECAUSE_MAX);
+    if (strlen(*ret) >= CLUSTER_BECAUSE)
+        return err_set(err, ERR_USAGE, "%s: at most %d bytes", argv[*i - 1], CLUSTER_BECAUSE - 1);
     return 0;
 }
 

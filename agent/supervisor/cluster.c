@@ -166,15 +166,16 @@ static void take_ask(struct supervisor *s)
         return;
     const char *what = js_opt_str(j, "what", ""), *node = js_opt_str(j, "node", ""),
                *because = js_opt_str(j, "because", "");
+    uint64_t id = js_opt_u64(j, "id", 0);
     if (strcmp(what, "look") != 0) {
+        s->cluster.asked = id;
         sup_event(s, EVENT_CLUSTER, "cluster", "an operator asks: %.20s %.64s%s%.160s%s", what,
                   node, *because ? " (" : "", because, *because ? ")" : "");
         sup_history_act(what, node, because);
     }
     sup_net_send(s, IPC_ASK,
-                 json_pack("{s:s, s:s, s:s, s:b}", "what", what, "node", node, "because", because,
-                           "keep", js_opt_bool(j, "keep", false)));
-    s->cluster.asked = strcmp(what, "look") != 0;
+                 json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)id, "what", what, "node",
+                           node, "because", because, "keep", js_opt_bool(j, "keep", false)));
 }
 
 static void on_answer(struct supervisor *s, json_t *msg)
@@ -184,7 +185,7 @@ static void on_answer(struct supervisor *s, json_t *msg)
     json_object_del(msg, "m");
     json_object_del(msg, "v");
     _cleanup_free_ char *text = js_text(msg);
-    if (s->cluster.asked)
+    if (s->cluster.asked && js_opt_u64(msg, "id", 0) == s->cluster.asked)
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s",
                   json_is_true(json_object_get(msg, "ok")) ? "accepted" : "not accepted",
                   js_opt_str(msg, "why", ""));

@@ -89,7 +89,7 @@ struct sup_cluster_state {
     bool told;           /* the net process knows galera and record */
     uint64_t generation; /* of the record on disk */
     uint64_t recorded;   /* the last decision that the history has */
-    bool asked;          /* by an operator, for more than a look */
+    uint64_t asked;      /* the last question of an operator that is more than a look */
     struct job act;      /* position, boot, join, stop, row */
     struct job abandon;  /* beside the join that it ends */
 };

@@ -64,10 +64,9 @@ database() {
 CREATE DATABASE album CHARACTER SET utf8mb4;
 CREATE USER album@localhost IDENTIFIED BY '$password';
 GRANT ALL ON album.* TO album@localhost;
-CREATE USER 'www-data'@localhost IDENTIFIED VIA unix_socket;
 EOF
   else
-    until curl -fsm 2 "http://$peer_address/muster-health" >/dev/null; do sleep 0.1; done
+    until timeout 1 bash -c ": </dev/tcp/$peer_address/4567" 2>/dev/null; do sleep 0.1; done
     systemctl set-environment MYSQLD_OPTS=--wsrep-sst-method=rsync # no rest of ten seconds
     systemctl start mariadb
     systemctl unset-environment MYSQLD_OPTS
@@ -80,25 +79,11 @@ web() {
   for ini in /etc/php/*/{apache2,cli}/conf.d; do
     printf 'upload_max_filesize = 32M\npost_max_size = 34M\nmemory_limit = 256M\n' >"$ini/99-local.ini"
   done
-  mkdir -p /var/www/health
-  cat >/var/www/health/health.php <<'EOF'
-<?php
-mysqli_report(MYSQLI_REPORT_OFF);
-$m = @new mysqli('localhost', 'www-data');
-$r = $m->connect_errno ? false : $m->query("SHOW STATUS LIKE 'wsrep_local_state_comment'");
-$s = $r ? $r->fetch_row()[1] : 'Stopped';
-http_response_code($s === 'Synced' ? 200 : 503);
-echo json_encode(['db' => $s]), "\n";
-EOF
   cat >/etc/apache2/sites-available/local.conf <<'EOF'
 <VirtualHost *:80>
     DocumentRoot /var/www/html
     <Directory /var/www/html>
         AllowOverride All
-        Require all granted
-    </Directory>
-    Alias /muster-health /var/www/health/health.php
-    <Directory /var/www/health>
         Require all granted
     </Directory>
 </VirtualHost>

@@ -31,7 +31,7 @@ static const struct {
     {IPC_RESULT, IPC_TO_NET,
      "{\"what\": \"boot\", \"ok\": false, \"why\": \"no\", \"position\": {}}"},
     {IPC_ASK, IPC_TO_NET,
-     "{\"what\": \"recover\", \"node\": \"fra\", \"because\": \"\", \"keep\": false}"},
+     "{\"id\": 7, \"what\": \"recover\", \"node\": \"fra\", \"because\": \"\", \"keep\": false}"},
     {IPC_BOUND, IPC_FROM_NET, "{}"},
     {IPC_ONLINE, IPC_FROM_NET, "{}"},
     {IPC_ACK, IPC_FROM_NET, "{\"seq\": 3}"},
@@ -42,7 +42,7 @@ static const struct {
     {IPC_COORDINATOR, IPC_FROM_NET,
      "{\"state\": \"primary\", \"why\": \"\", \"waiting_for\": [\"par\"], \"epoch\": 1, "
      "\"stable\": true}"},
-    {IPC_ANSWER, IPC_FROM_NET, "{\"ok\": true, \"why\": \"\", \"view\": null}"},
+    {IPC_ANSWER, IPC_FROM_NET, "{\"id\": 7, \"ok\": true, \"why\": \"\", \"view\": null}"},
     {IPC_JOB_PLAN, IPC_TO_WORKER, "{\"plan\": {}}"},
     {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": {\"page\": \"/x\"}, \"galera\": null}"},
     {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": null, \"galera\": {}}"},
