@@ -93,8 +93,12 @@ static const char *state_of(const struct look *l, const char **ret_why)
     enum proto_phase phase = proto_phase_of(l->now);
 
     *ret_why = l->seen->why;
-    if (l->row->state == ROW_FAILED && (l->now ? phase != PHASE_READY : !l->said_at)) {
-        *ret_why = l->row->msg; /* why a site does not answer, its agent knows better */
+    const char *failure = l->row->failure;
+
+    if (!*failure && l->row->state == ROW_FAILED)
+        failure = l->row->msg; /* at the cloud */
+    if (*failure && (l->now ? phase != PHASE_READY : !l->said_at)) {
+        *ret_why = failure; /* why a site does not answer, its agent knows better */
         return "failed";
     }
     if (l->now && phase == PHASE_READY && !l->seen->has_url && l->trouble[0]) {

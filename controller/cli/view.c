@@ -195,10 +195,21 @@ static void step_done(struct view_row *r, const struct event *ev)
         step_took(r, ev->id, ev->ms);
 }
 
+/* A run that ends without success says why in the event before, unless its worker was killed. */
+static void run_failed(struct view_row *r, const struct event *ev)
+{
+    if (ev->kind != EVENT_ABORTED || r->state != ROW_FAILED)
+        str_copy(r->failure, sizeof(r->failure), ev->msg);
+    str_copy(r->failed_rev, sizeof(r->failed_rev), ev->rev);
+    r->state = ROW_FAILED;
+}
+
 static void agent_event(const struct view *v, struct view_row *r, const struct event *ev)
 {
     switch (ev->kind) {
     case EVENT_PLAN:
+        if (!str_eq(ev->rev, r->failed_rev))
+            r->failure[0] = '\0';
         r->total = (unsigned)ev->count.total;
         r->done = 0;
         r->state = ROW_CONVERGING;
@@ -225,13 +236,14 @@ static void agent_event(const struct view *v, struct view_row *r, const struct e
     case EVENT_REFUSED:
         step_begins(r, ev);
         r->refused = ev->kind == EVENT_REFUSED;
-        r->state = ROW_FAILED;
+        run_failed(r, ev);
         break;
     case EVENT_ABORTED:
-        r->state = ROW_FAILED;
+        run_failed(r, ev);
         break;
     case EVENT_DONE:
         r->state = ROW_READY;
+        r->failure[0] = '\0';
         r->done = r->total;
         r->part = (struct event_count){0};
         if (!r->took && !v->ended && ev->ts > r->started)
@@ -242,8 +254,7 @@ static void agent_event(const struct view *v, struct view_row *r, const struct e
     }
 }
 
-/* An agent that ends a run says why in the event before, unless its worker was killed. A note tells
- * of something else than the step at work, the coordinator has lines of its own. */
+/* A note tells of something else than the step at work, the coordinator has lines of its own. */
 static bool is_output(const struct view_row *r, const struct event *ev)
 {
     if (ev->kind == EVENT_CLUSTER)

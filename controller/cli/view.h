@@ -60,12 +60,15 @@ struct view_row {
     bool refused; /* of ROW_FAILED: for safety */
     char step[EVENT_ID_MAX];
     char msg[EVENT_MSG_MAX]; /* its last line of output */
-    uint64_t started;        /* ts of its first event */
-    uint64_t step_from;      /* ts at which the step began */
-    uint64_t heard;          /* ts of its last event */
-    uint64_t spoke; /* ts of the last event of its agent, or of its state if that is later */
-    uint64_t took;  /* ms from the start of the last `up` until its plan was done */
-    bool applying;  /* the step changes something, it does not only check */
+    /* Why the last run of this plan failed, also while the agent tries it again; "" it did not. */
+    char failure[EVENT_MSG_MAX];
+    char failed_rev[EVENT_REV_MAX];
+    uint64_t started;   /* ts of its first event */
+    uint64_t step_from; /* ts at which the step began */
+    uint64_t heard;     /* ts of its last event */
+    uint64_t spoke;     /* ts of the last event of its agent, or of its state if that is later */
+    uint64_t took;      /* ms from the start of the last `up` until its plan was done */
+    bool applying;      /* the step changes something, it does not only check */
     unsigned cloud_done, cloud_total;
     unsigned done, total;    /* steps of the plan */
     struct event_count part; /* of the step at work, as it last said */

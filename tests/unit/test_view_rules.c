@@ -256,6 +256,34 @@ static void test_hostile_texts(void **state)
     scene_end(&s);
 }
 
+/* An agent tries a plan that failed again and again: why it failed stands until a run succeeds, or
+ * another plan is at work. */
+static void test_failure_stands(void **state)
+{
+    struct scene s;
+    const struct view_row *r;
+    struct event other =
+        world_event(6, "fra", "fedcba9876543210", EVENT_PLAN, EVENT_ID_PLAN, "14 steps");
+
+    (void)state;
+    scene_begin(&s, 1, true);
+    r = &s.view.rows[0];
+    agent(&s.view, 1, "fra", EVENT_PLAN, EVENT_ID_PLAN, "14 steps");
+    agent(&s.view, 2, "fra", EVENT_REFUSED, "disk:data", "neither zeros nor a format");
+    agent(&s.view, 2, "fra", EVENT_ABORTED, "", "refused");
+    agent(&s.view, 4, "fra", EVENT_PLAN, EVENT_ID_PLAN, "14 steps");
+    agent(&s.view, 5, "fra", EVENT_OK, "route:private", "in sync");
+    assert_int_equal(r->state, ROW_CONVERGING);
+    assert_string_equal(r->failure, "neither zeros nor a format");
+    view_event(&s.view, &other);
+    assert_string_equal(r->failure, "");
+    agent(&s.view, 7, "fra", EVENT_ABORTED, "", "the worker was killed by signal 9");
+    assert_string_equal(r->failure, "the worker was killed by signal 9");
+    agent(&s.view, 8, "fra", EVENT_DONE, "", "");
+    assert_string_equal(r->failure, "");
+    scene_end(&s);
+}
+
 /* A run of `up` that ended badly says so, and for how long, until the next one begins. */
 static void test_up_stopped(void **state)
 {
@@ -338,10 +366,11 @@ static void test_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_old_state), cmocka_unit_test(test_not_there_yet),
-        cmocka_unit_test(test_estimate),  cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_hostile_texts),
-        cmocka_unit_test(test_any_order), cmocka_unit_test(test_up_stopped),
+        cmocka_unit_test(test_old_state),      cmocka_unit_test(test_not_there_yet),
+        cmocka_unit_test(test_estimate),       cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_order),          cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_any_order),      cmocka_unit_test(test_up_stopped),
+        cmocka_unit_test(test_failure_stands),
     };
 
     setenv("TZ", "UTC", 1);
