@@ -185,7 +185,7 @@ def kills(verb, counts, sample):
     which = [("write", n) for n in range(1, counts["write"] + 1)]
     every = range(1, counts["*"] + 1)
     if sample:
-        which += [("*", n) for n in every if n % 24 == 1]
+        which += [("*", n) for n in every if n % 40 == 1]
     else:
         which = [("*", n) for n in every]
     for call, n in which:
@@ -217,7 +217,7 @@ def mishaps(verb, writes, sample):
     for n in range(1, writes + 1):
         for what, action, expected in ways:
             i += 1
-            if sample and (n * 7 + i) % 10:
+            if sample and (n * 7 + i) % 17:
                 continue
             yield (verb, "%s, changing call %d" % (what, n), ["write", "--nth", str(n)] + action, expected)
 

@@ -61,9 +61,9 @@ clang-format --dry-run -Werror $(sources) || complain "clang-format: type: clang
 # shellcheck disable=SC2046
 shellcheck -x -P SCRIPTDIR $(git ls-files | grep -E '\.sh$|^dev$|^\.ci/run$|^docs/completion/.*bash$') || complain "shellcheck"
 
-# The analyzer follows so many steps of a function: with four times as many (--slow) it takes three
+# The analyzer follows so many steps of a function: with ten times as many (--slow) it takes five
 # times as long.
-nodes=50000
+nodes=20000
 [ "${1:-}" != --slow ] || nodes=225000
 analyzer=()
 for word in -analyzer-config max-nodes=$nodes; do

@@ -62,10 +62,10 @@ int relay_zone_ensure(const char *group, const char *zone_id, struct err *err)
             0 &&
         !has_link(ns, RELAY_DEVICE))
         return -1;
-    if (TOOL("ip", err, "-n", ns, "link", "set", RELAY_DEVICE, "addrgenmode", "none", "txqueuelen",
-             QUEUE, "up") < 0)
-        return -1;
-    return TOOL("ip", err, "-n", ns, "route", "replace", "default", "dev", RELAY_DEVICE);
+    _cleanup_(strbuf_free) struct strbuf lines = {0};
+    strbuf_adds(&lines, "link set " RELAY_DEVICE " addrgenmode none txqueuelen " QUEUE " up\n"
+                        "route replace default dev " RELAY_DEVICE "\n");
+    return ip_run(ns, &lines, err);
 }
 
 /* No network's veth leads into it. */

@@ -36,17 +36,17 @@ static int remember(struct vdb *db, struct err *err)
 
 int host_ensure(struct vdb *db, struct err *err)
 {
-    _cleanup_(strbuf_free) struct strbuf nft = {0};
+    _cleanup_(strbuf_free) struct strbuf nft = {0}, links = {0};
 
     rules_nft_host(&nft);
     if (remember(db, err) < 0)
         return -1;
     /* First the route that swallows the pool: while the bridge is away nothing of it may reach
      * a real network. The bridge's own route has the better metric. */
-    if (TOOL("ip", err, "route", "replace", "blackhole", VDC_POOL, "metric", BLACKHOLE_METRIC) ||
-        link_bridge(VDC_PUBLIC_BRIDGE, err) < 0 ||
-        TOOL("ip", err, "addr", "replace", VDC_HOST_ADDRESS "/24", "dev", VDC_PUBLIC_BRIDGE) ||
-        sysctl_set(FORWARD_KEY, "1", err) < 0)
+    strbuf_adds(&links, "route replace blackhole " VDC_POOL " metric " BLACKHOLE_METRIC "\n");
+    link_bridge(VDC_PUBLIC_BRIDGE, &links);
+    strbuf_adds(&links, "addr replace " VDC_HOST_ADDRESS "/24 dev " VDC_PUBLIC_BRIDGE "\n");
+    if (ip_run(NULL, &links, err) < 0 || sysctl_set(FORWARD_KEY, "1", err) < 0)
         return -1;
     return tool_run("nft", (const char *const[]){"-f", "-", NULL}, strbuf_str(&nft), err);
 }

@@ -134,25 +134,28 @@ int link_remove(const char *name, struct err *err)
     return link_exists(name) ? TOOL("ip", err, "link", "del", name) : 0;
 }
 
-int link_bridge(const char *name, struct err *err)
+void link_bridge(const char *name, struct strbuf *host)
 {
-    if (!link_exists(name) && TOOL("ip", err, "link", "add", name, "type", "bridge") < 0)
-        return -1;
-    return TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "up");
+    if (!link_exists(name))
+        strbuf_addf(host, "link add %s type bridge\n", name);
+    strbuf_addf(host, "link set %s addrgenmode none up\n", name);
 }
 
-int link_veth(const char *name, const char *bridge, const char *ns, const char *peer,
-              const char *address, struct err *err)
+void link_veth(const char *name, const char *bridge, const char *ns, const char *peer,
+               const char *address, struct strbuf *host, struct strbuf *inside)
 {
     /* Both ends come into being at once, so that one of them tells of the other. */
-    if (!link_exists(name) &&
-        TOOL("ip", err, "link", "add", name, "type", "veth", "peer", "name", peer, "netns", ns) < 0)
-        return -1;
-    if (TOOL("ip", err, "link", "set", name, "addrgenmode", "none", "master", bridge, "up") < 0)
-        return -1;
-    if (TOOL("ip", err, "-n", ns, "addr", "replace", address, "dev", peer) < 0)
-        return -1;
-    return TOOL("ip", err, "-n", ns, "link", "set", peer, "up");
+    if (!link_exists(name))
+        strbuf_addf(host, "link add %s type veth peer name %s netns %s\n", name, peer, ns);
+    strbuf_addf(host, "link set %s addrgenmode none master %s up\n", name, bridge);
+    strbuf_addf(inside, "addr replace %s dev %s\nlink set %s up\n", address, peer, peer);
+}
+
+int ip_run(const char *ns, const struct strbuf *lines, struct err *err)
+{
+    const char *const there[] = {"-n", ns, "-batch", "-", NULL};
+
+    return lines->len ? tool_run("ip", ns ? there : there + 2, lines->s, err) : 0;
 }
 
 int sysctl_set(const char *key, const char *value, struct err *err)

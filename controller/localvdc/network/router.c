@@ -64,8 +64,30 @@ static struct router router_of(const json_t *network)
     return r;
 }
 
-static int ensure_links(const struct router *r, struct err *err)
+/* The router's way out: the network's own public address, and others. */
+static void add_uplink(struct vdb *db, const struct router *r, struct strbuf *host,
+                       struct strbuf *inside)
 {
+    _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
+    char address[32];
+    size_t i = 0;
+    json_t *ip = NULL;
+
+    if (*vdc_str(r->network, "_ip")) {
+        snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
+        link_veth(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, host, inside);
+        strbuf_adds(inside, "route replace default via " VDC_HOST_ADDRESS "\n");
+    }
+    json_array_foreach(ips, i, ip)
+    {
+        if (!json_is_true(json_object_get(ip, "issourcenat")))
+            strbuf_addf(inside, "addr replace %s/24 dev pub\n", vdc_str(ip, "ipaddress"));
+    }
+}
+
+static int ensure_links(struct vdb *db, const struct router *r, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf host = {0}, inside = {0};
     char address[32];
     const char *slash = strchr(vdc_str(r->network, "cidr"), '/');
 
@@ -75,36 +97,15 @@ static int ensure_links(const struct router *r, struct err *err)
     _cleanup_close_ int lock = r->is_private ? relay_lock(r->group, err) : -1;
     if (r->is_private && (lock < 0 || relay_zone_ensure(r->group, r->zone, err) < 0))
         return -1;
-    if (link_bridge(r->bridge, err) < 0 || netns_make(r->ns, err) < 0 ||
-        link_veth(r->veth, r->bridge, r->ns, r->iface, address, err) < 0)
+    if (netns_make(r->ns, err) < 0)
         return -1;
-    if (r->is_private)
-        return relay_ensure(r->group, err);
-    if (!*vdc_str(r->network, "_ip"))
-        return 0;
-    snprintf(address, sizeof(address), "%s/24", vdc_str(r->network, "_ip"));
-    if (link_veth(r->uplink, VDC_PUBLIC_BRIDGE, r->ns, "pub", address, err) < 0)
+    link_bridge(r->bridge, &host);
+    link_veth(r->veth, r->bridge, r->ns, r->iface, address, &host, &inside);
+    if (!r->is_private)
+        add_uplink(db, r, &host, &inside);
+    if (ip_run(NULL, &host, err) < 0 || ip_run(r->ns, &inside, err) < 0)
         return -1;
-    return TOOL("ip", err, "-n", r->ns, "route", "replace", "default", "via", VDC_HOST_ADDRESS);
-}
-
-/* Public addresses beside the first. */
-static int ensure_addresses(struct vdb *db, const struct router *r, struct err *err)
-{
-    _cleanup_json_ json_t *ips = vdb_find(db, "ip", "associatednetworkid", r->id);
-    size_t i = 0;
-    json_t *ip = NULL;
-
-    json_array_foreach(ips, i, ip)
-    {
-        char address[32];
-
-        snprintf(address, sizeof(address), "%s/24", vdc_str(ip, "ipaddress"));
-        if (!json_is_true(json_object_get(ip, "issourcenat")) &&
-            TOOL("ip", err, "-n", r->ns, "addr", "replace", address, "dev", "pub") < 0)
-            return -1;
-    }
-    return 0;
+    return r->is_private ? relay_ensure(r->group, err) : 0;
 }
 
 /* Writes when the content differs; *ret_changed is set then, and left alone otherwise. */
@@ -179,8 +180,9 @@ static int ensure_services(struct vdb *db, const struct router *r, struct err *e
     _cleanup_(outside_free) struct outside o = {0};
     _cleanup_(netns_leave) int back = -1;
 
-    if (outside_read(db, &o, err) < 0 || netns_enter(r->ns, &back, err) < 0 ||
-        sysctl_set("net/ipv4/ip_forward", "1", err) < 0)
+    if (!r->is_private && outside_read(db, &o, err) < 0)
+        return -1;
+    if (netns_enter(r->ns, &back, err) < 0 || sysctl_set("net/ipv4/ip_forward", "1", err) < 0)
         return -1;
     if (!r->is_private && ensure_filter(db, r, &o, err) < 0)
         return -1;
@@ -204,8 +206,8 @@ int router_ensure(struct vdb *db, const char *network_id, struct err *err)
     if (!network)
         return 0; /* deleted meanwhile */
     struct router r = router_of(network);
-    if (fs_mkdirs(r.dir, 0755, err) < 0 || ensure_links(&r, err) < 0 ||
-        ensure_addresses(db, &r, err) < 0 || ensure_services(db, &r, err) < 0)
+    if (fs_mkdirs(r.dir, 0755, err) < 0 || ensure_links(db, &r, err) < 0 ||
+        ensure_services(db, &r, err) < 0)
         return err_wrap(err, "router of network %s", vdc_str(network, "name"));
     json_t *done = json_pack("{s:s}", "state", "Implemented");
     if (json_object_get(network, "isprovisioned"))
