@@ -186,6 +186,11 @@ struct zsock *zsock_client(struct zctx *c, const struct curve_pair *own,
     return z;
 }
 
+void zsock_linger(struct zsock *s, int ms)
+{
+    set_int(s->raw, ZMQ_LINGER, ms);
+}
+
 void zsock_free(struct zsock *s)
 {
     if (!s)

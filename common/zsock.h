@@ -41,6 +41,8 @@ struct zsock *zsock_client(struct zctx *c, const struct curve_pair *own,
                            const uint8_t server_pub[KEY_SIZE], size_t max_msg, const char *endpoint,
                            struct err *err);
 void zsock_free(struct zsock *s);
+/* So long zctx_free waits until what was sent is on its way; without this not at all. */
+void zsock_linger(struct zsock *s, int ms);
 
 /* 1: *ret holds a message. 0: nothing there. Messages without User-Id or with other than the
  * expected frames are dropped inside, and their connection is shut down. */

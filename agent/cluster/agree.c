@@ -49,10 +49,12 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     m.data = c->rec.data;
-    m.held = c->rec.held[0] != '\0';
+    m.held = c->rec.held[0] || c->leaving;
     m.permit_used = c->rec.amnesiac ? c->rec.epoch : c->rec.permit_used;
     m.booted = c->rec.booted;
     m.holders = c->rec.holders;
+    m.votes_known = true;
+    m.votes = c->rec.votes;
     memcpy(m.hw_uuid, c->rec.hw_uuid, sizeof(m.hw_uuid));
     m.hw = c->rec.hw;
     m.chain_from = c->rec.chain_from;
@@ -101,8 +103,10 @@ static void learn_loss(struct cluster *c, const struct cluster_value *v)
     char names[CLUSTER_LOST], *save = NULL;
 
     memcpy(names, v->lost, sizeof(names));
-    for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save))
+    for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
         forget_name(&c->rec.holders, name);
+        cluster_exclude(&c->rec.votes, name);
+    }
     c->rec.lost[0] = c->rec.because[0] = '\0';
     memcpy(c->rec.hw_uuid, v->uuid, sizeof(c->rec.hw_uuid));
     c->rec.hw = v->base;
@@ -211,6 +215,11 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
         save = true;
     }
     save = note_report(c, m->hw_uuid, m->hw) || save;
+    if (cluster_votes_join(&c->rec.votes, &m->votes)) {
+        c->hb_at = 0; /* whoever asks for its vote waits for the answer, and then joins */
+        memset(c->without_since, 0, sizeof(c->without_since));
+        save = true;
+    }
     if (save)
         cluster_act(out, ACT_SAVE);
 }
@@ -323,7 +332,7 @@ static int choose_value(struct cluster *c, struct cluster_value *ret, char why[C
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (!cluster_lost(c, i))
             note_position(c, &reports[i]);
-    int best = cluster_choose(&c->cfg, &c->rec, reports, c->rec.lost, why);
+    int best = cluster_choose(&c->cfg, &c->rec, reports, c->prop.promised, c->rec.lost, why);
     if (best < 0)
         return -1;
     const struct cluster_position *at = &reports[best];

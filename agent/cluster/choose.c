@@ -101,13 +101,13 @@ static bool blank(const struct cluster_position *p)
 
 /* Nobody has a history. -1: somebody has something that is not known. */
 static int choose_first(const struct cluster_config *cfg, const struct cluster_position *r,
-                        const char *lost, char why[CLUSTER_WHY_MAX])
+                        const bool *here, const char *lost, char why[CLUSTER_WHY_MAX])
 {
     int best = -1;
 
     for (int i = 0; i < (int)cfg->n; i++) {
         /* Whose loss was accepted, and who is here with a new disk, may be the first of all. */
-        if (cluster_lost_has(lost, cfg->names[i]) && !blank(&r[i]))
+        if (!here[i] || (cluster_lost_has(lost, cfg->names[i]) && !blank(&r[i])))
             continue;
         if (!blank(&r[i]) && r[i].kind != DATADIR_SST_PARTIAL) {
             snprintf(why, CLUSTER_WHY_MAX,
@@ -128,13 +128,13 @@ static int choose_first(const struct cluster_config *cfg, const struct cluster_p
 
 /* The most advanced one whose history is the cluster's; -1: none; -2: an operator must decide. */
 static int choose_newest(const struct cluster_config *cfg, const struct cluster_record *rec,
-                         const struct cluster_position *r, const char *lost,
+                         const struct cluster_position *r, const bool *here, const char *lost,
                          char why[CLUSTER_WHY_MAX])
 {
     int best = -1;
 
     for (int i = 0; i < (int)cfg->n; i++) {
-        if (cluster_lost_has(lost, cfg->names[i]) || !on_chain(rec, &r[i]))
+        if (!here[i] || cluster_lost_has(lost, cfg->names[i]) || !on_chain(rec, &r[i]))
             continue;
         if (best >= 0 && strcmp(r[i].uuid, r[best].uuid) != 0) {
             snprintf(why, CLUSTER_WHY_MAX,
@@ -148,7 +148,8 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
     }
     /* Data whose place in the history is not on record may still be the newest there is. */
     for (int i = 0; i < (int)cfg->n; i++) {
-        if (cluster_lost_has(lost, cfg->names[i]) || !electable(&r[i]) || r[i].last_epoch)
+        if (!here[i] || cluster_lost_has(lost, cfg->names[i]) || !electable(&r[i]) ||
+            r[i].last_epoch)
             continue;
         if (best >= 0 && strcmp(r[i].uuid, r[best].uuid) == 0 && r[i].seqno <= r[best].seqno)
             continue;
@@ -161,13 +162,13 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
 }
 
 int cluster_choose(const struct cluster_config *cfg, const struct cluster_record *rec,
-                   const struct cluster_position *reports, const char *lost,
+                   const struct cluster_position *reports, const bool *here, const char *lost,
                    char why[CLUSTER_WHY_MAX])
 {
-    int best = choose_newest(cfg, rec, reports, lost, why);
+    int best = choose_newest(cfg, rec, reports, here, lost, why);
 
     if (best == -1)
-        return choose_first(cfg, reports, lost, why);
+        return choose_first(cfg, reports, here, lost, why);
     if (best < 0)
         return -1;
     if (reports[best].kind == DATADIR_TAINTED) {

@@ -58,6 +58,17 @@ struct cluster_names {
     char name[CLUSTER_MAX][CLUSTER_NAME];
 };
 
+/* Who has a vote. The version of a member rises with each change: even, it votes; odd, it is
+ * excluded: a Primary went on without it, and decisions are made without it while it is not heard.
+ * A name that is not here votes. Two lists are joined by the higher version of each name. */
+struct cluster_votes {
+    unsigned n;
+    struct cluster_vote {
+        char name[CLUSTER_NAME];
+        uint64_t version;
+    } of[CLUSTER_MAX];
+};
+
 struct cluster_position {
     enum cluster_datadir kind;
     char uuid[37];
@@ -122,6 +133,7 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
     /* Members that had the data when the Primary was last looked at. A recovery waits for them. */
     bool holders_known; /* false: a record of the first version */
     struct cluster_names holders;
+    struct cluster_votes votes;
     char lost[CLUSTER_LOST]; /* an operator accepted the loss of these; until it is decided so */
     char because[CLUSTER_BECAUSE]; /* and why */
     char held[CLUSTER_BECAUSE];    /* an operator keeps the gate closed, and why; "": nobody does */
@@ -156,6 +168,8 @@ struct cluster_msg {
     bool held;
     uint64_t permit_used, booted;
     struct cluster_names holders;
+    bool votes_known; /* false: of an agent that knows of no votes */
+    struct cluster_votes votes;
     char hw_uuid[37];
     int64_t hw;
     uint64_t chain_from;
@@ -212,6 +226,7 @@ struct cluster_event {
     bool answers;                  /* DB: SQL is open; false: it starts or stops */
     bool left;                     /* DB: it answers, and is connected to no group */
     bool unknown;                  /* DB: it runs and could not be asked; `why` */
+    bool leaving;                  /* DB: the agent ends after this; what is down stays so */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
     /* DB: what that row says; "": it was not read */
     char row_node[CLUSTER_NAME], row_cluster[37];
@@ -227,6 +242,7 @@ struct cluster_config {
     char manifest[17];
     char mint[37];        /* a UUID for a new cluster, should this node propose one */
     char incarnation[37]; /* a UUID for a new record */
+    uint64_t absent_ms;   /* unheard for so long, a member is excluded; 0: 10 minutes */
     uint64_t seed;
 };
 
@@ -259,9 +275,12 @@ struct cluster {
 
     bool db_seen; /* an EV_DB came since the start */
     bool running, primary;
+    bool joins;   /* the last look said that it is part of a Primary, and not Synced yet */
+    bool leaving; /* the agent ends, and the database is down */
     bool left;    /* the last look said that its database is connected to no group */
     bool unknown; /* it runs, and the last look got no answer: running and primary are older */
     unsigned size;
+    bool component_known;         /* the last look said of whom its Primary consists: rec.holders */
     struct cluster_position live; /* of the running database */
 
     bool asked; /* ACT_POSITION without an answer */
@@ -275,8 +294,12 @@ struct cluster {
     uint64_t propose_at;           /* the rules chose nobody: not before */
     unsigned refusals;             /* so often in a row, up to 3 */
     char refused[CLUSTER_WHY_MAX]; /* and why the last time; "": not since the last decision */
-    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since;
+    uint64_t unreadable_since;     /* no look since has found anything else; 0: not so */
+    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since, unjoined_since;
     unsigned join_failures;
+    bool claimed; /* the vote, for the join that is waited for */
+    uint64_t
+        without_since[CLUSTER_MAX]; /* the Primary goes on without that member; 0: it does not */
     uint64_t prng;
 };
 
@@ -308,9 +331,10 @@ extern const struct cluster_edge cluster_edges[]; /* the last one has no `why` *
 int cluster_edge(enum cluster_state from, enum cluster_state to);
 
 /* choose.c: the decision rules. Which member bootstraps, given everybody's report; -1
- * and why when the rules leave it to the operator. Members in `lost` are not looked at. */
+ * and why when the rules leave it to the operator. Members in `lost` are not looked at, and those
+ * of which there is no report (`here`): they have no vote. */
 int cluster_choose(const struct cluster_config *cfg, const struct cluster_record *rec,
-                   const struct cluster_position *reports, const char *lost,
+                   const struct cluster_position *reports, const bool *here, const char *lost,
                    char why[CLUSTER_WHY_MAX]);
 /* I8: 1: this position is an ancestor of the history in `rec` whose last epoch is live at
  * `live`. 0: not yet known. -1: it is not, and why. */
@@ -322,6 +346,9 @@ const struct cluster_value *cluster_entry(const struct cluster_record *rec, uint
 /* The lowest base of all epochs after `epoch`; false: not all of them are on record. */
 bool cluster_base_after(const struct cluster_record *rec, uint64_t epoch, int64_t *ret);
 void cluster_append(struct cluster_record *rec, const struct cluster_value *v);
+
+/* votes.c: 0: nothing is known of that name. */
+uint64_t cluster_vote(const struct cluster_votes *votes, const char *name);
 
 /* Lists of names. `lost` is text, names separated by blanks. */
 bool cluster_names_have(const struct cluster_names *names, const char *name);

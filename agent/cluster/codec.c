@@ -69,6 +69,40 @@ static json_t *names_to_json(const struct cluster_names *names)
     return a;
 }
 
+static json_t *votes_to_json(const struct cluster_votes *votes)
+{
+    json_t *j = json_object();
+
+    for (unsigned i = 0; i < votes->n; i++)
+        json_object_set_new(j, votes->of[i].name, json_integer((json_int_t)votes->of[i].version));
+    return j;
+}
+
+static int votes_member(const json_t *j, struct cluster_votes *ret, struct err *err)
+{
+    const json_t *all = json_object_get(j, "votes");
+    const char *name;
+    json_t *version;
+
+    *ret = (struct cluster_votes){0};
+    json_object_foreach((json_t *)all, name, version)
+    {
+        struct cluster_vote *v = &ret->of[ret->n];
+        json_int_t n = json_integer_value(version);
+        json_t *one = json_pack("{s:s}", "name", name);
+        int r = ret->n < CLUSTER_MAX && *name && n > 0 && (uint64_t)n <= EPOCH_MAX
+                    ? name_member(one, "name", v->name, err)
+                    : err_set(err, ERR_USAGE, "the list of votes is malformed or too long");
+
+        json_decref(one);
+        if (r < 0)
+            return -1;
+        v->version = (uint64_t)n;
+        ret->n++;
+    }
+    return 0;
+}
+
 int cluster_names_from_json(const json_t *j, struct cluster_names *ret, struct err *err)
 {
     size_t i;
@@ -214,15 +248,16 @@ static int chain_from_json(const json_t *a, uint64_t last, uint64_t *from,
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:b, s:I, s:I, s:o, s:s, s:I, "
-        "s:I, s:o}",
+        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:b, s:I, s:I, s:o, s:o, s:s, "
+        "s:I, s:I, s:o}",
         "t", msg_names[m->type], "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
         ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
         "accepted_at", ballot_to_json(&m->accepted_at), "value", value_to_json(&m->value), "state",
         (int)m->state, "ready", m->ready, "size", (int)m->size, "data", m->data, "held", m->held,
         "permit_used", (json_int_t)m->permit_used, "booted", (json_int_t)m->booted, "holders",
-        names_to_json(&m->holders), "hw_uuid", m->hw_uuid, "hw", (json_int_t)m->hw, "chain_from",
-        (json_int_t)m->chain_from, "chain", chain_to_json(m->chain, m->n_chain));
+        names_to_json(&m->holders), "votes", votes_to_json(&m->votes), "hw_uuid", m->hw_uuid, "hw",
+        (json_int_t)m->hw, "chain_from", (json_int_t)m->chain_from, "chain",
+        chain_to_json(m->chain, m->n_chain));
 }
 
 /* What heartbeats of the first version do not have follows from what they say. */
@@ -231,6 +266,9 @@ static int heartbeat_from_json(const json_t *j, struct cluster_msg *m, struct er
     m->ready = js_opt_bool(j, "ready", false);
     m->data = js_opt_bool(j, "data", false);
     m->held = js_opt_bool(j, "held", false);
+    m->votes_known = json_is_object(json_object_get(j, "votes"));
+    if (votes_member(j, &m->votes, err) < 0)
+        return -1;
     if (!json_object_get(j, "booted")) {
         m->permit_used = m->ready ? m->epoch : 0; /* a stopped one uses its permit at once */
         m->booted = m->position.last_epoch;
@@ -285,11 +323,11 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
         value_to_json(&r->accepted), "permit_used", (json_int_t)r->permit_used, "booted",
         (json_int_t)r->booted, "last_epoch", (json_int_t)r->last_epoch, "joining",
         (json_int_t)r->joining);
-    json_t *rest = json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:s, s:s, s:I}", "incarnation",
-                             r->incarnation, "data", r->data, "amnesiac", r->amnesiac, "diverged",
-                             r->diverged, "new_disk", r->new_disk, "failures", (int)r->failures,
-                             "holders", names_to_json(&r->holders), "lost", r->lost, "hw_uuid",
-                             r->hw_uuid, "hw", (json_int_t)r->hw);
+    json_t *rest = json_pack(
+        "{s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:o, s:s, s:s, s:I}", "incarnation", r->incarnation,
+        "data", r->data, "amnesiac", r->amnesiac, "diverged", r->diverged, "new_disk", r->new_disk,
+        "failures", (int)r->failures, "holders", names_to_json(&r->holders), "votes",
+        votes_to_json(&r->votes), "lost", r->lost, "hw_uuid", r->hw_uuid, "hw", (json_int_t)r->hw);
 
     json_object_update(j, rest);
     json_decref(rest);
@@ -348,7 +386,8 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     if (uuid_member(j, "incarnation", r->incarnation, err) < 0 ||
         bounded(j, "booted", EPOCH_MAX, &r->booted, err) < 0 ||
         bounded(j, "chain_from", EPOCH_MAX, &r->chain_from, err) < 0 ||
-        cluster_names_from_json(json_object_get(j, "holders"), &r->holders, err) < 0)
+        cluster_names_from_json(json_object_get(j, "holders"), &r->holders, err) < 0 ||
+        votes_member(j, &r->votes, err) < 0)
         return -1;
     return chain_from_json(chain, r->epoch, &r->chain_from, r->chain, &r->n_chain, err);
 }

@@ -38,7 +38,8 @@ static void member_line(const struct cluster *c, unsigned i, uint64_t now, struc
 
     strbuf_addf(out, "  %s: ", name_of(c, i));
     if (!p->heard) {
-        strbuf_adds(out, "not heard since this agent started\n");
+        strbuf_addf(out, "not heard since this agent started%s\n",
+                    cluster_excluded(c, i) ? ", no vote: the others decide without it" : "");
         return;
     }
     if (!cluster_heard(c, i, now)) {
@@ -49,6 +50,8 @@ static void member_line(const struct cluster *c, unsigned i, uint64_t now, struc
     strbuf_addf(out, "%s, epoch %llu, ", cluster_state_name(p->hb.state),
                 (unsigned long long)p->hb.epoch);
     position_text(&p->hb.position, out);
+    if (cluster_excluded(c, i))
+        strbuf_adds(out, ", no vote: the others decide without it");
     strbuf_adds(out, p->hb.held ? ", held by an operator\n" : "\n");
 }
 

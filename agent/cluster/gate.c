@@ -69,6 +69,9 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
         cluster_enter(c, CLUSTER_QUARANTINE, now, "%s", why);
         return;
     }
+    if (!cluster_votes_again(c, now, out))
+        return;
+    c->claimed = false;
     if (cluster_disk_is_new(c, c->cfg.self, now)) /* not so where it joins for the first time */
         c->rec.replaced = true;
     invalidate_promises(c);
@@ -76,7 +79,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     c->rec.lost[0] = c->rec.because[0] =
         '\0'; /* the cluster is served: there is nothing to recover any more */
     c->rec.joining = c->rec.epoch;
-    c->hopeless_since = 0;
+    c->hopeless_since = c->unjoined_since = 0;
     cluster_act(out, ACT_SAVE);
     struct cluster_action *join = cluster_act(out, ACT_JOIN);
     join->epoch = c->rec.epoch;
@@ -111,13 +114,47 @@ static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
     return cluster_cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
 }
 
+/* Its database says that it is a part of the Primary, and all of the Primary say that it is not:
+ * Galera gave the join up, and its server has not noticed (a transfer that lacks the last write set
+ * ends so). */
+static bool unjoined(const struct cluster *c, uint64_t now)
+{
+    bool primary = false;
+
+    for (unsigned i = 0; i < c->cfg.n && (c->joins || c->left); i++) {
+        const struct cluster_msg *hb = &c->peers[i].hb;
+
+        if (i == c->cfg.self || !cluster_heard(c, i, now) || hb->state != CLUSTER_PRIMARY)
+            continue;
+        if (!hb->holders.n || cluster_names_have(&hb->holders, c->cfg.names[c->cfg.self]))
+            return false;
+        primary = true;
+    }
+    return primary && !c->unknown;
+}
+
+static void give_up(struct cluster *c, const char *why, struct cluster_out *out)
+{
+    snprintf(c->why, sizeof(c->why), "gives the join up: %s", why);
+    cluster_act(out, ACT_ABANDON);
+}
+
 /* A transfer is never disturbed, however long it takes (I18). But one whose donor lost its power
  * may wait for ever, and all others for its end: it is given up when each of them says that there
  * is no donor any more. */
 void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
+    if (!unjoined(c, now))
+        c->unjoined_since = 0;
+    else if (!c->unjoined_since)
+        c->unjoined_since = now;
+    else if (now - c->unjoined_since >= CLUSTER_UNJOINED_MS) {
+        c->unjoined_since = 0;
+        give_up(c, "the cluster has lost its database, which has not noticed", out);
+        return;
+    }
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (i != c->cfg.self &&
+        if (i != c->cfg.self && !cluster_gone(c, i, now) &&
             (!cluster_heard(c, i, now) || !no_donor(&c->peers[i].hb, c->rec.joining))) {
             c->hopeless_since = 0;
             return;
@@ -126,8 +163,7 @@ void cluster_join_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     if (now - c->hopeless_since < CLUSTER_HOPELESS_MS)
         return;
     c->hopeless_since = now;
-    snprintf(c->why, sizeof(c->why), "gives the join up: no member serves the cluster any more");
-    cluster_act(out, ACT_ABANDON);
+    give_up(c, "no member serves the cluster any more", out);
 }
 
 /* --- booting ------------------------------------------------------------------------------- */
@@ -172,7 +208,8 @@ static unsigned not_stopped(const struct cluster *c, const struct cluster_value 
     for (unsigned i = 0; i < c->cfg.n; i++) {
         bool heard = cluster_heard(c, i, now);
 
-        if (i == c->cfg.self || (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
+        if (i == c->cfg.self || cluster_gone(c, i, now) ||
+            (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
             continue;
         if (!heard || c->peers[i].hb.state == CLUSTER_JOINING ||
             !cluster_cannot_serve(c->peers[i].hb.state))

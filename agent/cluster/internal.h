@@ -14,14 +14,18 @@
 #define CLUSTER_RETRY_MS 1000 /* of a proposal; doubles to 16 s */
 #define CLUSTER_FROZEN_MAX_MS 10000
 #define CLUSTER_FAULT_RETRY_MS 10000
+#define CLUSTER_UNREADABLE_MS 60000 /* what a join left is a rest then */
 #define CLUSTER_JOIN_RETRY_MS 2000
 #define CLUSTER_AHEAD_MS 15000
 #define CLUSTER_STALE_MS 20000
 #define CLUSTER_HOPELESS_MS 10000
-#define CLUSTER_REFUSED_MS 10000 /* the rules chose nobody: proposed again after */
-#define CLUSTER_LEFT_MS 10000    /* without a group beside a live Primary: it does not come back */
+#define CLUSTER_UNJOINED_MS 30000 /* what it joined says that it is not a part of it */
+#define CLUSTER_REFUSED_MS 10000  /* the rules chose nobody: proposed again after */
+#define CLUSTER_LEFT_MS 10000     /* without a group beside a live Primary: it does not come back */
 #define CLUSTER_NONPRIM_SOON_MS 1000
 #define CLUSTER_NONPRIM_WAIT_MS 60000
+#define CLUSTER_EXCLUDE_MS 3000  /* without a member whose database is known to be down */
+#define CLUSTER_ABSENT_MS 600000 /* without one that is not heard */
 
 #define CLUSTER_SMALL 1000 /* write sets of a database that was founded just now */
 
@@ -46,8 +50,9 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 /* need.c */
 /* An operator accepted the loss of member `i`: its data is not waited for. */
 bool cluster_lost(const struct cluster *c, unsigned i);
-/* Nor is its vote. Whoever is there and can vote is asked, so that two acceptances on two
- * nodes end in one decision; and whoever is there and may run is waited for. */
+/* Nor is its vote, nor that of one that is excluded. Whoever is there and can vote is asked, so
+ * that two acceptances on two nodes end in one decision; and whoever is there and may run is waited
+ * for. */
 bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now);
 /* Member `i` had data, or may have had, by its own record or by that of another, and reports a disk
  * that never had any, or over which no join has ended well yet: its disk was lost or replaced. */
@@ -61,6 +66,23 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
                        char why[CLUSTER_WHY_MAX]);
 void cluster_recover(struct cluster *c, const char *name, const char *because, uint64_t now,
                      struct cluster_out *out);
+
+/* votes.c */
+/* Another member, which the next decision needs no vote of while it is not heard. */
+bool cluster_excluded(const struct cluster *c, unsigned i);
+/* It is excluded, and not heard. */
+bool cluster_gone(const struct cluster *c, unsigned i, uint64_t now);
+/* Whether the list has changed. */
+bool cluster_votes_join(struct cluster_votes *into, const struct cluster_votes *from);
+/* For whoever votes, or does not any more. */
+bool cluster_include(struct cluster_votes *votes, const char *name);
+void cluster_exclude(struct cluster_votes *votes, const char *name);
+/* Only those that are in the file. */
+void cluster_votes_prune(struct cluster *c);
+/* Of a Primary: members without which it goes on lose their vote, those that it has get it back. */
+void cluster_votes_tick(struct cluster *c, uint64_t now, struct cluster_out *out);
+/* Before a join: every member of the Primary that is heard knows that this node votes again. */
+bool cluster_votes_again(struct cluster *c, uint64_t now, struct cluster_out *out);
 
 /* operator.c */
 void cluster_hold(struct cluster *c, bool hold, const char *because, struct cluster_out *out);

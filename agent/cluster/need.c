@@ -14,7 +14,7 @@ bool cluster_excused(const struct cluster *c, unsigned i, uint64_t now)
 {
     const struct cluster_msg *hb = &c->peers[i].hb;
 
-    return cluster_lost(c, i) &&
+    return (cluster_lost(c, i) || cluster_excluded(c, i)) &&
            !(cluster_heard(c, i, now) && (hb->ready || !cluster_cannot_serve(hb->state)));
 }
 
@@ -81,7 +81,8 @@ bool cluster_disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
            old_disk_started(c, i, p);
 }
 
-/* The list of member `k` is older than that of another one, which went on without it. */
+/* The list of member `k` is older than that of another one, which went on without it, and whose
+ * data counts. */
 static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
 {
     const struct cluster_position *at = k == c->cfg.self ? &c->position : &c->peers[k].hb.position;
@@ -92,8 +93,8 @@ static bool list_is_old(const struct cluster *c, unsigned k, uint64_t now)
         bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
         const struct cluster_names *list = holders_of(c, i);
 
-        if (i != k && known && p->kind == DATADIR_OK && !p->diverged && at->uuid[0] &&
-            strcmp(p->uuid, at->uuid) == 0 && p->seqno > at->seqno &&
+        if (i != k && !cluster_lost(c, i) && known && p->kind == DATADIR_OK && !p->diverged &&
+            at->uuid[0] && strcmp(p->uuid, at->uuid) == 0 && p->seqno > at->seqno &&
             p->last_epoch >= at->last_epoch && cluster_names_have(list, c->cfg.names[i]) &&
             !cluster_names_have(list, c->cfg.names[k]) &&
             cluster_names_have(holders_of(c, k), c->cfg.names[i]))

@@ -86,6 +86,7 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
         memcpy(c->rec.holders.name, cfg->names, sizeof(cfg->names));
     }
     c->rec.holders_known = true;
+    cluster_votes_prune(c);
     c->prng = cfg->seed | 1;
     c->max_round = c->rec.promised.round;
     c->quiet_at = now + cluster_random(c, CLUSTER_QUIET_MIN_MS, CLUSTER_QUIET_MAX_MS);
@@ -96,6 +97,8 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
 
 static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
+    if (c->leaving)
+        return;
     if (!c->known) {
         if (!c->asked && now >= c->retry_at) {
             cluster_act(out, ACT_POSITION);
@@ -105,6 +108,7 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
         return;
     }
     if (cluster_live_primary(c, now)) {
+        c->claimed = false;
         cluster_enter(c, CLUSTER_JOIN_WAIT, now, "a Primary is alive");
         cluster_try_join(c, now, out);
         return;
@@ -127,8 +131,18 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
 
 /* --- events -------------------------------------------------------------------------------- */
 
+/* A full disk keeps the database from making a position of whole data, too, and that passes. */
+static bool unreadable_for_long(struct cluster *c, uint64_t now)
+{
+    if (c->position.kind != DATADIR_UNREADABLE)
+        c->unreadable_since = 0;
+    else if (!c->unreadable_since)
+        c->unreadable_since = now;
+    return c->unreadable_since && now - c->unreadable_since >= CLUSTER_UNREADABLE_MS;
+}
+
 /* What a look at the data makes of the record. */
-static void take_position(struct cluster *c, struct cluster_out *out)
+static void take_position(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     struct cluster_position *p = &c->position;
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
@@ -145,7 +159,7 @@ static void take_position(struct cluster *c, struct cluster_out *out)
     /* A join that came as far as a transfer leaves data that the database itself distrusts; one
      * that never met a Primary leaves it as it was. It was an ancestor of the cluster's when the
      * gate opened, so a copy of the cluster's replaces it. */
-    if (c->rec.joining && (p->kind == DATADIR_TAINTED || p->kind == DATADIR_UNREADABLE))
+    if (c->rec.joining && (p->kind == DATADIR_TAINTED || unreadable_for_long(c, now)))
         p->kind = DATADIR_SST_PARTIAL;
     if (c->rec.diverged && !has_data) { /* it was moved aside */
         c->rec.diverged = false;
@@ -164,7 +178,7 @@ static void on_position(struct cluster *c, const struct cluster_event *ev, struc
     c->position = ev->position;
     if (c->state != CLUSTER_RECOVERING_POS)
         return;
-    take_position(c, out);
+    take_position(c, ev->now, out);
     if (c->position.kind == DATADIR_NOT_MOUNTED || c->position.kind == DATADIR_UNREADABLE ||
         c->position.kind == DATADIR_UNKNOWN) {
         c->retry_at = ev->now + CLUSTER_FAULT_RETRY_MS;
@@ -320,6 +334,8 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->running = ev->running;
     c->primary = ev->running && ev->primary;
     c->left = ev->left;
+    c->leaving = ev->leaving && !ev->running;
+    c->joins = ev->answers && ev->primary && !ev->synced;
     c->size = ev->size;
     /* A history that is new is told at once: who wants to join waits for it. */
     if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
@@ -347,6 +363,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
             found_running(c, ev->now);
         break;
     }
+    c->component_known = ev->primary && ev->synced && ev->members.n;
     note_members(c, ev, out);
     if (c->state == CLUSTER_PRIMARY && other_row(c, ev) && other_history(c, ev)) {
         cluster_enter(c, CLUSTER_HALT, ev->now,
@@ -371,7 +388,7 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
     for (unsigned i = 0; i < c->cfg.n; i++) {
         enum cluster_state state = c->peers[i].hb.state;
 
-        if (i == c->cfg.self || cluster_lost(c, i))
+        if (i == c->cfg.self || cluster_lost(c, i) || cluster_gone(c, i, now))
             continue;
         needed++;
         if (!cluster_heard(c, i, now))
@@ -422,6 +439,9 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
         break;
     case CLUSTER_PROPOSING:
         cluster_propose_again(c, now, out);
+        break;
+    case CLUSTER_PRIMARY:
+        cluster_votes_tick(c, now, out);
         break;
     case CLUSTER_NONPRIM:
         nonprim_tick(c, now, out);
@@ -501,6 +521,6 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
     }
     if (c->state != before && c->state == CLUSTER_HALT && c->running)
         cluster_act(out, ACT_REJECT);
-    if (c->state != before)
+    if (c->state != before || c->leaving)
         cluster_heartbeat(c, out); /* peers should not wait a second to learn it */
 }

@@ -50,7 +50,7 @@ static const struct {
                      IPC_TO_NET,
                      {{"galera", OBJ, false}, {"record", OBJ_OR_NULL, false}}},
     [IPC_SAVED] = {"saved", IPC_TO_NET, {{0}}},
-    [IPC_DB] = {"db", IPC_TO_NET, {{"db", OBJ, false}}},
+    [IPC_DB] = {"db", IPC_TO_NET, {{"db", OBJ, false}, {"leaving", BOOL, false}}},
     [IPC_RESULT] = {"result",
                     IPC_TO_NET,
                     {{"what", ACTION, false},

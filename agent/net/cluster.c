@@ -17,6 +17,7 @@
 #include "common/str.h"
 
 #define QUEUE_MAX 16
+#define LINGER_MS 500  /* for the last heartbeat of an agent that ends */
 #define DB_NAME_MAX 32 /* characters of node_name in mysql.wsrep_cluster_members */
 #define REOPEN_MS 1000
 
@@ -321,13 +322,14 @@ static void whole_names(const struct cluster_config *cfg, struct cluster_names *
                 memcpy(names->name[i], cfg->names[k], CLUSTER_NAME);
 }
 
-static void on_db(struct net *n, struct net_cluster *k, const json_t *db)
+static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool leaving)
 {
     struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
     const char *unknown = js_opt_str(db, "unknown", "");
     struct err err;
 
     ev.running = json_is_true(json_object_get(db, "running"));
+    ev.leaving = leaving;
     ev.unknown = unknown[0] != '\0';
     str_copy(ev.why, sizeof(ev.why), unknown);
     ev.answers = json_is_true(json_object_get(db, "answers"));
@@ -435,7 +437,7 @@ void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
     } else if (m == IPC_SAVED && k->open) {
         on_saved(n, k);
     } else if (m == IPC_DB && k->open) {
-        on_db(n, k, json_object_get(msg, "db"));
+        on_db(n, k, json_object_get(msg, "db"), js_opt_bool(msg, "leaving", false));
     } else if (m == IPC_RESULT && k->open) {
         on_result(n, k, msg);
     } else if (m == IPC_ASK) {
@@ -460,6 +462,11 @@ void net_cluster_serve(struct net *n, uint64_t now)
     /* The descriptors are edge-triggered, and what is sent may use up an edge. */
     while (receive(n, k, now))
         ;
+}
+
+bool net_cluster_left(const struct net *n)
+{
+    return n->cluster && n->cluster->open && n->cluster->c.leaving;
 }
 
 uint64_t net_cluster_due(const struct net *n)
@@ -493,6 +500,11 @@ void net_cluster_close(struct net *n)
 
     if (!k)
         return;
+    for (unsigned i = 0; k->open && k->c.leaving && i < CLUSTER_MAX; i++)
+        if (k->peers[i].link)
+            zsock_linger(k->peers[i].link, LINGER_MS);
+    if (k->open && k->c.leaving)
+        zsock_linger(k->server, LINGER_MS);
     close_links(k);
     free(k->roster);
     free(k->said);

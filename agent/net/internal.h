@@ -60,6 +60,8 @@ void net_cluster_message(struct net *n, enum ipc_msg m,
 void net_cluster_serve(struct net *n, uint64_t now);
 /* view.c: what the coordinator knows of all members; new reference. */
 json_t *net_cluster_view(const struct cluster *c, uint64_t now);
+/* The others were told that this agent ends, and its database is down. */
+bool net_cluster_left(const struct net *n);
 uint64_t net_cluster_due(const struct net *n); /* when to serve it at the latest */
 int net_cluster_fds(struct net *n, int *fds, int max);
 void net_cluster_close(struct net *n);

@@ -160,6 +160,8 @@ static void loop(struct net *n)
         net_cluster_serve(n, now);
         net_health_serve(n, now);
         zap_serve(n->zap); /* edge-triggered: nothing may be left behind */
+        if (net_cluster_left(n))
+            return;
     }
 }
 

@@ -14,24 +14,26 @@ static json_t *position_of(const struct cluster_position *p, bool runs)
 
 static json_t *own(const struct cluster *c)
 {
-    return json_pack("{s:s, s:b, s:s, s:i, s:b, s:I, s:o, s:s}", "name", c->cfg.names[c->cfg.self],
-                     "self", 1, "state", cluster_state_name(c->state), "heard_ms", 0, "heard", 1,
-                     "epoch", (json_int_t)c->rec.epoch, "position",
-                     position_of(c->running ? &c->live : &c->position, c->running), "held",
-                     c->rec.held);
+    return json_pack(
+        "{s:s, s:b, s:s, s:i, s:b, s:b, s:I, s:o, s:s}", "name", c->cfg.names[c->cfg.self], "self",
+        1, "state", cluster_state_name(c->state), "heard_ms", 0, "heard", 1, "votes",
+        cluster_vote(&c->rec.votes, c->cfg.names[c->cfg.self]) % 2 == 0, "epoch",
+        (json_int_t)c->rec.epoch, "position",
+        position_of(c->running ? &c->live : &c->position, c->running), "held", c->rec.held);
 }
 
 static json_t *other(const struct cluster *c, unsigned i, uint64_t now)
 {
     const struct cluster_peer *p = &c->peers[i];
+    bool votes = cluster_vote(&c->rec.votes, c->cfg.names[i]) % 2 == 0;
 
     if (!p->heard)
-        return json_pack("{s:s, s:b, s:s, s:n, s:b}", "name", c->cfg.names[i], "self", 0, "state",
-                         "unknown", "heard_ms", "heard", 0);
-    return json_pack("{s:s, s:b, s:s, s:I, s:b, s:I, s:o, s:s}", "name", c->cfg.names[i], "self", 0,
-                     "state", cluster_state_name(p->hb.state), "heard_ms",
-                     (json_int_t)(now - p->at), "heard", cluster_heard(c, i, now), "epoch",
-                     (json_int_t)p->hb.epoch, "position",
+        return json_pack("{s:s, s:b, s:s, s:n, s:b, s:b}", "name", c->cfg.names[i], "self", 0,
+                         "state", "unknown", "heard_ms", "heard", 0, "votes", votes);
+    return json_pack("{s:s, s:b, s:s, s:I, s:b, s:b, s:I, s:o, s:s}", "name", c->cfg.names[i],
+                     "self", 0, "state", cluster_state_name(p->hb.state), "heard_ms",
+                     (json_int_t)(now - p->at), "heard", cluster_heard(c, i, now), "votes", votes,
+                     "epoch", (json_int_t)p->hb.epoch, "position",
                      position_of(&p->hb.position, p->hb.state == CLUSTER_PRIMARY), "held",
                      p->hb.held ? "by an operator" : "");
 }

@@ -10,6 +10,7 @@
 #include "agent/ipc/permit.h"
 #include "agent/supervisor/internal.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/log.h"
@@ -17,6 +18,7 @@
 
 #define TICK_MS 1000     /* to see what another process makes */
 #define TICK_SOON_MS 100 /* while something is under way */
+#define LEAVE_MS 3000    /* systemd stops the database before this agent, which says so then */
 
 void sup_cluster_plan(struct supervisor *s, const json_t *plan)
 {
@@ -245,6 +247,8 @@ static void tick(struct supervisor *s, uint64_t now)
 /* The cluster forms: soon, to see at once what another process makes. */
 static uint64_t due(const struct supervisor *s, uint64_t now)
 {
+    if (s->cluster.leave_until)
+        return s->cluster.leave_until;
     if (!s->cluster.galera)
         return UINT64_MAX;
     if (sup_worker_runs(s) && (!s->cluster.told || s->cluster.state != CLUSTER_PRIMARY))
@@ -259,6 +263,23 @@ static void stop(struct supervisor *s)
 }
 
 const struct sup_part sup_cluster = {.died = died, .tick = tick, .due = due, .stop = stop};
+
+void sup_cluster_leave(struct supervisor *s)
+{
+    s->cluster.leave_until = clock_mono_ms() + LEAVE_MS;
+    s->cluster.left = !s->cluster.galera || !s->cluster.told || !sup_net_runs(s);
+    sup_watch_now(s);
+}
+
+bool sup_cluster_leaves(const struct supervisor *s)
+{
+    return s->cluster.leave_until && !s->cluster.left && clock_mono_ms() < s->cluster.leave_until;
+}
+
+void sup_cluster_left(struct supervisor *s)
+{
+    s->cluster.left = true;
+}
 
 json_t *sup_cluster_galera(const struct supervisor *s)
 {

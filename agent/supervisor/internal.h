@@ -86,16 +86,19 @@ struct sup_cluster_state {
     json_t *galera;      /* the plan's galera step, or NULL */
     json_t *coordinator; /* what the coordinator last said, or NULL */
     enum cluster_state state;
-    bool told;           /* the net process knows galera and record */
-    uint64_t generation; /* of the record on disk */
-    uint64_t recorded;   /* the last decision that the history has */
-    uint64_t asked;      /* the last question of an operator that is more than a look */
-    struct job act;      /* position, boot, join, stop, row */
-    struct job abandon;  /* beside the join that it ends */
+    bool told;            /* the net process knows galera and record */
+    uint64_t generation;  /* of the record on disk */
+    uint64_t recorded;    /* the last decision that the history has */
+    uint64_t asked;       /* the last question of an operator that is more than a look */
+    uint64_t leave_until; /* the agent ends by then; 0: it does not */
+    bool left;            /* nothing is to be said to the others any more */
+    struct job act;       /* position, boot, join, stop, row */
+    struct job abandon;   /* beside the join that it ends */
 };
 
 struct sup_watch_state {
     struct job job;
+    bool leaving; /* it began when the agent was to end */
     json_t *db;   /* the last look at the database, or NULL */
     json_t *site; /* the plan's step of the web server, or NULL */
     json_t *web;  /* the last visit to the site that it has, or NULL */
@@ -185,6 +188,11 @@ json_t *sup_cluster_galera(const struct supervisor *s);
 json_t *sup_cluster_status(const struct supervisor *s);
 enum cluster_state sup_cluster_at(const struct supervisor *s);
 /* no member is about to change, or there is no cluster */
+/* The agent is to end: when the database is down the others are told, since they may go on without
+ * this node then. True while that is under way, for some seconds at most. */
+void sup_cluster_leave(struct supervisor *s);
+bool sup_cluster_leaves(const struct supervisor *s);
+void sup_cluster_left(struct supervisor *s);
 bool sup_cluster_stable(const struct supervisor *s);
 void sup_cluster_plan(struct supervisor *s, const json_t *plan);
 void sup_cluster_send(struct supervisor *s); /* configuration and record to the net process */

@@ -77,6 +77,10 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     s->net.online = false;
     chan_close(&s->net.chan);
     s->net.next = clock_mono_ms() + (wait < RESTART_MAX_MS ? wait : RESTART_MAX_MS);
+    if (sup_cluster_leaves(s)) {
+        sup_cluster_left(s);
+        return true;
+    }
     if (WIFSIGNALED(status))
         log_warn("the net process was killed by signal %d; it starts again", WTERMSIG(status));
     else

@@ -105,7 +105,7 @@ static void loop(struct supervisor *s, int sigfd)
     struct pollfd p[ARRAY_LEN(parts) + 1] = {0};
     bool settled = false;
 
-    for (bool go_on = true; go_on; settled = settle(s, settled)) {
+    for (bool end = false; !end || sup_cluster_leaves(s); settled = settle(s, settled)) {
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
             p[i].fd = parts[i]->fd ? parts[i]->fd(s, &p[i].events) : -1;
         p[ARRAY_LEN(parts)] = (struct pollfd){.fd = sigfd, .events = POLLIN};
@@ -113,8 +113,10 @@ static void loop(struct supervisor *s, int sigfd)
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
             if (p[i].fd >= 0 && p[i].revents)
                 parts[i]->readable(s, p[i].revents);
-        if (p[ARRAY_LEN(parts)].revents)
-            go_on = on_signal(s, sigfd);
+        if (p[ARRAY_LEN(parts)].revents && !on_signal(s, sigfd)) {
+            end = true;
+            sup_cluster_leave(s);
+        }
         tick(s);
     }
 }

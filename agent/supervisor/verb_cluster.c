@@ -40,10 +40,11 @@ static void print_member(const json_t *m)
                  js_opt_str(p, "read", ""));
     else if (p)
         snprintf(position, sizeof(position), "none (%.12s)", js_opt_str(p, "read", ""));
-    text_print(stdout, "%s %-12s %-16s %5llu  %-34s %-12s %s\n",
+    text_print(stdout, "%s %-12s %-16s %5llu  %-34s %-12s %s%s\n",
                json_is_true(json_object_get(m, "self")) ? "*" : " ", js_opt_str(m, "name", ""),
                js_opt_str(m, "state", ""), (unsigned long long)js_opt_u64(m, "epoch", 0), position,
                json_is_true(json_object_get(m, "self")) ? "-" : age,
+               js_opt_bool(m, "votes", true) ? "" : "no vote ",
                *js_opt_str(m, "held", "") ? "held" : "");
 }
 

@@ -44,6 +44,7 @@ static void look_start(struct supervisor *s)
     if (web)
         s->watch.web_next = now + WEB_EVERY_MS;
     s->watch.next = now + LOOK_EVERY_MS; /* when it cannot be started now */
+    s->watch.leaving = sup_cluster_leaves(s);
     sup_job_start(&s->watch.job, IPC_JOB_LOOK, request);
 }
 
@@ -104,7 +105,9 @@ static void on_look(struct supervisor *s, json_t *answer)
     if (!json_is_object(db))
         return;
     bool runs = json_is_true(json_object_get(db, "running"));
-    sup_net_send(s, IPC_DB, json_pack("{s:O}", "db", db));
+    sup_net_send(s, IPC_DB, json_pack("{s:O, s:b}", "db", db, "leaving", s->watch.leaving));
+    if (s->watch.leaving && runs)
+        sup_cluster_left(s); /* only this agent ends */
     emit_look(s, db);
     watch_db(s, (pid_t)js_opt_u64(db, "pid", 0));
     json_object_del(db, "running");

@@ -74,8 +74,12 @@ booted_at() { "$muster" ssh -f "$file" "$1" systemctl show -P UserspaceTimestamp
 
 # A test that has a file of its own calls it $f.
 cleanup() {
-  local rc=$? file=${f:-$file}
+  local rc=$? file=${f:-$file} n
   if [ $rc -ne 0 ]; then
+    for n in $("$muster" show -f "$file" --json 2>/dev/null | jq -r '.resources[].resource | select(startswith("vm:")) | .[3:]'); do
+      printf -- '--- %s\n' "$n"
+      timeout 20 "$muster" ssh -f "$file" "$n" sudo journalctl -b -u mariadb -u muster-agent --no-pager -o short-precise -n 120 2>/dev/null || true
+    done
     printf -- '--- status\n'
     "$muster" status -f "$file" || true
     printf -- '--- events\n'

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What operators tell the cluster: a node in maintenance, a rolling restart under load, and a member
-# that comes back with what the others went on without.
+# What operators tell the cluster: a node in maintenance, a rolling restart under load, a node that is
+# stopped in order, and a member that comes back with what the others went on without.
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -63,6 +63,19 @@ after="$(started fra) $(started par)"
 { [ "${before% *}" != "${after% *}" ] && [ "${before#* }" != "${after#* }" ]; } || die "a database was not restarted"
 until_true 30 "both have all rows" sh -c "'$muster' ssh -f '$file' par sudo mariadb -N -e \"'SET SESSION wsrep_sync_wait=1; SELECT COUNT(*) FROM album.kept'\" 2>/dev/null | grep -qx $(wc -l <"$work/written")"
 ok "rolling restart: $(wc -l <"$work/written") writes meanwhile, all taken"
+
+# ---- par is stopped in order: fra may recover without it, and does
+no_vote() { cluster status fra | grep -E '^  par .*no vote'; }
+votes() { cluster status fra | grep -E '^  par +primary ' | grep -v 'no vote'; }
+cloud stopVirtualMachine id="$(id_of vm:par)" >/dev/null || die "stopVirtualMachine"
+until_true 30 "par has no vote" no_vote
+sql fra 'INSERT INTO album.kept VALUES ()' || die "fra takes no writes"
+power_off fra
+cloud startVirtualMachine id="$(id_of vm:fra)" >/dev/null || die "startVirtualMachine"
+until_true 120 "fra serves again, alone" state_is fra primary
+cloud startVirtualMachine id="$(id_of vm:par)" >/dev/null || die "startVirtualMachine"
+until_true 120 "par serves again" state_is par primary
+until_true 20 "par has its vote again" votes
 
 # ---- par goes on alone by hand, is lost, fra is told to serve without it, and par comes back
 power_off fra

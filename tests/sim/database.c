@@ -91,19 +91,23 @@ void db_kill(struct world *w, unsigned i)
     nd->view = 0;
 }
 
-/* It says good-bye: the others go on without it, however few they are. */
+/* It says good-bye, and whoever hears that has all that came before: the others go on without it,
+ * however few they are. Over a network in two parts it is as if it had been killed. */
 void db_leave(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
+    unsigned others = w->pc_members & ~(1U << i), side = nd->view ? w->cut_db : 0;
+    bool whole = !(others & side) || !(others & ~side);
 
     if (serves(w, i)) {
-        unsigned others = w->pc_members & ~(1U << i);
-
         nd->disks.head = w->top;
         nd->view = 0;
-        if (others)
+        for (unsigned k = 0; k < w->n && whole; k++)
+            if (serves(w, k) && world_connected(w, w->cut_db, i, k))
+                w->nodes[k].disks.head = w->top;
+        if (others && whole)
             new_view(w, others);
-        else
+        else if (!others)
             w->pc = 0;
     }
     nd->db = DB_DOWN;
@@ -143,6 +147,7 @@ static void transfer(struct world *w, unsigned i)
             w->nodes[k].disks.head = w->top;
     nd->copies = !disk_has_data(&nd->disks) || nd->disks.kind == DATADIR_TAINTED || rnd(4) == 0;
     nd->db = DB_TRANSFER;
+    nd->hangs = rnd(2);
     nd->db_at = w->now + (nd->copies ? 1000 + rnd(20000) : 300 + rnd(4000));
     if (nd->copies)
         disk_lose_data(w, i, DATADIR_SST_PARTIAL);
@@ -171,8 +176,10 @@ static void transferring(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
 
-    if (nd->view != w->pc || !w->pc) { /* its donor is gone: it ends, or it waits for ever */
-        if (rnd(400) == 0)
+    /* Its donor is gone: it ends, or it waits for ever. Beside a group that goes on it ends. */
+    if (nd->view != w->pc || !w->pc) {
+        nd->hangs = nd->hangs && !w->pc;
+        if (!nd->hangs && rnd(400) == 0)
             db_kill(w, i);
         return;
     }

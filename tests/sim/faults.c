@@ -30,16 +30,17 @@ const char *const fault_names[FAULT_KINDS] = {
     [FAULT_LOOK] = "looks-without-answer",
     [FAULT_GIVEN_UP] = "given-up",
     [FAULT_JOIN_DIES] = "power-during-transfer",
+    [FAULT_LEAVES] = "stopped-in-order",
 };
 
 /* Of 100; the rest is power of one. */
 static const unsigned char share[FAULT_KINDS] = {
-    [FAULT_POWER_ALL] = 12, [FAULT_POWER_AT] = 12,  [FAULT_AGENT] = 8,      [FAULT_DB] = 5,
+    [FAULT_POWER_ALL] = 10, [FAULT_POWER_AT] = 10,  [FAULT_AGENT] = 6,      [FAULT_DB] = 5,
     [FAULT_DB_STOP] = 3,    [FAULT_CUT_AGENTS] = 6, [FAULT_CUT_DB] = 6,     [FAULT_CUT] = 6,
     [FAULT_LOSSY] = 4,      [FAULT_DISKS] = 4,      [FAULT_DATA_DISK] = 2,  [FAULT_ROOT_DISK] = 3,
     [FAULT_AMNESIA] = 1,    [FAULT_SNAPSHOT] = 3,   [FAULT_RESTORE] = 2,    [FAULT_FILE_ADD] = 2,
     [FAULT_FILE_OUT] = 1,   [FAULT_DDL] = 1,        [FAULT_UNREADABLE] = 2, [FAULT_FULL] = 3,
-    [FAULT_LOOK] = 3,       [FAULT_JOIN_DIES] = 3,  [FAULT_GIVEN_UP] = 4,
+    [FAULT_LOOK] = 3,       [FAULT_JOIN_DIES] = 3,  [FAULT_GIVEN_UP] = 4,   [FAULT_LEAVES] = 8,
 };
 
 static enum fault_kind some_kind(void)
@@ -54,21 +55,38 @@ static enum fault_kind some_kind(void)
     return FAULT_POWER;
 }
 
+/* Whoever was stopped in order is excluded. The others lose their power while it is away, or all do
+ * when it is back. */
+static void after_leaving(struct world *w, const struct fault *left)
+{
+    uint64_t at = left->at + (rnd(2) ? 0 : left->lasts) + 4000 + rnd(20000);
+
+    if (w->n_faults == FAULTS || at + 2000 > w->stable || rnd(4) == 0)
+        return;
+    struct fault *f = &w->faults[w->n_faults++];
+    *f = (struct fault){.kind = FAULT_POWER_ALL, .at = at, .arg = (unsigned)rnd(1U << 16)};
+    f->lasts = at + 40000 < w->stable ? 40000 : w->stable - at;
+}
+
 void faults_make(struct world *w)
 {
-    w->n_faults = 1 + (unsigned)rnd(FAULTS);
-    for (unsigned k = 0; k < w->n_faults; k++) {
+    unsigned n = 1 + (unsigned)rnd(FAULTS - FAULTS / 4);
+
+    w->n_faults = n;
+    for (unsigned k = 0; k < n; k++) {
         struct fault *f = &w->faults[k];
 
         f->kind = some_kind();
         f->at = rnd(w->stable);
         f->lasts = 500 + rnd(rnd(3) ? 8000 : 40000);
-        if (f->kind == FAULT_GIVEN_UP)
+        if (f->kind == FAULT_GIVEN_UP || f->kind == FAULT_LEAVES)
             f->lasts += 20000;
         if (f->at + f->lasts > w->stable)
             f->lasts = w->stable - f->at;
         f->node = (unsigned)rnd(w->n);
         f->arg = (unsigned)rnd(1U << 16);
+        if (f->kind == FAULT_LEAVES)
+            after_leaving(w, f);
     }
 }
 
@@ -83,7 +101,7 @@ static unsigned side(const struct world *w, unsigned arg)
 static void all_off(struct world *w, const struct fault *f)
 {
     for (unsigned i = 0; i < w->n; i++)
-        if (!w->nodes[i].removed)
+        if (w->nodes[i].up) /* what is off stays so for as long as it was to be */
             world_power_off(w, i, 500 + (f->arg >> i * 3 & 7) * f->lasts / 8);
 }
 
@@ -200,6 +218,11 @@ static void on_node(struct world *w, const struct fault *f)
     } else if (f->kind == FAULT_DB_STOP && nd->up &&
                (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM)) {
         db_leave(w, f->node);
+    } else if (f->kind == FAULT_LEAVES && nd->up) {
+        if (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM)
+            db_leave(w, f->node);
+        nd->off_at = w->now + 100 + f->arg % 3000;
+        nd->off_for = f->lasts;
     }
 }
 

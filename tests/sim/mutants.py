@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 SCHEDULES = 2000
-PARTS = ["agree", "chain", "choose", "edges", "gate", "need", "operator", "step"]
+PARTS = ["agree", "chain", "choose", "edges", "gate", "need", "operator", "step", "votes"]
 SIM = ["sim_cluster", "database", "disk", "faults", "oracle", "world"]
 FLAGS = ["-O1", "-std=gnu17", "-D_GNU_SOURCE", "-w"]
 
@@ -150,8 +150,36 @@ EDITS = {
          "    cluster_enter(c, CLUSTER_NONPRIM, now, \"stops the database, so that all members can "
          "decide\");"),
     ],
+    "excluded without asking the others": [
+        ("votes", "    return c->component_known && c->primary && !c->unknown && found == c->rec.holders.n;",
+         "    return c->component_known && c->primary && !c->unknown;"),
+        ("votes", "        if (!cluster_heard(c, i, now) || hb->state != CLUSTER_PRIMARY ||\n"
+                  "            !cluster_names_same(&hb->holders, &c->rec.holders))\n            return false;\n", ""),
+    ],
+    "excluded while it is a part of the Primary": [
+        ("votes", "            without = false;\n", ""),
+        ("votes", "bool down = is_down(c, i), without = sure && (down || !cluster_heard(c, i, now));",
+         "bool down = true, without = sure;"),
+        ("votes", "            save = cluster_include(&c->rec.votes, name) || save;\n", ""),
+    ],
+    "joins without its vote": [
+        ("votes", "        raise_to(&c->rec.votes, name, version);\n        c->claimed = true;", "        c->claimed = true;"),
+        ("votes", "            waiting |= 1U << i;", "            waiting = 0;"),
+        ("votes", "            save = cluster_include(&c->rec.votes, name) || save;\n", ""),
+        ("votes", "    bool save = cluster_include(&c->rec.votes, c->cfg.names[c->cfg.self]);", "    bool save = false;"),
+    ],
+    "joins before its vote is known": [
+        ("votes", "            waiting |= 1U << i;", "            waiting = 0;"),
+    ],
+    "one that is excluded decides alone": [
+        ("votes", "           cluster_vote(&c->rec.votes, c->cfg.names[c->cfg.self]) % 2 == 0;", "           true;"),
+    ],
+    "excluded ones count for nobody": [
+        ("votes", "    return i != c->cfg.self && cluster_vote(&c->rec.votes, c->cfg.names[i]) % 2 &&",
+         "    return i != c->cfg.self && cluster_vote(&c->rec.votes, c->cfg.names[i]) &&"),
+    ],
     "data without a record is chosen": [
-        ("choose", "!electable(&r[i]) || r[i].last_epoch)", "1)"),
+        ("choose", "!electable(&r[i]) ||\n            r[i].last_epoch)", "1)"),
     ],
 }
 
@@ -166,6 +194,8 @@ HIDDEN = [
     "an old disk's start does not count", "data is left behind that is not whole",
     "no high-water mark", "a tainted one is chosen", "data without a record is chosen",
     "decided by a majority", "joins below a Primary that still counts it",
+    "excluded without asking the others", "joins before its vote is known",
+    "one that is excluded decides alone", "boots without looking at the position",
 ]
 
 # What must be found, alone or as a pair with what hides it.

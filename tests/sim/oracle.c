@@ -194,6 +194,16 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v)
     }
 }
 
+/* A member of the file is off, and nobody accepted its loss: it was excluded. */
+static bool without(const struct world *w, unsigned i, const struct cluster_value *v)
+{
+    for (unsigned k = 0; k < w->n; k++)
+        if ((w->nodes[i].file & 1U << k) && !w->nodes[k].up &&
+            !cluster_lost_has(v->lost, w->nodes[k].name))
+            return true;
+    return false;
+}
+
 void oracle_boot(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
@@ -204,6 +214,7 @@ void oracle_boot(struct world *w, unsigned i)
         oracle_fail(w, "%s bootstraps with a permit that is not on disk as used (I4)", nd->name);
     w->boots++;
     totals.boots++;
+    totals.boots_without += without(w, i, v);
     once(w, i, v);
     if (oracle_served(w))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);

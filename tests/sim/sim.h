@@ -48,6 +48,7 @@ enum fault_kind {
     FAULT_LOOK,       /* looks at the database get no answer for a while */
     FAULT_GIVEN_UP,   /* power loss of one for long; an operator accepts its loss meanwhile */
     FAULT_JOIN_DIES,  /* the next transfer to it ends half-way */
+    FAULT_LEAVES,     /* its machine is stopped in order, and is off for long */
     FAULT_KINDS
 };
 
@@ -112,11 +113,13 @@ struct node {
     uint64_t db_at, db_until;
     unsigned view; /* number of the component that it was part of */
     bool copies;   /* the transfer replaces all data */
+    bool hangs;    /* and waits for ever when its donor is gone */
     /* faults at work */
     uint64_t unreadable_until, full_until, look_until;
     enum cluster_datadir unreadable_as;
     unsigned power_at; /* counts down at boundaries */
     bool join_dies, given_up;
+    uint64_t off_at, off_for; /* its machine stops; 0: it does not */
 };
 
 struct wire {
@@ -155,8 +158,8 @@ struct world {
 };
 
 struct totals {
-    unsigned long long runs, boots, commits, acked, joins, quarantines, amnesiacs, operator_runs,
-        acceptances, unknowable, gone, faults[FAULT_KINDS], left_to_operator;
+    unsigned long long runs, boots, boots_without, commits, acked, joins, quarantines, amnesiacs,
+        operator_runs, acceptances, unknowable, gone, faults[FAULT_KINDS], left_to_operator;
 };
 extern struct totals totals;
 extern unsigned long long passed[CLUSTER_EDGES_MAX];

@@ -107,6 +107,18 @@ static void print_states(FILE *to)
     }
 }
 
+/* What it knows of who votes, and of who had the data. */
+static void print_votes(const struct cluster *c)
+{
+    fprintf(stderr, "            votes");
+    for (unsigned i = 0; i < c->rec.votes.n; i++)
+        fprintf(stderr, " %s:%" PRIu64, c->rec.votes.of[i].name, c->rec.votes.of[i].version);
+    fprintf(stderr, "; data");
+    for (unsigned i = 0; i < c->rec.holders.n; i++)
+        fprintf(stderr, " %s", c->rec.holders.name[i]);
+    fprintf(stderr, "\n");
+}
+
 /* With a mask on the command line: each change of a state. */
 static void follow(void)
 {
@@ -128,6 +140,7 @@ static void follow(void)
             w.now, nd->name, nd->up ? "up" : "down", db[nd->db],
             cluster_datadir_name(nd->disks.kind), w.commits[nd->disks.head].seqno,
             w.commits[w.top].seqno, nd->c.rec.epoch, cluster_state_name(nd->c.state), nd->c.why);
+        print_votes(&nd->c);
     }
 }
 
@@ -237,11 +250,13 @@ static unsigned coverage(void)
 
 static void print_totals(uint64_t seed)
 {
-    printf("%llu schedules from seed %" PRIu64 ": %llu bootstraps, %llu joins, %llu acknowledged "
+    printf("%llu schedules from seed %" PRIu64
+           ": %llu bootstraps (%llu without a member that is off), "
+           "%llu joins, %llu acknowledged "
            "commits; %llu losses accepted, %llu commits left behind by them or unknowably (%llu); "
            "%llu in quarantine at the end (%llu without a record), %llu left to an operator\n",
-           totals.runs, seed, totals.boots, totals.joins, totals.acked, totals.acceptances,
-           totals.gone, totals.unknowable, totals.quarantines, totals.amnesiacs,
+           totals.runs, seed, totals.boots, totals.boots_without, totals.joins, totals.acked,
+           totals.acceptances, totals.gone, totals.unknowable, totals.quarantines, totals.amnesiacs,
            totals.left_to_operator);
     for (unsigned k = 0; k < FAULT_KINDS; k++)
         printf("%10llu  %s\n", totals.faults[k], fault_names[k]);

@@ -49,6 +49,7 @@ void world_power_off(struct world *w, unsigned i, uint64_t lasts)
     nd->permit_at = nd->saved_at = 0;
     nd->done = world_outs[i].n = 0;
     nd->power_at = 0;
+    nd->off_at = 0;
     nd->boots_at = w->now + lasts;
 }
 
@@ -99,7 +100,7 @@ static void configure(struct world *w, unsigned i, struct cluster_config *cfg)
 {
     struct node *nd = &w->nodes[i];
 
-    *cfg = (struct cluster_config){.seed = rnd(1ULL << 40)};
+    *cfg = (struct cluster_config){.seed = rnd(1ULL << 40), .absent_ms = 10000 + rnd(60000)};
     for (unsigned k = 0; k < w->n; k++) {
         if (!(nd->file & 1U << k))
             continue;
@@ -279,6 +280,10 @@ static void node_time(struct world *w, unsigned i)
     if (nd->file != nd->next_file && w->now >= nd->file_at) {
         nd->file = nd->next_file;
         world_agent_kill(w, i);
+    }
+    if (nd->off_at && w->now >= nd->off_at) {
+        world_power_off(w, i, nd->off_for);
+        return;
     }
     if (nd->permit_at && w->now >= nd->permit_at) {
         nd->permit_at = 0;

@@ -33,8 +33,9 @@ struct node {
     bool clean, aria;
     bool db, primary, unknown;
     bool left;                   /* its database has left the group and goes on running */
+    bool hangs;                  /* its next join is given up by Galera, and its server stays */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
-    unsigned boots, stops;
+    unsigned boots, stops, abandoned;
     enum cluster_datadir booted_from;
 };
 
@@ -58,9 +59,11 @@ static struct node *get(struct world *w, const char *name)
 
 static void step(struct world *w, struct node *nd, struct cluster_event *ev);
 
-/* A promise or an acceptance is on disk before anybody hears of it. */
+/* A promise or an acceptance is on disk before anybody hears of it, until the epoch is decided. */
 static void assert_saved(const struct node *from, const struct cluster_msg *m)
 {
+    if (m->type != MSG_HEARTBEAT && from->record.epoch >= m->epoch)
+        return;
     if (m->type == MSG_PREPARE || m->type == MSG_PROMISE)
         assert_true(from->record.promised.round >= m->ballot.round);
     if (m->type == MSG_ACCEPT || m->type == MSG_ACCEPTED)
@@ -123,6 +126,10 @@ static void join(struct world *w, struct node *nd)
         power_off(nd);
         return;
     }
+    if (nd->hangs) {
+        nd->db = true;
+        return;
+    }
     ev.ok = donor != NULL;
     if (donor) {
         nd->db = nd->primary = true;
@@ -169,6 +176,13 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         step(w, nd, &ev);
         break;
     case ACT_ABANDON:
+        if (!nd->hangs)
+            break;
+        nd->abandoned++;
+        nd->db = nd->hangs = false;
+        ev.type = EV_DONE;
+        step(w, nd, &ev);
+        break;
     case ACT_ROW:
     case ACT_REJECT:
         break;
@@ -195,7 +209,8 @@ static void look(struct world *w, struct node *nd)
     ev.unknown = nd->db && nd->unknown;
     ev.answers = nd->db && !nd->unknown;
     ev.left = ev.answers && nd->left;
-    ev.primary = ev.synced = ev.answers && nd->primary;
+    ev.synced = ev.answers && nd->primary;
+    ev.primary = ev.synced || (ev.answers && nd->hangs);
     ev.position = (struct cluster_position){.kind = DATADIR_OK, .uuid = UUID, .seqno = nd->seqno};
     for (unsigned i = 0; ev.primary && i < w->n; i++)
         if (w->nodes[i].db && w->nodes[i].primary)

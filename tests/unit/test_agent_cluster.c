@@ -26,6 +26,8 @@
 #define U1 "6dce997e-e693-11f1-bb69-13b141fb1408"
 #define U2 "7dce997e-e693-11f1-bb69-13b141fb1408"
 
+static const bool all[CLUSTER_MAX] = {1, 1, 1, 1};
+
 static struct cluster_config config(unsigned n)
 {
     struct cluster_config c = {.n = n, .manifest = "m", .mint = U2, .seed = 1};
@@ -55,18 +57,18 @@ static void test_choose(void **state)
     struct cluster_position fresh[3] = {
         {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}, {.kind = DATADIR_FRESH}};
 
-    assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 0);
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, all, "", why), 0);
     cfg.weights[2] = 2;
-    assert_int_equal(cluster_choose(&cfg, &rec, fresh, "", why), 2);
+    assert_int_equal(cluster_choose(&cfg, &rec, fresh, all, "", why), 2);
     cfg.weights[2] = 1;
 
     struct cluster_position max[3] = {at(DATADIR_OK, U1, 5, 1), at(DATADIR_OK, U1, 9, 1),
                                       at(DATADIR_OK, U1, 7, 1)};
     rec.epoch = 1;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
     max[2].seqno = 9;
     max[2].clean = true;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 2);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 2);
     /* A node of an older epoch is a candidate up to the base of the next one, and no further. */
     rec.epoch = 2;
     for (int i = 0; i < 3; i++)
@@ -75,30 +77,30 @@ static void test_choose(void **state)
     max[2].seqno = 50;
     max[2].last_epoch = 1;
     rec.chain_from = 1;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 2);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 2);
     max[2].seqno = 51;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
     max[2] = max[0];
     rec = (struct cluster_record){.epoch = 1};
     for (int i = 0; i < 3; i++)
         max[i].last_epoch = 1;
     /* Fresh members do not stand in the way of one that has data. */
     max[0] = at(DATADIR_FRESH, "", -1, 0);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
     /* Another history of the same epoch: nobody is chosen. */
     max[0] = at(DATADIR_OK, U2, 3, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), -1);
     /* What distrusts itself is taken only when an equal one does not exist, and then not. */
     max[0] = at(DATADIR_TAINTED, U1, 9, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
     max[0].seqno = 10;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), -1);
     max[0] = at(DATADIR_SST_PARTIAL, U1, 99, 1);
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), 1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
     /* Regressed: something durable is missing. */
     str_copy(rec.hw_uuid, sizeof(rec.hw_uuid), U1);
     rec.hw = 10;
-    assert_int_equal(cluster_choose(&cfg, &rec, max, "", why), -1);
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), -1);
 }
 
 static void test_ancestor(void **state)
@@ -383,6 +385,8 @@ static void test_codec(void **state)
                             .permit_used = 6,
                             .booted = 7,
                             .holders = {2, {"n0", "n1"}},
+                            .votes_known = true,
+                            .votes = {2, {{"n0", 4}, {"n2", 3}}},
                             .hw_uuid = U1,
                             .hw = 12,
                             .size = 2};

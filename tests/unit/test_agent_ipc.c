@@ -27,7 +27,7 @@ static const struct {
     {IPC_CLUSTER, IPC_TO_NET, "{\"galera\": {}, \"record\": null}"},
     {IPC_CLUSTER, IPC_TO_NET, "{\"galera\": {}, \"record\": {}}"},
     {IPC_SAVED, IPC_TO_NET, "{}"},
-    {IPC_DB, IPC_TO_NET, "{\"db\": {\"state\": \"Synced\"}}"},
+    {IPC_DB, IPC_TO_NET, "{\"db\": {\"state\": \"Synced\"}, \"leaving\": false}"},
     {IPC_RESULT, IPC_TO_NET,
      "{\"what\": \"boot\", \"ok\": false, \"why\": \"no\", \"position\": {}}"},
     {IPC_ASK, IPC_TO_NET,
