@@ -4,8 +4,8 @@
 # and by SQL, each child process while it runs and after it ended), and the plan is run again: it must
 # converge, serve, and have lost nothing.
 # Each point starts from the same saved guest and disk. Uses guest a of agent_host.sh, recreated.
-# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument; in the
-#                                             order of this list
+# usage: kill_worker.sh [EVERY [SCENARIO…]]   every point with 1, each 31st without an argument, with 0
+#                                             one of each scenario; in the order of this list
 #   packages  a bare guest; points of the packages' step only
 #   words     the same, and also each word of apt on how far it is: some 400 points, of which a fifth
 #             is tried when other scenarios are named, too
@@ -219,23 +219,30 @@ wait_ready() {
 }
 is_ready() { run muster-agent status --json 2>/dev/null | jq -e '.phase == "ready" and .coordinator.state == "primary" and .db.epoch_row' >/dev/null; }
 way=by_hand
-# points NAME CHECK…: a kill at each point that is to be tried, then a run, then the checks
+# points NAME CHECK…: a kill at each point that is to be tried, then a run, then the checks. A single one
+# is the seventh, or the first where there are not so many.
 points() {
-  local name=$1 n tried=0 begun=$SECONDS steps
+  local name=$1 n tried=0 begun=$SECONDS steps single=7
   shift
-  for ((n = 1; ; n += every)); do
+  for ((n = every ? 1 : single; ; n += every)); do
     reset
     steps=$(jq '.resources | length' "$root/root/plan.json")
     $way "$n"
     for check in "$@"; do "$check" || fail "$name, after a kill at point $n: $check"; done
     apply >"$dir/again.log" 2>&1 || fail "$name, a further run after a kill at point $n"
     grep -q " 0 changed, $steps ok" "$dir/again.log" || fail "$name, a further run after a kill at point $n changes something"
-    [ "$killed" = 1 ] || break
-    tried=$((tried + 1))
-    echo "$name: point $n" >>"$dir/kill.progress"
+    if [ "$killed" = 1 ]; then
+      tried=$((tried + 1))
+      echo "$name: point $n" >>"$dir/kill.progress"
+      [ "$every" -gt 0 ] || break
+    elif [ "$every" -gt 0 ] || [ $n -eq 1 ]; then
+      break
+    else
+      n=1
+    fi
   done
   [ "$tried" -gt 0 ] || fail "$name: never killed; was it built with kill points?"
-  echo "$name: killed at $tried points below $n, converged each time, nothing lost ($((SECONDS - begun)) s)"
+  echo "$name: killed at $tried points up to $n, converged each time, nothing lost ($((SECONDS - begun)) s)"
 }
 packaged() { [ -z "$(run dpkg --audit)" ] && [ ! -e "$root/usr/sbin/policy-rc.d" ]; }
 serves() { [ "$(run curl -s http://127.0.0.1/)" = "version $version" ]; }
