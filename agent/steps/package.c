@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/app/web.h"
 #include "agent/apt/apt.h"
 #include "agent/apt/dpkg.h"
 #include "agent/apt/journal.h"
@@ -245,6 +246,32 @@ static int package_transaction(const struct package *p, bool broken, struct run 
     return package_install(p, ALL, run, err) == 0 ? 0 : package_by_parts(p, run, err);
 }
 
+/* Apache's own script enables mpm_event when it is configured for the first time, and fails beside
+ * another one. PHP's had enabled that, at the end of a first time that was interrupted before dpkg
+ * knew of it. The step `web` enables it again. */
+static int package_forget_mpm(struct err *err)
+{
+    static const char *const mpms[] = {"prefork.load", "prefork.conf", "worker.load",
+                                       "worker.conf"};
+    _cleanup_(strbuf_free) struct strbuf apache = {0};
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+
+    if (fs_read(DPKG_DIR "/status", STATUS_MAX, &text, &len, err) < 0)
+        return -1;
+    dpkg_keep(text, len, "\napache2\n", &apache);
+    if (strstr(strbuf_str(&apache), "\nStatus: install ok installed") ||
+        strstr(strbuf_str(&apache), "\nConfig-Version:"))
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(mpms); i++) {
+        _cleanup_free_ char *path = str_fmt(WEB_ETC "/mods-enabled/mpm_%s", mpms[i]);
+
+        if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+            return err_errno(err, errno, "remove %s", path);
+    }
+    return 0;
+}
+
 static int package_all(const struct package *p, struct run *run, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf missing = {0};
@@ -255,7 +282,7 @@ static int package_all(const struct package *p, struct run *run, struct err *err
         if (apt_journal_roll_back(err) < 0 || package_update(p, run, err) < 0)
             return -1;
     }
-    if (package_missing(p, &missing, &broken, err) < 0)
+    if (package_missing(p, &missing, &broken, err) < 0 || package_forget_mpm(err) < 0)
         return -1;
     return missing.len ? package_transaction(p, broken, run, err) : 0;
 }
