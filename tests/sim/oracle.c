@@ -216,7 +216,8 @@ void oracle_boot(struct world *w, unsigned i)
     totals.boots++;
     totals.boots_without += without(w, i, v);
     once(w, i, v);
-    if (oracle_served(w))
+    /* Unless an operator said that those who serve are lost: both halt when they meet. */
+    if (oracle_served(w) && (w->pc_members & ~given_up(w, v)))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
     complete(w, i, v);
 }
