@@ -45,7 +45,7 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.epoch = c->rec.epoch;
     m.state = c->state;
     m.ready = cluster_ready(c);
-    m.size = c->running ? c->size : 0;
+    m.size = c->running && !c->unknown ? c->size : 0;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     m.data = c->rec.data;

@@ -161,6 +161,23 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
     return best;
 }
 
+/* A member whose data is not the cluster's as a whole has more of what is than the one that is
+ * chosen: what the others went on from, and lost since. -1: nobody. */
+static int has_more(const struct cluster_config *cfg, const struct cluster_record *rec,
+                    const struct cluster_position *r, const bool *here, const char *lost, int best)
+{
+    for (int i = 0; i < (int)cfg->n; i++) {
+        bool data = r[i].kind == DATADIR_OK || r[i].kind == DATADIR_TAINTED;
+        int64_t base;
+
+        if (here[i] && data && !cluster_lost_has(lost, cfg->names[i]) &&
+            strcmp(r[i].uuid, r[best].uuid) == 0 && r[i].seqno > r[best].seqno && r[i].last_epoch &&
+            cluster_base_after(rec, r[i].last_epoch, &base) && base > r[best].seqno)
+            return i;
+    }
+    return -1;
+}
+
 int cluster_choose(const struct cluster_config *cfg, const struct cluster_record *rec,
                    const struct cluster_position *reports, const bool *here, const char *lost,
                    char why[CLUSTER_WHY_MAX])
@@ -176,6 +193,15 @@ int cluster_choose(const struct cluster_config *cfg, const struct cluster_record
                  "%s is the most advanced (%lld) but does not trust its own state; an operator "
                  "must decide",
                  cfg->names[best], (long long)reports[best].seqno);
+        return -1;
+    }
+    int more = has_more(cfg, rec, reports, here, lost, best);
+    if (more >= 0) {
+        snprintf(why, CLUSTER_WHY_MAX,
+                 "%s has more of the cluster's data (%lld) than %s (%lld), and is not usable as a "
+                 "whole; an operator must decide",
+                 cfg->names[more], (long long)reports[more].seqno, cfg->names[best],
+                 (long long)reports[best].seqno);
         return -1;
     }
     if (strcmp(rec->hw_uuid, reports[best].uuid) == 0 && reports[best].seqno < rec->hw &&

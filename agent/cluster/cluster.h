@@ -163,7 +163,7 @@ struct cluster_msg {
     /* HB: as in the record of its sender */
     enum cluster_state state;
     bool ready;    /* stopped, position known: may take part in a decision */
-    unsigned size; /* of a Primary: members that its database sees */
+    unsigned size; /* of a Primary: members that its database sees; 0: it cannot be asked now */
     bool data;
     bool held;
     uint64_t permit_used, booted;

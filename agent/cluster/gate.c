@@ -54,7 +54,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
     if (r == 0) {
         /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
-        if (!c->ahead_since)
+        if (!c->ahead_since || hb->size == 0) /* what cannot be asked may have gone on since */
             c->ahead_since = now;
         if (now - c->ahead_since < CLUSTER_AHEAD_MS)
             return;

@@ -78,8 +78,14 @@ static void test_choose(void **state)
     max[2].last_epoch = 1;
     rec.chain_from = 1;
     assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 2);
+    /* Nor is anybody who has less of what it has in common with the cluster. */
     max[2].seqno = 51;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), -1);
+    assert_non_null(strstr(why, "n2 has more of the cluster's data (51) than n1 (9)"));
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "n2", why), 1);
+    max[1].seqno = 50;
     assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
+    max[1].seqno = 9;
     max[2] = max[0];
     rec = (struct cluster_record){.epoch = 1};
     for (int i = 0; i < 3; i++)
