@@ -101,13 +101,16 @@ static bool all_say_so(const struct cluster *c, uint64_t now)
     return c->component_known && c->primary && !c->unknown && found == c->rec.holders.n;
 }
 
-/* Its database is known to be down, and it is not about to join. */
+/* Its database is known to be down, and it is not about to join: nor did it ask others for its vote
+ * since it was heard here. */
 static bool is_down(const struct cluster *c, unsigned i)
 {
+    const char *name = c->cfg.names[i];
     const struct cluster_msg *hb = &c->peers[i].hb;
 
     return c->peers[i].heard && cluster_cannot_serve(hb->state) && hb->state != CLUSTER_JOINING &&
-           (hb->state != CLUSTER_JOIN_WAIT || hb->held);
+           (hb->state != CLUSTER_JOIN_WAIT || hb->held) &&
+           cluster_vote(&hb->votes, name) >= cluster_vote(&c->rec.votes, name);
 }
 
 void cluster_votes_tick(struct cluster *c, uint64_t now, struct cluster_out *out)

@@ -84,10 +84,9 @@ static void test_machine_stops(void **state)
     free(w);
 }
 
-/* All are stopped in order, and only the last one comes back. */
-static void test_last_to_stop(void **state)
+/* Three, stopped one after the other; fra was the last one. */
+static struct world *stopped_in_order(void)
 {
-    (void)state;
     struct world *w = three();
 
     stop_in_order(w, "ams");
@@ -97,6 +96,15 @@ static void test_last_to_stop(void **state)
     run(w, 8);
     off(w, "par");
     off(w, "fra");
+    return w;
+}
+
+/* All are stopped in order, and only the last one comes back. */
+static void test_last_to_stop(void **state)
+{
+    (void)state;
+    struct world *w = stopped_in_order();
+
     power_on(w, "fra");
     run(w, 60);
     assert_int_equal(get(w, "fra")->boots, 1);
@@ -107,15 +115,8 @@ static void test_last_to_stop(void **state)
 static void test_excluded_waits(void **state)
 {
     (void)state;
-    struct world *w = three();
+    struct world *w = stopped_in_order();
 
-    stop_in_order(w, "ams");
-    run(w, 8);
-    off(w, "ams");
-    stop_in_order(w, "par");
-    run(w, 8);
-    off(w, "par");
-    off(w, "fra");
     get(w, "ams")->record.held[0] = get(w, "par")->record.held[0] = '\0';
     power_on(w, "ams");
     power_on(w, "par");
