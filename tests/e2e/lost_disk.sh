@@ -70,7 +70,6 @@ all_is_back "attached again while the node runs"
 
 # ---- damaged: the first superblock is gone, its copies are there
 stop
-cp --sparse=always "$image" "$work/image"
 dd if=/dev/zero of="$image" bs=1024 seek=1025 count=1 conv=notrunc status=none
 start
 rc=0
@@ -83,8 +82,10 @@ nothing_was_done "damaged superblock"
 on fsck.ext4 -y /dev/sdb1 >"$work/fsck" || [ $? -eq 1 ] || die "fsck: $(cat "$work/fsck")"
 all_is_back "repaired"
 
-# ---- damage that only somebody can decide on
+# ---- damage that only somebody can decide on; the copy is as new as what was lost, since an older one
+# is behind a position that was durable once, and going on with that is an operator's decision, too
 stop
+cp --sparse=always "$image" "$work/image"
 debugfs -w -R 'clri <2>' "$image?offset=1048576" 2>/dev/null
 debugfs -w -R 'set_super_value state 2' "$image?offset=1048576" 2>/dev/null
 start
