@@ -188,13 +188,6 @@ int cluster_choose(const struct cluster_config *cfg, const struct cluster_record
         return choose_first(cfg, reports, here, lost, why);
     if (best < 0)
         return -1;
-    if (reports[best].kind == DATADIR_TAINTED) {
-        snprintf(why, CLUSTER_WHY_MAX,
-                 "%s is the most advanced (%lld) but does not trust its own state; an operator "
-                 "must decide",
-                 cfg->names[best], (long long)reports[best].seqno);
-        return -1;
-    }
     int more = has_more(cfg, rec, reports, here, lost, best);
     if (more >= 0) {
         snprintf(why, CLUSTER_WHY_MAX,

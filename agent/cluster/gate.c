@@ -187,7 +187,8 @@ static const char *unfit(const struct cluster *c, const struct cluster_value *v)
 {
     const struct cluster_position *p = &c->position;
     bool blank = p->kind == DATADIR_FRESH || (p->kind == DATADIR_EMPTY && p->opened);
-    bool same = p->kind == DATADIR_OK && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
+    bool data = p->kind == DATADIR_OK || p->kind == DATADIR_TAINTED;
+    bool same = data && p->seqno == v->base && strcmp(p->uuid, v->uuid) == 0;
 
     if (strcmp(v->incarnation, c->rec.incarnation) != 0)
         return "it was decided for another disk under this name";

@@ -186,7 +186,6 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
 {
     struct grastate st = {0};
     struct grastate_recovery r;
-    struct err why;
     _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
     _cleanup_free_ char *text = NULL;
     bool trusted =
@@ -301,6 +300,42 @@ static int forget_fresh(const struct galera *g, struct err *err)
     if (unlink(path) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", path);
     return fs_sync_parent(path, err);
+}
+
+/* Of write sets; and the pages that it overflows into. */
+static int forget_cache(const struct galera *g, struct err *err)
+{
+    _cleanup_closedir_ DIR *d = opendir(g->datadir);
+    struct dirent *e;
+
+    while (d && (e = readdir(d)))
+        if ((strcmp(e->d_name, "galera.cache") == 0 || str_starts(e->d_name, "gcache.page.")) &&
+            unlinkat(dirfd(d), e->d_name, 0) < 0)
+            return err_errno(err, errno, "remove %s/%s", g->datadir, e->d_name);
+    return d ? fs_sync_filesystem(g->datadir, err) : err_errno(err, errno, "%s", g->datadir);
+}
+
+/* The server zeroes the UUID in its state file while a table's definition is changed, and a loss of
+ * power may tear the file: it would begin a history of its own then. InnoDB has the position, and
+ * a change of a definition that was cut off has happened there or has not; where it has, the
+ * position does not say so. So the others take whole copies: there are no write sets for them. */
+static int trust(const struct galera *g, const struct cluster_position *p, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
+    _cleanup_free_ char *text = grastate_text(p->uuid);
+    struct stat st;
+
+    if (stat(g->datadir, &st) < 0)
+        return err_errno(err, errno, "%s", g->datadir);
+    if (forget_cache(g, err) < 0 ||
+        fs_write_atomic_as(path, text, strlen(text), 0660, st.st_uid, st.st_gid, err) < 0)
+        return -1;
+    snprintf(note, sizeof(note),
+             "the database did not trust its state (%.8s:%lld), and nobody has newer data: a change "
+             "of a table's definition was cut off, or its state file; the others take whole copies",
+             p->uuid, (long long)p->seqno);
+    log_warn("%s", note);
+    return 0;
 }
 
 /* Galera refuses to bootstrap without its flag; uuid and seqno are left alone (G6). */
@@ -437,7 +472,8 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *position = start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
 
-    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 || mark_safe(g, err) < 0 ||
+    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 ||
+        (p->kind == DATADIR_TAINTED && trust(g, p, err) < 0) || mark_safe(g, err) < 0 ||
         set_torn_aside(g, err) < 0 || (p->aria && set_aria_aside(g, epoch, err) < 0))
         return -1;
     return start("boot", epoch, options, err);
@@ -462,6 +498,7 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
                 bool small, struct err *err)
 {
     bool copy = p->aria || p->kind == DATADIR_SST_PARTIAL || p->kind == DATADIR_EMPTY;
+    struct err why;
     _cleanup_free_ char *options = small  ? xstrdup("--wsrep-sst-method=rsync")
                                    : copy ? xstrdup("")
                                           : start_position(p);

@@ -35,6 +35,13 @@ int grastate_parse(const char *text, struct grastate *ret, struct err *err)
     return 0;
 }
 
+char *grastate_text(const char *uuid)
+{
+    return str_fmt("# GALERA saved state\nversion: 2.1\nuuid:    %s\nseqno:   -1\n"
+                   "safe_to_bootstrap: 1\n",
+                   uuid);
+}
+
 bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret_seqno)
 {
     static const char mark[] = "WSREP: Recovered position:";

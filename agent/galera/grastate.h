@@ -17,6 +17,9 @@ struct grastate {
 };
 
 int grastate_parse(const char *text, struct grastate *ret, struct err *err);
+/* The file of a server that was not stopped in order and may bootstrap; its start is told the
+ * number. The caller frees. */
+char *grastate_text(const char *uuid);
 /* The line "WSREP: Recovered position: <uuid>:<seqno>[,...]" of --wsrep-recover. */
 bool grastate_recovered(const char *line, char ret_uuid[UUID_SIZE], int64_t *ret_seqno);
 

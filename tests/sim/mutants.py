@@ -135,9 +135,6 @@ EDITS = {
     "no high-water mark": [
         ("choose", "reports[best].seqno < rec->hw &&", "0 &&"),
     ],
-    "a tainted one is chosen": [
-        ("choose", "    if (reports[best].kind == DATADIR_TAINTED) {", "    if (0) {"),
-    ],
     "joins below a Primary that still counts it": [
         ("gate", "    if (hb->size >= c->cfg.n) {", "    if (0) {"),
     ],
@@ -192,7 +189,7 @@ HIDDEN = [
     "the next slot opens before the permit is used", "an incarnation is not compared",
     "a rest does not count", "a start that nobody saw does not count",
     "an old disk's start does not count", "data is left behind that is not whole",
-    "no high-water mark", "a tainted one is chosen", "data without a record is chosen",
+    "no high-water mark", "data without a record is chosen",
     "decided by a majority", "joins below a Primary that still counts it",
     "excluded without asking the others", "joins before its vote is known",
     "one that is excluded decides alone", "boots without looking at the position",

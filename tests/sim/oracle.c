@@ -309,22 +309,15 @@ static void move_aside(struct world *w, unsigned i)
 void oracle_operator(struct world *w)
 {
     uint64_t waited = w->now - w->stable;
-    bool whole = false;
 
     if (w->now < w->stable + OPERATOR || waited % 5000 || oracle_served(w))
         return;
     totals.operator_runs++;
-    for (unsigned i = 0; i < w->n; i++)
-        whole = whole || (w->nodes[i].up && w->nodes[i].disks.kind == DATADIR_OK &&
-                          w->nodes[i].c.state != CLUSTER_QUARANTINE &&
-                          w->nodes[i].c.state != CLUSTER_AMNESIAC);
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
         bool aside = nd->c.state == CLUSTER_AMNESIAC || nd->c.state == CLUSTER_QUARANTINE;
 
         as_told(w, i);
-        if (nd->disks.kind == DATADIR_TAINTED && whole)
-            oracle_accept(w, NODES, nd->name);
         if (waited > 2 * OPERATOR && aside && disk_has_data(&nd->disks)) {
             move_aside(w, i);
             oracle_accept(w, NODES, nd->name);
@@ -332,10 +325,6 @@ void oracle_operator(struct world *w)
         if (waited > 2 * OPERATOR && strstr(nd->c.why, " never part of this cluster") &&
             strncmp(nd->c.why, nd->name, strlen(nd->name)) == 0 && disk_has_data(&nd->disks))
             move_aside(w, i);
-        if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_TAINTED && !whole) {
-            nd->disks.kind = DATADIR_OK; /* grastate.dat by hand */
-            world_agent_kill(w, i);
-        }
         if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_SST_PARTIAL)
             oracle_accept(w, NODES, nd->name);
     }

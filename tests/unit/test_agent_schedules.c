@@ -314,8 +314,8 @@ static void test_l3_amnesiac_ahead(void **state)
     free(w);
 }
 
-/* L4: a tainted front runner is set aside; its high-water mark ends with the accepted loss. */
-static void test_l4_tainted_set_aside(void **state)
+/* L4: a front runner that is tainted leads. */
+static void test_l4_tainted_leads(void **state)
 {
     (void)state;
     struct world *w = three();
@@ -328,7 +328,28 @@ static void test_l4_tainted_set_aside(void **state)
     power_on(w, "fra");
     power_on(w, "par");
     run(w, 120);
-    assert_waits_for(w, "ams", "does not trust its own state");
+    assert_int_equal(par->boots, 1);
+    assert_all_serve(w);
+    free(w);
+}
+
+/* One that cannot start is set aside; its high-water mark ends with the accepted loss. */
+static void test_l4_set_aside(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *par = get(w, "par");
+
+    power_loss_of_all(w);
+    par->kind = DATADIR_TAINTED;
+    par->seqno = 110;
+    par->cannot_boot = true;
+    power_on(w, "ams");
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_true(par->boots > 0);
+    par->boots = 0; /* they failed */
     power_off(par);
     par->kind = DATADIR_SST_PARTIAL; /* moved aside by hand */
     power_on(w, "par");
@@ -553,7 +574,8 @@ int main(void)
         cmocka_unit_test(test_l2_many_epochs),
         cmocka_unit_test(test_l3_votes_without_data),
         cmocka_unit_test(test_l3_amnesiac_ahead),
-        cmocka_unit_test(test_l4_tainted_set_aside),
+        cmocka_unit_test(test_l4_tainted_leads),
+        cmocka_unit_test(test_l4_set_aside),
         cmocka_unit_test(test_l5_first_formation_dies),
         cmocka_unit_test(test_l6_unreadable_joiner),
         cmocka_unit_test(test_l10_torn_aria),
