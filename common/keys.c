@@ -137,15 +137,14 @@ int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *er
     return 0;
 }
 
-#define SEAL_TEXT_MAX 64
 #define SEAL_OVERHEAD (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
 
 void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t cap)
 {
-    uint8_t box[SEAL_OVERHEAD + SEAL_TEXT_MAX];
+    uint8_t box[SEAL_OVERHEAD + KEYS_SEALED_MAX];
     size_t len = strlen(text);
 
-    if (len > SEAL_TEXT_MAX || cap < KEYS_SEALED_HEX_SIZE(len))
+    if (len > KEYS_SEALED_MAX || cap < KEYS_SEALED_HEX_SIZE(len))
         abort();
     randombytes_buf(box, crypto_secretbox_NONCEBYTES);
     crypto_secretbox_easy(box + crypto_secretbox_NONCEBYTES, (const uint8_t *)text, len, box, key);
@@ -154,7 +153,7 @@ void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t 
 
 int keys_unseal(const uint8_t key[KEY_SIZE], const char *sealed, char *ret, size_t cap)
 {
-    uint8_t box[SEAL_OVERHEAD + SEAL_TEXT_MAX];
+    uint8_t box[SEAL_OVERHEAD + KEYS_SEALED_MAX];
     size_t len = strlen(sealed) / 2;
 
     if (len < SEAL_OVERHEAD || len > sizeof(box) || len - SEAL_OVERHEAD >= cap ||

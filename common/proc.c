@@ -61,7 +61,7 @@ static int input_fd(const char *text)
 
 static void emit_line(struct stream *st, const struct proc_opts *o)
 {
-    if (sink && st->kept)
+    if (sink && st->kept && !o->quiet)
         sink(strbuf_str(&st->line));
     if (o->on_line)
         o->on_line(o->ctx, strbuf_str(&st->line));

@@ -22,6 +22,7 @@ struct proc_opts {
     int pass_fd; /* > 2: kept open in the child under the same number */
     /* Called for every whole line of stdout or stderr while the child runs. */
     void (*on_line)(void *ctx, const char *line);
+    bool quiet;      /* what it says does not go to the sink */
     bool lines_on_3; /* the child's descriptor 3 is one more stream for on_line; nothing is kept */
     void (*on_tick)(void *ctx); /* every tick_s seconds in which nothing came */
     unsigned tick_s;

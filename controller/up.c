@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -40,6 +41,7 @@ static void up_free(struct up *u)
     free(u->package);
     free(u->archive_url);
     free(u->package_key);
+    certs_free(&u->certs);
     up_drop_plans(u);
     free(u->plans);
     free(u->facts);
@@ -199,7 +201,8 @@ static int prepare(struct up *u, struct err *err)
     u->plans = xcalloc(s->n_nodes, sizeof(*u->plans));
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
     if (deployment_archive(u->d, &u->archive, err) < 0 ||
-        deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0)
+        deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0 ||
+        certs_get(u->d->store, s, (uint64_t)time(NULL), &u->certs, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + PORT_BLOB, u->archive.sha256)

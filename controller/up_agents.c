@@ -17,6 +17,7 @@
 #include "controller/internal.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/roster.h"
+#include "controller/nodes/secrets.h"
 #include "controller/nodes/userdata.h"
 
 #define ENROL_TTL_S (60 * 60)
@@ -89,30 +90,20 @@ static struct planner_input planner_in(const struct up *u)
                                   .archive_url = u->archive_url,
                                   .archive_sha256 = u->archive.sha256,
                                   .archive_zip = u->archive.zip,
-                                  .package_key = u->package_key};
+                                  .package_key = u->package_key,
+                                  .certs = &u->certs};
 }
 
 static json_t *compile_plan(struct up *u, size_t node)
 {
     const struct planner_input in = planner_in(u);
     _cleanup_json_ json_t *plan = NULL;
-    _cleanup_json_ json_t *names = NULL;
     struct err err;
 
     if (!u->cloud_done || (u->d->spec.cloud == CLOUD_NONE && !up_none_known(u)) ||
         planner_compile(&in, node, &plan, &err) < 0)
         return NULL;
-    names = planner_secret_names(plan);
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        char secret[65];
-
-        if (store_secret(u->d->store, name, PLANNER_SECRET_CHARS, secret, &err) < 0)
-            return NULL;
-        json_object_set_new(json_object_get(plan, "secrets"), name, json_string(secret));
-        keys_wipe(secret, sizeof(secret));
-    }
-    return TAKE(plan);
+    return secrets_fill(u->d->store, plan, &err) < 0 ? NULL : TAKE(plan);
 }
 
 json_t *up_plan(void *ctx, size_t node)

@@ -187,6 +187,7 @@ enum cluster_action_type {
     ACT_ABANDON, /* kill the database of a join that cannot end; the join's own EV_DONE, or EV_DB */
     ACT_ROW,     /* write the row of `epoch` into the database; no answer */
     ACT_REJECT,  /* the database that runs here answers no client any more; no answer */
+    ACT_WEIGHT,  /* give the database the weight of the file in its quorum; no answer */
 };
 
 struct cluster_action {
@@ -228,6 +229,7 @@ struct cluster_event {
     bool unknown;                  /* DB: it runs and could not be asked; `why` */
     bool leaving;                  /* DB: the agent ends after this; what is down stays so */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
+    bool weightless;               /* DB: its weight in the quorum is not that of the file */
     /* DB: what that row says; "": it was not read */
     char row_node[CLUSTER_NAME], row_cluster[37];
     unsigned size;

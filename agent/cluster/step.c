@@ -377,6 +377,9 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     if (c->state == CLUSTER_PRIMARY && (ev->rowless || other_row(c, ev)) && v &&
         strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
         cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
+    /* What was to give it its weight after a join was killed, or the file says another one. */
+    if (c->state == CLUSTER_PRIMARY && ev->synced && ev->weightless)
+        cluster_act(out, ACT_WEIGHT);
 }
 
 /* Without quorum and nothing that could restore it inside Galera: stop, so that all can decide.

@@ -186,6 +186,7 @@ static int position_of_data(const struct galera *g, struct cluster_position *p, 
 {
     struct grastate st = {0};
     struct grastate_recovery r;
+    struct err why;
     _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
     _cleanup_free_ char *text = NULL;
     bool trusted =
@@ -490,7 +491,9 @@ static int ask_for_copy(const struct galera *g, struct err *err)
     return fs_sync_parent(from, err);
 }
 
-/* mariabackup's script rests for ten seconds in the middle, whatever there is to copy; rsync's does
+/* While it joins it does not count in the quorum: one that dies in the middle must not take the
+ * Primary with it, which of two members it would (G10).
+ * mariabackup's script rests for ten seconds in the middle, whatever there is to copy; rsync's does
  * not, and that its donor takes no writes while it copies is over in a moment. It fails once where
  * the donor has no rsync: the next join is an ordinary one. What a copy brought is on the disk
  * before the join counts: the copy itself syncs nothing. */
@@ -499,14 +502,18 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
 {
     bool copy = p->aria || p->kind == DATADIR_SST_PARTIAL || p->kind == DATADIR_EMPTY;
     struct err why;
-    _cleanup_free_ char *options = small  ? xstrdup("--wsrep-sst-method=rsync")
-                                   : copy ? xstrdup("")
-                                          : start_position(p);
+    _cleanup_free_ char *weightless = galera_options(g, 0);
+    _cleanup_free_ char *how = small  ? xstrdup("--wsrep-sst-method=rsync")
+                               : copy ? xstrdup("")
+                                      : start_position(p);
+    _cleanup_free_ char *options = str_fmt("--wsrep-provider-options=%s %s", weightless, how);
 
     if (writable(g, err) < 0 || forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 ||
         forget_transfer(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
         start("join", epoch, options, err) < 0)
         return -1;
+    if (galera_weight(g, &why) < 0) /* the coordinator asks for it until it is so */
+        log_warn("the database serves without its weight in the quorum: %s", why.msg);
     return fs_sync_filesystem(g->datadir, err);
 }
 

@@ -17,7 +17,19 @@ struct galera {
     const char *cluster, *node, *address, *datadir, *mount;
     const json_t *members;
     uint64_t segment;
+    uint64_t weight;        /* in Galera's quorum */
+    const json_t *settings; /* of the file: texts by name; one with a '.' is Galera's */
+    const json_t *tls;
+    const char *ca, *cert, *key; /* of `tls`, PEM; the key is a reference to a secret */
 };
+
+/* Files of the server's certificate; only mysql and root read the key. */
+#define GALERA_TLS "/etc/mysql/muster-tls"
+#define GALERA_TLS_CA GALERA_TLS "/ca.pem"
+#define GALERA_TLS_CERT GALERA_TLS "/cert.pem"
+#define GALERA_TLS_KEY GALERA_TLS "/key.pem"
+
+#define GALERA_WEIGHT_MAX 255
 
 /* Borrowed from `spec`. */
 int galera_read(const json_t *spec, struct galera *ret, struct err *err);
@@ -30,6 +42,8 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
                 bool small, struct err *err);
 int galera_stop(struct err *err);
+/* Gives the member the weight that the file says: it joins with none (provider.c). */
+int galera_weight(const struct galera *g, struct err *err);
 /* Kills a database that joins: what it has is not whole, and it need not listen. */
 int galera_abandon(struct err *err);
 /* Clients are answered no more, until the database is started again. */
@@ -39,6 +53,18 @@ const char *galera_note(void);
 /* The row of an epoch, readable everywhere once written here. */
 int galera_row(const struct galera *g, uint64_t epoch, const struct cluster_value *v,
                struct err *err);
+
+/* Has the database that runs read its certificate again (provider.c). */
+int galera_read_certificate(struct err *err);
+
+/* The operator's begin below this line in the server's file (settings.h). */
+#define GALERA_OPERATORS "# database.settings of the deployment's file"
+
+/* Galera's options as the file has them, with that weight. New text. */
+char *galera_options(const struct galera *g, uint64_t weight);
+/* The weight that the database has now; -1: it does not say. */
+struct sql;
+int galera_weight_now(struct sql *s);
 
 /* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
  * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/galera/galera.h"
+#include "agent/galera/settings.h"
 #include "agent/galera/sql.h"
 #include "agent/sys/fields.h"
 #include "agent/sys/svc.h"
@@ -16,12 +17,36 @@ static const struct field fields[] = {
     FIELD(galera, cluster, FIELD_NAME),    FIELD(galera, node, FIELD_NAME),
     FIELD(galera, address, FIELD_ADDRESS), FIELD(galera, members, FIELD_ARRAY),
     FIELD(galera, segment, FIELD_U64),     FIELD(galera, datadir, FIELD_PATH),
-    FIELD(galera, mount, FIELD_PATH),
+    FIELD(galera, mount, FIELD_PATH),      FIELD(galera, weight, FIELD_U64),
+    FIELD(galera, tls, FIELD_OBJECT),      FIELD(galera, settings, FIELD_OBJECT),
+};
+
+static const struct field tls_fields[] = {
+    FIELD(galera, ca, FIELD_STR),
+    FIELD(galera, cert, FIELD_STR),
+    FIELD(galera, key, FIELD_STR),
 };
 
 struct member {
     const char *name, *address;
 };
+
+/* Names and values become lines of the server's file. */
+static bool settings_valid(const json_t *settings)
+{
+    const char *name;
+    json_t *v;
+
+    json_object_foreach((json_t *)settings, name, v)
+    {
+        const char *text = json_string_value(v);
+
+        if (!text || strpbrk(text, "\n\r\"\\;") ||
+            name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.")])
+            return false;
+    }
+    return true;
+}
 
 static const struct field member_fields[] = {
     FIELD(member, name, FIELD_NAME),
@@ -36,6 +61,8 @@ int galera_read(const json_t *spec, struct galera *ret, struct err *err)
 
     if (fields_read(spec, fields, ARRAY_LEN(fields), ret, err) < 0)
         return -1;
+    if (fields_read(ret->tls, tls_fields, ARRAY_LEN(tls_fields), ret, err) < 0)
+        return err_wrap(err, "tls");
     json_array_foreach(ret->members, i, m)
     {
         struct member member = {0};
@@ -44,6 +71,10 @@ int galera_read(const json_t *spec, struct galera *ret, struct err *err)
             return err_wrap(err, "member %zu", i + 1);
         self = self || strcmp(member.name, ret->node) == 0;
     }
+    if (!settings_valid(ret->settings))
+        return err_set(err, ERR_USAGE, "a setting is no line of a file");
+    if (ret->weight > GALERA_WEIGHT_MAX)
+        return err_set(err, ERR_USAGE, "a weight is at most %d", GALERA_WEIGHT_MAX);
     if (!self || json_array_size(ret->members) > CLUSTER_MAX)
         return err_set(err, ERR_USAGE, "members must have this node and at most %d", CLUSTER_MAX);
     return 0;
@@ -112,6 +143,22 @@ static void look_at_members(struct sql *s, json_t *db)
                   list, &err) == 0)
         json_object_set(db, "members", list);
     json_decref(list);
+}
+
+static void look_at_weight(struct sql *s, json_t *db)
+{
+    int weight = galera_weight_now(s);
+
+    if (weight >= 0)
+        json_object_set_new(db, "weight", json_integer(weight));
+}
+
+static void look_at_pending(const struct sql *s, json_t *db)
+{
+    _cleanup_free_ char *pending = settings_pending(sql_server(s));
+
+    if (pending)
+        json_object_set_new(db, "pending", js_string(pending));
 }
 
 /* What an operator has to know of root's refusal. */
@@ -183,6 +230,8 @@ json_t *galera_status(uint64_t epoch)
         if (primary) {
             look_at_row(s, epoch, db);
             look_at_members(s, db);
+            look_at_weight(s, db);
+            look_at_pending(s, db);
         }
         return db;
     }

@@ -64,6 +64,7 @@ enum ipc_action {
     IPC_ABANDON,
     IPC_ROW,
     IPC_REJECT,
+    IPC_WEIGHT,
     IPC_ACTIONS
 };
 

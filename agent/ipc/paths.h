@@ -17,6 +17,9 @@
 /* The galera step is through with its configuration: the coordinator may act. */
 #define GALERA_READY PATH_RUN "/galera-ready"
 #define GALERA_ENV PATH_RUN "/mariadb.env" /* options of the database's next start */
+/* Values that the server that runs made of others; what it takes at its next start only. */
+#define PATH_SETTINGS_TAKEN PATH_RUN "/settings-taken"
+#define PATH_SETTINGS_PENDING PATH_RUN "/settings-pending"
 #define PATH_STATUS PATH_RUN "/status.json"
 #define PATH_LOCK PATH_RUN "/apply.lock"
 #define PATH_COORDINATOR PATH_RUN "/coordinator.json" /* what the coordinator waits for */

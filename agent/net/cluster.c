@@ -199,6 +199,9 @@ static void perform(struct net *n, struct net_cluster *k)
         case ACT_REJECT:
             send_do(n, k, IPC_REJECT, a);
             break;
+        case ACT_WEIGHT:
+            send_do(n, k, IPC_WEIGHT, a);
+            break;
         }
     }
 }
@@ -340,6 +343,9 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
     ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
     ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
                  js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
+    const json_t *weight = json_object_get(db, "weight");
+    ev.weightless = weight && json_integer_value(weight) !=
+                                  (json_int_t)k->c.cfg.weights[k->c.cfg.self];
     const json_t *row = json_object_get(db, "row");
     if (row && js_opt_u64(db, "epoch", 0) == k->c.rec.epoch) {
         str_copy(ev.row_node, sizeof(ev.row_node), js_opt_str(row, "node", ""));
@@ -416,8 +422,8 @@ static void on_result(struct net *n, struct net_cluster *k, const json_t *msg)
         return;
     ev.ok = json_is_true(json_object_get(msg, "ok"));
     str_copy(ev.why, sizeof(ev.why), js_opt_str(msg, "why", ""));
-    if (what == IPC_ROW || what == IPC_ABANDON || what == IPC_REJECT)
-        return;
+    if (what != IPC_POSITION && what != IPC_BOOT && what != IPC_JOIN && what != IPC_STOP)
+        return; /* nobody waits for it */
     ev.type = what == IPC_POSITION ? EV_POSITION : EV_DONE;
     if (cluster_position_from_json(json_object_get(msg, "position"), &ev.position, &err) < 0)
         ev.position = (struct cluster_position){.kind = DATADIR_UNKNOWN, .seqno = -1};

@@ -38,10 +38,29 @@ static int galera_parse(const json_t *spec, void **ret, struct err *err)
     return 0;
 }
 
-/* Settings for members some ten milliseconds apart; docs/galera.md says why for each. */
+static void add_settings(const struct galera *g, struct strbuf *b)
+{
+    static const char *const defaults[][2] = {{"wsrep_slave_threads", "4"},
+                                              {"wsrep_retry_autocommit", "3"}};
+    const char *name;
+    json_t *v;
+
+    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+        if (!json_object_get(g->settings, defaults[i][0]))
+            strbuf_addf(b, "%s = %s\n", defaults[i][0], defaults[i][1]);
+    strbuf_adds(b, GALERA_OPERATORS "\n");
+    json_object_foreach((json_t *)g->settings, name, v)
+    {
+        if (!strchr(name, '.'))
+            strbuf_addf(b, "%s = \"%s\"\n", name, json_string_value(v));
+    }
+}
+
+/* docs/galera.md says why for each. */
 static char *conf_text(const struct galera *g)
 {
     struct strbuf b = {0};
+    _cleanup_free_ char *options = galera_options(g, g->weight);
     size_t i;
     json_t *m;
 
@@ -57,15 +76,10 @@ static char *conf_text(const struct galera *g)
     json_array_foreach(g->members, i, m)
         strbuf_addf(&b, "%s%s", i ? "," : "", js_opt_str(m, "address", ""));
     strbuf_addf(&b,
-                "\nwsrep_provider_options = \"gmcast.listen_addr=tcp://%s:%d;"
-                "ist.recv_addr=%s:%d;gmcast.segment=%llu;evs.send_window=512;"
-                "evs.user_send_window=256;gcs.fc_limit=128;gcs.fc_factor=0.8;gcache.size=128M;"
-                "gcache.recover=yes;pc.recovery=FALSE\"\n"
+                "\nwsrep_provider_options = \"%s\"\n"
                 "wsrep_sst_method = mariabackup\n"
                 "wsrep_sst_auth = mysql:\n"
                 "wsrep_sst_receive_address = %s:%d\n"
-                "wsrep_slave_threads = 4\n"
-                "wsrep_retry_autocommit = 3\n"
                 "binlog_format = ROW\n"
                 "default_storage_engine = InnoDB\n"
                 "extra_port = %d\n"
@@ -73,8 +87,14 @@ static char *conf_text(const struct galera *g)
                 "innodb_autoinc_lock_mode = 2\n"
                 "innodb_flush_log_at_trx_commit = 1\n"
                 "innodb_doublewrite = 1\n",
-                g->address, PORT_GALERA, g->address, PORT_GALERA_IST,
-                (unsigned long long)g->segment, g->address, PORT_GALERA_SST, PORT_SQL_EXTRA);
+                options, g->address, PORT_GALERA_SST, PORT_SQL_EXTRA);
+    add_settings(g, &b);
+    strbuf_adds(&b, "[sst]\n"
+                    "encrypt = 3\n"
+                    "ssl-mode = VERIFY_CA\n"
+                    "tca = " GALERA_TLS_CA "\n"
+                    "tcert = " GALERA_TLS_CERT "\n"
+                    "tkey = " GALERA_TLS_KEY "\n");
     return b.s;
 }
 
@@ -96,23 +116,45 @@ static char *gate_text(const struct galera *g)
                    g->mount);
 }
 
+enum { OF_SERVER, OF_GATE, OF_CA, OF_CERT, OF_KEY, CONFS };
+
 struct confs {
-    char *text[2];
-    struct conf conf[2];
+    char *server, *gate, *key;
+    struct conf conf[CONFS];
 };
 
 static void confs_cleanup(struct confs *c)
 {
-    free(c->text[0]);
-    free(c->text[1]);
+    free(c->server);
+    free(c->gate);
+    secret_free(c->key);
 }
 
-static void confs_fill(const struct galera *g, struct confs *c)
+/* Where there is no group mysql yet, the key's file is root's. */
+static int confs_fill(const struct galera *g, const struct run *run, struct confs *c,
+                      struct err *err)
 {
-    c->text[0] = conf_text(g);
-    c->text[1] = gate_text(g);
-    c->conf[0] = (struct conf){.path = CONF, .content = c->text[0], .mode = 0644};
-    c->conf[1] = (struct conf){.path = GATE, .content = c->text[1], .mode = 0644};
+    struct err ignored;
+    gid_t mysql = 0;
+
+    if (run_expand(run, g->key, &c->key, err) < 0)
+        return -1;
+    conf_gid("mysql", &mysql, &ignored);
+    c->server = conf_text(g);
+    c->gate = gate_text(g);
+    c->conf[OF_SERVER] = (struct conf){.path = CONF, .content = c->server, .mode = 0644};
+    c->conf[OF_GATE] = (struct conf){.path = GATE, .content = c->gate, .mode = 0644};
+    c->conf[OF_CA] = (struct conf){.path = GALERA_TLS_CA, .content = g->ca, .mode = 0644};
+    c->conf[OF_CERT] = (struct conf){.path = GALERA_TLS_CERT, .content = g->cert, .mode = 0644};
+    c->conf[OF_KEY] =
+        (struct conf){.path = GALERA_TLS_KEY, .content = c->key, .mode = 0640, .gid = mysql};
+    return 0;
+}
+
+static bool certificate_differs(const struct confs *c)
+{
+    return conf_differs(&c->conf[OF_CA]) || conf_differs(&c->conf[OF_CERT]) ||
+           conf_differs(&c->conf[OF_KEY]);
 }
 
 static const char *galera_unit(const void *self, size_t i)
@@ -134,11 +176,14 @@ static int loaded_differs(const struct confs *c, struct verdict *ret, struct err
         return verdict_differs(ret, GALERA_SERVICE " is masked: nothing can start it");
     if (svc_changed_after(GATE, loaded))
         return verdict_differs(ret, GATE ": systemd has not read it");
-    if (st.active && settings_look(c->text[0], &seen, err) < 0)
+    if (st.active && svc_notify_pending(GALERA_SERVICE))
+        return verdict_differs(ret, "the database that runs has not read its new certificate");
+    if (st.active && settings_look(c->server, &seen, err) < 0)
         return -1;
     if (seen.unasked)
         return verdict_note(ret, "the database that runs does not answer, so its settings are not "
                                  "known");
+    settings_note_pending(st.main_pid, seen.later);
     if (seen.now[0])
         return verdict_differs(ret, "in the database that runs, %s", seen.now);
     return seen.later[0] ? verdict_note(ret,
@@ -150,10 +195,10 @@ static int loaded_differs(const struct confs *c, struct verdict *ret, struct err
 
 static int galera_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
-    (void)run;
     _cleanup_(confs_cleanup) struct confs c = {0};
 
-    confs_fill(self, &c);
+    if (confs_fill(self, run, &c, err) < 0)
+        return -1;
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         const char *why = conf_differs(&c.conf[i]);
 
@@ -169,13 +214,15 @@ static int galera_check(const void *self, struct run *run, struct verdict *ret, 
 
 static int galera_apply(const void *self, struct run *run, struct err *err)
 {
-    (void)run;
     _cleanup_(confs_cleanup) struct confs c = {0};
     struct svc_state st;
     int64_t loaded = 0;
     bool changed = false, any = false;
 
-    confs_fill(self, &c);
+    if (confs_fill(self, run, &c, err) < 0 ||
+        (conf_differs(&c.conf[OF_SERVER]) && settings_try(c.server, err) < 0) ||
+        (certificate_differs(&c) && svc_notify_note(GALERA_SERVICE, err) < 0))
+        return -1;
     for (size_t i = 0; i < ARRAY_LEN(c.conf); i++) {
         if (conf_write(&c.conf[i], &changed, err) < 0)
             return -1;
@@ -207,7 +254,10 @@ static int galera_apply(const void *self, struct run *run, struct err *err)
         if (!st.active && svc_do("stop", GALERA_SERVICE, err) < 0)
             return -1;
     }
-    if (st.active && settings_repair(c.text[0], err) < 0)
+    if (st.active && settings_repair(c.server, err) < 0)
+        return -1;
+    if (svc_notify_pending(GALERA_SERVICE) && ((st.active && galera_read_certificate(err) < 0) ||
+                                               svc_notify_drop(GALERA_SERVICE, err) < 0))
         return -1;
     return fs_write_atomic(GALERA_READY, "", 0, 0600, err);
 }

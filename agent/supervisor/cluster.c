@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor's part of the coordinator: its record on disk, and its actions. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -208,6 +209,18 @@ void sup_cluster_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
 
 /* --- a part of the supervisor --------------------------------------------------------------- */
 
+/* Some are asked for again until they succeed: the same failure is told once. */
+static void note_end(struct supervisor *s, const char *what, const json_t *answer)
+{
+    char failed[sizeof(s->cluster.failed)] = "";
+
+    if (!json_is_true(json_object_get(answer, "ok")))
+        snprintf(failed, sizeof(failed), "%s: %s", what, js_opt_str(answer, "why", ""));
+    if (failed[0] && strcmp(failed, s->cluster.failed) != 0)
+        sup_event(s, EVENT_CLUSTER, "cluster", "%s", failed);
+    memcpy(s->cluster.failed, failed, sizeof(failed));
+}
+
 static bool died(struct supervisor *s, pid_t pid, int status)
 {
     struct job *j = pid == s->cluster.act.pid ? &s->cluster.act : &s->cluster.abandon;
@@ -228,8 +241,7 @@ static bool died(struct supervisor *s, pid_t pid, int status)
     if (*note)
         sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, note);
     json_object_del(answer, "note"); /* for the operator only */
-    if (!json_is_true(json_object_get(answer, "ok")))
-        sup_event(s, EVENT_CLUSTER, "cluster", "%s: %s", j->what, js_opt_str(answer, "why", ""));
+    note_end(s, j->what, answer);
     sup_watch_now(s);
     sup_net_send(s, IPC_RESULT, answer);
     return true;

@@ -92,8 +92,9 @@ struct sup_cluster_state {
     uint64_t asked;       /* the last question of an operator that is more than a look */
     uint64_t leave_until; /* the agent ends by then; 0: it does not */
     bool left;            /* nothing is to be said to the others any more */
-    struct job act;       /* position, boot, join, stop, row */
+    struct job act;       /* position, boot, join, stop, row, reject, weight */
     struct job abandon;   /* beside the join that it ends */
+    char failed[256];     /* why the last action failed, as the event said; "": it did not */
 };
 
 struct sup_watch_state {

@@ -14,7 +14,7 @@ int cmd_secret(const struct cli *cli, struct err *err)
     _cleanup_(strbuf_free) struct strbuf known = {0};
     _cleanup_json_ json_t *names = NULL;
     bool found = false;
-    char value[65];
+    char value[STORE_SECRET_SIZE];
 
     if (cli_open(cli, false, &d, err) < 0)
         return -1;

@@ -135,11 +135,12 @@ static json_t *db_of(const struct spec *s, const struct look *l)
     const json_t *db = json_object_get(l->now, "db");
     const char *unknown = s->database.present ? "unknown" : "";
 
-    return json_pack("{s:s, s:s*, s:o, s:o, s:o}", "state", js_opt_str(db, "state", unknown),
+    return json_pack("{s:s, s:s*, s:o, s:o, s:o, s:s*}", "state", js_opt_str(db, "state", unknown),
                      "goal", s->database.present ? "Synced" : NULL, "cluster_size",
                      number(db, js_opt_u64(db, "cluster_size", 0)), "epoch",
                      number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
-                     db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null());
+                     db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null(),
+                     "restart_pending", js_opt_str(db, "pending", NULL));
 }
 
 static json_t *drift_of(const struct look *l)
@@ -246,6 +247,15 @@ static void print_drift(const json_t *ids)
     puts("; 'muster up' repairs it");
 }
 
+static void print_pending(const json_t *n)
+{
+    const char *what = js_opt_str(json_object_get(n, "db"), "restart_pending", "");
+
+    if (*what)
+        text_print(stdout, "  %-8s restart pending: %s; 'muster restart %s', or '--rolling'\n", "",
+                   what, js_opt_str(n, "name", ""));
+}
+
 /* The age of what the agent said, and, when that is long ago, what it was. */
 static void print_word(const json_t *n)
 {
@@ -285,6 +295,7 @@ static void print_node(const json_t *n, size_t of)
     print_word(n);
     text_print(stdout, "%s%s\n", *why ? "  " : "", why);
     print_drift(json_object_get(n, "drift"));
+    print_pending(n);
 }
 
 static void print_status(const json_t *all, bool again)

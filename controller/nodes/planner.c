@@ -67,6 +67,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "galera-4");
         push_unique(names, "socat");
         push_unique(names, "rsync"); /* a first join */
+        push_unique(names, "stunnel4");
+        push_unique(names, "openssl"); /* the transfers' scripts look at the certificates */
     }
     if (s->web.present) {
         push_unique(names, "apache2");
@@ -127,6 +129,8 @@ static void add_database(const struct planner_input *in, size_t node, json_t *re
     const struct spec *s = in->spec;
     _cleanup_free_ char *datadir = str_fmt("%s/mysql", s->database.mount);
     _cleanup_free_ char *id = str_fmt("galera:%s", s->database.cluster);
+    _cleanup_free_ char *key_name = certs_key_name(s->nodes[node].name);
+    _cleanup_free_ char *key = str_fmt("${secret:%s}", key_name);
     json_t *members = json_array();
 
     if (!s->database.present) {
@@ -140,10 +144,13 @@ static void add_database(const struct planner_input *in, size_t node, json_t *re
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "datadir", "id", "datadir:mariadb", "path",
                   datadir, "mount", s->database.mount, "service", "mariadb"));
     add(resources,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:s, s:s}", "type", "galera", "id", id,
-                  "cluster", s->database.cluster, "node", s->nodes[node].name, "address",
-                  in->facts[node].private_address, "members", members, "segment",
-                  (int)s->nodes[node].zone, "datadir", datadir, "mount", s->database.mount));
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:s, s:s, s:O, s:{s:s, s:s, s:s}}",
+                  "type", "galera", "id", id, "cluster", s->database.cluster, "node",
+                  s->nodes[node].name, "address", in->facts[node].private_address, "members",
+                  members, "segment", (int)s->nodes[node].zone, "weight",
+                  (int)s->nodes[node].weight, "datadir", datadir, "mount", s->database.mount,
+                  "settings", s->database.settings, "tls", "ca", in->certs->ca, "cert",
+                  in->certs->of[node], "key", key));
 }
 
 /* What has to wait for the database. */
@@ -366,7 +373,7 @@ char *planner_roster(const struct planner_input *in, const char *const keys[], u
         add(members,
             json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "name", s->nodes[n].name, "key",
                       keys[n], "address", in->facts[n].private_address, "port", PORT_PEER, "weight",
-                      1, "segment", (int)s->nodes[n].zone, "role", "data"));
+                      (int)s->nodes[n].weight, "segment", (int)s->nodes[n].zone, "role", "data"));
     }
     return js_text(roster);
 }

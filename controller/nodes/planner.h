@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/err.h"
+#include "controller/nodes/certs.h"
 #include "controller/spec/spec.h"
 
 /* What the cloud gave to one node. */
@@ -24,6 +25,7 @@ struct planner_input {
     const char *archive_sha256;
     bool archive_zip;        /* it is a .zip, or may be one */
     const char *package_key; /* of the packages' repository, armored */
+    const struct certs *certs;
 };
 
 /* *ret has no secrets yet: planner_secret_names tells which it needs, and they go into

@@ -12,6 +12,7 @@
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/nodes/roster.h"
+#include "controller/nodes/secrets.h"
 #include "controller/serve/internal.h"
 
 #define EVENTS_KEPT 100000
@@ -48,24 +49,13 @@ static json_t *stored_plan(struct service *s, const char *node)
     _cleanup_free_ char *key = str_fmt("plan:%s", node);
     _cleanup_free_ char *text = NULL;
     _cleanup_json_ json_t *plan = NULL;
-    _cleanup_json_ json_t *names = NULL;
     struct err err;
 
     if (store_get(s->config.store, key, &text, &err) < 0)
         return NULL; /* the next time */
     if (!text || js_parse(text, strlen(text), &plan, &err) < 0)
         return json_null();
-    names = planner_secret_names(plan);
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        char secret[65];
-
-        if (store_secret(s->config.store, name, PLANNER_SECRET_CHARS, secret, &err) < 0)
-            return NULL;
-        json_object_set_new(json_object_get(plan, "secrets"), name, json_string(secret));
-        keys_wipe(secret, sizeof(secret));
-    }
-    return TAKE(plan);
+    return secrets_fill(s->config.store, plan, &err) < 0 ? NULL : TAKE(plan);
 }
 
 static json_t *plan_of(void *ctx, size_t node)

@@ -47,6 +47,9 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
 /* {name: value}, numbers as they are written; truth values, too, unless they are kept. */
 json_t *read_values(struct reading *r, const char *path, const json_t *v, bool keep_truth);
 
+/* database.c */
+void read_database(struct reading *r, struct spec *s, const json_t *root);
+
 /* packages.c */
 void read_packages(struct reading *r, struct spec *s, const json_t *root);
 

@@ -14,9 +14,8 @@
 #include "common/visit.h"
 #include "controller/spec/internal.h"
 
-#define DEFAULT_MOUNT "/media/datadisk-mariadb"
-#define DEFAULT_FILESYSTEM "ext4"
 #define STOCK_NETWORK_OFFERING "DefaultIsolatedNetworkOfferingWithSourceNatService"
+#define WEIGHT_MAX 255 /* of Galera */
 #define STOCK_TIER_OFFERING "DefaultIsolatedNetworkOfferingForVpcNetworks"
 
 static const char *const cloud_names[CLOUD_KINDS] = {
@@ -232,8 +231,8 @@ static const char *default_of(const struct reading *r, const struct spec *s, con
 static void read_node_entry(struct reading *r, struct spec *s, struct spec_node *n,
                             const char *path, const json_t *v, const json_t *defaults)
 {
-    static const char *const keys[] = {"name",     "zone",  "template", "offering",
-                                       "datadisk", "ports", "address",  NULL};
+    static const char *const keys[] = {"name",  "zone",    "template", "offering", "datadisk",
+                                       "ports", "address", "weight",   NULL};
     char zone[SPEC_LABEL_MAX] = "";
 
     if (!read_known(r, path, v, keys))
@@ -256,6 +255,7 @@ static void read_node_entry(struct reading *r, struct spec *s, struct spec_node 
     read_text(r, path, v, "address", "", n->address, sizeof(n->address));
     if (n->address[0] && s->cloud != CLOUD_NONE)
         problem_at(r, path, "address", "only for cloud: none; a cloud gives its own");
+    n->weight = (unsigned)read_number(r, path, v, "weight", 1, 1, WEIGHT_MAX);
     read_ports(r, n, path, json_object_get(v, "ports"));
 }
 
@@ -289,27 +289,6 @@ static void read_defaults(struct reading *r, struct spec *s, const json_t *root)
         read_text(r, "defaults.keypair", key, "public_key", "", s->public_key,
                   sizeof(s->public_key));
     }
-}
-
-static void read_database(struct reading *r, struct spec *s, const json_t *root)
-{
-    static const char *const keys[] = {"cluster", "mount", "filesystem", NULL};
-    const json_t *v = json_object_get(root, "database");
-
-    /* A data disk is mounted also where no database is. */
-    str_copy(s->database.mount, sizeof(s->database.mount), DEFAULT_MOUNT);
-    str_copy(s->database.filesystem, sizeof(s->database.filesystem), DEFAULT_FILESYSTEM);
-    if (!v || !read_known(r, "database", v, keys))
-        return;
-    s->database.present = true;
-    read_name(r, "database", v, "cluster", s->deployment, s->database.cluster,
-              sizeof(s->database.cluster));
-    read_path(r, "database", v, "mount", DEFAULT_MOUNT, s->database.mount,
-              sizeof(s->database.mount));
-    read_text(r, "database", v, "filesystem", DEFAULT_FILESYSTEM, s->database.filesystem,
-              sizeof(s->database.filesystem));
-    if (!str_eq(s->database.filesystem, "ext4") && !str_eq(s->database.filesystem, "xfs"))
-        problem_at(r, "database", "filesystem", "expected ext4 or xfs");
 }
 
 static void read_web(struct reading *r, struct spec *s, const json_t *root)
@@ -471,6 +450,7 @@ void spec_free(struct spec *s)
     free(s->zones);
     json_decref(s->packages.components);
     free(s->packages.key);
+    json_decref(s->database.settings);
     json_decref(s->web.php);
     json_decref(s->web.settings);
     json_decref(s->app.writable);

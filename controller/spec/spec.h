@@ -60,6 +60,7 @@ struct spec_node {
     char template[SPEC_LABEL_MAX];
     char offering[SPEC_LABEL_MAX];
     char address[64]; /* cloud: none: how it is reached from outside, or "" */
+    unsigned weight; /* in the quorum of the database cluster: 1 to 255 */
     struct spec_disk disk;
     struct spec_port *ports;
     size_t n_ports;
@@ -114,6 +115,7 @@ struct spec {
         char cluster[SPEC_NAME_MAX];
         char mount[SPEC_PATH_MAX];
         char filesystem[8];
+        json_t *settings; /* of the server: texts by name; one with a '.' is an option of Galera */
     } database;
     struct {
         bool present;

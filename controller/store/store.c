@@ -131,28 +131,45 @@ int store_set(struct store *s, const char *key, const char *value, struct err *e
     return db_run(st, key, err);
 }
 
-int store_secret(struct store *s, const char *name, size_t chars, char ret[65], struct err *err)
+int store_secret_get(struct store *s, const char *name, char ret[STORE_SECRET_SIZE],
+                     struct err *err)
 {
     _cleanup_query_ struct db_query *st =
         db_query(s->db, err, "SELECT sealed FROM secret WHERE name=?", "s", name);
-    _cleanup_query_ struct db_query *ins = NULL;
-    char sealed[KEYS_SEALED_HEX_SIZE(64)];
     int rc = db_step(st, name, err);
 
-    if (rc < 0)
-        return -1;
-    if (rc) {
-        if (keys_unseal(s->seal_key, db_text(st, 0), ret, 65) < 0)
-            return err_set(err, ERR_FAILED,
-                           "secret '%s' cannot be unsealed: store.key is not the one that it was "
-                           "sealed with; restore that file",
-                           name);
-        return 0;
-    }
+    if (rc == 1 && keys_unseal(s->seal_key, db_text(st, 0), ret, STORE_SECRET_SIZE) < 0)
+        return err_set(err, ERR_FAILED,
+                       "secret '%s' cannot be unsealed: store.key is not the one that it was "
+                       "sealed with; restore that file",
+                       name);
+    return rc;
+}
+
+int store_secret_set(struct store *s, const char *name, const char *value, struct err *err)
+{
+    char sealed[KEYS_SEALED_HEX_SIZE(KEYS_SEALED_MAX)];
+
+    if (strlen(value) > KEYS_SEALED_MAX)
+        return err_set(err, ERR_FAILED, "secret '%s' is longer than %d bytes", name,
+                       KEYS_SEALED_MAX);
+    keys_seal(s->seal_key, value, sealed, sizeof(sealed));
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "INSERT INTO secret VALUES (?,?) ON CONFLICT (name) DO UPDATE SET sealed=excluded.sealed",
+        "ss", name, sealed);
+    return db_run(st, name, err);
+}
+
+int store_secret(struct store *s, const char *name, size_t chars, char ret[STORE_SECRET_SIZE],
+                 struct err *err)
+{
+    int r = store_secret_get(s, name, ret, err);
+
+    if (r != 0)
+        return r < 0 ? -1 : 0;
     keys_token(ret, chars);
-    keys_seal(s->seal_key, ret, sealed, sizeof(sealed));
-    ins = db_query(s->db, err, "INSERT INTO secret VALUES (?,?)", "ss", name, sealed);
-    return db_run(ins, name, err);
+    return store_secret_set(s, name, ret, err);
 }
 
 int store_resources(struct store *s, store_resource_fn fn, void *ctx, struct err *err)

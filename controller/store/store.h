@@ -32,9 +32,14 @@ void store_rollback(struct store *s);
 int store_get(struct store *s, const char *key, char **ret, struct err *err);
 int store_set(struct store *s, const char *key, const char *value, struct err *err);
 
-/* The secret of that name, made (`chars` random letters and digits) and kept when it is not there.
- * The caller wipes `ret`. */
-int store_secret(struct store *s, const char *name, size_t chars, char ret[65], struct err *err);
+/* The secret of that name: 1; 0 when it is not there. The caller wipes `ret`. */
+#define STORE_SECRET_SIZE (KEYS_SEALED_MAX + 1)
+int store_secret_get(struct store *s, const char *name, char ret[STORE_SECRET_SIZE],
+                     struct err *err);
+int store_secret_set(struct store *s, const char *name, const char *value, struct err *err);
+/* The same, made (`chars` random letters and digits, at most 64) and kept when it is not there. */
+int store_secret(struct store *s, const char *name, size_t chars, char ret[STORE_SECRET_SIZE],
+                 struct err *err);
 
 /* The journal of cloud resources: what was asked for, its id as soon as it is known, the job
  * that was making it. */

@@ -82,12 +82,14 @@ JSON
 # The same as a real node has it, in the place where the service looks for it.
 node_plan() { # version
   plan "$1"
-  jq '.resources |= [{type: "route", id: "route:private", mac: "02:77:00:00:01:01", address: "10.5.0.2/24",
+  [ -f "$root/root/tls.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 99 \
+    -subj /CN=a -keyout "$root/root/tls.key" -out "$root/root/tls.pem" 2>/dev/null
+  jq --rawfile cert "$root/root/tls.pem" --rawfile key "$root/root/tls.key" '.resources |= [{type: "route", id: "route:private", mac: "02:77:00:00:01:01", address: "10.5.0.2/24",
       via: "10.5.0.1", to: ["10.6.0.0/24"]}] + map(
-    if .type == "package" then .names += ["mariadb-backup", "galera-4", "socat", "rsync"]
+    if .type == "package" then .names += ["mariadb-backup", "galera-4", "socat", "rsync", "stunnel4", "openssl"]
     elif .type == "service" then {type: "galera", id: "galera:kill", cluster: "kill", node: "a",
-      address: "10.5.0.2", members: [{name: "a", address: "10.5.0.2"}], segment: 0,
-      datadir: "/media/data/mysql", mount: "/media/data"}
+      address: "10.5.0.2", members: [{name: "a", address: "10.5.0.2"}], segment: 0, weight: 1, settings: {},
+      tls: {ca: $cert, cert: $cert, key: $key}, datadir: "/media/data/mysql", mount: "/media/data"}
     elif .type == "sql" then {type: "synced", id: "synced:kill", cluster: "kill", mount: "/media/data"}, .
     else . end)' "$root/root/plan.json" >"$root/root/node.json"
   mv "$root/root/node.json" "$root/root/plan.json"

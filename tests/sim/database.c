@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Galera, as far as the agreement rests on it: one order of commits, each durable on its
- * originator when it is acknowledged and on the others later; quorum counts the members of the last
- * view; what a member has not written when quorum is lost is dropped there; a view is seen by who
+ * originator when it is acknowledged and on the others later; quorum counts the weights of the last
+ * view's members; what a member has not written when quorum is lost is dropped there; a view is seen by who
  * has applied all that came before it; a transfer checks UUID and number only. */
 #include <stdio.h>
 #include <string.h>
@@ -105,7 +105,7 @@ void db_leave(struct world *w, unsigned i)
         for (unsigned k = 0; k < w->n && whole; k++)
             if (serves(w, k) && world_connected(w, w->cut_db, i, k))
                 w->nodes[k].disks.head = w->top;
-        if (others && whole)
+        if (others & w->heavy && whole)
             new_view(w, others);
         else if (!others)
             w->pc = 0;
@@ -130,8 +130,16 @@ static void booted(struct world *w, unsigned i)
     w->top = nd->disks.head;
     w->pc = 0;
     nd->view = 0;
+    w->heavy = 1U << i;
     new_view(w, 1U << i);
     nd->disks.head = w->top;
+}
+
+/* Its weight rises in the order of commits: in a component that is whole. */
+void db_weigh(struct world *w, unsigned i)
+{
+    if (serves(w, i) && !w->pc_change_at && alive(w) == w->pc_members)
+        w->heavy |= 1U << i;
 }
 
 /* It has found the Primary; from here on its own data is written over. */
@@ -141,6 +149,7 @@ static void transfer(struct world *w, unsigned i)
 
     oracle_join(w, i);
     nd->view = w->pc;
+    w->heavy &= ~(1U << i);
     new_view(w, w->pc_members | 1U << i);
     for (unsigned k = 0; k < w->n; k++) /* the donor has written all before the join */
         if (serves(w, k) && k != i)
@@ -219,7 +228,7 @@ static void view_change(struct world *w)
     unsigned here = alive(w), sides[2] = {here & w->cut_db, here & ~w->cut_db}, members = 0;
 
     for (unsigned s = 0; s < 2; s++)
-        if (2 * count(sides[s]) > count(w->pc_members))
+        if (2 * count(sides[s] & w->heavy) > count(w->pc_members & w->heavy))
             members = sides[s];
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
@@ -351,5 +360,6 @@ struct cluster_event db_look(const struct world *w, unsigned i)
         if (w->commits[at].members & 1U << k)
             snprintf(ev.members.name[ev.members.n++], CLUSTER_NAME, "%s", w->nodes[k].name);
     ev.size = ev.members.n;
+    ev.weightless = ev.primary && !(w->heavy & 1U << i);
     return ev;
 }

@@ -149,6 +149,7 @@ struct world {
     int n_commits;
     int uuids;
     unsigned pc, pc_members, views; /* the Primary: its number, 0: none; its members */
+    unsigned heavy;                 /* members that count in the quorum; who joins does not yet */
     unsigned view_members[256];
     uint64_t pc_change_at, merge_at;
     int top; /* its newest commit */
@@ -195,6 +196,7 @@ void db_time(struct world *w);
 void db_start(struct world *w, unsigned i);
 void db_kill(struct world *w, unsigned i);
 void db_leave(struct world *w, unsigned i);
+void db_weigh(struct world *w, unsigned i);
 int db_commit(struct world *w, int parent, unsigned members);
 bool db_has(const struct world *w, int head, int commit);
 struct cluster_event db_look(const struct world *w, unsigned i);

@@ -187,6 +187,8 @@ static void perform(struct world *w, unsigned i)
         }
         if (a->type == ACT_SEND)
             send(w, i, a);
+        else if (a->type == ACT_WEIGHT)
+            db_weigh(w, i);
         else if (a->type != ACT_SAVE && a->type != ACT_ROW && a->type != ACT_REJECT)
             begin(w, i, a);
     }
@@ -231,6 +233,8 @@ static void act(struct world *w, unsigned i)
         if (nd->permit_at || (nd->db != DB_PRIMARY && nd->db != DB_DOWN))
             return;
         ev.ok = nd->db == DB_PRIMARY;
+        if (nd->act == ACT_JOIN)
+            db_weigh(w, i);
     } else if (w->now < nd->act_at) {
         return;
     } else if (nd->act == ACT_STOP) {

@@ -185,6 +185,7 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         break;
     case ACT_ROW:
     case ACT_REJECT:
+    case ACT_WEIGHT:
         break;
     }
 }

@@ -246,6 +246,35 @@ static void test_row_again(void **state)
     assert_null(find(&out, ACT_ROW));
 }
 
+/* A member that was to get its weight when its join ended, and did not, gets it later. */
+static void test_weight_again(void **state)
+{
+    (void)state;
+    static struct cluster c;
+    static struct cluster_out out;
+    struct cluster_config cfg = config(2);
+    struct cluster_record rec = {.epoch = 1};
+    struct cluster_event db = {.type = EV_DB,
+                               .now = 1,
+                               .running = true,
+                               .answers = true,
+                               .primary = true,
+                               .weightless = true};
+
+    cluster_append(&rec,
+                   &(struct cluster_value){.epoch = 1, .node = "n1", .cluster_id = U1, .base = -1});
+    cluster_init(&c, &cfg, &rec, 0);
+    cluster_step(&c, &db, &out);
+    assert_null(find(&out, ACT_WEIGHT)); /* it joins */
+    db.synced = true;
+    cluster_step(&c, &db, &out);
+    assert_int_equal(c.state, CLUSTER_PRIMARY);
+    assert_non_null(find(&out, ACT_WEIGHT));
+    db.weightless = false;
+    cluster_step(&c, &db, &out);
+    assert_null(find(&out, ACT_WEIGHT));
+}
+
 /* Member 0 of two, with nothing, hears from a Primary at `seqno` and joins it. */
 static void join(struct cluster *c, struct cluster_out *out, struct cluster_msg *hb, int64_t seqno)
 {
@@ -511,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_codec),
         cmocka_unit_test(test_grastate),
         cmocka_unit_test(test_row_again),
+        cmocka_unit_test(test_weight_again),
         cmocka_unit_test(test_small_join),
         cmocka_unit_test(test_join_is_given_up_only_when_no_member_can_serve_it),
     };

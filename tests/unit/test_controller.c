@@ -90,8 +90,10 @@ static void test_plan(void **state)
     char digest[SHA256_HEX_SIZE];
 
     keys_sha256("x", 1, digest);
+    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of};
     const struct planner_input in = {&s,     facts, "http://198.51.100.1:7402/blob/x",
-                                     digest, false, "KEY"};
+                                     digest, false, "KEY", &certs};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
     const char *const no_key[] = {"aa", ""};
     struct err err;
@@ -104,8 +106,9 @@ static void test_plan(void **state)
     text = json_dumps(plan, JSON_INDENT(1) | JSON_SORT_KEYS);
     golden("plan.json", text);
     names = planner_secret_names(plan);
-    assert_int_equal(json_array_size(names), 1);
-    assert_string_equal(json_string_value(json_array_get(names, 0)), "db_album");
+    assert_int_equal(json_array_size(names), 2);
+    assert_string_equal(json_string_value(json_array_get(names, 0)), "tls_key_fra");
+    assert_string_equal(json_string_value(json_array_get(names, 1)), "db_album");
     assert_null(planner_roster(&in, no_key, 1));
 
     load_until("\ndatabase:", &bare);

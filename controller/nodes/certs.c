@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/nodes/certs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/js.h"
+#include "common/keys.h"
+#include "common/proc.h"
+#include "common/str.h"
+
+#define OPENSSL "/usr/bin/openssl"
+#define OPENSSL_MAX_S 60
+#define YEAR (365 * 24 * 3600ULL)
+/* The agents go on for years without a controller: what ends soon would end the cluster. It begins
+ * earlier than now, for nodes whose clock is behind. */
+#define BEFORE YEAR
+#define CA_YEARS 99
+#define NODE_YEARS 10
+#define PEM_MAX 16384
+#define KEY_PREFIX "tls_key_"
+#define KEY_CA "tls_ca_key"
+
+static const char configuration[] = "[req]\n"
+                                    "distinguished_name = name\n"
+                                    "[ca]\n"
+                                    "default_ca = own\n"
+                                    "[own]\n"
+                                    "database = index\n"
+                                    "new_certs_dir = .\n"
+                                    "rand_serial = yes\n"
+                                    "default_md = sha256\n"
+                                    "policy = name\n"
+                                    "unique_subject = no\n"
+                                    "[name]\n"
+                                    "organizationName = optional\n"
+                                    "commonName = supplied\n"
+                                    "[authority]\n"
+                                    "basicConstraints = critical, CA:TRUE, pathlen:0\n"
+                                    "keyUsage = critical, keyCertSign\n"
+                                    "subjectKeyIdentifier = hash\n"
+                                    "[member]\n"
+                                    "basicConstraints = critical, CA:FALSE\n"
+                                    "extendedKeyUsage = serverAuth, clientAuth\n";
+
+bool certs_due(uint64_t from, uint64_t until, uint64_t now)
+{
+    return until <= from || now >= until - (until - from) / 3;
+}
+
+char *certs_key_name(const char *node)
+{
+    return str_fmt(KEY_PREFIX "%s", node);
+}
+
+bool certs_is_key_name(const char *secret)
+{
+    return str_starts(secret, KEY_PREFIX);
+}
+
+void certs_free(struct certs *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        free(c->of[i]);
+    free(c->of);
+    free(c->ca);
+    *c = (struct certs){0};
+}
+
+/* --- openssl(1) ----------------------------------------------------------------------------- */
+
+/* A directory of its own, in memory where there is one, and gone afterwards. */
+struct desk {
+    char dir[64];
+};
+
+static int put(const struct desk *d, const char *name, const char *text, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/%s", d->dir, name);
+
+    return fs_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+static int take(const struct desk *d, const char *name, char **ret, struct err *err)
+{
+    _cleanup_free_ char *path = str_fmt("%s/%s", d->dir, name);
+
+    return fs_read(path, PEM_MAX, ret, NULL, err);
+}
+
+static int desk_open(struct desk *d, struct err *err)
+{
+    str_copy(d->dir, sizeof(d->dir), "/dev/shm/muster-XXXXXX");
+    if (!mkdtemp(d->dir)) {
+        str_copy(d->dir, sizeof(d->dir), "/tmp/muster-XXXXXX");
+        if (!mkdtemp(d->dir))
+            return err_set(err, ERR_FAILED, "no directory could be made in /tmp");
+    }
+    return put(d, "cnf", configuration, err) < 0 || put(d, "index", "", err) < 0 ? -1 : 0;
+}
+
+static void desk_cleanup(struct desk *d)
+{
+    struct err ignored;
+
+    if (d->dir[0])
+        fs_remove_tree(d->dir, &ignored);
+}
+
+static int openssl(const struct desk *d, const char *const argv[], struct err *err)
+{
+    const struct proc_opts opts = {.cwd = d->dir, .timeout_s = OPENSSL_MAX_S};
+
+    if (!fs_exists(OPENSSL))
+        return err_set(
+            err, ERR_USAGE,
+            "%s is not there: it makes the certificates of the database's ports; install "
+            "the package openssl",
+            OPENSSL);
+    return proc_run(argv, &opts, NULL, err);
+}
+
+static void date(uint64_t seconds, char ret[16 + 1])
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    strftime(ret, 17, "%Y%m%d%H%M%SZ", &tm);
+}
+
+/* A key (file "key") and a request for it, signed by the CA (files "ca.key" and "ca.pem"), or
+ * without `of_ca` by itself: the CA's own. */
+static int sign(const struct desk *d, const char *name, bool of_ca, uint64_t from, uint64_t until,
+                struct err *err)
+{
+    _cleanup_free_ char *subject = str_fmt("/O=muster/CN=%s", name);
+    char begins[17], ends[17];
+
+    date(from, begins);
+    date(until, ends);
+    if (openssl(d,
+                PROC_ARGV(OPENSSL, "req", "-new", "-config", "cnf", "-newkey", "ec", "-pkeyopt",
+                          "ec_paramgen_curve:prime256v1", "-nodes", "-subj", subject, "-keyout",
+                          "key", "-out", "request"),
+                err) < 0)
+        return -1;
+    return openssl(
+        d,
+        of_ca ? PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
+                          "member", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate", begins,
+                          "-enddate", ends, "-in", "request", "-out", "cert")
+              : PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
+                          "authority", "-selfsign", "-keyfile", "key", "-startdate", begins,
+                          "-enddate", ends, "-in", "request", "-out", "cert"),
+        err);
+}
+
+/* --- the store ------------------------------------------------------------------------------ */
+
+/* {"cert": PEM, "from": seconds, "until": seconds}; *ret is NULL when it is to be made. */
+static int kept(struct store *st, const char *key, const char *secret, uint64_t now, char **ret,
+                struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *j = NULL;
+    char value[STORE_SECRET_SIZE];
+    struct err ignored;
+
+    *ret = NULL;
+    int r = store_secret_get(st, secret, value, err);
+    keys_wipe(value, sizeof(value));
+    if (r < 0 || store_get(st, key, &text, err) < 0)
+        return -1;
+    if (!r || !text || js_parse(text, strlen(text), &j, &ignored) < 0 ||
+        certs_due(js_opt_u64(j, "from", 0), js_opt_u64(j, "until", 0), now))
+        return 0;
+    const char *cert = js_opt_str(j, "cert", NULL);
+    *ret = cert ? xstrdup(cert) : NULL;
+    return 0;
+}
+
+/* Certificate and key in one transaction: one without the other is worth nothing. */
+static int keep(struct store *st, const struct desk *d, const char *key, const char *secret,
+                uint64_t from, uint64_t until, char **ret, struct err *err)
+{
+    _cleanup_free_ char *cert = NULL;
+    char *pem = NULL;
+
+    if (take(d, "cert", &cert, err) < 0 || take(d, "key", &pem, err) < 0)
+        return -1;
+    _cleanup_json_ json_t *j = json_pack("{s:s, s:I, s:I}", "cert", cert, "from", (json_int_t)from,
+                                         "until", (json_int_t)until);
+    _cleanup_free_ char *text = js_text(j);
+    int r = store_begin(st, err);
+    if (r == 0 && (store_secret_set(st, secret, pem, err) < 0 ||
+                   store_set(st, key, text, err) < 0 || store_commit(st, err) < 0)) {
+        store_rollback(st);
+        r = -1;
+    }
+    keys_wipe(pem, strlen(pem));
+    free(pem);
+    *ret = r == 0 ? TAKE(cert) : NULL;
+    return r;
+}
+
+static int renew(struct store *st, const struct desk *d, const char *name, const char *key,
+                 const char *secret, bool of_ca, uint64_t now, char **ret, struct err *err)
+{
+    uint64_t from = now - BEFORE, until = now + (of_ca ? NODE_YEARS : CA_YEARS) * YEAR;
+
+    if (sign(d, name, of_ca, from, until, err) < 0)
+        return err_wrap(err, "certificate of %s", name);
+    return keep(st, d, key, secret, from, until, ret, err);
+}
+
+static int desk_with_ca(struct store *st, struct desk *d, const char *ca, struct err *err)
+{
+    char key[STORE_SECRET_SIZE];
+    int r = d->dir[0] ? 0 : desk_open(d, err);
+
+    if (r < 0 || !ca || store_secret_get(st, KEY_CA, key, err) < 0)
+        return ca || r < 0 ? -1 : 0;
+    r = put(d, "ca.key", key, err) < 0 || put(d, "ca.pem", ca, err) < 0 ? -1 : 0;
+    keys_wipe(key, sizeof(key));
+    return r;
+}
+
+/* One of an earlier CA is no certificate any more. */
+static int get(struct store *st, const struct spec *s, uint64_t now, struct desk *d,
+               struct certs *c, struct err *err)
+{
+    if (kept(st, "tls:ca", KEY_CA, now, &c->ca, err) < 0)
+        return -1;
+    bool new_ca = !c->ca;
+    if (new_ca && (desk_with_ca(st, d, NULL, err) < 0 ||
+                   renew(st, d, s->deployment, "tls:ca", KEY_CA, false, now, &c->ca, err) < 0))
+        return -1;
+    for (size_t i = 0; i < s->n_nodes; i++) {
+        const char *name = s->nodes[i].name;
+        _cleanup_free_ char *key = str_fmt("tls:node:%s", name), *secret = certs_key_name(name);
+
+        if (!new_ca && kept(st, key, secret, now, &c->of[i], err) < 0)
+            return -1;
+        if (!c->of[i] && (desk_with_ca(st, d, c->ca, err) < 0 ||
+                          renew(st, d, name, key, secret, true, now, &c->of[i], err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs *ret,
+              struct err *err)
+{
+    struct certs c = {0};
+    struct desk d = {{0}};
+
+    *ret = c;
+    if (!s->database.present)
+        return 0;
+    c.n = s->n_nodes;
+    c.of = xcalloc(c.n, sizeof(*c.of));
+    int r = get(st, s, now, &d, &c, err);
+    desk_cleanup(&d);
+    if (r < 0)
+        certs_free(&c);
+    *ret = c;
+    return r;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The certificates of the database's ports: a CA that belongs to the deployment, and of each node
+ * one that it signed. They are made by openssl(1) and kept in the store, the keys sealed. */
+#ifndef MUSTER_CONTROLLER_NODES_CERTS_H
+#define MUSTER_CONTROLLER_NODES_CERTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "controller/spec/spec.h"
+#include "controller/store/store.h"
+
+struct certs {
+    size_t n;
+    char *ca;  /* PEM; NULL: the deployment has no database */
+    char **of; /* PEM, in the order of the file's nodes */
+};
+
+/* Makes what is missing or ends before long. `now`: seconds since 1970. */
+int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs *ret,
+              struct err *err);
+void certs_free(struct certs *c);
+
+/* The name of a node's key among the secrets. The caller frees. */
+char *certs_key_name(const char *node);
+bool certs_is_key_name(const char *secret);
+
+/* Whether one that is valid from `from` to `until` is to be replaced: a third of its time is left.
+ * Pure; seconds since 1970. */
+bool certs_due(uint64_t from, uint64_t until, uint64_t now);
+
+#endif
