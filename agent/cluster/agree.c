@@ -38,12 +38,19 @@ static void send(struct cluster_out *out, unsigned to, const struct cluster_msg 
     a->msg = *m;
 }
 
+/* The agent is new and the join is not: the others are to know that this is nobody's donor. */
+static bool joins_still(const struct cluster *c)
+{
+    return c->state == CLUSTER_UNCONF && c->db_seen && c->running && !c->primary && !c->unknown &&
+           c->rec.joining;
+}
+
 void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
 {
     struct cluster_msg m = message(c, MSG_HEARTBEAT);
 
     m.epoch = c->rec.epoch;
-    m.state = c->state;
+    m.state = joins_still(c) ? CLUSTER_JOINING : c->state;
     m.ready = cluster_ready(c);
     m.size = c->running && !c->unknown ? c->size : 0;
     m.ballot = c->rec.promised;

@@ -152,6 +152,11 @@ static void take_position(struct cluster *c, uint64_t now, struct cluster_out *o
     if (p->kind == DATADIR_EMPTY && v && !v->uuid[0] && c->rec.data &&
         strcmp(v->node, c->cfg.names[c->cfg.self]) == 0)
         p->opened = true;
+    /* Whose data it is, nobody knows; that some was here, the record says from now on. */
+    if (has_data && c->rec.amnesiac && !c->rec.data) {
+        c->rec.data = true;
+        cluster_act(out, ACT_SAVE);
+    }
     if (p->kind == DATADIR_FRESH && c->rec.amnesiac) {
         c->rec.amnesiac = false;
         cluster_act(out, ACT_SAVE);

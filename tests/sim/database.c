@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Galera, as far as the agreement rests on it: one order of commits, each durable on its
  * originator when it is acknowledged and on the others later; quorum counts the weights of the last
- * view's members; what a member has not written when quorum is lost is dropped there; a view is seen by who
- * has applied all that came before it; a transfer checks UUID and number only. */
+ * view's members; what a member has not written when quorum is lost is dropped there; a view is
+ * seen by who has applied all that came before it; a transfer checks UUID and number only. */
 #include <stdio.h>
 #include <string.h>
 
@@ -126,6 +126,7 @@ static void booted(struct world *w, unsigned i)
         return;
     }
     nd->db = DB_PRIMARY;
+    nd->lost = false;
     nd->disks.kind = DATADIR_OK;
     w->top = nd->disks.head;
     w->pc = 0;
@@ -195,6 +196,7 @@ static void transferring(struct world *w, unsigned i)
     if (w->now < nd->db_at)
         return;
     nd->db = DB_PRIMARY;
+    nd->lost = false;
     nd->disks.kind = DATADIR_OK;
     nd->disks.head = w->top;
 }

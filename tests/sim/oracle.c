@@ -134,7 +134,8 @@ static void judge_lost(struct world *w, struct commit *c, const struct cluster_v
 
 /* --- a bootstrap ------------------------------------------------------------------------------ */
 
-static void once(struct world *w, unsigned i, const struct cluster_value *v)
+/* False: one of two that start the same epoch was given up, and that is stated. */
+static bool once(struct world *w, unsigned i, const struct cluster_value *v)
 {
     for (unsigned k = 0; k < TIMELINES / 4; k++) {
         struct timeline *t = &w->timelines[k];
@@ -143,14 +144,16 @@ static void once(struct world *w, unsigned i, const struct cluster_value *v)
             continue;
         memcpy(t->cluster_id, v->cluster_id, sizeof(t->cluster_id));
         if (v->epoch >= TIMELINES)
-            return;
-        /* Whoever started it before may have been given up, and that be stated. */
-        if (t->boots[v->epoch] && !cluster_lost_has(v->lost, w->nodes[t->by[v->epoch]].name))
+            return true;
+        bool again = t->boots[v->epoch], stated = t->without[v->epoch] & 1U << i;
+        if (again && !stated && !cluster_lost_has(v->lost, w->nodes[t->by[v->epoch]].name))
             oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
         t->boots[v->epoch]++;
         t->by[v->epoch] = i;
-        return;
+        t->without[v->epoch] = given_up(w, v);
+        return !again || !stated;
     }
+    return true;
 }
 
 /* What a transfer left half-way counts only beside nothing at all, and what is in quarantine
@@ -162,9 +165,22 @@ static bool counts(const struct disks *d, bool blank)
     return (!d->rest || blank) && !(d->amnesia && r && r->diverged);
 }
 
+/* Whose loss this decision says, or an earlier one that nobody could start: they have no vote. */
+static unsigned accepted(const struct world *w, unsigned i, const struct cluster_value *v)
+{
+    const struct cluster_record *r = disk_newest(&w->nodes[i].disks);
+    unsigned set = given_up(w, v);
+
+    for (unsigned k = 0; r && k < w->n; k++)
+        if (w->nodes[k].lost && cluster_vote(&r->votes, w->nodes[k].name) % 2)
+            set |= 1U << k;
+    return set;
+}
+
 /* I2: whatever was acknowledged and is on a disk, it has, but for losses that were accepted. */
 static void complete(struct world *w, unsigned i, const struct cluster_value *v)
 {
+    unsigned without = accepted(w, i, v);
     static bool have[COMMITS], on[NODES][COMMITS];
 
     mark(w, w->nodes[i].disks.head, have);
@@ -178,7 +194,7 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v)
         if (!c->acked || c->gone || have[k])
             continue;
         for (unsigned m = 0; m < w->n; m++) {
-            bool lost = cluster_lost_has(v->lost, w->nodes[m].name);
+            bool lost = without & 1U << m;
 
             stated = stated || (on[m][k] && lost);
             if (on[m][k] && !lost && ((w->file & 1U << m) || (knowers(w, m) & ~given_up(w, v))))
@@ -215,11 +231,12 @@ void oracle_boot(struct world *w, unsigned i)
     w->boots++;
     totals.boots++;
     totals.boots_without += without(w, i, v);
-    once(w, i, v);
+    bool one = once(w, i, v);
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
     if (oracle_served(w) && (w->pc_members & ~given_up(w, v)))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
-    complete(w, i, v);
+    if (one)
+        complete(w, i, v);
 }
 
 /* --- a join ----------------------------------------------------------------------------------- */
@@ -270,6 +287,9 @@ void oracle_accept(struct world *w, unsigned i, const char *name)
     w->nodes[i].c.accepted = false;
     world_step(w, i, &ev);
     totals.acceptances += w->nodes[i].c.accepted;
+    for (unsigned k = 0; k < w->n; k++)
+        w->nodes[k].lost =
+            w->nodes[k].lost || (w->nodes[i].c.accepted && strcmp(w->nodes[k].name, name) == 0);
     w->forked = w->forked || w->nodes[i].c.accepted;
 }
 
@@ -309,10 +329,15 @@ static void move_aside(struct world *w, unsigned i)
 void oracle_operator(struct world *w)
 {
     uint64_t waited = w->now - w->stable;
+    bool whole = false;
 
     if (w->now < w->stable + OPERATOR || waited % 5000 || oracle_served(w))
         return;
     totals.operator_runs++;
+    for (unsigned i = 0; i < w->n; i++)
+        whole = whole || (w->nodes[i].up && w->nodes[i].disks.kind == DATADIR_OK &&
+                          w->nodes[i].c.state != CLUSTER_QUARANTINE &&
+                          w->nodes[i].c.state != CLUSTER_AMNESIAC);
     for (unsigned i = 0; i < w->n; i++) {
         struct node *nd = &w->nodes[i];
         bool aside = nd->c.state == CLUSTER_AMNESIAC || nd->c.state == CLUSTER_QUARANTINE;
@@ -325,6 +350,10 @@ void oracle_operator(struct world *w)
         if (waited > 2 * OPERATOR && strstr(nd->c.why, " never part of this cluster") &&
             strncmp(nd->c.why, nd->name, strlen(nd->name)) == 0 && disk_has_data(&nd->disks))
             move_aside(w, i);
+        if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_TAINTED && !whole) {
+            nd->disks.kind = DATADIR_OK; /* grastate.dat by hand */
+            world_agent_kill(w, i);
+        }
         if (waited > 3 * OPERATOR && nd->disks.kind == DATADIR_SST_PARTIAL)
             oracle_accept(w, NODES, nd->name);
     }

@@ -119,6 +119,7 @@ struct node {
     enum cluster_datadir unreadable_as;
     unsigned power_at; /* counts down at boundaries */
     bool join_dies, given_up;
+    bool lost; /* an operator accepted its loss, and it has not been part of a Primary since */
     uint64_t off_at, off_for; /* its machine stops; 0: it does not */
 };
 
@@ -132,7 +133,7 @@ extern struct cluster_out world_outs[NODES]; /* actions that are not done yet */
 
 struct timeline {
     char cluster_id[37];
-    unsigned boots[TIMELINES], by[TIMELINES];
+    unsigned boots[TIMELINES], by[TIMELINES], without[TIMELINES]; /* machines whose loss was stated */
 };
 
 struct world {
