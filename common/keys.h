@@ -57,7 +57,8 @@ bool keys_sha256_valid(const char *hex);
 int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *err);
 /* HMAC-SHA1 and base64 for the cloud's signature are in the controller (sign.c). */
 
-/* Seals a text (at most KEYS_SEALED_MAX bytes) under a symmetric key for storage, as hex; authenticated. */
+/* Seals a text (at most KEYS_SEALED_MAX bytes) under a symmetric key for storage, as hex;
+ * authenticated. */
 #define KEYS_SEALED_MAX 1023
 #define KEYS_SEALED_HEX_SIZE(len) (2 * ((len) + 40) + 1)
 void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t cap);

@@ -331,10 +331,11 @@ static int trust(const struct galera *g, const struct cluster_position *p, struc
     if (forget_cache(g, err) < 0 ||
         fs_write_atomic_as(path, text, strlen(text), 0660, st.st_uid, st.st_gid, err) < 0)
         return -1;
-    snprintf(note, sizeof(note),
-             "the database did not trust its state (%.8s:%lld), and nobody has newer data: a change "
-             "of a table's definition was cut off, or its state file; the others take whole copies",
-             p->uuid, (long long)p->seqno);
+    snprintf(
+        note, sizeof(note),
+        "the database did not trust its state (%.8s:%lld), and nobody has newer data: a change "
+        "of a table's definition was cut off, or its state file; the others take whole copies",
+        p->uuid, (long long)p->seqno);
     log_warn("%s", note);
     return 0;
 }

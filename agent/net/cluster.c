@@ -344,8 +344,8 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
     ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
                  js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
     const json_t *weight = json_object_get(db, "weight");
-    ev.weightless = weight && json_integer_value(weight) !=
-                                  (json_int_t)k->c.cfg.weights[k->c.cfg.self];
+    ev.weightless =
+        weight && json_integer_value(weight) != (json_int_t)k->c.cfg.weights[k->c.cfg.self];
     const json_t *row = json_object_get(db, "row");
     if (row && js_opt_u64(db, "epoch", 0) == k->c.rec.epoch) {
         str_copy(ev.row_node, sizeof(ev.row_node), js_opt_str(row, "node", ""));

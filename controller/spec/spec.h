@@ -60,7 +60,7 @@ struct spec_node {
     char template[SPEC_LABEL_MAX];
     char offering[SPEC_LABEL_MAX];
     char address[64]; /* cloud: none: how it is reached from outside, or "" */
-    unsigned weight; /* in the quorum of the database cluster: 1 to 255 */
+    unsigned weight;  /* in the quorum of the database cluster: 1 to 255 */
     struct spec_disk disk;
     struct spec_port *ports;
     size_t n_ports;

@@ -33,12 +33,16 @@ until_true() {
   ok "$what"
 }
 
-# The cloud's own view, through another client.
+# The cloud's own view, through another client; how to reach it is asked once.
 cloud() {
-  local status
-  status=$("$vdc" status --json)
-  CLOUDSTACK_ENDPOINT=$(jq -r .endpoint <<<"$status") CLOUDSTACK_KEY=$(jq -r .api_key <<<"$status") \
-    CLOUDSTACK_SECRET=$(jq -r .secret_key <<<"$status") /usr/bin/python3 -m cs "$@"
+  local access=$work/cloud-access
+  [ -s "$access" ] || "$vdc" status --json |
+    jq -r '@sh "export CLOUDSTACK_ENDPOINT=\(.endpoint) CLOUDSTACK_KEY=\(.api_key) CLOUDSTACK_SECRET=\(.secret_key)"' >"$access"
+  (
+    # shellcheck disable=SC1090 # it was just written
+    source "$access"
+    exec /usr/bin/python3 -m cs "$@"
+  )
 }
 
 # How many entities a list call finds (a jq filter may follow the member); the client prints nothing

@@ -197,6 +197,9 @@ static void transferring(struct world *w, unsigned i)
         return;
     nd->db = DB_PRIMARY;
     nd->lost = false;
+    nd->gave_up = 0;
+    for (unsigned k = 0; k < w->n; k++)
+        w->nodes[k].gave_up &= ~(1U << i);
     nd->disks.kind = DATADIR_OK;
     nd->disks.head = w->top;
 }

@@ -145,12 +145,12 @@ static bool once(struct world *w, unsigned i, const struct cluster_value *v)
         memcpy(t->cluster_id, v->cluster_id, sizeof(t->cluster_id));
         if (v->epoch >= TIMELINES)
             return true;
-        bool again = t->boots[v->epoch], stated = t->without[v->epoch] & 1U << i;
-        if (again && !stated && !cluster_lost_has(v->lost, w->nodes[t->by[v->epoch]].name))
+        unsigned by = t->by[v->epoch];
+        bool again = t->boots[v->epoch], stated = w->nodes[by].gave_up & 1U << i;
+        if (again && !stated && !(w->nodes[i].gave_up & 1U << by))
             oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
         t->boots[v->epoch]++;
         t->by[v->epoch] = i;
-        t->without[v->epoch] = given_up(w, v);
         return !again || !stated;
     }
     return true;
@@ -231,6 +231,7 @@ void oracle_boot(struct world *w, unsigned i)
     w->boots++;
     totals.boots++;
     totals.boots_without += without(w, i, v);
+    nd->gave_up |= given_up(w, v);
     bool one = once(w, i, v);
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
     if (oracle_served(w) && (w->pc_members & ~given_up(w, v)))

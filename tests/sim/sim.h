@@ -120,6 +120,8 @@ struct node {
     unsigned power_at; /* counts down at boundaries */
     bool join_dies, given_up;
     bool lost; /* an operator accepted its loss, and it has not been part of a Primary since */
+    unsigned
+        gave_up; /* machines that it started without by his statement, and has not joined since */
     uint64_t off_at, off_for; /* its machine stops; 0: it does not */
 };
 
@@ -133,7 +135,7 @@ extern struct cluster_out world_outs[NODES]; /* actions that are not done yet */
 
 struct timeline {
     char cluster_id[37];
-    unsigned boots[TIMELINES], by[TIMELINES], without[TIMELINES]; /* machines whose loss was stated */
+    unsigned boots[TIMELINES], by[TIMELINES];
 };
 
 struct world {

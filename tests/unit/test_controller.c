@@ -92,8 +92,8 @@ static void test_plan(void **state)
     keys_sha256("x", 1, digest);
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
     const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of};
-    const struct planner_input in = {&s,     facts, "http://198.51.100.1:7402/blob/x",
-                                     digest, false, "KEY", &certs};
+    const struct planner_input in = {&s,    facts, "http://198.51.100.1:7402/blob/x", digest, false,
+                                     "KEY", &certs};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
     const char *const no_key[] = {"aa", ""};
     struct err err;

@@ -94,11 +94,12 @@ static int finish_disk(const char *tree, const char *to, struct err *err);
 static const struct recipe recipes[TEMPLATE_KINDS] = {
     [TEMPLATE_BARE] = {"debian-12", "for containers", "", 1500, masked_in_container,
                        finish_directory},
-    [TEMPLATE_SERVERS] = {"debian-12-servers", "with MariaDB and PHP",
-                          ",mariadb-server,mariadb-backup,galera-4,socat,rsync,stunnel4,openssl,"
-                          "apache2,libapache2-mod-php,php-cli,php-mysql,php-gd,php-curl,php-mbstring,"
-                          "libzmq5,libsodium23,libjansson4,libmnl0,libfdisk1",
-                          2500, masked_in_container, finish_directory},
+    [TEMPLATE_SERVERS] =
+        {"debian-12-servers", "with MariaDB and PHP",
+         ",mariadb-server,mariadb-backup,galera-4,socat,rsync,stunnel4,openssl,"
+         "apache2,libapache2-mod-php,php-cli,php-mysql,php-gd,php-curl,php-mbstring,"
+         "libzmq5,libsodium23,libjansson4,libmnl0,libfdisk1",
+         2500, masked_in_container, finish_directory},
     [TEMPLATE_MACHINE] = {"debian-12-kvm", "with a kernel",
                           ",linux-image-cloud-amd64,udev,kmod,initramfs-tools", 3000,
                           masked_in_machine, finish_disk},
