@@ -244,8 +244,8 @@ static int compare(struct look *l, const char *name, const char *want, struct er
         return 0;
     if (strcmp(name, PROVIDER) == 0)
         return provider(l, want, err);
-    if (have(l, name, err) < 0)
-        return -1;
+    if (have(l, name, err) < 0) /* some options of the server are no variables */
+        return l->operators && sql_code(l->sql) == SQL_NO_VARIABLE ? 0 : -1;
     bool now = false;
     if (settings_same(want, l->value) || was_taken(l, name, want))
         return 0;
@@ -353,13 +353,15 @@ int settings_repair(const char *text, struct err *err)
 
 /* --- before they are written ---------------------------------------------------------------- */
 
+/* The beginning of a name is taken for all of it, with a note: that is a mistake in writing. */
 static void first_error(void *ctx, const char *line)
 {
     char(*first)[256] = ctx;
-    const char *error = strstr(line, "[ERROR]");
+    const char *error = strstr(line, "[ERROR] "),
+               *note = strstr(line, "Using unique option prefix");
 
-    if (error && !(*first)[0])
-        snprintf(*first, sizeof(*first), "%s", error + strlen("[ERROR] "));
+    if ((error || note) && !(*first)[0])
+        snprintf(*first, sizeof(*first), "%s", note ? note : error + strlen("[ERROR] "));
 }
 
 int settings_try(const char *text, struct err *err)

@@ -19,6 +19,7 @@
 #define SQL_NO_DATABASE 1049
 #define SQL_NO_RIGHT 1142
 #define SQL_NO_TABLE 1146
+#define SQL_NO_VARIABLE 1193
 /* Refused by a plugin that takes no password. For a user that is not there the server acts as if it
  * had the plugin of some account, so either this one or SQL_REFUSED. */
 #define SQL_REFUSED_PLUGIN 1698

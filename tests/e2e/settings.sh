@@ -48,7 +48,7 @@ ok "after a rolling restart all are as the file says"
 
 # ---- what the server would not start with
 pids="$(pid_of fra) $(pid_of par)" before=$(on fra sha256sum $conf)
-for wrong in 'innodb_bufferpool_size: 1G' 'max_connections: xyz' 'character_set_server: utf9'; do
+for wrong in 'innodb_bufferpool_size: 1G' 'innodb_buffer_pool_siz: 1G' 'max_connections: xyz' 'character_set_server: utf9'; do
   settings "$wrong"
   rc=0
   "$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || rc=$?
