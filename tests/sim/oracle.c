@@ -134,6 +134,16 @@ static void judge_lost(struct world *w, struct commit *c, const struct cluster_v
 
 /* --- a bootstrap ------------------------------------------------------------------------------ */
 
+static unsigned who_gave_up(const struct world *w, unsigned i)
+{
+    unsigned set = 0;
+
+    for (unsigned k = 0; k < w->n; k++)
+        if (w->nodes[k].gave_up & 1U << i)
+            set |= 1U << k;
+    return set;
+}
+
 /* False: one of two that start the same epoch was given up, and that is stated. */
 static bool once(struct world *w, unsigned i, const struct cluster_value *v)
 {
@@ -151,7 +161,7 @@ static bool once(struct world *w, unsigned i, const struct cluster_value *v)
             oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
         t->boots[v->epoch]++;
         t->by[v->epoch] = i;
-        return !again || !stated;
+        return !again || !stated || cluster_lost_has(v->lost, w->nodes[by].name);
     }
     return true;
 }
@@ -169,7 +179,7 @@ static bool counts(const struct disks *d, bool blank)
 static unsigned accepted(const struct world *w, unsigned i, const struct cluster_value *v)
 {
     const struct cluster_record *r = disk_newest(&w->nodes[i].disks);
-    unsigned set = given_up(w, v);
+    unsigned set = given_up(w, v) | w->nodes[i].gave_up;
 
     for (unsigned k = 0; r && k < w->n; k++)
         if (w->nodes[k].lost && cluster_vote(&r->votes, w->nodes[k].name) % 2)
@@ -234,7 +244,7 @@ void oracle_boot(struct world *w, unsigned i)
     nd->gave_up |= given_up(w, v);
     bool one = once(w, i, v);
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
-    if (oracle_served(w) && (w->pc_members & ~given_up(w, v)))
+    if (oracle_served(w) && (w->pc_members & ~nd->gave_up & ~who_gave_up(w, i)))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
     if (one)
         complete(w, i, v);
