@@ -237,6 +237,14 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     if (ev->ok && (c->state == CLUSTER_BOOTSTRAPPING || c->state == CLUSTER_JOINING)) {
         bool boot = c->state == CLUSTER_BOOTSTRAPPING;
 
+        if (boot && c->rec.permit_used < c->rec.epoch) {
+            c->running = c->primary = true;
+            cluster_enter(c, CLUSTER_HALT, ev->now,
+                          "its database was started for epoch %llu, and epoch %llu was decided "
+                          "without this member meanwhile (I15)",
+                          (unsigned long long)c->rec.permit_used, (unsigned long long)c->rec.epoch);
+            return;
+        }
         now_primary(c);
         add_holder(c, c->cfg.names[c->cfg.self]);
         cluster_act(out, ACT_SAVE);

@@ -143,6 +143,25 @@ static void test_permit_waits_for_a_running_one(void **state)
     free(w);
 }
 
+/* Its loss was accepted, and the others went on: what it starts is a second history. */
+static void test_decided_without_it_while_it_starts(void **state)
+{
+    (void)state;
+    for (uint64_t latest = 2; latest <= 3; latest++) {
+        struct world *w = two();
+        struct node *fra = get(w, "fra");
+        struct cluster_event done = {.type = EV_DONE, .now = w->now, .ok = true};
+
+        fra->c.state = CLUSTER_BOOTSTRAPPING;
+        fra->c.rec.permit_used = 2;
+        fra->c.rec.epoch = latest;
+        step(w, fra, &done);
+        assert_int_equal(fra->c.state, latest == 2 ? CLUSTER_PRIMARY : CLUSTER_HALT);
+        assert_true(fra->c.rec.last_epoch <= 2);
+        free(w);
+    }
+}
+
 /* I5: a promise that was given before the gate opened is worth nothing after it. */
 static void test_promise_ends_when_the_gate_opens(void **state)
 {
@@ -200,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_permit_comes_first),
         cmocka_unit_test(test_permit_does_not_fit),
         cmocka_unit_test(test_permit_waits_for_a_running_one),
+        cmocka_unit_test(test_decided_without_it_while_it_starts),
         cmocka_unit_test(test_promise_ends_when_the_gate_opens),
         cmocka_unit_test(test_no_answer_is_no_loss_of_quorum),
     };
