@@ -30,7 +30,6 @@
 #include "common/str.h"
 
 #define JOURNAL_MAX_S 20
-#define MARIADBD "/usr/sbin/mariadbd"
 #define PATH_MYSQLD "/run/mysqld" /* of Debian's package */
 #define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
 #define START_SEEN_MS 15000 /* systemd takes up a start within this */

@@ -9,6 +9,7 @@
 #include "common/err.h"
 
 #define GALERA_SERVICE "mariadb"
+#define MARIADBD "/usr/sbin/mariadbd"
 #define DATADIR_FRESH_MARK MOUNT_STATE "/datadir-fresh" /* below the mount */
 #define DATADIR_MOVING_MARK MOUNT_STATE "/datadir-moving"
 #define DATADIR_OURS_MARK MOUNT_STATE "/datadir"

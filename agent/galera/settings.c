@@ -19,7 +19,6 @@
 #define PROVIDER "wsrep_provider_options"
 #define LOOK_MAX_S 5
 #define TRY_MAX_S 60
-#define MARIADBD "/usr/sbin/mariadbd"
 #define WRONG_TYPE 1232 /* a number for a setting that is a text */
 #define NOT_READY 1047  /* the server's answer to a SELECT while it has no quorum */
 
@@ -383,9 +382,14 @@ int settings_try(const char *text, struct err *err)
         return 0;
     memcpy(argv + 2, own, n * sizeof(*own));
     memcpy(argv + 2 + n, (const char *[]){"--help", "--verbose", NULL}, 3 * sizeof(*argv));
-    int r = proc_run(argv, &opts, NULL, err);
+    struct proc_result result = {0};
+    int r = proc_run(argv, &opts, &result, err);
+    bool asked = result.status != PROC_NOT_STARTED && !result.timed_out;
+    proc_result_free(&result);
     for (size_t i = 0; i < n; i++)
         free(own[i]);
+    if (r < 0 && !asked)
+        return err_wrap(err, "database.settings: whether the server takes them is not known");
     if (r == 0 && !first[0])
         return 0;
     return err_set(err, ERR_USAGE, "database.settings: the server would not start with this: %s",

@@ -75,25 +75,25 @@ void certs_free(struct certs *c)
 /* --- openssl(1) ----------------------------------------------------------------------------- */
 
 /* A directory of its own, in memory where there is one, and gone afterwards. */
-struct desk {
+struct scratch {
     char dir[64];
 };
 
-static int put(const struct desk *d, const char *name, const char *text, struct err *err)
+static int put(const struct scratch *d, const char *name, const char *text, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", d->dir, name);
 
     return fs_write_atomic(path, text, strlen(text), 0600, err);
 }
 
-static int take(const struct desk *d, const char *name, char **ret, struct err *err)
+static int take(const struct scratch *d, const char *name, char **ret, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/%s", d->dir, name);
 
     return fs_read(path, PEM_MAX, ret, NULL, err);
 }
 
-static int desk_open(struct desk *d, struct err *err)
+static int scratch_open(struct scratch *d, struct err *err)
 {
     str_copy(d->dir, sizeof(d->dir), "/dev/shm/muster-XXXXXX");
     if (!mkdtemp(d->dir)) {
@@ -104,7 +104,7 @@ static int desk_open(struct desk *d, struct err *err)
     return put(d, "cnf", configuration, err) < 0 || put(d, "index", "", err) < 0 ? -1 : 0;
 }
 
-static void desk_cleanup(struct desk *d)
+static void scratch_cleanup(struct scratch *d)
 {
     struct err ignored;
 
@@ -112,7 +112,7 @@ static void desk_cleanup(struct desk *d)
         fs_remove_tree(d->dir, &ignored);
 }
 
-static int openssl(const struct desk *d, const char *const argv[], struct err *err)
+static int openssl(const struct scratch *d, const char *const argv[], struct err *err)
 {
     const struct proc_opts opts = {.cwd = d->dir, .timeout_s = OPENSSL_MAX_S};
 
@@ -136,8 +136,8 @@ static void date(uint64_t seconds, char ret[16 + 1])
 
 /* A key (file "key") and a request for it, signed by the CA (files "ca.key" and "ca.pem"), or
  * without `of_ca` by itself: the CA's own. */
-static int sign(const struct desk *d, const char *name, bool of_ca, uint64_t from, uint64_t until,
-                struct err *err)
+static int sign(const struct scratch *d, const char *name, bool of_ca, uint64_t from,
+                uint64_t until, struct err *err)
 {
     _cleanup_free_ char *subject = str_fmt("/O=muster/CN=%s", name);
     char begins[17], ends[17];
@@ -186,7 +186,7 @@ static int kept(struct store *st, const char *key, const char *secret, uint64_t 
 }
 
 /* Certificate and key in one transaction: one without the other is worth nothing. */
-static int keep(struct store *st, const struct desk *d, const char *key, const char *secret,
+static int keep(struct store *st, const struct scratch *d, const char *key, const char *secret,
                 uint64_t from, uint64_t until, char **ret, struct err *err)
 {
     _cleanup_free_ char *cert = NULL;
@@ -209,7 +209,7 @@ static int keep(struct store *st, const struct desk *d, const char *key, const c
     return r;
 }
 
-static int renew(struct store *st, const struct desk *d, const char *name, const char *key,
+static int renew(struct store *st, const struct scratch *d, const char *name, const char *key,
                  const char *secret, bool of_ca, uint64_t now, char **ret, struct err *err)
 {
     uint64_t from = now - BEFORE, until = now + (of_ca ? NODE_YEARS : CA_YEARS) * YEAR;
@@ -219,10 +219,10 @@ static int renew(struct store *st, const struct desk *d, const char *name, const
     return keep(st, d, key, secret, from, until, ret, err);
 }
 
-static int desk_with_ca(struct store *st, struct desk *d, const char *ca, struct err *err)
+static int scratch_with_ca(struct store *st, struct scratch *d, const char *ca, struct err *err)
 {
     char key[STORE_SECRET_SIZE];
-    int r = d->dir[0] ? 0 : desk_open(d, err);
+    int r = d->dir[0] ? 0 : scratch_open(d, err);
 
     if (r < 0 || !ca || store_secret_get(st, KEY_CA, key, err) < 0)
         return ca || r < 0 ? -1 : 0;
@@ -232,13 +232,13 @@ static int desk_with_ca(struct store *st, struct desk *d, const char *ca, struct
 }
 
 /* One of an earlier CA is no certificate any more. */
-static int get(struct store *st, const struct spec *s, uint64_t now, struct desk *d,
+static int get(struct store *st, const struct spec *s, uint64_t now, struct scratch *d,
                struct certs *c, struct err *err)
 {
     if (kept(st, "tls:ca", KEY_CA, now, &c->ca, err) < 0)
         return -1;
     bool new_ca = !c->ca;
-    if (new_ca && (desk_with_ca(st, d, NULL, err) < 0 ||
+    if (new_ca && (scratch_with_ca(st, d, NULL, err) < 0 ||
                    renew(st, d, s->deployment, "tls:ca", KEY_CA, false, now, &c->ca, err) < 0))
         return -1;
     for (size_t i = 0; i < s->n_nodes; i++) {
@@ -247,7 +247,7 @@ static int get(struct store *st, const struct spec *s, uint64_t now, struct desk
 
         if (!new_ca && kept(st, key, secret, now, &c->of[i], err) < 0)
             return -1;
-        if (!c->of[i] && (desk_with_ca(st, d, c->ca, err) < 0 ||
+        if (!c->of[i] && (scratch_with_ca(st, d, c->ca, err) < 0 ||
                           renew(st, d, name, key, secret, true, now, &c->of[i], err) < 0))
             return -1;
     }
@@ -258,7 +258,7 @@ int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs
               struct err *err)
 {
     struct certs c = {0};
-    struct desk d = {{0}};
+    struct scratch d = {{0}};
 
     *ret = c;
     if (!s->database.present)
@@ -266,7 +266,7 @@ int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs
     c.n = s->n_nodes;
     c.of = xcalloc(c.n, sizeof(*c.of));
     int r = get(st, s, now, &d, &c, err);
-    desk_cleanup(&d);
+    scratch_cleanup(&d);
     if (r < 0)
         certs_free(&c);
     *ret = c;

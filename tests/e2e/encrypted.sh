@@ -47,7 +47,6 @@ forget par
 until_true 30 "par joins" joins par
 until_true 90 "both serve" both_serve
 on fra bash -c "'echo $plain >/dev/tcp/$address/4567'" || die "nobody listens on $address:4567"
-sleep 1
 heard "rows and a whole copy"
 [ "$(sql par 'SELECT COUNT(*) FROM t.r')" = 30000 ] || die "the rows are not at par"
 [ "$(count_of "$plain")" -gt 0 ] || die "the listener did not hear what was sent in clear"

@@ -12,17 +12,26 @@ texts = [text.encode() for text in sys.argv[1:]]
 found = {str(port): 0 for port in PORTS} | {text: 0 for text in sys.argv[1:]}
 
 
+ending = False
+
+
 def end(*_):
-    print(json.dumps(found))
-    sys.exit(0)
+    global ending
+    ending = True
 
 
 signal.signal(signal.SIGTERM, end)
 sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
 sniffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
 print("ready", file=sys.stderr, flush=True)
+sniffer.settimeout(0.2)
 while True:
-    packet = sniffer.recv(1 << 17)
+    try:
+        packet = sniffer.recv(1 << 17)
+    except TimeoutError:
+        if ending:  # and all that had come is counted
+            break
+        continue
     if len(packet) < 54 or packet[12:14] != b"\x08\x00" or packet[23] != 6:
         continue
     at = 14 + 4 * (packet[14] & 15)
@@ -32,3 +41,4 @@ while True:
     for text in texts:
         if text in packet:
             found[text.decode()] += 1
+print(json.dumps(found))
