@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
-lanes=4
+lanes=6
 dir=$(mktemp -d /tmp/muster-test-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 : >"$dir/ended" # a line for each step: "ok NAME" or "FAILED NAME"
@@ -50,7 +50,7 @@ fuzz_replay() { # step takes its exit status, so that -e is off in it
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=0 long='under_load faults stack not_knowing power matrix none outage encrypted founder disk'
+  local t args every=0 long='under_load faults stack not_knowing power matrix none outage encrypted arbitrator founder disk'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"

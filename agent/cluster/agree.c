@@ -53,6 +53,7 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.state = joins_still(c) ? CLUSTER_JOINING : c->state;
     m.ready = cluster_ready(c);
     m.size = c->running && !c->unknown ? c->size : 0;
+    m.arbitrated = c->arbitrated;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     m.data = c->rec.data;
@@ -67,7 +68,7 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.chain_from = c->rec.chain_from;
     m.n_chain = c->rec.n_chain;
     memcpy(m.chain, c->rec.chain, m.n_chain * sizeof(m.chain[0]));
-    for (unsigned i = 0; i < c->cfg.n; i++)
+    for (unsigned i = 0; i < c->cfg.n + c->cfg.arbitrator; i++)
         if (i != c->cfg.self)
             send(out, i, &m);
 }
@@ -456,12 +457,26 @@ static void on_acced(struct cluster *c, const struct cluster_msg *m, uint64_t no
         decide(c, now, out);
 }
 
+static void note_heartbeat(struct cluster *c, const struct cluster_msg *m, uint64_t now,
+                           struct cluster_out *out)
+{
+    if (m->type != MSG_HEARTBEAT)
+        return;
+    if (!cluster_heard(c, m->from, now))
+        cluster_heartbeat(c, out); /* who has just come waits for it */
+    c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
+}
+
 void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
                      struct cluster_out *out)
 {
-    if (m->from >= c->cfg.n || m->from == c->cfg.self || c->state == CLUSTER_HALT ||
-        strcmp(m->manifest, c->cfg.manifest) != 0)
+    if (m->from >= c->cfg.n + c->cfg.arbitrator || m->from == c->cfg.self ||
+        c->state == CLUSTER_HALT || strcmp(m->manifest, c->cfg.manifest) != 0)
         return;
+    if (m->from == c->cfg.n || c->cfg.self == c->cfg.n) { /* an arbitrator decides nothing */
+        note_heartbeat(c, m, now, out);
+        return;
+    }
     struct cluster_peer before;
     uint64_t slot =
         m->type == MSG_HEARTBEAT ? m->epoch + 1 : m->epoch; /* an HB tells what is promised */
@@ -469,10 +484,8 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
         c->max_round = m->ballot.round;
     switch (m->type) {
     case MSG_HEARTBEAT:
-        if (!cluster_heard(c, m->from, now))
-            cluster_heartbeat(c, out); /* who has just come waits for it */
         before = c->peers[m->from];
-        c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
+        note_heartbeat(c, m, now, out);
         learn_from_heartbeat(c, m, &before, now, out);
         break;
     case MSG_PREPARE:

@@ -22,6 +22,7 @@ const char *cluster_state_name(enum cluster_state s)
         [CLUSTER_FAULT] = "fault",
         [CLUSTER_AMNESIAC] = "amnesiac",
         [CLUSTER_HALT] = "halt",
+        [CLUSTER_ARBITRATING] = "arbitrating",
     };
 
     return names[s];

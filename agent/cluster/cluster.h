@@ -35,8 +35,9 @@ enum cluster_state {
     CLUSTER_NONPRIM,    /* runs without quorum */
     CLUSTER_QUARANTINE, /* its history is not the cluster's */
     CLUSTER_FAULT,
-    CLUSTER_AMNESIAC, /* lost its record: votes, is not chosen */
-    CLUSTER_HALT,     /* an invariant does not hold */
+    CLUSTER_AMNESIAC,    /* lost its record: votes, is not chosen */
+    CLUSTER_HALT,        /* an invariant does not hold */
+    CLUSTER_ARBITRATING, /* of an arbitrator: its garbd takes part in the group */
     CLUSTER_STATES,
     CLUSTER_ANY = CLUSTER_STATES, /* in the table of edges */
 };
@@ -162,8 +163,9 @@ struct cluster_msg {
     struct cluster_value value;        /* PROMISE: accepted; ACCEPT */
     /* HB: as in the record of its sender */
     enum cluster_state state;
-    bool ready;    /* stopped, position known: may take part in a decision */
-    unsigned size; /* of a Primary: members that its database sees; 0: it cannot be asked now */
+    bool ready;      /* stopped, position known: may take part in a decision */
+    unsigned size;   /* of a Primary: members that its database sees; 0: it cannot be asked now */
+    bool arbitrated; /* and whether an arbitrator counts in it */
     bool data;
     bool held;
     uint64_t permit_used, booted;
@@ -233,12 +235,16 @@ struct cluster_event {
     /* DB: what that row says; "": it was not read */
     char row_node[CLUSTER_NAME], row_cluster[37];
     unsigned size;
+    bool arbitrated;              /* DB: an arbitrator counts in its component, too */
     struct cluster_names members; /* DB: of its component; none: not known */
     char name[CLUSTER_NAME];      /* RECOVER */
 };
 
 struct cluster_config {
     unsigned n, self;
+    /* names[n], which `n` leaves room for, is the arbitrator: it counts in the quorum of the group,
+     * and has no data and no vote here. Its own agent has self == n. */
+    bool arbitrator;
     char names[CLUSTER_MAX][CLUSTER_NAME];
     unsigned weights[CLUSTER_MAX];
     char manifest[17];
@@ -282,6 +288,7 @@ struct cluster {
     bool left;    /* the last look said that its database is connected to no group */
     bool unknown; /* it runs, and the last look got no answer: running and primary are older */
     unsigned size;
+    bool arbitrated;
     bool component_known;         /* the last look said of whom its Primary consists: rec.holders */
     struct cluster_position live; /* of the running database */
 

@@ -63,6 +63,10 @@ const struct cluster_edge cluster_edges[] = {
     {CLUSTER_QUARANTINE, CLUSTER_STOPPED, "released by an operator"},
     {CLUSTER_HALT, CLUSTER_STOPPED, "released by an operator"},
 
+    {CLUSTER_UNCONF, CLUSTER_ARBITRATING, "an arbitrator, and its garbd runs"},
+    {CLUSTER_STOPPED, CLUSTER_ARBITRATING, "an arbitrator hears a member that serves"},
+    {CLUSTER_ARBITRATING, CLUSTER_STOPPED, "members are down, or found without it; or garbd ended"},
+
     {CLUSTER_ANY, CLUSTER_HALT, "two decisions of one epoch (I15)"},
     {CLUSTER_ANY, CLUSTER_ANY, NULL},
 };

@@ -62,6 +62,25 @@ static void others(const struct cluster *c, unsigned set, uint64_t now, struct s
             member_line(c, i, now, out);
 }
 
+static void arbitrator_line(const struct cluster *c, uint64_t now, struct strbuf *out)
+{
+    const struct cluster_peer *p = &c->peers[c->cfg.n];
+
+    if (!c->cfg.arbitrator || c->cfg.self == c->cfg.n)
+        return;
+    strbuf_addf(out, "  %s, the arbitrator: ", name_of(c, c->cfg.n));
+    if (!p->heard) {
+        strbuf_adds(out, "not heard since this agent started\n");
+        return;
+    }
+    if (!cluster_heard(c, c->cfg.n, now)) {
+        strbuf_adds(out, "not heard for ");
+        span(now - p->at, out);
+        strbuf_adds(out, "; then ");
+    }
+    strbuf_addf(out, "%s\n", cluster_state_name(p->hb.state));
+}
+
 /* What only a member that is left behind may have. */
 static void price(const struct cluster *c, unsigned i, struct strbuf *out)
 {
@@ -145,6 +164,15 @@ static void explain_quarantine(const struct cluster *c, uint64_t now, struct str
     section(out, "A member is in quarantine");
 }
 
+static void explain_arbitrator(const struct cluster *c, uint64_t now, struct strbuf *out)
+{
+    strbuf_adds(out, c->state == CLUSTER_ARBITRATING
+                         ? "  it counts in the quorum of the group, and has no data\n"
+                         : "  it joins the group as soon as it hears a member that serves\n");
+    others(c, ~0U, now, out);
+    section(out, "An arbitrator");
+}
+
 static void explain_stopped(const struct cluster *c, uint64_t now, struct strbuf *out)
 {
     unsigned set = c->waiting;
@@ -221,5 +249,10 @@ void cluster_explain(const struct cluster *c, uint64_t now, struct strbuf *out)
     if (c->rec.held[0] && !strstr(c->why, "held by an operator"))
         strbuf_addf(out, "  an operator keeps its gate closed (%s): muster cluster resume %s\n",
                     c->rec.held, name_of(c, c->cfg.self));
+    if (cluster_arbitrates(c)) {
+        explain_arbitrator(c, now, out);
+        return;
+    }
     explain_rest(c, now, out);
+    arbitrator_line(c, now, out);
 }

@@ -249,6 +249,13 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
         c->waiting = waiting;
         return;
     }
+    if (!why && cluster_arbitrator_runs(c, now)) {
+        snprintf(c->why, sizeof(c->why),
+                 "it starts epoch %llu; waits for the arbitrator to leave the group that was",
+                 (unsigned long long)v->epoch);
+        c->waiting = 1U << c->cfg.n;
+        return;
+    }
     if (why) {
         cluster_decline(c, out);
         cluster_enter(c, CLUSTER_STOPPED, now, "does not start epoch %llu: %s",

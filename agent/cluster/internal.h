@@ -47,6 +47,14 @@ bool cluster_decided_for_me(const struct cluster *c);
 void cluster_decline(struct cluster *c, struct cluster_out *out);
 void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out);
 
+/* arbitrator.c */
+/* This node is the arbitrator. */
+bool cluster_arbitrates(const struct cluster *c);
+/* It is heard, and may be part of a group still: no other one is founded beside it. */
+bool cluster_arbitrator_runs(const struct cluster *c, uint64_t now);
+void cluster_arbitrator_step(struct cluster *c, const struct cluster_event *ev,
+                             struct cluster_out *out);
+
 /* need.c */
 /* An operator accepted the loss of member `i`: its data is not waited for. */
 bool cluster_lost(const struct cluster *c, unsigned i);

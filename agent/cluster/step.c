@@ -63,11 +63,14 @@ bool cluster_heard(const struct cluster *c, unsigned i, uint64_t now)
 
 bool cluster_stable(const struct cluster *c, uint64_t now)
 {
+    bool arbitrates = cluster_arbitrates(c);
+
     for (unsigned i = 0; i < c->cfg.n; i++)
         if (i != c->cfg.self &&
             (!cluster_heard(c, i, now) || c->peers[i].hb.state != CLUSTER_PRIMARY))
             return false;
-    return c->state == CLUSTER_PRIMARY && c->size == c->cfg.n;
+    return arbitrates ? c->state == CLUSTER_ARBITRATING
+                      : c->state == CLUSTER_PRIMARY && c->size == c->cfg.n;
 }
 
 void cluster_init(struct cluster *c, const struct cluster_config *cfg,
@@ -350,6 +353,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->leaving = ev->leaving && !ev->running;
     c->joins = ev->answers && ev->primary && !ev->synced;
     c->size = ev->size;
+    c->arbitrated = ev->arbitrated;
     /* A history that is new is told at once: who wants to join waits for it. */
     if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
         c->hb_at = 0;
@@ -493,7 +497,9 @@ static void on_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
 
 uint64_t cluster_tick_at(const struct cluster *c, uint64_t last)
 {
-    return c->state == CLUSTER_PRIMARY ? c->hb_at : last + CLUSTER_TICK_MS;
+    bool settled = c->state == CLUSTER_PRIMARY || c->state == CLUSTER_ARBITRATING;
+
+    return settled ? c->hb_at : last + CLUSTER_TICK_MS;
 }
 
 void cluster_step(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
@@ -501,6 +507,10 @@ void cluster_step(struct cluster *c, const struct cluster_event *ev, struct clus
     enum cluster_state before = c->state;
 
     out->n = 0;
+    if (cluster_arbitrates(c)) {
+        cluster_arbitrator_step(c, ev, out);
+        return;
+    }
     switch (ev->type) {
     case EV_TICK:
         on_tick(c, ev->now, out);

@@ -32,6 +32,10 @@ struct galera {
 
 #define GALERA_WEIGHT_MAX 255
 
+/* Each has a name and an address. */
+int galera_read_members(const json_t *members, struct err *err);
+/* Names and values can become lines of the server's file. */
+bool galera_settings_valid(const json_t *settings);
 /* Borrowed from `spec`. */
 int galera_read(const json_t *spec, struct galera *ret, struct err *err);
 

@@ -31,8 +31,7 @@ struct member {
     const char *name, *address;
 };
 
-/* Names and values become lines of the server's file. */
-static bool settings_valid(const json_t *settings)
+bool galera_settings_valid(const json_t *settings)
 {
     const char *name;
     json_t *v;
@@ -53,6 +52,21 @@ static const struct field member_fields[] = {
     FIELD(member, address, FIELD_ADDRESS),
 };
 
+int galera_read_members(const json_t *members, struct err *err)
+{
+    size_t i;
+    json_t *m;
+
+    json_array_foreach(members, i, m)
+    {
+        struct member member = {0};
+
+        if (fields_read(m, member_fields, ARRAY_LEN(member_fields), &member, err) < 0)
+            return err_wrap(err, "member %zu", i + 1);
+    }
+    return 0;
+}
+
 int galera_read(const json_t *spec, struct galera *ret, struct err *err)
 {
     size_t i;
@@ -63,15 +77,11 @@ int galera_read(const json_t *spec, struct galera *ret, struct err *err)
         return -1;
     if (fields_read(ret->tls, tls_fields, ARRAY_LEN(tls_fields), ret, err) < 0)
         return err_wrap(err, "tls");
-    json_array_foreach(ret->members, i, m)
-    {
-        struct member member = {0};
-
-        if (fields_read(m, member_fields, ARRAY_LEN(member_fields), &member, err) < 0)
-            return err_wrap(err, "member %zu", i + 1);
-        self = self || strcmp(member.name, ret->node) == 0;
-    }
-    if (!settings_valid(ret->settings))
+    if (galera_read_members(ret->members, err) < 0)
+        return -1;
+    json_array_foreach(ret->members, i, m) self =
+        self || strcmp(js_opt_str(m, "name", ""), ret->node) == 0;
+    if (!galera_settings_valid(ret->settings))
         return err_set(err, ERR_USAGE, "a setting is no line of a file");
     if (ret->weight > GALERA_WEIGHT_MAX)
         return err_set(err, ERR_USAGE, "a weight is at most %d", GALERA_WEIGHT_MAX);
@@ -133,14 +143,16 @@ static void member_row(void *ctx, const char *k, const char *v)
     js_push_str(ctx, k);
 }
 
-/* The members of its component, by name. */
+/* The members of its component that have data, by name: an arbitrator takes no connections. */
 static void look_at_members(struct sql *s, json_t *db)
 {
     struct err err;
     json_t *list = json_array();
 
-    if (sql_pairs(s, "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members", member_row,
-                  list, &err) == 0)
+    if (sql_pairs(s,
+                  "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members WHERE "
+                  "node_incoming_address <> ''",
+                  member_row, list, &err) == 0)
         json_object_set(db, "members", list);
     json_decref(list);
 }

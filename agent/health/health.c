@@ -74,6 +74,8 @@ static enum health_value judge_state(struct health *h, const json_t *state)
 
     const char *maintenance = js_opt_str(state, "maintenance", "");
 
+    if (strcmp(js_opt_str(db, "state", ""), "Arbitrator") == 0)
+        db = NULL; /* it runs, and has nothing to read or to write */
     h->has_database = db != NULL;
     h->database = db ? judge_database(h, db) : HEALTH_YES;
     if (web)

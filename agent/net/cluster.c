@@ -41,6 +41,7 @@ struct net_cluster {
     bool saving;
     struct cluster_event queue[QUEUE_MAX]; /* from the supervisor, while saving */
     size_t queued;
+    json_t *ask;        /* an operator's, while saving; NULL: none */
     uint64_t ticked;    /* when it last was */
     uint64_t reopen_at; /* while stale: not before; 0: at once */
     char *said;         /* last "coordinator" text */
@@ -53,11 +54,17 @@ static struct net_cluster *get(struct net *n)
     return n->cluster;
 }
 
+/* The other members and the arbitrator. */
+static unsigned peers_of(const struct net_cluster *k)
+{
+    return k->c.cfg.n + k->c.cfg.arbitrator;
+}
+
 bool net_cluster_allow(struct net *n, const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX])
 {
     struct net_cluster *k = n->cluster;
 
-    for (unsigned i = 0; k && k->open && i < k->c.cfg.n; i++)
+    for (unsigned i = 0; k && k->open && i < peers_of(k); i++)
         if (i != k->c.cfg.self && memcmp(k->keys[i], key, KEY_SIZE) == 0)
             return str_copy(ret_user, ZSOCK_USER_MAX, k->c.cfg.names[i]);
     return false;
@@ -77,6 +84,8 @@ static void close_links(struct net_cluster *k)
     k->open = false;
     k->saving = false;
     k->out.n = k->done = k->queued = 0;
+    json_decref(k->ask);
+    k->ask = NULL;
 }
 
 static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], struct err *err)
@@ -88,7 +97,7 @@ static int open_links(struct net *n, struct net_cluster *k, json_t *const m[], s
     k->server = zsock_server(n->z, PROTO_DOMAIN_PEER, &n->own, PROTO_PEER_MAX, listen, err);
     if (!k->server)
         return -1;
-    for (unsigned i = 0; i < k->c.cfg.n; i++) {
+    for (unsigned i = 0; i < peers_of(k); i++) {
         if (i == k->c.cfg.self)
             continue;
         _cleanup_free_ char *to = str_fmt("tcp://%s:%u", js_opt_str(m[i], "address", ""),
@@ -136,7 +145,7 @@ static void reopen(struct net *n, struct net_cluster *k, uint64_t now)
 /* Over our connection, or while that one is down over the peer's; loss is expected. */
 static void send_msg(struct net_cluster *k, const struct cluster_action *a)
 {
-    if (a->to >= k->c.cfg.n || !k->peers[a->to].link)
+    if (a->to >= peers_of(k) || !k->peers[a->to].link)
         return;
     const struct peer *p = &k->peers[a->to];
     json_t *j = cluster_msg_to_json(&a->msg);
@@ -211,7 +220,7 @@ static void send_status(struct net *n, struct net_cluster *k, uint64_t now)
 {
     json_t *waiting = json_array();
 
-    for (unsigned i = 0; i < k->c.cfg.n; i++)
+    for (unsigned i = 0; i < peers_of(k); i++)
         if (k->c.waiting & 1U << i)
             json_array_append_new(waiting, json_string(k->c.cfg.names[i]));
     json_t *j = json_pack("{s:s, s:o, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
@@ -241,6 +250,8 @@ static void step(struct net *n, struct net_cluster *k, const struct cluster_even
     send_status(n, k, ev->now);
 }
 
+static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg);
+
 static void on_saved(struct net *n, struct net_cluster *k)
 {
     k->saving = false;
@@ -250,6 +261,12 @@ static void on_saved(struct net *n, struct net_cluster *k)
 
         memmove(k->queue, k->queue + 1, --k->queued * sizeof(k->queue[0]));
         step(n, k, &ev);
+    }
+    if (!k->saving && k->ask) {
+        _cleanup_json_ json_t *msg = k->ask;
+
+        k->ask = NULL;
+        on_ask(n, k, msg);
     }
 }
 
@@ -278,9 +295,9 @@ static bool receive(struct net *n, struct net_cluster *k, uint64_t now)
         unsigned from = 0;
 
         any = true;
-        while (from < k->c.cfg.n && strcmp(k->c.cfg.names[from], msg.user) != 0)
+        while (from < peers_of(k) && strcmp(k->c.cfg.names[from], msg.user) != 0)
             from++;
-        if (from == k->c.cfg.n) {
+        if (from == peers_of(k)) {
             zmsg_free(&msg);
             continue;
         }
@@ -289,7 +306,7 @@ static bool receive(struct net *n, struct net_cluster *k, uint64_t now)
         take(n, k, &msg, from, now);
     }
     /* The other end of a link is the holder of the key that it was made with. */
-    for (unsigned i = 0; i < k->c.cfg.n; i++)
+    for (unsigned i = 0; i < peers_of(k); i++)
         while (!k->saving && k->peers[i].link && zsock_recv(k->peers[i].link, &msg) == 1) {
             any = true;
             take(n, k, &msg, i, now);
@@ -360,6 +377,10 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
     if (cluster_names_from_json(json_object_get(db, "members"), &ev.members, &err) < 0)
         ev.members.n = 0;
     whole_names(&k->c.cfg, &ev.members);
+    if (k->c.cfg.arbitrator) { /* the database counts it, and it is no member here */
+        ev.arbitrated = ev.size > ev.members.n;
+        ev.size = ev.members.n;
+    }
     step(n, k, &ev);
 }
 
@@ -400,8 +421,9 @@ static void on_ask(struct net *n, struct net_cluster *k, const json_t *msg)
         answer(n, id, true, "", net_cluster_view(&k->c, ev.now));
         return;
     }
-    if (k->saving) {
-        answer(n, id, false, "busy; type it again", NULL);
+    if (k->saving) { /* one at a time is asked */
+        json_decref(k->ask);
+        k->ask = json_deep_copy(msg);
         return;
     }
     ev.type = asks[i].type;
@@ -494,7 +516,7 @@ int net_cluster_fds(struct net *n, int *fds, int max)
         return 0;
     fds[i++] = zsock_fd(k->server);
     fds[i++] = zsock_monitor_fd(k->server);
-    for (unsigned p = 0; p < k->c.cfg.n && i < max; p++)
+    for (unsigned p = 0; p < peers_of(k) && i < max; p++)
         if (k->peers[p].link)
             fds[i++] = zsock_fd(k->peers[p].link);
     return i;

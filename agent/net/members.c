@@ -27,7 +27,11 @@ static bool is_member(const json_t *galera, const char *name)
     return false;
 }
 
-/* The data members of the roster that the plan names, sorted. Borrowed from `roster`. */
+static bool has_role(const json_t *member, const char *role)
+{
+    return strcmp(js_opt_str(member, "role", "data"), role) == 0;
+}
+
 size_t net_members(const json_t *roster, const json_t *galera, json_t *ret[CLUSTER_MAX])
 {
     size_t i, n = 0;
@@ -35,11 +39,18 @@ size_t net_members(const json_t *roster, const json_t *galera, json_t *ret[CLUST
 
     json_array_foreach(json_object_get(roster, "members"), i, m)
     {
-        if (n < CLUSTER_MAX && strcmp(js_opt_str(m, "role", "data"), "data") == 0 &&
-            is_member(galera, js_opt_str(m, "name", "")))
+        if (n < CLUSTER_MAX && has_role(m, "data") && is_member(galera, js_opt_str(m, "name", "")))
             ret[n++] = m;
     }
     qsort(ret, n, sizeof(*ret), member_compare);
+    if (n == CLUSTER_MAX)
+        return n;
+    ret[n] = NULL;
+    json_array_foreach(json_object_get(roster, "members"), i, m)
+    {
+        if (has_role(m, "arbitrator"))
+            ret[n] = m;
+    }
     return n;
 }
 
@@ -51,9 +62,10 @@ int net_members_config(const struct bootstrap *boot, const json_t *galera, json_
     char digest[SHA256_HEX_SIZE];
     bool self = false;
 
-    *cfg = (struct cluster_config){.n = (unsigned)count};
+    *cfg = (struct cluster_config){.n = (unsigned)count,
+                                   .arbitrator = count < CLUSTER_MAX && m[count] != NULL};
     strbuf_addf(&all, "%s %s", boot->deployment, js_opt_str(galera, "cluster", ""));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count + cfg->arbitrator; i++) {
         const char *name = js_opt_str(m[i], "name", "");
 
         if (keys_unhex(js_opt_str(m[i], "key", ""), keys[i], KEY_SIZE) < 0 ||
@@ -64,7 +76,8 @@ int net_members_config(const struct bootstrap *boot, const json_t *galera, json_
             cfg->self = (unsigned)i;
             self = true;
         }
-        strbuf_addf(&all, " %s", name);
+        if (i < count)
+            strbuf_addf(&all, " %s", name);
     }
     if (!self || count != json_array_size(json_object_get(galera, "members")))
         return err_set(err, ERR_FAILED, "the roster does not have all members yet");

@@ -44,8 +44,12 @@ json_t *net_cluster_view(const struct cluster *c, uint64_t now)
     json_t *members = json_array(), *waiting = json_array();
 
     cluster_explain(c, now, &text);
-    for (unsigned i = 0; i < c->cfg.n; i++) {
-        json_array_append_new(members, i == c->cfg.self ? own(c) : other(c, i, now));
+    for (unsigned i = 0; i < c->cfg.n + c->cfg.arbitrator; i++) {
+        json_t *m = i == c->cfg.self ? own(c) : other(c, i, now);
+
+        if (i == c->cfg.n)
+            json_object_set_new(m, "votes", json_false()); /* it decides nothing */
+        json_array_append_new(members, m);
         if (c->waiting & 1U << i)
             js_push_str(waiting, c->cfg.names[i]);
     }

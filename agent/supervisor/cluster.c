@@ -25,6 +25,8 @@ void sup_cluster_plan(struct supervisor *s, const json_t *plan)
 {
     const json_t *galera = sup_plan_step(plan, "galera");
 
+    galera = galera ? galera : sup_plan_step(plan, "arbitrator");
+
     if (galera && s->cluster.galera && json_equal(galera, s->cluster.galera))
         return;
     json_decref(s->cluster.galera);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/cluster/codec.h"
+#include "agent/galera/arbitrator.h"
 #include "agent/galera/galera.h"
 #include "agent/ipc/cmd.h"
 #include "agent/ipc/msg.h"
@@ -38,14 +39,22 @@ static json_t *look_web(const json_t *step)
     return json_pack("{s:i, s:o}", "status", seen.status, "why", js_string(seen.why));
 }
 
+/* At what is there of the group: a member's database, or the arbitrator. */
+static json_t *look_group(const json_t *step, uint64_t epoch)
+{
+    if (!json_is_object(step) || !fs_exists(GALERA_READY))
+        return json_null();
+    return arbitrator_is(step) ? arbitrator_status() : galera_status(epoch);
+}
+
 static json_t *look(const json_t *request)
 {
     const json_t *web = json_object_get(request, "web");
-    bool database = json_is_object(json_object_get(request, "galera")) && fs_exists(GALERA_READY);
 
-    return json_pack("{s:o, s:o}", "db",
-                     database ? galera_status(js_opt_u64(request, "epoch", 0)) : json_null(), "web",
-                     json_is_object(web) ? look_web(web) : json_null());
+    return json_pack(
+        "{s:o, s:o}", "db",
+        look_group(json_object_get(request, "galera"), js_opt_u64(request, "epoch", 0)), "web",
+        json_is_object(web) ? look_web(web) : json_null());
 }
 
 static void note_drift(void *ctx, const struct event *ev)
@@ -100,10 +109,15 @@ static int row(const struct galera *g, uint64_t epoch, const json_t *msg, struct
 static int perform(enum ipc_action what, const json_t *request, struct cluster_position *p,
                    struct err *err)
 {
+    const json_t *step = json_object_get(request, "galera");
     struct galera g = {0};
     uint64_t epoch = js_opt_u64(request, "epoch", 0);
 
-    if (galera_read(json_object_get(request, "galera"), &g, err) < 0)
+    if (arbitrator_is(step))
+        return what == IPC_JOIN   ? arbitrator_start(err)
+               : what == IPC_STOP ? arbitrator_stop(err)
+                                  : err_set(err, ERR_USAGE, "an arbitrator has no data");
+    if (galera_read(step, &g, err) < 0)
         return -1;
     if (what == IPC_POSITION)
         return galera_position(&g, p, err);

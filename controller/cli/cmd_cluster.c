@@ -64,10 +64,12 @@ static int as_agent(int code, const char *node, struct err *err)
     return code ? err_set(err, (enum err_code)code, "%s: see above", node) : 0;
 }
 
-/* The first node that can be reached says what it knows of all. */
+/* The first member that can be reached says what it knows of all. */
 static int ask_any(struct deployment *d, const struct command *c, struct err *err)
 {
     for (size_t i = 0; i < d->spec.n_nodes; i++) {
+        if (d->spec.nodes[i].arbitrator)
+            continue;
         int code = ssh_run(d, d->spec.nodes[i].name, c->words, c->n, err);
 
         if (code != SSH_UNREACHABLE)
@@ -168,6 +170,8 @@ int cmd_restart(const struct cli *cli, struct err *err)
         return ask_one(&d, cli->words[0], &c, err);
     /* The one before is Synced again when its command has ended well. */
     for (size_t i = 0; i < d.spec.n_nodes; i++) {
+        if (d.spec.nodes[i].arbitrator)
+            continue;
         printf("%s:\n", d.spec.nodes[i].name);
         if (ask_one(&d, d.spec.nodes[i].name, &c, err) < 0)
             return -1;

@@ -25,35 +25,40 @@ const char *node_class_name(enum node_class c)
 /* --- what is wrong with a node whose plan is carried out ------------------------------------- */
 
 /* "" when its database does its work, or it has none. */
-static void db_trouble(const struct view *v, const struct view_status *s, struct strbuf *out)
+static void db_trouble(const struct view *v, const struct view_row *r, struct strbuf *out)
 {
+    const struct view_status *s = &r->said;
+    const char *what = r->arbitrator ? "arbitrator" : "database";
+
     if (!v->has_database)
         return;
     if (s->db_why[0])
-        strbuf_addf(out, "database unknown: %s", s->db_why);
+        strbuf_addf(out, "%s unknown: %s", what, s->db_why);
     else if (str_eq(s->db_status, "non-Primary"))
         strbuf_addf(out, "database without quorum");
     else if (!layout_db_serves(s->db))
-        strbuf_addf(out, "database %s", s->db[0] ? s->db : "unknown");
+        strbuf_addf(out, "%s %s", what, s->db[0] ? s->db : "unknown");
 }
 
-static void trouble(const struct view *v, const struct view_status *s, struct strbuf *out)
+static void trouble(const struct view *v, const struct view_row *r, struct strbuf *out)
 {
+    const struct view_status *s = &r->said;
+
     if (s->maintenance[0]) {
         strbuf_addf(out, "in maintenance: %s", s->maintenance);
         return;
     }
-    db_trouble(v, s, out);
+    db_trouble(v, r, out);
     if (s->web_why[0])
         strbuf_addf(out, "%s%s", out->len ? "; " : "", s->web_why);
 }
 
-static bool is_degraded(const struct view *v, const struct view_status *s)
+static bool is_degraded(const struct view *v, const struct view_row *r)
 {
     struct strbuf b = {0};
     bool ret;
 
-    trouble(v, s, &b);
+    trouble(v, r, &b);
     ret = b.len > 0;
     strbuf_free(&b);
     return ret;
@@ -106,7 +111,7 @@ static enum node_class class_by_state(const struct view *v, const struct view_ro
     default:
         c = class_by_events(r, now);
     }
-    if (c == NODE_READY && is_degraded(v, &r->said))
+    if (c == NODE_READY && is_degraded(v, r))
         return NODE_DEGRADED;
     return c == NODE_READY && r->said.drift[0] ? NODE_DIFFERS : c;
 }
@@ -254,7 +259,9 @@ static void at_work(const struct view_row *r, bool brief, struct strbuf *out)
 
 static void is_ready(const struct view_row *r, struct strbuf *out)
 {
-    if (r->said.db[0])
+    if (r->arbitrator)
+        strbuf_adds(out, "arbitrator");
+    else if (r->said.db[0])
         strbuf_addf(out, "database %s", r->said.db);
 }
 
@@ -266,7 +273,7 @@ void node_text(const struct view *v, const struct view_row *r, enum node_class c
         last_known(r, now, out);
         break;
     case NODE_DEGRADED:
-        trouble(v, &r->said, out);
+        trouble(v, r, out);
         if (r->said.drift[0] && !brief)
             strbuf_addf(out, "; differs from its plan: %s", r->said.drift);
         break;

@@ -11,7 +11,9 @@
 static bool has_why(const struct view_row *r)
 {
     return r->known == VIEW_KNOWN && r->said.coordinator[0] &&
-           !(str_eq(r->said.coordinator, "primary") && str_eq(r->said.db, "Synced"));
+           !(r->arbitrator
+                 ? str_eq(r->said.coordinator, "arbitrating")
+                 : str_eq(r->said.coordinator, "primary") && str_eq(r->said.db, "Synced"));
 }
 
 static bool same_why(const struct view_row *a, const struct view_row *b)
@@ -27,6 +29,15 @@ static bool leads(const struct view *v, size_t row)
         if (has_why(&v->rows[i]) && same_why(&v->rows[i], &v->rows[row]))
             return false;
     return has_why(&v->rows[row]);
+}
+
+static size_t count_members(const struct view *v)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < v->n; i++)
+        n += !v->rows[i].arbitrator;
+    return n;
 }
 
 static size_t count_synced(const struct view *v, uint64_t *ret_epoch)
@@ -92,13 +103,13 @@ void render_cluster(const struct frame *f)
     const struct view *v = f->v;
     struct paint p = render_line(f);
     uint64_t epoch;
-    size_t synced = count_synced(v, &epoch), left = f->cluster - 1;
+    size_t synced = count_synced(v, &epoch), members = count_members(v), left = f->cluster - 1;
     char text[64];
 
     paint_put(&p, TONE_PLAIN, 2, "");
     paint_text(&p, TONE_BOLD, "database");
-    snprintf(text, sizeof(text), "  %zu of %zu synced", synced, v->n);
-    paint_text(&p, synced == v->n ? TONE_GOOD : synced ? TONE_WARN : TONE_PLAIN, text);
+    snprintf(text, sizeof(text), "  %zu of %zu synced", synced, members);
+    paint_text(&p, synced == members ? TONE_GOOD : synced ? TONE_WARN : TONE_PLAIN, text);
     text[0] = '\0';
     if (f->j.count[NODE_UNKNOWN])
         snprintf(text, sizeof(text), "  ·  %zu unknown", f->j.count[NODE_UNKNOWN]);

@@ -22,6 +22,7 @@ void view_init(struct view *v, const struct spec *s)
     for (size_t i = 0; i < s->n_nodes; i++) {
         str_copy(v->rows[i].name, sizeof(v->rows[i].name), s->nodes[i].name);
         str_copy(v->rows[i].zone, sizeof(v->rows[i].zone), s->zones[s->nodes[i].zone].name);
+        v->rows[i].arbitrator = s->nodes[i].arbitrator;
     }
     resources_build(s, &resources);
     for (size_t i = 0; i < resources.n; i++) {

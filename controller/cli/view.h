@@ -56,6 +56,7 @@ struct view_row {
     char name[SPEC_NAME_MAX];
     char zone[SPEC_LABEL_MAX];
     char address[40]; /* as others reach it; "" while not known */
+    bool arbitrator;  /* of the database cluster: it has no data */
     enum row_state state;
     bool refused; /* of ROW_FAILED: for safety */
     char step[EVENT_ID_MAX];

@@ -10,6 +10,8 @@
 #include "common/str.h"
 #include "controller/cloud/entity.h"
 
+#define ARBITRATOR "Arbitrator" /* state of a garbd that runs (docs/protocol.md, section 4) */
+
 static const json_t *nic_of(const json_t *vm, const char *network)
 {
     const json_t *nics = json_object_get(vm, "nic");
@@ -102,7 +104,7 @@ void layout_drift(const json_t *state, char *ret, size_t cap)
 
 bool layout_db_serves(const char *state)
 {
-    return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced");
+    return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced") || str_eq(state, ARBITRATOR);
 }
 
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap)
@@ -120,7 +122,7 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
         snprintf(ret, cap, "its database could not be asked: %.180s", unknown);
     else if (s->database.present && !layout_db_serves(is))
         snprintf(ret, cap, "its database is %.40s", *is ? is : "in no known state");
-    else if (s->database.present && size != s->n_nodes)
+    else if (s->database.present && size != s->n_nodes && !str_eq(is, ARBITRATOR))
         snprintf(ret, cap, "its database sees %llu of %zu members", (unsigned long long)size,
                  s->n_nodes);
     else
@@ -134,7 +136,7 @@ bool layout_state_ready(const struct spec *s, const json_t *state, const char *r
     if (proto_phase_of(state) != PHASE_READY || !str_eq(js_opt_str(state, "rev", ""), rev) ||
         json_array_size(json_object_get(state, "drift")) || js_opt_bool(state, "converting", false))
         return false;
-    return !s->database.present ||
+    return !s->database.present || str_eq(js_opt_str(db, "state", ""), ARBITRATOR) ||
            (layout_db_serves(js_opt_str(db, "state", "")) &&
             js_opt_u64(db, "cluster_size", 0) == s->n_nodes && js_opt_bool(db, "epoch_row", false));
 }

@@ -61,7 +61,9 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
 
     if (s->nodes[node].disk.present)
         push_unique(names, str_eq(s->database.filesystem, "xfs") ? "xfsprogs" : "e2fsprogs");
-    if (s->database.present) {
+    if (s->nodes[node].arbitrator) {
+        push_unique(names, "galera-arbitrator-4");
+    } else if (s->database.present) {
         push_unique(names, "mariadb-server");
         push_unique(names, "mariadb-backup");
         push_unique(names, "galera-4");
@@ -70,7 +72,7 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
         push_unique(names, "stunnel4");
         push_unique(names, "openssl"); /* the transfers' scripts look at the certificates */
     }
-    if (s->web.present) {
+    if (s->web.present && !s->nodes[node].arbitrator) {
         push_unique(names, "apache2");
         push_unique(names, "libapache2-mod-php");
         push_unique(names, "php-cli");
@@ -82,9 +84,9 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
             push_unique(names, name);
         }
     }
-    if (s->app.present && in->archive_zip)
+    if (s->app.present && in->archive_zip && !s->nodes[node].arbitrator)
         push_unique(names, "unzip");
-    if (s->app.present && str_starts(in->archive_url, "https:"))
+    if (s->app.present && str_starts(in->archive_url, "https:") && !s->nodes[node].arbitrator)
         push_unique(names, "ca-certificates");
     if (!json_array_size(names)) {
         json_decref(names);
@@ -124,33 +126,42 @@ static void add_disk(const struct planner_input *in, size_t node, json_t *resour
                   s->database.filesystem, "deployment", s->deployment));
 }
 
-static void add_database(const struct planner_input *in, size_t node, json_t *resources)
+/* What a member and an arbitrator have in common. */
+static json_t *group_step(const struct planner_input *in, size_t node, const char *type)
 {
     const struct spec *s = in->spec;
-    _cleanup_free_ char *datadir = str_fmt("%s/mysql", s->database.mount);
-    _cleanup_free_ char *id = str_fmt("galera:%s", s->database.cluster);
+    _cleanup_free_ char *id = str_fmt("%s:%s", type, s->database.cluster);
     _cleanup_free_ char *key_name = certs_key_name(s->nodes[node].name);
     _cleanup_free_ char *key = str_fmt("${secret:%s}", key_name);
     json_t *members = json_array();
 
-    if (!s->database.present) {
-        json_decref(members);
-        return;
-    }
     for (size_t n = 0; n < s->n_nodes; n++)
-        add(members, json_pack("{s:s, s:s}", "name", s->nodes[n].name, "address",
-                               in->facts[n].private_address));
+        if (!s->nodes[n].arbitrator)
+            add(members, json_pack("{s:s, s:s}", "name", s->nodes[n].name, "address",
+                                   in->facts[n].private_address));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:O, s:{s:s, s:s, s:s}}", "type",
+                     type, "id", id, "cluster", s->database.cluster, "node", s->nodes[node].name,
+                     "address", in->facts[node].private_address, "members", members, "segment",
+                     (int)s->nodes[node].zone, "weight", (int)s->nodes[node].weight, "settings",
+                     s->database.settings, "tls", "ca", in->certs->ca, "cert", in->certs->of[node],
+                     "key", key);
+}
+
+static void add_database(const struct planner_input *in, size_t node, json_t *resources)
+{
+    const struct spec *s = in->spec;
+    _cleanup_free_ char *datadir = str_fmt("%s/mysql", s->database.mount);
+    json_t *galera;
+
+    if (!s->database.present)
+        return;
     add(resources,
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "datadir", "id", "datadir:mariadb", "path",
                   datadir, "mount", s->database.mount, "service", "mariadb"));
-    add(resources,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:s, s:s, s:O, s:{s:s, s:s, s:s}}",
-                  "type", "galera", "id", id, "cluster", s->database.cluster, "node",
-                  s->nodes[node].name, "address", in->facts[node].private_address, "members",
-                  members, "segment", (int)s->nodes[node].zone, "weight",
-                  (int)s->nodes[node].weight, "datadir", datadir, "mount", s->database.mount,
-                  "settings", s->database.settings, "tls", "ca", in->certs->ca, "cert",
-                  in->certs->of[node], "key", key));
+    galera = group_step(in, node, "galera");
+    json_object_set_new(galera, "datadir", json_string(datadir));
+    json_object_set_new(galera, "mount", json_string(s->database.mount));
+    add(resources, galera);
 }
 
 /* What has to wait for the database. */
@@ -278,8 +289,8 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   in->archive_sha256, "root", a->root, "strip", (int)a->strip, "writable",
                   array_or_empty(in, node, a->writable), "config",
                   array_or_empty(in, node, a->config), "install",
-                  array_or_empty(in, node, a->install), "installer", node == 0, "database",
-                  a->database, "site", site_of(in, node)));
+                  array_or_empty(in, node, a->install), "installer", node == spec_first_data(s),
+                  "database", a->database, "site", site_of(in, node)));
 }
 
 static void add_growth(const struct planner_input *in, size_t node, json_t *resources)
@@ -304,12 +315,16 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
         return err_set(err, ERR_FAILED, "%s: the data disk has no id yet", s->nodes[node].name);
     add_route(in, node, resources);
     add_packages(in, node, resources);
-    add_disk(in, node, resources);
-    add_database(in, node, resources);
-    add_web(in, node, resources);
-    add_synced(in, resources);
-    add_app(in, node, resources);
-    add_growth(in, node, resources);
+    if (s->nodes[node].arbitrator) {
+        add(resources, group_step(in, node, "arbitrator"));
+    } else {
+        add_disk(in, node, resources);
+        add_database(in, node, resources);
+        add_web(in, node, resources);
+        add_synced(in, resources);
+        add_app(in, node, resources);
+        add_growth(in, node, resources);
+    }
     add(resources, json_pack("{s:s, s:s}", "type", "agent", "id", "agent"));
     plan = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", s->deployment, "node",
                      s->nodes[node].name, "resources", resources);
@@ -373,7 +388,8 @@ char *planner_roster(const struct planner_input *in, const char *const keys[], u
         add(members,
             json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "name", s->nodes[n].name, "key",
                       keys[n], "address", in->facts[n].private_address, "port", PORT_PEER, "weight",
-                      (int)s->nodes[n].weight, "segment", (int)s->nodes[n].zone, "role", "data"));
+                      (int)s->nodes[n].weight, "segment", (int)s->nodes[n].zone, "role",
+                      s->nodes[n].arbitrator ? "arbitrator" : "data"));
     }
     return js_text(roster);
 }

@@ -7,6 +7,8 @@
 #include "common/ports.h"
 #include "controller/spec/internal.h"
 
+#define ARBITRATED_MAX 16 /* of an agent's table of peers (agent/cluster) */
+
 int cidr_parse(const char *text, struct cidr *ret)
 {
     struct cidr c;
@@ -50,6 +52,15 @@ static void check_networks(struct reading *r, const struct spec *s)
     }
 }
 
+size_t spec_first_data(const struct spec *s)
+{
+    size_t i = 0;
+
+    while (i < s->n_nodes && s->nodes[i].arbitrator)
+        i++;
+    return i;
+}
+
 static void check_ports(struct reading *r, const struct spec *s, size_t i)
 {
     const struct spec_node *a = &s->nodes[i];
@@ -71,8 +82,34 @@ static void check_ports(struct reading *r, const struct spec *s, size_t i)
     }
 }
 
+/* One is enough to give an even number of members a majority, and a second one would take it away.
+ */
+static void check_arbitrator(struct reading *r, const struct spec *s, size_t i)
+{
+    const struct spec_node *n = &s->nodes[i];
+    _cleanup_free_ char *path = str_fmt("nodes[%zu]", i);
+    size_t others = 0;
+
+    for (size_t j = 0; j < i; j++)
+        others += s->nodes[j].arbitrator;
+    if (!s->database.present)
+        problem_at(r, path, "role", "an arbitrator needs a database section");
+    if (n->disk.present)
+        problem_at(r, path, "datadisk", "an arbitrator has no data");
+    if (others)
+        problem_at(r, path, "role", "a second arbitrator; one is all that a cluster can use");
+    if (s->n_nodes > ARBITRATED_MAX)
+        problem_at(r, path, "role", "a cluster with an arbitrator has at most %d nodes",
+                   ARBITRATED_MAX);
+    for (size_t p = 0; p < n->n_ports; p++)
+        if (n->ports[p].private_port == PORT_HTTP)
+            problem_at(r, path, "ports", "an arbitrator serves no site at port %d", PORT_HTTP);
+}
+
 static void check_nodes(struct reading *r, const struct spec *s)
 {
+    if (s->n_nodes && spec_first_data(s) == s->n_nodes)
+        problem(r, "nodes", "no node has data: all are arbitrators");
     for (size_t i = 0; i < s->n_nodes; i++) {
         const struct spec_node *n = &s->nodes[i];
         _cleanup_free_ char *path = str_fmt("nodes[%zu]", i);
@@ -81,7 +118,9 @@ static void check_nodes(struct reading *r, const struct spec *s)
             if (str_eq(n->name, s->nodes[j].name))
                 problem_at(r, path, "name", "'%s' is there twice", n->name);
         check_ports(r, s, i);
-        if (s->database.present && !n->disk.present)
+        if (n->arbitrator)
+            check_arbitrator(r, s, i);
+        else if (s->database.present && !n->disk.present)
             problem(r, path, "datadisk: missing; the database keeps its data there");
         if (s->database.present && s->n_nodes > 1 && !s->zones[n->zone].has_private)
             problem(r, path, "zone '%s' has no private network for the database cluster",
@@ -93,8 +132,9 @@ static void check_nodes(struct reading *r, const struct spec *s)
  * site the application may keep. */
 static void check_forms(struct reading *r, const struct spec *s)
 {
-    bool known = s->app.site[0] || !s->n_nodes || s->nodes[0].address[0];
-    const struct spec_node *n = s->nodes;
+    size_t first = spec_first_data(s);
+    const struct spec_node *n = &s->nodes[first];
+    bool known = s->app.site[0] || first == s->n_nodes || n->address[0];
 
     for (size_t p = 0; !known && p < n->n_ports; p++)
         known = n->ports[p].private_port == PORT_HTTP;

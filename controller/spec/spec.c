@@ -232,8 +232,8 @@ static void read_node_entry(struct reading *r, struct spec *s, struct spec_node 
                             const char *path, const json_t *v, const json_t *defaults)
 {
     static const char *const keys[] = {"name",  "zone",    "template", "offering", "datadisk",
-                                       "ports", "address", "weight",   NULL};
-    char zone[SPEC_LABEL_MAX] = "";
+                                       "ports", "address", "weight",   "role",     NULL};
+    char zone[SPEC_LABEL_MAX] = "", role[SPEC_NAME_MAX] = "";
 
     if (!read_known(r, path, v, keys))
         return;
@@ -256,6 +256,10 @@ static void read_node_entry(struct reading *r, struct spec *s, struct spec_node 
     if (n->address[0] && s->cloud != CLOUD_NONE)
         problem_at(r, path, "address", "only for cloud: none; a cloud gives its own");
     n->weight = (unsigned)read_number(r, path, v, "weight", 1, 1, WEIGHT_MAX);
+    read_text(r, path, v, "role", "data", role, sizeof(role));
+    n->arbitrator = str_eq(role, "arbitrator");
+    if (!n->arbitrator && !str_eq(role, "data"))
+        problem_at(r, path, "role", "expected data or arbitrator");
     read_ports(r, n, path, json_object_get(v, "ports"));
 }
 

@@ -61,6 +61,7 @@ struct spec_node {
     char offering[SPEC_LABEL_MAX];
     char address[64]; /* cloud: none: how it is reached from outside, or "" */
     unsigned weight;  /* in the quorum of the database cluster: 1 to 255 */
+    bool arbitrator;  /* counts in that quorum, and has neither data nor a site */
     struct spec_disk disk;
     struct spec_port *ports;
     size_t n_ports;
@@ -137,6 +138,9 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
                struct spec_problems *problems);
 void spec_free(struct spec *s);
 void spec_problems_free(struct spec_problems *p);
+
+/* The first node with data, which installs the application; n_nodes: there is none. */
+size_t spec_first_data(const struct spec *s);
 
 /* "a.b.c.d/len" with zero host bits. */
 int cidr_parse(const char *text, struct cidr *ret);

@@ -42,7 +42,7 @@ static unsigned alive(const struct world *w)
 {
     unsigned set = 0;
 
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->all; i++)
         if ((w->pc_members & 1U << i) && w->nodes[i].up && w->nodes[i].view == w->pc &&
             (w->nodes[i].db == DB_PRIMARY || w->nodes[i].db == DB_TRANSFER))
             set |= 1U << i;
@@ -58,9 +58,13 @@ static void new_view(struct world *w, unsigned members)
     w->pc_members = w->view_members[w->pc % 256] = members;
     w->top = db_commit(w, w->top, members);
     w->pc_change_at = 0;
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->all; i++)
         if ((members & 1U << i) && w->nodes[i].view == old)
             w->nodes[i].view = w->pc;
+    if (members == 1U << w->n) {
+        w->nodes[w->n].db = DB_ALONE;
+        w->pc = 0;
+    }
 }
 
 /* --- one server ---------------------------------------------------------------------------- */
@@ -102,6 +106,8 @@ void db_leave(struct world *w, unsigned i)
     if (serves(w, i)) {
         nd->disks.head = w->top;
         nd->view = 0;
+        if (world_arbitrates(w, i))
+            nd->disks.head = 0;
         for (unsigned k = 0; k < w->n && whole; k++)
             if (serves(w, k) && world_connected(w, w->cut_db, i, k))
                 w->nodes[k].disks.head = w->top;
@@ -115,6 +121,20 @@ void db_leave(struct world *w, unsigned i)
     nd->disks.clean = true;
 }
 
+/* Two Primaries meet: one of them ends (G15), here that of machine `i`; or they do not find each
+ * other, since whoever leaves in order is forgotten. */
+static bool conflict(struct world *w, unsigned i)
+{
+    const struct node *arbitrator = &w->nodes[w->n];
+
+    if (w->all == w->n || arbitrator->db != DB_ALONE || rnd(2) ||
+        !world_connected(w, w->cut_db, i, w->n))
+        return false;
+    totals.conflicts++;
+    db_kill(w, i);
+    return true;
+}
+
 static void booted(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
@@ -125,6 +145,8 @@ static void booted(struct world *w, unsigned i)
         db_kill(w, i);
         return;
     }
+    if (conflict(w, i))
+        return;
     nd->db = DB_PRIMARY;
     nd->lost = false;
     nd->disks.kind = DATADIR_OK;
@@ -175,7 +197,12 @@ static void starting(struct world *w, unsigned i)
 
     for (unsigned k = 0; k < w->n; k++)
         found = found || (serves(w, k) && world_connected(w, w->cut_db, i, k));
-    if (found && !w->pc_change_at && alive(w) == w->pc_members) {
+    if (found && !w->pc_change_at && alive(w) == w->pc_members && world_arbitrates(w, i)) {
+        nd->db = DB_PRIMARY;
+        nd->view = w->pc;
+        w->heavy |= 1U << i;
+        new_view(w, w->pc_members | 1U << i);
+    } else if (found && !w->pc_change_at && alive(w) == w->pc_members) {
         transfer(w, i);
     } else if (w->now >= nd->db_until) {
         db_kill(w, i); /* it has not reached a Primary */
@@ -235,7 +262,7 @@ static void view_change(struct world *w)
     for (unsigned s = 0; s < 2; s++)
         if (2 * count(sides[s] & w->heavy) > count(w->pc_members & w->heavy))
             members = sides[s];
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; i < w->all; i++) {
         struct node *nd = &w->nodes[i];
 
         if (!(here & ~members & 1U << i) || nd->db != DB_PRIMARY)
@@ -259,7 +286,7 @@ static void merge(struct world *w, unsigned view)
             (!w->top || w->commits[w->nodes[i].disks.head].seqno > w->commits[w->top].seqno))
             w->top = w->nodes[i].disks.head;
     w->pc = view;
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->all; i++)
         if (members & 1U << i)
             w->nodes[i].db = DB_PRIMARY;
     new_view(w, members);
@@ -275,7 +302,7 @@ static void merges(struct world *w)
         unsigned members = v ? w->view_members[v % 256] : 0;
         bool whole = v && ((members & w->cut_db) == members || !(members & w->cut_db));
 
-        for (unsigned k = 0; k < w->n && whole; k++)
+        for (unsigned k = 0; k < w->all && whole; k++)
             whole = !(members & 1U << k) ||
                     (w->nodes[k].up && w->nodes[k].db == DB_NONPRIM && w->nodes[k].view == v);
         view = whole ? v : view;
@@ -291,19 +318,25 @@ static void merges(struct world *w)
 /* One that runs without quorum meets a Primary: Galera itself takes it in, by its number alone. */
 static void strays(struct world *w)
 {
-    for (unsigned i = 0; i < w->n && w->pc && !w->pc_change_at; i++) {
+    for (unsigned i = 0; i < w->all && w->pc && !w->pc_change_at; i++) {
         struct node *nd = &w->nodes[i];
         bool near = false;
 
         for (unsigned k = 0; k < w->n; k++)
             near = near || (serves(w, k) && world_connected(w, w->cut_db, i, k));
+        if (near && nd->up && nd->db == DB_ALONE) {
+            continue;
+        }
         if (!near || !nd->up || nd->db != DB_NONPRIM || rnd(20))
             continue;
         if (w->commits[nd->disks.head].seqno > w->commits[w->top].seqno) {
             db_kill(w, i);
             continue;
         }
-        oracle_join(w, i);
+        if (world_arbitrates(w, i))
+            w->heavy |= 1U << i;
+        else
+            oracle_join(w, i);
         nd->db = DB_PRIMARY;
         nd->view = w->pc;
         new_view(w, w->pc_members | 1U << i);
@@ -312,7 +345,7 @@ static void strays(struct world *w)
 
 void db_time(struct world *w)
 {
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; i < w->all; i++) {
         struct node *nd = &w->nodes[i];
 
         if (!nd->up)
@@ -365,6 +398,7 @@ struct cluster_event db_look(const struct world *w, unsigned i)
         if (w->commits[at].members & 1U << k)
             snprintf(ev.members.name[ev.members.n++], CLUSTER_NAME, "%s", w->nodes[k].name);
     ev.size = ev.members.n;
+    ev.arbitrated = ev.answers && w->all > w->n && (w->commits[at].members & 1U << w->n);
     ev.weightless = ev.primary && !(w->heavy & 1U << i);
     return ev;
 }

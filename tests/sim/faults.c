@@ -68,6 +68,26 @@ static void after_leaving(struct world *w, const struct fault *left)
     f->lasts = at + 40000 < w->stable ? 40000 : w->stable - at;
 }
 
+/* An arbitrator has neither data nor a record. */
+static bool of_any_machine(enum fault_kind kind)
+{
+    switch (kind) {
+    case FAULT_DISKS:
+    case FAULT_DATA_DISK:
+    case FAULT_ROOT_DISK:
+    case FAULT_AMNESIA:
+    case FAULT_SNAPSHOT:
+    case FAULT_RESTORE:
+    case FAULT_FILE_OUT:
+    case FAULT_DDL:
+    case FAULT_POWER_AT:
+    case FAULT_GIVEN_UP:
+        return false;
+    default:
+        return true;
+    }
+}
+
 void faults_make(struct world *w)
 {
     unsigned n = 1 + (unsigned)rnd(FAULTS - FAULTS / 4);
@@ -83,7 +103,9 @@ void faults_make(struct world *w)
             f->lasts += 20000;
         if (f->at + f->lasts > w->stable)
             f->lasts = w->stable - f->at;
-        f->node = (unsigned)rnd(w->n);
+        f->node = (unsigned)rnd(w->all);
+        if (f->node == w->n && !of_any_machine(f->kind))
+            f->kind = FAULT_POWER;
         f->arg = (unsigned)rnd(1U << 16);
         if (f->kind == FAULT_LEAVES)
             after_leaving(w, f);
@@ -93,14 +115,14 @@ void faults_make(struct world *w)
 /* The part of a network that is on one side; never all of it. */
 static unsigned side(const struct world *w, unsigned arg)
 {
-    unsigned all = (1U << w->n) - 1;
+    unsigned all = (1U << w->all) - 1;
 
     return arg % all;
 }
 
 static void all_off(struct world *w, const struct fault *f)
 {
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->all; i++)
         if (w->nodes[i].up) /* what is off stays so for as long as it was to be */
             world_power_off(w, i, 500 + (f->arg >> i * 3 & 7) * f->lasts / 8);
 }
@@ -146,7 +168,7 @@ static void snapshot(struct world *w, const struct fault *f)
 
 static void tell_file(struct world *w)
 {
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; i < w->all; i++) {
         struct node *nd = &w->nodes[i];
 
         nd->next_file = w->file;
@@ -216,10 +238,10 @@ static void on_node(struct world *w, const struct fault *f)
     } else if (f->kind == FAULT_DB && nd->up) {
         db_kill(w, f->node);
     } else if (f->kind == FAULT_DB_STOP && nd->up &&
-               (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM)) {
+               (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM || nd->db == DB_ALONE)) {
         db_leave(w, f->node);
     } else if (f->kind == FAULT_LEAVES && nd->up) {
-        if (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM)
+        if (nd->db == DB_PRIMARY || nd->db == DB_NONPRIM || nd->db == DB_ALONE)
             db_leave(w, f->node);
         nd->off_at = w->now + 100 + f->arg % 3000;
         nd->off_for = f->lasts;

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 SCHEDULES = 2000
-PARTS = ["agree", "chain", "choose", "edges", "gate", "need", "operator", "step", "votes"]
+PARTS = ["agree", "arbitrator", "chain", "choose", "edges", "gate", "need", "operator", "step", "votes"]
 SIM = ["sim_cluster", "database", "disk", "faults", "oracle", "world"]
 FLAGS = ["-O1", "-std=gnu17", "-D_GNU_SOURCE", "-w"]
 
@@ -178,6 +178,18 @@ EDITS = {
     "data without a record is chosen": [
         ("choose", "!electable(&r[i]) ||\n            r[i].last_epoch)", "1)"),
     ],
+    "an arbitrator never ends": [
+        ("arbitrator", "    return founds || down;", "    return false;"),
+    ],
+    "members that are down do not end an arbitrator": [
+        ("arbitrator", "    return founds || down;", "    return founds;"),
+    ],
+    "an arbitrator outside is not started again": [
+        ("arbitrator", "(is_over(c, now) || is_outside_for_long(c, now))", "is_over(c, now)"),
+    ],
+    "boots beside an arbitrator": [
+        ("gate", "    if (!why && cluster_arbitrator_runs(c, now)) {", "    if (0) {"),
+    ],
 }
 
 # Not found alone within these schedules: another guard hides them, or they need a schedule that is
@@ -193,10 +205,13 @@ HIDDEN = [
     "decided by a majority", "joins below a Primary that still counts it",
     "excluded without asking the others", "joins before its vote is known",
     "one that is excluded decides alone", "boots without looking at the position",
+    "members that are down do not end an arbitrator", "boots beside an arbitrator",
+    "an arbitrator outside is not started again",
 ]
 
 # What must be found, alone or as a pair with what hides it.
-MUTANTS = [[name] for name in EDITS if name not in HIDDEN]
+PAIRS = [["members that are down do not end an arbitrator", "boots beside an arbitrator"]]
+MUTANTS = [[name] for name in EDITS if name not in HIDDEN] + PAIRS
 
 
 def build(sources, work, names):

@@ -244,8 +244,11 @@ void oracle_boot(struct world *w, unsigned i)
     nd->gave_up |= given_up(w, v);
     bool one = once(w, i, v);
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
-    if (oracle_served(w) && (w->pc_members & ~nd->gave_up & ~who_gave_up(w, i)))
+    if (oracle_served(w) && (w->pc_members & ~(1U << w->n) & ~nd->gave_up & ~who_gave_up(w, i)))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
+    if (w->all > w->n && w->nodes[w->n].db == DB_ALONE &&
+        cluster_heard(&nd->c, nd->c.cfg.n, w->now))
+        oracle_fail(w, "%s bootstraps beside an arbitrator that is a Primary for itself", nd->name);
     if (one)
         complete(w, i, v);
 }
@@ -433,6 +436,8 @@ void oracle_end(struct world *w)
             oracle_fail(w, "nothing failed for long, and %s is not part of the Primary (I16)",
                         nd->name);
     }
+    if (w->all > w->n && served && !(w->pc_members & 1U << w->n))
+        oracle_fail(w, "nothing failed for long, and the arbitrator takes no part");
     for (int k = 1; k <= w->n_commits; k++)
         if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k))
             oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",

@@ -11,7 +11,8 @@
 
 #include "agent/cluster/cluster.h"
 
-#define NODES 4 /* machines; the file names some of them */
+#define NODES 4              /* machines with data; the file names some of them */
+#define MACHINES (NODES + 1) /* and an arbitrator */
 #define QUEUE 256
 #define COMMITS 4096
 #define FAULTS 24
@@ -83,7 +84,8 @@ struct disks {
     bool clean, amnesia; /* amnesia: its records were lost once */
 };
 
-enum db_state { DB_DOWN, DB_BOOTING, DB_STARTING, DB_TRANSFER, DB_PRIMARY, DB_NONPRIM };
+/* DB_ALONE: an arbitrator from which all members have left in order: a Primary for itself. */
+enum db_state { DB_DOWN, DB_BOOTING, DB_STARTING, DB_TRANSFER, DB_PRIMARY, DB_NONPRIM, DB_ALONE };
 
 struct node {
     char name[16];
@@ -93,7 +95,7 @@ struct node {
     uint64_t file_at;
     bool removed; /* not in the file: off */
     struct cluster c;
-    unsigned member[NODES]; /* the machine of each member of the agent's configuration */
+    unsigned member[MACHINES]; /* the machine of each member of the agent's configuration */
     struct disks disks, snapshot;
     bool has_snapshot;
     uint64_t generation;
@@ -131,7 +133,7 @@ struct wire {
     unsigned slot; /* of its message in world_messages */
 };
 extern struct cluster_msg world_messages[QUEUE];
-extern struct cluster_out world_outs[NODES]; /* actions that are not done yet */
+extern struct cluster_out world_outs[MACHINES]; /* actions that are not done yet */
 
 struct timeline {
     char cluster_id[37];
@@ -139,9 +141,10 @@ struct timeline {
 };
 
 struct world {
-    unsigned n, file;           /* machines; those in the file */
+    unsigned n, file;           /* machines with data; those in the file */
+    unsigned all;               /* n, or n + 1 with an arbitrator, which is the last one then */
     uint64_t now, seed, stable; /* from `stable` on nothing fails */
-    struct node nodes[NODES];
+    struct node nodes[MACHINES];
     struct wire queue[QUEUE];
     unsigned queued;
     struct fault faults[FAULTS];
@@ -163,7 +166,8 @@ struct world {
 
 struct totals {
     unsigned long long runs, boots, boots_without, commits, acked, joins, quarantines, amnesiacs,
-        operator_runs, acceptances, unknowable, gone, faults[FAULT_KINDS], left_to_operator;
+        operator_runs, acceptances, unknowable, gone, faults[FAULT_KINDS], left_to_operator,
+        conflicts;
 };
 extern struct totals totals;
 extern unsigned long long passed[CLUSTER_EDGES_MAX];
@@ -178,6 +182,7 @@ void world_time(struct world *w);
 void world_power_off(struct world *w, unsigned i, uint64_t lasts);
 void world_agent_start(struct world *w, unsigned i);
 void world_agent_kill(struct world *w, unsigned i);
+bool world_arbitrates(const struct world *w, unsigned i);
 bool world_connected(const struct world *w, unsigned cut, unsigned a, unsigned b);
 
 /* faults.c */

@@ -77,27 +77,28 @@ static void begin(uint64_t seed)
     rnd_seed(seed);
     for (unsigned k = 0; k < QUEUE; k++)
         w.queue[k].slot = k;
-    for (unsigned k = 0; k < NODES; k++)
+    for (unsigned k = 0; k < MACHINES; k++)
         world_outs[k].n = 0;
     w.n = 2 + (unsigned)rnd(NODES - 1);
+    w.all = w.n + (rnd(3) == 0);
     w.stable = 30000 + rnd(3) * 40000;
     faults_make(&w);
     w.file = (1U << w.n) - 1;
     if (w.n > 2 && rnd(4) == 0)
         w.file &= ~1U; /* may be added later: its name goes before all others */
-    for (unsigned i = 0; i < w.n; i++) {
+    for (unsigned i = 0; i < w.all; i++) {
         struct node *nd = &w.nodes[i];
 
         snprintf(nd->name, sizeof(nd->name), "n%u", i);
         nd->disks.kind = DATADIR_FRESH;
-        nd->removed = !(w.file & 1U << i);
+        nd->removed = i < w.n && !(w.file & 1U << i);
         nd->boots_at = rnd(rnd(4) ? 1000 : 10000);
     }
 }
 
 static void print_states(FILE *to)
 {
-    for (unsigned i = 0; i < w.n; i++) {
+    for (unsigned i = 0; i < w.all; i++) {
         const struct node *nd = &w.nodes[i];
 
         fprintf(to, "    %s%s %s %s:%" PRId64 " epoch %" PRIu64 " %s: %s\n", nd->name,
@@ -122,12 +123,12 @@ static void print_votes(const struct cluster *c)
 /* With a mask on the command line: each change of a state. */
 static void follow(void)
 {
-    static enum cluster_state states[NODES];
-    static enum db_state dbs[NODES];
-    static const char *const db[] = {"down",     "boots",   "starts",
-                                     "transfer", "primary", "non-primary"};
+    static enum cluster_state states[MACHINES];
+    static enum db_state dbs[MACHINES];
+    static const char *const db[] = {"down",    "boots",       "starts", "transfer",
+                                     "primary", "non-primary", "alone"};
 
-    for (unsigned i = 0; verbose && i < w.n; i++) {
+    for (unsigned i = 0; verbose && i < w.all; i++) {
         const struct node *nd = &w.nodes[i];
 
         if (nd->c.state == states[i] && nd->db == dbs[i] && w.now)
@@ -151,7 +152,7 @@ static bool settled(void)
             (w.nodes[i].file != w.file || w.nodes[i].saved_at || w.nodes[i].db != DB_PRIMARY ||
              w.nodes[i].c.state != CLUSTER_PRIMARY || !cluster_stable(&w.nodes[i].c, w.now)))
             return false;
-    return true;
+    return w.all == w.n || (w.pc_members & 1U << w.n);
 }
 
 /* Whether all held. */
@@ -254,10 +255,11 @@ static void print_totals(uint64_t seed)
            ": %llu bootstraps (%llu without a member that is off), "
            "%llu joins, %llu acknowledged "
            "commits; %llu losses accepted, %llu commits left behind by them or unknowably (%llu); "
-           "%llu in quarantine at the end (%llu without a record), %llu left to an operator\n",
+           "%llu in quarantine at the end (%llu without a record), %llu left to an operator; "
+           "%llu databases met an arbitrator that was a Primary for itself\n",
            totals.runs, seed, totals.boots, totals.boots_without, totals.joins, totals.acked,
            totals.acceptances, totals.gone, totals.unknowable, totals.quarantines, totals.amnesiacs,
-           totals.left_to_operator);
+           totals.left_to_operator, totals.conflicts);
     for (unsigned k = 0; k < FAULT_KINDS; k++)
         printf("%10llu  %s\n", totals.faults[k], fault_names[k]);
 }

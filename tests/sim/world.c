@@ -7,7 +7,7 @@
 #include "tests/sim/sim.h"
 
 struct cluster_msg world_messages[QUEUE];
-struct cluster_out world_outs[NODES];
+struct cluster_out world_outs[MACHINES];
 
 /* The entry `k` of the queue is done; its slot is free again. */
 static void take_out(struct world *w, unsigned k)
@@ -16,6 +16,11 @@ static void take_out(struct world *w, unsigned k)
 
     w->queue[k] = w->queue[--w->queued];
     w->queue[w->queued] = x;
+}
+
+bool world_arbitrates(const struct world *w, unsigned i)
+{
+    return i == w->n;
 }
 
 bool world_connected(const struct world *w, unsigned cut, unsigned a, unsigned b)
@@ -87,9 +92,10 @@ static void deliver(struct world *w)
         take_out(w, k);
         if (!nd->up || nd->refused || !world_connected(w, w->cut_agents, from, to))
             continue;
-        for (m.from = 0; m.from < nd->c.cfg.n && nd->member[m.from] != from;)
+        unsigned peers = nd->c.cfg.n + nd->c.cfg.arbitrator;
+        for (m.from = 0; m.from < peers && nd->member[m.from] != from;)
             m.from++;
-        if (m.from < nd->c.cfg.n)
+        if (m.from < peers)
             world_step(w, to, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = &m});
     }
 }
@@ -109,6 +115,12 @@ static void configure(struct world *w, unsigned i, struct cluster_config *cfg)
         nd->member[cfg->n] = k;
         cfg->weights[cfg->n] = 1;
         snprintf(cfg->names[cfg->n++], CLUSTER_NAME, "%s", w->nodes[k].name);
+    }
+    if (w->all > w->n) {
+        cfg->arbitrator = true;
+        nd->member[cfg->n] = w->n;
+        snprintf(cfg->names[cfg->n], CLUSTER_NAME, "%s", w->nodes[w->n].name);
+        cfg->self = i == w->n ? cfg->n : cfg->self;
     }
     snprintf(cfg->manifest, sizeof(cfg->manifest), "m%u", nd->file);
     snprintf(cfg->mint, sizeof(cfg->mint), "aaaaaaaa-0000-0000-0000-%012u", ++w->minted);
@@ -230,15 +242,15 @@ static void act(struct world *w, unsigned i)
     struct cluster_event ev = {.type = EV_DONE, .now = w->now, .why = "it failed"};
 
     if (nd->act == ACT_BOOT || nd->act == ACT_JOIN) {
-        if (nd->permit_at || (nd->db != DB_PRIMARY && nd->db != DB_DOWN))
+        if (nd->permit_at || (!world_arbitrates(w, i) && nd->db != DB_PRIMARY && nd->db != DB_DOWN))
             return;
-        ev.ok = nd->db == DB_PRIMARY;
+        ev.ok = world_arbitrates(w, i) ? nd->db != DB_DOWN : nd->db == DB_PRIMARY;
         if (nd->act == ACT_JOIN)
             db_weigh(w, i);
     } else if (w->now < nd->act_at) {
         return;
     } else if (nd->act == ACT_STOP) {
-        if (nd->db == DB_NONPRIM)
+        if (nd->db == DB_NONPRIM || world_arbitrates(w, i))
             db_leave(w, i);
         ev.ok = nd->db == DB_DOWN;
     } else {
@@ -311,6 +323,6 @@ void world_time(struct world *w)
         w->cut_db = 0;
     deliver(w);
     db_time(w);
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->all; i++)
         node_time(w, i);
 }

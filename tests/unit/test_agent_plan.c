@@ -63,7 +63,7 @@ static void test_accepts(void **state)
 /* What the controller makes is taken. */
 static void test_accepts_golden(void **state)
 {
-    static const char *const names[] = {"plan.json", "plan-disk.json"};
+    static const char *const names[] = {"plan.json", "plan-disk.json", "plan-arbitrator.json"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

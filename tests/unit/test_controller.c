@@ -117,6 +117,35 @@ static void test_plan(void **state)
     golden("plan-disk.json", disk_text);
 }
 
+/* It has no disk, no site and no data; the member knows of no member but itself. */
+static void test_arbitrator(void **state)
+{
+    (void)state;
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_json_ json_t *plan = NULL, *of_member = NULL;
+    const struct node_facts facts[] = {
+        {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555", "http://fra"},
+        {"10.10.2.10", "02:00:00:00:00:02", "", ""}};
+    char digest[SHA256_HEX_SIZE];
+    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of};
+    const struct planner_input in = {&s, facts, "https://x/blob", digest, true, "KEY", &certs};
+    struct err err;
+
+    keys_sha256("x", 1, digest);
+    load(&s);
+    s.nodes[1].arbitrator = true;
+    s.nodes[1].disk.present = false;
+    assert_int_equal(planner_compile(&in, 1, &plan, &err), 0);
+    _cleanup_free_ char *text = json_dumps(plan, JSON_INDENT(1) | JSON_SORT_KEYS);
+    golden("plan-arbitrator.json", text);
+    assert_int_equal(planner_compile(&in, 0, &of_member, &err), 0);
+    _cleanup_free_ char *member = js_text(of_member);
+    assert_null(strstr(member, "10.10.2.10"));
+    _cleanup_free_ char *roster = planner_roster(&in, (const char *const[]){"aa", "bb"}, 1);
+    assert_non_null(strstr(roster, "\"role\":\"arbitrator\""));
+}
+
 /* A public key of Ed25519, made for this test; its secret half is gone. */
 static const uint8_t key_packets[] = {
     0x98, 0x33, 0x04, 0x6b, 0x03, 0x68, 0xfd, 0x16, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47,
@@ -312,10 +341,10 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_ready),
-        cmocka_unit_test(test_answers),    cmocka_unit_test(test_package_key),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_arbitrator),  cmocka_unit_test(test_user_data),
+        cmocka_unit_test(test_ready),       cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
     };
     struct err err;
 
