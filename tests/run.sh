@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
-lanes=6
+lanes=4
 dir=$(mktemp -d /tmp/muster-test-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 : >"$dir/ended" # a line for each step: "ok NAME" or "FAILED NAME"

@@ -54,6 +54,8 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.ready = cluster_ready(c);
     m.size = c->running && !c->unknown ? c->size : 0;
     m.arbitrated = c->arbitrated;
+    m.bytes = c->bytes;
+    m.cached = c->cached;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
     m.data = c->rec.data;

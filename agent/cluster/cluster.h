@@ -168,6 +168,8 @@ struct cluster_msg {
     bool arbitrated; /* and whether an arbitrator counts in it */
     bool data;
     bool held;
+    uint64_t bytes;  /* of its data directory; 0: not known */
+    uint64_t cached; /* it can send write sets from this number on; 0: not known */
     uint64_t permit_used, booted;
     struct cluster_names holders;
     bool votes_known; /* false: of an agent that knows of no votes */
@@ -196,7 +198,9 @@ struct cluster_action {
     enum cluster_action_type type;
     unsigned to;
     uint64_t epoch;
-    bool small; /* JOIN: nothing is here, and next to nothing is there */
+    bool small;     /* JOIN: nothing is here, and next to nothing is there */
+    bool whole;     /* JOIN: nobody can send just what is missing: it is a whole copy */
+    uint64_t bytes; /* JOIN: that a member of the Primary has; 0: not known */
     struct cluster_msg msg;
 };
 
@@ -231,7 +235,9 @@ struct cluster_event {
     bool unknown;                  /* DB: it runs and could not be asked; `why` */
     bool leaving;                  /* DB: the agent ends after this; what is down stays so */
     bool rowless;                  /* DB: the row of this node's epoch is not there */
-    bool weightless;               /* DB: its weight in the quorum is not that of the file */
+    uint64_t bytes;                /* DB: of its data directory; 0: not known */
+    uint64_t cached; /* DB: it can send write sets from this number on; 0: not known */
+    bool weightless; /* DB: its weight in the quorum is not that of the file */
     /* DB: what that row says; "": it was not read */
     char row_node[CLUSTER_NAME], row_cluster[37];
     unsigned size;
@@ -289,6 +295,9 @@ struct cluster {
     bool unknown; /* it runs, and the last look got no answer: running and primary are older */
     unsigned size;
     bool arbitrated;
+    uint64_t bytes;               /* of its data directory */
+    uint64_t cached;              /* write sets from this number on */
+    uint64_t join_bytes;          /* that the Primary had when the last join began */
     bool component_known;         /* the last look said of whom its Primary consists: rec.holders */
     struct cluster_position live; /* of the running database */
 

@@ -248,16 +248,17 @@ static int chain_from_json(const json_t *a, uint64_t last, uint64_t *from,
 json_t *cluster_msg_to_json(const struct cluster_msg *m)
 {
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:b, s:b, s:I, s:I, s:o, s:o, "
-        "s:s, s:I, s:I, s:o}",
+        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:i, s:b, s:I, s:I, s:b, s:b, "
+        "s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:o}",
         "t", msg_names[m->type], "manifest", m->manifest, "epoch", (json_int_t)m->epoch, "ballot",
         ballot_to_json(&m->ballot), "position", cluster_position_to_json(&m->position),
         "accepted_at", ballot_to_json(&m->accepted_at), "value", value_to_json(&m->value), "state",
-        (int)m->state, "ready", m->ready, "size", (int)m->size, "arbitrated", m->arbitrated, "data",
-        m->data, "held", m->held, "permit_used", (json_int_t)m->permit_used, "booted",
-        (json_int_t)m->booted, "holders", names_to_json(&m->holders), "votes",
-        votes_to_json(&m->votes), "hw_uuid", m->hw_uuid, "hw", (json_int_t)m->hw, "chain_from",
-        (json_int_t)m->chain_from, "chain", chain_to_json(m->chain, m->n_chain));
+        (int)m->state, "ready", m->ready, "size", (int)m->size, "arbitrated", m->arbitrated,
+        "bytes", (json_int_t)m->bytes, "cached", (json_int_t)m->cached, "data", m->data, "held",
+        m->held, "permit_used", (json_int_t)m->permit_used, "booted", (json_int_t)m->booted,
+        "holders", names_to_json(&m->holders), "votes", votes_to_json(&m->votes), "hw_uuid",
+        m->hw_uuid, "hw", (json_int_t)m->hw, "chain_from", (json_int_t)m->chain_from, "chain",
+        chain_to_json(m->chain, m->n_chain));
 }
 
 /* What heartbeats of the first version do not have follows from what they say. */
@@ -266,6 +267,8 @@ static int heartbeat_from_json(const json_t *j, struct cluster_msg *m, struct er
     m->ready = js_opt_bool(j, "ready", false);
     m->data = js_opt_bool(j, "data", false);
     m->held = js_opt_bool(j, "held", false);
+    m->bytes = js_opt_u64(j, "bytes", 0);
+    m->cached = js_opt_u64(j, "cached", 0);
     m->arbitrated = js_opt_bool(j, "arbitrated", true); /* of an agent that knows of none */
     m->votes_known = json_is_object(json_object_get(j, "votes"));
     if (votes_member(j, &m->votes, err) < 0)

@@ -30,6 +30,23 @@ const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t
     return NULL;
 }
 
+/* Known to be so: no member of the Primary has all write sets since the position here. */
+static bool takes_whole_copy(const struct cluster *c, uint64_t now)
+{
+    const struct cluster_position *p = &c->position;
+
+    if (p->kind != DATADIR_OK || p->aria)
+        return true;
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_msg *hb = &c->peers[i].hb;
+
+        if (i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY &&
+            hb->cached <= (uint64_t)p->seqno + 1)
+            return false;
+    }
+    return true;
+}
+
 void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
 {
     const struct cluster_msg *hb = cluster_live_primary(c, now);
@@ -83,9 +100,12 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     cluster_act(out, ACT_SAVE);
     struct cluster_action *join = cluster_act(out, ACT_JOIN);
     join->epoch = c->rec.epoch;
+    join->bytes = c->join_bytes = hb->bytes;
     join->small = c->position.kind == DATADIR_FRESH && hb->position.seqno < CLUSTER_SMALL;
-    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves",
-                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from]);
+    join->whole = takes_whole_copy(c, now);
+    cluster_enter(c, CLUSTER_JOINING, now, "joins the cluster of epoch %llu, which %s serves%s",
+                  (unsigned long long)c->rec.epoch, c->cfg.names[hb->from],
+                  join->whole ? ", by a whole copy" : "");
 }
 
 /* A database that is down serves nobody, and one that joins is nobody's donor. */

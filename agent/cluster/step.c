@@ -354,6 +354,8 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->joins = ev->answers && ev->primary && !ev->synced;
     c->size = ev->size;
     c->arbitrated = ev->arbitrated;
+    c->bytes = ev->bytes;
+    c->cached = ev->cached;
     /* A history that is new is told at once: who wants to join waits for it. */
     if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)
         c->hb_at = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The coordinator's actions: reading the position, and starting the database through its gate.
+/* The coordinator's actions: starting the database through its gate, and stopping it.
  * Nothing here has a wall-clock limit: a transfer takes as long as it takes. */
 #include <dirent.h>
 #include <errno.h>
-#include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/cluster/store.h"
-#include "agent/galera/galera.h"
+#include "agent/galera/datadir.h"
 #include "agent/galera/grastate.h"
+#include "agent/galera/internal.h"
 #include "agent/galera/sql.h"
-#include "agent/galera/tclog.h"
 #include "agent/galera/transfer.h"
 #include "agent/ipc/paths.h"
 #include "agent/ipc/permit.h"
-#include "agent/sys/conf.h"
-#include "agent/sys/mnt.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -30,9 +27,10 @@
 #include "common/str.h"
 
 #define JOURNAL_MAX_S 20
-#define PATH_MYSQLD "/run/mysqld" /* of Debian's package */
 #define LEFT_MS 10000       /* so long without a group, though it is up: it does not come back */
 #define START_SEEN_MS 15000 /* systemd takes up a start within this */
+
+#define MB 1000000
 
 static char note[256];
 
@@ -41,14 +39,14 @@ const char *galera_note(void)
     return note;
 }
 
-/* Whether a name is there; -1: it could not be seen whether. */
-static int below(const char *dir, const char *name, bool *ret, struct err *err)
+void galera_note_set(const char *fmt, ...)
 {
-    _cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
-    struct stat st;
+    va_list ap;
 
-    *ret = lstat(path, &st) == 0;
-    return *ret || errno == ENOENT ? 0 : err_errno(err, errno, "look at %s", path);
+    va_start(ap, fmt);
+    vsnprintf(note, sizeof(note), fmt, ap);
+    va_end(ap);
+    log_warn("%s", note);
 }
 
 /* What an earlier transfer left would keep the next one from its begin; beside a server that runs,
@@ -61,237 +59,6 @@ static int forget_transfer(const struct galera *g, struct err *err)
         return -1;
     return st.active || st.busy || st.main_pid ? 0 : transfer_forget(g->datadir, err);
 }
-
-/* Only beside a server that is known not to run. */
-static int set_torn_aside(const struct galera *g, struct err *err)
-{
-    _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE, g->mount);
-    _cleanup_free_ char *to = NULL;
-    struct svc_state st;
-    bool torn = false;
-
-    if (tclog_torn(g->datadir, &torn, err) < 0)
-        return -1;
-    if (!torn)
-        return 0;
-    if (svc_status(GALERA_SERVICE, &st, err) < 0)
-        return -1;
-    if (st.active || st.busy || st.main_pid)
-        return err_set(err, ERR_FAILED, "the database runs, and its tc.log is torn");
-    if (tclog_set_aside(g->datadir, dir, &to, err) < 0)
-        return -1;
-    if (to) {
-        snprintf(note, sizeof(note), "the torn tc.log of the database was moved to %s", to);
-        log_warn("%s", note);
-    }
-    return 0;
-}
-
-/* --- position ------------------------------------------------------------------------------ */
-
-#define SILENT_S 60 /* what comes before InnoDB says nothing for so long: it loops */
-#define TICK_S 10
-
-struct recovering {
-    struct grastate_recovery r;
-    unsigned silent_s;
-    bool stuck;
-};
-
-static void recovery_line(void *ctx, const char *line)
-{
-    struct recovering *w = ctx;
-
-    grastate_recovery_line(&w->r, line);
-}
-
-/* With a log of Aria that ends too early the server loops for ever before it comes to InnoDB, which
- * tells of its progress every 15 s. */
-static void recovery_silent(void *ctx)
-{
-    struct recovering *w = ctx;
-
-    w->silent_s += TICK_S;
-    if (w->r.innodb || w->silent_s < SILENT_S)
-        return;
-    w->stuck = w->r.aria = true;
-}
-
-/* Real crash recovery, from a pipe of our own (I11). `option` may be NULL. */
-static int recover_with(const char *option, struct grastate_recovery *r, struct err *err)
-{
-    struct recovering w = {.r.seqno = -1};
-    const struct proc_opts opts = {.on_line = recovery_line,
-                                   .on_tick = recovery_silent,
-                                   .tick_s = TICK_S,
-                                   .give_up = &w.stuck,
-                                   .ctx = &w};
-    int result =
-        proc_run(PROC_ARGV(MARIADBD, "--user=mysql", "--wsrep-recover", "--disable-log-error",
-                           "--skip-networking", "--bind-address=127.0.0.1", option),
-                 &opts, NULL, err);
-
-    *r = w.r;
-    if (w.stuck)
-        return err_set(err, ERR_FAILED,
-                       "recover the position: the server said nothing for %d s before InnoDB",
-                       SILENT_S);
-    if (result < 0)
-        return err_set(err, ERR_FAILED, "recover the position: %s",
-                       r->first[0] ? r->first : strdupa(err->msg));
-    if (r->prepared)
-        return err_set(err, ERR_SAFETY,
-                       "the database has prepared transactions; an operator must decide them: %s",
-                       r->first);
-    if (r->lines != 1)
-        return err_set(err, ERR_FAILED, "recover the position: %u answers instead of one",
-                       r->lines);
-    return 0;
-}
-
-/* Aria has only system tables, and its log may be torn after a loss of power while InnoDB is whole:
- * the position is read with an empty log of Aria in another place, where mysql may write, and the
- * real one is left as it is. */
-static int recover_without_aria(struct grastate_recovery *r, struct err *err)
-{
-    static const char dir[] = PATH_MYSQLD "/aria-scratch";
-    struct err ignored;
-
-    if (fs_remove_tree(dir, err) < 0 ||
-        proc_call(PROC_ARGV("/usr/bin/install", "-m", "700", "-o", "mysql", "-d", dir), err) < 0)
-        return -1;
-    int result = recover_with("--aria-log-dir-path=" PATH_MYSQLD "/aria-scratch", r, err);
-    fs_remove_tree(dir, &ignored);
-    return result;
-}
-
-static int recover(struct grastate_recovery *r, bool *ret_aria, struct err *err)
-{
-    *ret_aria = false;
-    if (proc_call(PROC_ARGV("/usr/bin/install", "-m", "755", "-o", "mysql", "-g", "root", "-d",
-                            PATH_MYSQLD),
-                  err) < 0)
-        return -1;
-    if (recover_with(NULL, r, err) == 0)
-        return 0;
-    if (!r->aria || r->prepared)
-        return -1;
-    log_warn("%s", err->msg);
-    *ret_aria = true;
-    return recover_without_aria(r, err);
-}
-
-static int position_of_data(const struct galera *g, struct cluster_position *p, struct err *err)
-{
-    struct grastate st = {0};
-    struct grastate_recovery r;
-    struct err why;
-    _cleanup_free_ char *path = str_fmt("%s/grastate.dat", g->datadir);
-    _cleanup_free_ char *text = NULL;
-    bool trusted =
-        fs_read(path, 4096, &text, NULL, &why) == 0 && grastate_parse(text, &st, &why) == 0;
-    bool zero = !trusted || strcmp(st.uuid, UUID_ZERO) == 0;
-
-    p->safe = trusted && st.safe;
-    if (!zero && st.seqno >= 0) {
-        p->kind = DATADIR_OK;
-        p->clean = true;
-        p->seqno = st.seqno;
-        memcpy(p->uuid, st.uuid, sizeof(p->uuid));
-        return 0;
-    }
-    if (set_torn_aside(g, err) < 0 || recover(&r, &p->aria, err) < 0) {
-        p->kind = DATADIR_UNREADABLE;
-        return -1;
-    }
-    if (strcmp(r.uuid, UUID_ZERO) == 0 || r.seqno < 0) {
-        p->kind = DATADIR_EMPTY;
-        return 0;
-    }
-    p->kind = zero ? DATADIR_TAINTED : DATADIR_OK;
-    p->seqno = r.seqno;
-    memcpy(p->uuid, r.uuid, sizeof(p->uuid));
-    return 0;
-}
-
-/* The gate was opened over this disk: the record on the disk itself says so. One that cannot be
- * read says nothing, and nothing that lies here counts as a member's then. */
-static bool opened_here(const struct galera *g)
-{
-    _cleanup_free_ char *dir = str_fmt("%s/" MOUNT_STATE, g->mount);
-    const char *const dirs[2] = {dir, NULL};
-    struct cluster_record rec;
-    uint64_t generation;
-    struct err ignored;
-
-    return cluster_store_load(dirs, &rec, &generation, &ignored) == 1 && rec.data && !rec.new_disk;
-}
-
-/* The kernel does so after a fault of the disk; the server would only say that it cannot start. */
-static int writable(const struct galera *g, struct err *err)
-{
-    bool read_only = false;
-
-    if (mnt_read_only(g->mount, &read_only, err) < 0)
-        return -1;
-    return read_only
-               ? err_set(err, ERR_FAILED,
-                         "the data disk on %s is read-only: as a rule it had a fault ('dmesg' "
-                         "says which); nothing is started on it. When the disk is well: "
-                         "mount -o remount,rw %s, or muster up",
-                         g->mount, g->mount)
-               : 0;
-}
-
-static int look_at_disk(const struct galera *g, struct cluster_position *p, struct err *err)
-{
-    char source[256];
-    bool mounted = false, marker = false, ours = false;
-
-    if (mnt_status(g->mount, &mounted, source, sizeof(source), err) < 0 ||
-        (mounted && below(g->mount, MOUNT_MARKER, &marker, err) < 0))
-        return -1;
-    if (!mounted || !marker) {
-        p->kind = DATADIR_NOT_MOUNTED;
-        return err_set(err, ERR_FAILED, "the data disk is not mounted on %s", g->mount);
-    }
-    if (writable(g, err) < 0 || below(g->mount, DATADIR_OURS_MARK, &ours, err) < 0)
-        return -1;
-    return ours ? 0
-                : err_set(err, ERR_SAFETY,
-                          "%s was not made by this agent; an operator must adopt it", g->datadir);
-}
-
-int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err)
-{
-    struct cluster_position p = {.kind = DATADIR_UNKNOWN, .seqno = -1};
-    struct svc_state st;
-    bool fresh, staging, innodb;
-
-    *ret = p;
-    /* An action that was killed leaves its permit, and maybe a database. */
-    permit_close();
-    if (svc_status(GALERA_SERVICE, &st, err) < 0)
-        return -1;
-    if (st.active || st.busy)
-        return err_set(err, ERR_FAILED, "the database runs; its position cannot be read");
-    if (look_at_disk(g, ret, err) < 0 || below(g->mount, DATADIR_FRESH_MARK, &fresh, err) < 0 ||
-        below(g->datadir, ".sst", &staging, err) < 0 ||
-        below(g->datadir, "ibdata1", &innodb, err) < 0)
-        return -1;
-    p.opened = opened_here(g);
-    int r = 0;
-    if (fresh)
-        p.kind = DATADIR_FRESH;
-    else if (staging || !innodb)
-        p.kind = DATADIR_SST_PARTIAL;
-    else
-        r = position_of_data(g, &p, err);
-    *ret = p;
-    return r;
-}
-
-/* --- starting and stopping ------------------------------------------------------------------ */
 
 static int forget_fresh(const struct galera *g, struct err *err)
 {
@@ -330,12 +97,10 @@ static int trust(const struct galera *g, const struct cluster_position *p, struc
     if (forget_cache(g, err) < 0 ||
         fs_write_atomic_as(path, text, strlen(text), 0660, st.st_uid, st.st_gid, err) < 0)
         return -1;
-    snprintf(
-        note, sizeof(note),
+    galera_note_set(
         "the database did not trust its state (%.8s:%lld), and nobody has newer data: a change "
         "of a table's definition was cut off, or its state file; the others take whole copies",
         p->uuid, (long long)p->seqno);
-    log_warn("%s", note);
     return 0;
 }
 
@@ -462,8 +227,7 @@ static int set_aria_aside(const struct galera *g, uint64_t epoch, struct err *er
     closedir(d);
     if (r < 0)
         return -1;
-    snprintf(note, sizeof(note), "the torn log of Aria was moved to %s", dir);
-    log_warn("%s", note);
+    galera_note_set("the torn log of Aria was moved to %s", dir);
     return fs_sync_filesystem(g->datadir, err);
 }
 
@@ -473,9 +237,9 @@ int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_pos
     _cleanup_free_ char *position = start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-new-cluster %s", position);
 
-    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 ||
+    if (galera_writable(g, err) < 0 || forget_fresh(g, err) < 0 ||
         (p->kind == DATADIR_TAINTED && trust(g, p, err) < 0) || mark_safe(g, err) < 0 ||
-        set_torn_aside(g, err) < 0 || (p->aria && set_aria_aside(g, epoch, err) < 0))
+        galera_set_torn_aside(g, err) < 0 || (p->aria && set_aria_aside(g, epoch, err) < 0))
         return -1;
     return start("boot", epoch, options, err);
 }
@@ -491,6 +255,27 @@ static int ask_for_copy(const struct galera *g, struct err *err)
     return fs_sync_parent(from, err);
 }
 
+/* What a whole copy replaces makes room for it. mariabackup's script removes the old data before
+ * the new has come, so one that does not fit ends with nothing. */
+static int has_room(const struct galera *g, uint64_t bytes, struct err *err)
+{
+    uint64_t room = 0;
+
+    if (fs_free(g->mount, &room, err) < 0)
+        return -1;
+    if (room >= bytes)
+        return 0;
+    uint64_t own = datadir_bytes(g->datadir);
+    return room + own >= bytes
+               ? 0
+               : err_set(err, ERR_FAILED,
+                         "no whole copy is begun: a donor has %llu MB, and %s has room for "
+                         "%llu MB; make the volume larger (datadisk.size, muster up), or "
+                         "remove what does not belong there",
+                         (unsigned long long)(bytes / MB), g->mount,
+                         (unsigned long long)((room + own) / MB));
+}
+
 /* While it joins it does not count in the quorum: one that dies in the middle must not take the
  * Primary with it, which of two members it would (G10).
  * mariabackup's script rests for ten seconds in the middle, whatever there is to copy; rsync's does
@@ -498,7 +283,7 @@ static int ask_for_copy(const struct galera *g, struct err *err)
  * the donor has no rsync: the next join is an ordinary one. What a copy brought is on the disk
  * before the join counts: the copy itself syncs nothing. */
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
-                bool small, struct err *err)
+                bool small, bool whole, uint64_t bytes, struct err *err)
 {
     bool copy = p->aria || p->kind == DATADIR_SST_PARTIAL || p->kind == DATADIR_EMPTY;
     struct err why;
@@ -508,7 +293,8 @@ int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_pos
                                       : start_position(p);
     _cleanup_free_ char *options = str_fmt("--wsrep-provider-options=%s %s", weightless, how);
 
-    if (writable(g, err) < 0 || forget_fresh(g, err) < 0 || set_torn_aside(g, err) < 0 ||
+    if (galera_writable(g, err) < 0 || (whole && has_room(g, bytes, err) < 0) ||
+        forget_fresh(g, err) < 0 || galera_set_torn_aside(g, err) < 0 ||
         forget_transfer(g, err) < 0 || (copy && ask_for_copy(g, err) < 0) ||
         start("join", epoch, options, err) < 0)
         return -1;

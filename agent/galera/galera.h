@@ -39,13 +39,15 @@ bool galera_settings_valid(const json_t *settings);
 /* Borrowed from `spec`. */
 int galera_read(const json_t *spec, struct galera *ret, struct err *err);
 
-/* What the coordinator's actions do (exec.c). They block: run them in a child. */
+/* What the coordinator's actions do (position.c, exec.c). They block: run them in a child. */
 int galera_position(const struct galera *g, struct cluster_position *ret, struct err *err);
 int galera_boot(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
                 struct err *err);
-/* `small`: a whole copy is one of next to nothing. */
+/* `small`: a whole copy is one of next to nothing. `whole`: nobody can send just what is missing.
+ * `bytes`: of a donor's data directory, 0: not known. A copy for which there is no room here is not
+ * begun (ERR_FAILED). */
 int galera_join(const struct galera *g, uint64_t epoch, const struct cluster_position *p,
-                bool small, struct err *err);
+                bool small, bool whole, uint64_t bytes, struct err *err);
 int galera_stop(struct err *err);
 /* Gives the member the weight that the file says: it joins with none (provider.c). */
 int galera_weight(const struct galera *g, struct err *err);
@@ -72,9 +74,9 @@ struct sql;
 int galera_weight_now(struct sql *s);
 
 /* A look at the local database: docs/protocol.md section 4, member `db`; never fails. `epoch` 0:
- * no row is looked for. For the supervisor `running` and, when it answers, `pid` besides. New
- * reference. */
-json_t *galera_status(uint64_t epoch);
+ * no row is looked for; `datadir`: whose size is told. For the supervisor `running` and, when it
+ * answers, `pid` besides. New reference. */
+json_t *galera_status(uint64_t epoch, const char *datadir);
 /* The same, but only what steps and actions need. */
 enum galera_seen {
     GALERA_UNKNOWN, /* it could not be asked: nothing may follow from that */

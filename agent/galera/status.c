@@ -2,16 +2,22 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
+#include "agent/galera/datadir.h"
 #include "agent/galera/galera.h"
 #include "agent/galera/settings.h"
 #include "agent/galera/sql.h"
+#include "agent/ipc/paths.h"
 #include "agent/sys/fields.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
+
+#define SIZE_EVERY_S 60
 
 static const struct field fields[] = {
     FIELD(galera, cluster, FIELD_NAME),    FIELD(galera, node, FIELD_NAME),
@@ -104,6 +110,8 @@ static void status_row(void *ctx, const char *k, const char *v)
             json_object_set_new(ctx, wanted[i][1], json_string(v));
     if (strcmp(k, "wsrep_cluster_size") == 0 && str_to_u64(v, CLUSTER_MAX * 4, &n) == 0)
         json_object_set_new(ctx, "cluster_size", json_integer((json_int_t)n));
+    if (strcmp(k, "wsrep_local_cached_downto") == 0 && str_to_u64(v, INT64_MAX, &n) == 0)
+        json_object_set_new(ctx, "cached", json_integer((json_int_t)n));
     if (strcmp(k, "wsrep_last_committed") == 0 && str_to_u64(v, INT64_MAX, &n) == 0)
         json_object_set_new(ctx, "seqno", json_integer((json_int_t)n));
 }
@@ -111,7 +119,7 @@ static void status_row(void *ctx, const char *k, const char *v)
 #define STATUS_QUERY                                                                               \
     "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_local_state_comment',"                      \
     "'wsrep_cluster_status','wsrep_cluster_state_uuid','wsrep_cluster_size',"                      \
-    "'wsrep_last_committed')"
+    "'wsrep_last_committed','wsrep_local_cached_downto')"
 
 static void epoch_row(void *ctx, const char *id, const char *node)
 {
@@ -173,6 +181,24 @@ static void look_at_pending(const struct sql *s, json_t *db)
         json_object_set_new(db, "pending", js_string(pending));
 }
 
+/* A walk over all its files: kept for a while, for looks that follow each other. */
+static uint64_t datadir_size(const char *datadir)
+{
+    _cleanup_free_ char *text = NULL;
+    struct stat st;
+    struct err ignored;
+    uint64_t bytes = 0;
+
+    if (stat(PATH_DATADIR_SIZE, &st) == 0 && time(NULL) - st.st_mtime < SIZE_EVERY_S &&
+        st.st_mtime <= time(NULL) && fs_read(PATH_DATADIR_SIZE, 32, &text, NULL, &ignored) == 0 &&
+        str_to_u64(text, INT64_MAX, &bytes) == 0)
+        return bytes;
+    bytes = datadir_bytes(datadir);
+    _cleanup_free_ char *new = str_fmt("%llu", (unsigned long long)bytes);
+    fs_write_atomic(PATH_DATADIR_SIZE, new, strlen(new), 0600, &ignored);
+    return bytes;
+}
+
 /* What an operator has to know of root's refusal. */
 static void note_login(json_t *db, unsigned code, const struct err *err)
 {
@@ -215,7 +241,7 @@ static bool rsync_copies(void)
     return false;
 }
 
-json_t *galera_status(uint64_t epoch)
+json_t *galera_status(uint64_t epoch, const char *datadir)
 {
     struct err err = {0};
     struct svc_state st = {0};
@@ -244,6 +270,7 @@ json_t *galera_status(uint64_t epoch)
             look_at_members(s, db);
             look_at_weight(s, db);
             look_at_pending(s, db);
+            json_object_set_new(db, "bytes", json_integer((json_int_t)datadir_size(datadir)));
         }
         return db;
     }

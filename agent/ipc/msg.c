@@ -5,7 +5,7 @@
 
 #include "common/js.h"
 
-#define MEMBERS_MAX 9
+#define MEMBERS_MAX 11
 
 enum type {
     END,
@@ -33,8 +33,8 @@ struct member {
 /* clang-format off */
 #define ACTION_MEMBERS \
     {"what", ACTION, false}, {"epoch", U64, false}, {"small", BOOL, false}, \
-    {"position", OBJ, false}, {"cluster_id", STR, true}, {"uuid", STR, true}, \
-    {"base", I64, true}, {"lost", STR, true}
+    {"whole", BOOL, false}, {"bytes", U64, false}, {"position", OBJ, false}, \
+    {"cluster_id", STR, true}, {"uuid", STR, true}, {"base", I64, true}, {"lost", STR, true}
 /* clang-format on */
 
 static const struct {
@@ -79,7 +79,8 @@ static const struct {
                           {"why", STR, false},
                           {"waiting_for", NAMES, false},
                           {"epoch", U64, false},
-                          {"stable", BOOL, false}}},
+                          {"stable", BOOL, false},
+                          {"join_bytes", U64, true}}},
     [IPC_ANSWER] = {"answer",
                     IPC_FROM_NET,
                     {{"id", U64, false},

@@ -20,6 +20,7 @@
 /* Values that the server that runs made of others; what it takes at its next start only. */
 #define PATH_SETTINGS_TAKEN PATH_RUN "/settings-taken"
 #define PATH_SETTINGS_PENDING PATH_RUN "/settings-pending"
+#define PATH_DATADIR_SIZE PATH_RUN "/datadir-size" /* bytes; measured once a minute */
 #define PATH_STATUS PATH_RUN "/status.json"
 #define PATH_LOCK PATH_RUN "/apply.lock"
 #define PATH_COORDINATOR PATH_RUN "/coordinator.json" /* what the coordinator waits for */

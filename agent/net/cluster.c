@@ -159,9 +159,10 @@ static void send_do(struct net *n, struct net_cluster *k, enum ipc_action what,
                     const struct cluster_action *a)
 {
     const struct cluster_value *v = cluster_entry(&k->c.rec, a->epoch);
-    json_t *j = json_pack("{s:s, s:I, s:b, s:o}", "what", ipc_action_name(what), "epoch",
-                          (json_int_t)a->epoch, "small", a->small, "position",
-                          cluster_position_to_json(&k->c.position));
+    json_t *j =
+        json_pack("{s:s, s:I, s:b, s:b, s:I, s:o}", "what", ipc_action_name(what), "epoch",
+                  (json_int_t)a->epoch, "small", a->small, "whole", a->whole, "bytes",
+                  (json_int_t)a->bytes, "position", cluster_position_to_json(&k->c.position));
 
     if (v) {
         json_object_set_new(j, "cluster_id", json_string(v->cluster_id));
@@ -226,6 +227,8 @@ static void send_status(struct net *n, struct net_cluster *k, uint64_t now)
     json_t *j = json_pack("{s:s, s:o, s:o, s:I, s:b}", "state", cluster_state_name(k->c.state),
                           "why", js_string(k->c.why), "waiting_for", waiting, "epoch",
                           (json_int_t)k->c.rec.epoch, "stable", cluster_stable(&k->c, now));
+    if (k->c.state == CLUSTER_JOINING && k->c.join_bytes)
+        json_object_set_new(j, "join_bytes", json_integer((json_int_t)k->c.join_bytes));
     char *text = js_text(j);
     if (str_eq(text, k->said)) {
         free(text);
@@ -358,6 +361,8 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
     ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
                 strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
     ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
+    ev.cached = js_opt_u64(db, "cached", 0);
+    ev.bytes = js_opt_u64(db, "bytes", 0);
     ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
                  js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
     const json_t *weight = json_object_get(db, "weight");

@@ -86,8 +86,9 @@ static int coordinator_status(const struct synced *s, struct strbuf *say, struct
     }
     const char *why = js_opt_str(j, "why", "");
     if (state == CLUSTER_JOINING) {
-        *come = (struct event_count){EVENT_BYTES, life_measure(s->mount), 0};
-        life_text(why, come->done, 0, text_come, sizeof(text_come));
+        *come = (struct event_count){EVENT_BYTES, life_measure(s->mount),
+                                     js_opt_u64(j, "join_bytes", 0)};
+        life_text(why, come->done, come->total, text_come, sizeof(text_come));
         why = text_come;
     }
     strbuf_addf(say, "%s: %s", cluster_state_name(state), why);

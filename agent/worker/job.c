@@ -44,7 +44,8 @@ static json_t *look_group(const json_t *step, uint64_t epoch)
 {
     if (!json_is_object(step) || !fs_exists(GALERA_READY))
         return json_null();
-    return arbitrator_is(step) ? arbitrator_status() : galera_status(epoch);
+    return arbitrator_is(step) ? arbitrator_status()
+                               : galera_status(epoch, js_opt_str(step, "datadir", ""));
 }
 
 static json_t *look(const json_t *request)
@@ -127,7 +128,9 @@ static int perform(enum ipc_action what, const json_t *request, struct cluster_p
     case IPC_BOOT:
         return galera_boot(&g, epoch, p, err);
     case IPC_JOIN:
-        return galera_join(&g, epoch, p, json_is_true(json_object_get(request, "small")), err);
+        return galera_join(&g, epoch, p, js_opt_bool(request, "small", false),
+                           js_opt_bool(request, "whole", false), js_opt_u64(request, "bytes", 0),
+                           err);
     case IPC_STOP:
         return galera_stop(err);
     case IPC_ABANDON:

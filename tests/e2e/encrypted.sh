@@ -111,6 +111,21 @@ for at in 1 2; do
 done
 ok "a joiner that dies takes nobody with it"
 
+# ---- a copy for which there is no room
+said_at_par() { on par journalctl -u muster-agent -b --no-pager -o cat | grep -qF "$1"; }
+"$muster" cluster -f "$file" hold par --because 'a full disk' >/dev/null || die "hold"
+on par systemctl stop mariadb
+until_true 30 "fra goes on alone" gone
+# More than fra keeps of write sets, so that only a whole copy helps.
+sql fra "CREATE TABLE t.large (v LONGTEXT); $(printf 'INSERT INTO t.large SELECT REPEAT(UUID(), 250000);%.0s' {1..30})" || die "rows"
+on fra rm -f /run/muster-agent/datadir-size # measured again now, not within a minute
+on par sh -c "'free=\$(df --output=avail -B1 $datadir | tail -n 1); fallocate -l \$((free - 50000000)) $datadir/../ballast'" || die "ballast"
+"$muster" cluster -f "$file" resume par >/dev/null || die "resume"
+until_true 60 "par begins no copy that does not fit" said_at_par 'no whole copy is begun'
+[ -n "$(on par ls $datadir/ibdata1)" ] || die "the data of par was removed for a copy that does not fit"
+on par rm $datadir/../ballast
+until_true 120 "both serve once there is room" both_serve
+
 # ---- power is lost during a change of a table's definition
 distrust() { on "$1" journalctl -u muster-agent -b --no-pager -o cat | grep -qF 'did not trust its state'; }
 changed=

@@ -36,6 +36,8 @@ struct node {
     bool hangs;                  /* its next join is given up by Galera, and its server stays */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
     unsigned boots, stops, abandoned;
+    uint64_t cached; /* what its look says */
+    bool whole;      /* its last join knew that it is a whole copy */
     enum cluster_datadir booted_from;
 };
 
@@ -165,6 +167,7 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         boot(w, nd);
         break;
     case ACT_JOIN:
+        nd->whole = a->whole;
         join(w, nd);
         break;
     case ACT_STOP:
@@ -217,6 +220,7 @@ static void look(struct world *w, struct node *nd)
         if (w->nodes[i].db && w->nodes[i].primary)
             str_copy(ev.members.name[ev.members.n++], CLUSTER_NAME, w->nodes[i].name);
     ev.size = ev.members.n;
+    ev.cached = nd->cached;
     step(w, nd, &ev);
 }
 

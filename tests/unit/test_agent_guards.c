@@ -74,6 +74,39 @@ static void test_accepted_value_is_adopted(void **state)
     }
 }
 
+/* A join says that it is a whole copy when that is known: nobody who serves has what is missing. */
+static void test_whole_copy_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ams, fra;
+        enum cluster_datadir kind;
+        bool whole;
+    } cases[] = {
+        {0, 0, DATADIR_OK, false},     {101, 200, DATADIR_OK, false},
+        {102, 200, DATADIR_OK, true},  {102, 0, DATADIR_OK, false},
+        {1, 1, DATADIR_TAINTED, true}, {1, 1, DATADIR_SST_PARTIAL, true},
+        {200, 50, DATADIR_OK, false},  {102, 102, DATADIR_OK, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world *w = three();
+        struct node *par = get(w, "par");
+
+        power_off(par);
+        par->seqno = 100;
+        par->kind = cases[i].kind;
+        get(w, "ams")->cached = cases[i].ams;
+        get(w, "fra")->cached = cases[i].fra;
+        run(w, 15); /* the others notice, and look */
+        power_on(w, "par");
+        run(w, 15);
+        assert_int_equal(par->c.state, CLUSTER_PRIMARY);
+        assert_int_equal(par->whole, cases[i].whole);
+        free(w);
+    }
+}
+
 /* The one that the last decision names is ready, and has not heard of it yet. */
 static void test_permit_comes_first(void **state)
 {
@@ -216,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted_value_is_adopted),
+        cmocka_unit_test(test_whole_copy_is_known),
         cmocka_unit_test(test_permit_comes_first),
         cmocka_unit_test(test_permit_does_not_fit),
         cmocka_unit_test(test_permit_waits_for_a_running_one),

@@ -38,7 +38,9 @@ static const struct {
     {IPC_LOOK, IPC_FROM_NET, "{\"id\": 3, \"repair\": true, \"careful\": false}"},
     {IPC_PLAN, IPC_FROM_NET, "{\"plan\": {}}"},
     {IPC_SAVE, IPC_FROM_NET, "{\"record\": {}}"},
-    {IPC_DO, IPC_FROM_NET, "{\"what\": \"join\", \"epoch\": 2, \"small\": true, \"position\": {}}"},
+    {IPC_DO, IPC_FROM_NET,
+     "{\"what\": \"join\", \"epoch\": 2, \"small\": true, \"whole\": true, \"bytes\": 9, "
+     "\"position\": {}}"},
     {IPC_COORDINATOR, IPC_FROM_NET,
      "{\"state\": \"primary\", \"why\": \"\", \"waiting_for\": [\"par\"], \"epoch\": 1, "
      "\"stable\": true}"},
@@ -49,7 +51,8 @@ static const struct {
     {IPC_JOB_DRIFT, IPC_TO_WORKER, "{}"},
     {IPC_JOB_ENGINES, IPC_TO_WORKER, "{\"first\": true}"},
     {IPC_JOB_ACTION, IPC_TO_WORKER,
-     "{\"galera\": {}, \"what\": \"row\", \"epoch\": 2, \"small\": false, \"position\": {}, "
+     "{\"galera\": {}, \"what\": \"row\", \"epoch\": 2, \"small\": false, \"whole\": false, "
+     "\"bytes\": 0, \"position\": {}, "
      "\"cluster_id\": \"c\", \"uuid\": \"u\", \"base\": -1, \"lost\": \"\"}"},
     {IPC_RUN_EVENT, IPC_FROM_WORKER, "{\"event\": {\"seq\": 1}}"},
     {IPC_DID_PLAN, IPC_FROM_WORKER, "{\"ok\": false, \"why\": \"no\"}"},
