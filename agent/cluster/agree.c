@@ -58,6 +58,8 @@ void cluster_heartbeat(struct cluster *c, struct cluster_out *out)
     m.cached = c->cached;
     m.ballot = c->rec.promised;
     m.position = c->running ? c->live : c->position;
+    if (c->running)
+        m.position.last_epoch = c->rec.last_epoch;
     m.data = c->rec.data;
     m.held = c->rec.held[0] || c->leaving;
     m.permit_used = c->rec.amnesiac ? c->rec.epoch : c->rec.permit_used;

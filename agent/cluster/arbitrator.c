@@ -69,9 +69,10 @@ static void tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     const struct cluster_msg *hb = cluster_live_primary(c, now);
 
     if (now >= c->retry_at && c->state == CLUSTER_STOPPED && !c->asked && hb) {
-        c->asked = true;
-        snprintf(c->why, sizeof(c->why), "joins the group that %s is part of",
-                 c->cfg.names[hb->from]);
+        c->asked = c->starting = true;
+        cluster_enter(c, CLUSTER_ARBITRATING, now, "joins the group that %s is part of",
+                      c->cfg.names[hb->from]);
+        cluster_heartbeat(c, out); /* before it runs: who founds a group trusts what it hears */
         cluster_act(out, ACT_JOIN)->epoch = hb->epoch;
     } else if (now >= c->retry_at && c->state == CLUSTER_ARBITRATING && !c->asked &&
                (is_over(c, now) || is_outside_for_long(c, now))) {
@@ -113,17 +114,19 @@ static void look(struct cluster *c, const struct cluster_event *ev)
 
 static void done(struct cluster *c, const struct cluster_event *ev)
 {
+    bool started = c->starting;
+
     if (!c->asked)
         return; /* of a life before this one */
-    c->asked = false;
+    c->asked = c->starting = false;
     if (!ev->ok)
         later(c, ev->now);
-    if (c->state == CLUSTER_STOPPED && ev->ok)
-        cluster_enter(c, CLUSTER_ARBITRATING, ev->now, "takes part in the group's quorum");
-    else if (c->state == CLUSTER_ARBITRATING && ev->ok)
-        cluster_enter(c, CLUSTER_STOPPED, ev->now, "waits for a member that serves");
+    if (started == ev->ok)
+        cluster_enter(c, CLUSTER_ARBITRATING, ev->now, "%s",
+                      ev->ok ? "takes part in the group's quorum" : ev->why);
     else
-        snprintf(c->why, sizeof(c->why), "%s", ev->why);
+        cluster_enter(c, CLUSTER_STOPPED, ev->now, "%s",
+                      ev->ok ? "waits for a member that serves" : ev->why);
 }
 
 void cluster_arbitrator_step(struct cluster *c, const struct cluster_event *ev,

@@ -62,7 +62,7 @@ static bool electable(const struct cluster_position *p)
 
 /* Its history is a part of the one in `rec`: it ends under the newest epoch, or not beyond the base
  * of any later one. */
-static bool on_chain(const struct cluster_record *rec, const struct cluster_position *p)
+bool cluster_on_chain(const struct cluster_record *rec, const struct cluster_position *p)
 {
     int64_t base;
 
@@ -107,6 +107,15 @@ static int choose_first(const struct cluster_config *cfg, const struct cluster_p
     int best = -1;
 
     for (int i = 0; i < (int)cfg->n; i++) {
+        /* It was excluded since the others had all that it had: none of them has it any more. */
+        if (!here[i] && !cluster_lost_has(lost, cfg->names[i])) {
+            snprintf(
+                why, CLUSTER_WHY_MAX,
+                "no member that is heard has data, and %s, which is not, may have it; bring it "
+                "back, or accept the loss: muster cluster recover --without %s",
+                cfg->names[i], cfg->names[i]);
+            return -1;
+        }
         /* Whose loss was accepted, and who is here with a new disk, may be the first of all. */
         if (!here[i] || (cluster_lost_has(lost, cfg->names[i]) && !blank(&r[i])))
             continue;
@@ -135,7 +144,7 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
     int best = -1;
 
     for (int i = 0; i < (int)cfg->n; i++) {
-        if (!here[i] || cluster_lost_has(lost, cfg->names[i]) || !on_chain(rec, &r[i]))
+        if (!here[i] || cluster_lost_has(lost, cfg->names[i]) || !cluster_on_chain(rec, &r[i]))
             continue;
         if (best >= 0 && strcmp(r[i].uuid, r[best].uuid) != 0) {
             snprintf(why, CLUSTER_WHY_MAX,
@@ -193,9 +202,9 @@ int cluster_choose(const struct cluster_config *cfg, const struct cluster_record
     if (more >= 0) {
         snprintf(why, CLUSTER_WHY_MAX,
                  "%s has more of the cluster's data (%lld) than %s (%lld), and is not usable as a "
-                 "whole; an operator must decide",
+                 "whole; to go on without it: muster cluster recover --without %s",
                  cfg->names[more], (long long)reports[more].seqno, cfg->names[best],
-                 (long long)reports[best].seqno);
+                 (long long)reports[best].seqno, cfg->names[more]);
         return -1;
     }
     if (strcmp(rec->hw_uuid, reports[best].uuid) == 0 && reports[best].seqno < rec->hw &&

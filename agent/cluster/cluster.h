@@ -121,6 +121,7 @@ struct cluster_record {   /* durable; A/B slots on two disks (store.h) */
     uint64_t booted;      /* highest epoch that is known to have served, here or elsewhere */
     uint64_t last_epoch;  /* under which this node's gate was last opened */
     uint64_t joining;     /* a join under that epoch began and has not ended well */
+    int64_t join_from;    /* where data that the database distrusts was then; -1: it was none */
     bool data;            /* the gate was opened once: never FRESH again */
     bool amnesiac;        /* there was data here and no record: not chosen, boots nothing */
     bool diverged;        /* the data here is in quarantine, until it is moved aside */
@@ -301,8 +302,9 @@ struct cluster {
     bool component_known;         /* the last look said of whom its Primary consists: rec.holders */
     struct cluster_position live; /* of the running database */
 
-    bool asked; /* ACT_POSITION without an answer */
-    bool known; /* position is valid: nothing ran since */
+    bool asked;    /* ACT_POSITION, or an arbitrator's action, without an answer */
+    bool starting; /* it is an arbitrator's start */
+    bool known;    /* position is valid: nothing ran since */
     struct cluster_position position;
 
     struct cluster_peer peers[CLUSTER_MAX];
@@ -358,6 +360,9 @@ int cluster_choose(const struct cluster_config *cfg, const struct cluster_record
  * `live`. 0: not yet known. -1: it is not, and why. */
 int cluster_ancestor(const struct cluster_record *rec, const struct cluster_position *own,
                      const struct cluster_position *live, char why[CLUSTER_WHY_MAX]);
+
+/* Data whose history is a part of the one in `rec`. */
+bool cluster_on_chain(const struct cluster_record *rec, const struct cluster_position *p);
 
 /* chain.c: the decisions that a record remembers. */
 const struct cluster_value *cluster_entry(const struct cluster_record *rec, uint64_t epoch);

@@ -337,6 +337,8 @@ json_t *cluster_record_to_json(const struct cluster_record *r)
     json_decref(rest);
     if (r->replaced)
         json_object_set_new(j, "replaced", json_true());
+    if (r->joining && r->join_from >= 0)
+        json_object_set_new(j, "join_from", json_integer((json_int_t)r->join_from));
     if (r->because[0])
         json_object_set_new(j, "because", js_string(r->because));
     if (r->held[0])
@@ -382,6 +384,8 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
     r->replaced = js_opt_bool(j, "replaced", false);
     r->failures = failures < FAILURES_MAX ? (unsigned)failures : FAILURES_MAX;
     r->holders_known = true;
+    if (json_object_get(j, "join_from") && signed_member(j, "join_from", &r->join_from, err) < 0)
+        return -1;
     str_copy(r->because, sizeof(r->because), js_opt_str(j, "because", ""));
     str_copy(r->held, sizeof(r->held), js_opt_str(j, "held", ""));
     if (!str_copy(r->lost, sizeof(r->lost), js_opt_str(j, "lost", "")) ||
@@ -398,7 +402,7 @@ static int record_rest(const json_t *j, const json_t *chain, struct cluster_reco
 
 int cluster_record_from_json(const json_t *j, struct cluster_record *ret, struct err *err)
 {
-    struct cluster_record r = {0};
+    struct cluster_record r = {.join_from = -1};
     json_t *chain, *accepted;
 
     if (uuid_member(j, "cluster_id", r.cluster_id, err) < 0 ||

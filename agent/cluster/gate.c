@@ -30,6 +30,48 @@ const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t
     return NULL;
 }
 
+/* The newest epoch that anybody who serves was started or joined under. */
+static uint64_t served_epoch(const struct cluster *c, uint64_t now)
+{
+    uint64_t newest = 0;
+
+    for (unsigned i = 0; i < c->cfg.n; i++) {
+        const struct cluster_msg *hb = &c->peers[i].hb;
+
+        if (i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY &&
+            hb->position.last_epoch > newest)
+            newest = hb->position.last_epoch;
+    }
+    return newest;
+}
+
+static bool has_epoch(const struct cluster_msg *hb, uint64_t epoch)
+{
+    for (unsigned i = 0; i < hb->n_chain; i++)
+        if (hb->chain[i].epoch == epoch)
+            return true;
+    return epoch < hb->chain_from || epoch >= hb->epoch; /* or it is not on record there */
+}
+
+/* It wrote in an epoch that the Primary is not of: by an operator's word two went on from different
+ * places. Numbers alone would not tell. */
+static bool of_another_epoch(const struct cluster *c, const struct cluster_msg *hb, uint64_t now,
+                             char *why)
+{
+    const struct cluster_position *p = &c->position;
+    const struct cluster_value *v = cluster_entry(&c->rec, p->last_epoch);
+    uint64_t served = served_epoch(c, now);
+
+    if ((p->kind != DATADIR_OK && p->kind != DATADIR_TAINTED) || !v || p->seqno <= v->base ||
+        (has_epoch(hb, p->last_epoch) && (!served || p->last_epoch <= served)))
+        return false;
+    snprintf(why, CLUSTER_WHY_MAX,
+             "the data here has %lld..%lld of an epoch %llu that is not the cluster's; nothing is "
+             "overwritten",
+             (long long)v->base + 1, (long long)p->seqno, (unsigned long long)p->last_epoch);
+    return true;
+}
+
 /* Known to be so: no member of the Primary has all write sets since the position here. */
 static bool takes_whole_copy(const struct cluster *c, uint64_t now)
 {
@@ -68,7 +110,9 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
             return;
     }
     c->stale_since = 0;
-    int r = cluster_ancestor(&c->rec, &c->position, &hb->position, why);
+    int r = of_another_epoch(c, hb, now, why)
+                ? -1
+                : cluster_ancestor(&c->rec, &c->position, &hb->position, why);
     if (r == 0) {
         /* Ahead of a heartbeat that may be a second old; it must catch up soon. */
         if (!c->ahead_since || hb->size == 0) /* what cannot be asked may have gone on since */
@@ -96,6 +140,7 @@ void cluster_try_join(struct cluster *c, uint64_t now, struct cluster_out *out)
     c->rec.lost[0] = c->rec.because[0] =
         '\0'; /* the cluster is served: there is nothing to recover any more */
     c->rec.joining = c->rec.epoch;
+    c->rec.join_from = c->position.kind == DATADIR_TAINTED ? c->position.seqno : -1;
     c->hopeless_since = c->unjoined_since = 0;
     cluster_act(out, ACT_SAVE);
     struct cluster_action *join = cluster_act(out, ACT_JOIN);

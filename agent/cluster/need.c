@@ -234,11 +234,13 @@ bool cluster_blocked(struct cluster *c, uint64_t now)
 /* --- an operator accepts a loss ------------------------------------------------------------- */
 
 /* It looked at its data and found nothing that could be used: only then it is known to be so. */
-static bool may_have_data(const struct cluster_msg *hb)
+static bool may_have_data(const struct cluster *c, const struct cluster_msg *hb)
 {
     if (hb->state == CLUSTER_FAULT)
         return hb->position.kind == DATADIR_UNKNOWN;
-    return !hb->ready || (hb->position.kind == DATADIR_OK && !hb->position.diverged);
+    /* What ends beside the cluster's history is chosen by no decision. */
+    return !hb->ready || (hb->position.kind == DATADIR_OK && !hb->position.diverged &&
+                          (!hb->position.last_epoch || cluster_on_chain(&c->rec, &hb->position)));
 }
 
 /* This node looked at its own data, and there is no whole database. */
@@ -262,7 +264,7 @@ static const char *objection(const struct cluster *c, const char *name, uint64_t
         (!outside || strcmp(outside, name) != 0))
         return "there is no member of that name, and there was none";
     if (i >= 0 && (unsigned)i != c->cfg.self && cluster_heard(c, (unsigned)i, now) &&
-        !cluster_disk_is_new(c, (unsigned)i, now) && may_have_data(&c->peers[i].hb))
+        !cluster_disk_is_new(c, (unsigned)i, now) && may_have_data(c, &c->peers[i].hb))
         return "that member is heard, and its data may be whole; see its own state";
     if (i == (int)c->cfg.self && !cluster_disk_is_new(c, c->cfg.self, now) && !only_a_rest(c))
         return "that is this node itself, and it has its data";

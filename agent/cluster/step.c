@@ -166,8 +166,10 @@ static void take_position(struct cluster *c, uint64_t now, struct cluster_out *o
     }
     /* A join that came as far as a transfer leaves data that the database itself distrusts; one
      * that never met a Primary leaves it as it was. It was an ancestor of the cluster's when the
-     * gate opened, so a copy of the cluster's replaces it. */
-    if (c->rec.joining && (p->kind == DATADIR_TAINTED || unreadable_for_long(c, now)))
+     * gate opened, so a copy of the cluster's replaces it. What was distrusted before, and is where
+     * it was, is what it was. */
+    bool as_before = p->kind == DATADIR_TAINTED && c->rec.join_from == p->seqno;
+    if (c->rec.joining && !as_before && (p->kind == DATADIR_TAINTED || unreadable_for_long(c, now)))
         p->kind = DATADIR_SST_PARTIAL;
     if (c->rec.diverged && !has_data) { /* it was moved aside */
         c->rec.diverged = false;
@@ -273,13 +275,31 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
     cluster_enter(c, CLUSTER_STOPPED, ev->now, "%s", ev->ok ? "stopped" : ev->why);
 }
 
+/* Galera itself took its database into the Primary of an epoch that was decided without it. */
+static bool taken_in(const struct cluster *c, const struct cluster_event *ev)
+{
+    for (unsigned i = 0; i < c->cfg.n && c->rec.last_epoch < c->rec.epoch; i++) {
+        const struct cluster_msg *hb = &c->peers[i].hb;
+
+        if (i != c->cfg.self && cluster_heard(c, i, ev->now) && hb->state == CLUSTER_PRIMARY &&
+            hb->epoch == c->rec.epoch && hb->position.last_epoch == c->rec.epoch &&
+            cluster_names_have(&ev->members, c->cfg.names[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Who has the data is who its component consists of: from each other one it has what that one
  * acknowledged, and waits for it in a later recovery no more. */
 static void note_members(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
-    if (c->state != CLUSTER_PRIMARY || !ev->primary || !ev->synced || ev->members.n == 0 ||
-        cluster_names_same(&c->rec.holders, &ev->members))
+    if (c->state != CLUSTER_PRIMARY || !ev->primary || !ev->synced || ev->members.n == 0)
         return;
+    bool later = taken_in(c, ev);
+    if (!later && cluster_names_same(&c->rec.holders, &ev->members))
+        return;
+    if (later)
+        c->rec.last_epoch = c->rec.epoch;
     c->rec.holders = ev->members;
     cluster_act(out, ACT_SAVE);
 }

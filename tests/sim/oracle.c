@@ -7,6 +7,8 @@
 #include "tests/sim/run.h"
 #include "tests/sim/sim.h"
 
+#define HEARD 6000 /* a network that has been whole for so long: who is heard was heard before */
+
 void oracle_fail(const struct world *w, const char *fmt, ...)
 {
     va_list ap;
@@ -36,8 +38,8 @@ static void mark(const struct world *w, int head, bool have[COMMITS])
 
 /* --- losses ---------------------------------------------------------------------------------- */
 
-/* Machines whose records say that machine `i` had data. */
-static unsigned knowers(const struct world *w, unsigned i)
+/* Machines of that file whose records say that machine `i` had data. */
+static unsigned knowers(const struct world *w, unsigned i, unsigned file)
 {
     unsigned set = 0;
 
@@ -45,7 +47,7 @@ static unsigned knowers(const struct world *w, unsigned i)
         const struct cluster_record *r = disk_newest(&w->nodes[k].disks);
         const struct cluster_value *v = r ? cluster_entry(r, r->epoch) : NULL;
 
-        if (r && (w->file & 1U << k) &&
+        if (r && (file & 1U << k) &&
             (cluster_names_have(&r->holders, w->nodes[i].name) || (k == i && r->data) ||
              (!r->holders.n && v && strcmp(v->node, w->nodes[i].name) == 0)))
             set |= 1U << k;
@@ -65,7 +67,7 @@ static void give_up(struct world *w, struct commit *c, bool unknowable)
  * lost, which leaves a new one; else it was replaced by older data, which tells nobody. */
 void oracle_destroyed(struct world *w, unsigned i, int head, bool known)
 {
-    unsigned who = knowers(w, i);
+    unsigned who = knowers(w, i, w->file);
 
     for (int k = 1; !known && k <= w->n_commits; k++) /* the new disk is one with old data now */
         if (w->commits[k].lost_with & 1U << i)
@@ -80,13 +82,15 @@ void oracle_destroyed(struct world *w, unsigned i, int head, bool known)
     }
 }
 
-/* Some record has that decision; `served`: and says that it has served. */
-static bool remembered(const struct world *w, const char *cluster_id, uint64_t epoch, bool served)
+/* Some record of the machines `by` has that decision; `served`: and says that it has served. */
+static bool remembered(const struct world *w, const char *cluster_id, uint64_t epoch, bool served,
+                       unsigned by)
 {
     for (unsigned k = 0; k < w->n; k++) {
         const struct cluster_record *r = disk_newest(&w->nodes[k].disks);
 
-        if (r && (served ? r->booted : r->epoch) >= epoch && strcmp(r->cluster_id, cluster_id) == 0)
+        if (r && (by & 1U << k) && (served ? r->booted : r->epoch) >= epoch &&
+            strcmp(r->cluster_id, cluster_id) == 0)
             return true;
     }
     return false;
@@ -99,10 +103,12 @@ void oracle_forgotten(struct world *w, unsigned i)
     for (int k = 1; k <= w->n_commits; k++)
         w->commits[k].knowers &= ~(1U << i);
     for (unsigned k = 0; k < TIMELINES / 4; k++)
-        for (unsigned e = 0; e < TIMELINES; e++)
+        for (unsigned e = 0; e < TIMELINES; e++) {
+            w->timelines[k].forgotten[e] |= w->timelines[k].by[e] == i;
             if (w->timelines[k].boots[e] &&
-                !remembered(w, w->timelines[k].cluster_id, e, w->timelines[k].by[e] == i))
+                !remembered(w, w->timelines[k].cluster_id, e, w->timelines[k].by[e] == i, ~0U))
                 w->timelines[k].boots[e] = 0;
+        }
 }
 
 /* Members that were decided without: what they know was not heard. */
@@ -117,13 +123,11 @@ static unsigned given_up(const struct world *w, const struct cluster_value *v)
 }
 
 /* A commit that is on no disk any more: was its loss stated, or could nobody know of it? */
-static void judge_lost(struct world *w, struct commit *c, const struct cluster_value *v)
+static void judge_lost(struct world *w, struct commit *c, const struct cluster_value *v,
+                       unsigned without)
 {
-    bool stated = false;
+    bool stated = c->lost_with & without & ~RESTORED;
 
-    for (unsigned k = 0; k < w->n; k++)
-        stated =
-            stated || ((c->lost_with & 1U << k) && cluster_lost_has(v->lost, w->nodes[k].name));
     if (!stated && !(c->lost_with & RESTORED) && (c->knowers & w->file & ~given_up(w, v)))
         oracle_fail(w,
                     "an acknowledged commit (%lld) that was lost with a disk is left behind in "
@@ -144,8 +148,9 @@ static unsigned who_gave_up(const struct world *w, unsigned i)
     return set;
 }
 
-/* False: one of two that start the same epoch was given up, and that is stated. */
-static bool once(struct world *w, unsigned i, const struct cluster_value *v)
+/* The machine that started the same epoch before, and gave this one up or was given up by it, which
+ * is stated: what only that one has, nobody hears of here. A bit set; 0: there is none. */
+static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
 {
     for (unsigned k = 0; k < TIMELINES / 4; k++) {
         struct timeline *t = &w->timelines[k];
@@ -154,16 +159,21 @@ static bool once(struct world *w, unsigned i, const struct cluster_value *v)
             continue;
         memcpy(t->cluster_id, v->cluster_id, sizeof(t->cluster_id));
         if (v->epoch >= TIMELINES)
-            return true;
+            return 0;
         unsigned by = t->by[v->epoch];
+        /* Who started it has an older record since, and its file names nobody who knows of it. */
+        if (t->forgotten[v->epoch] && !remembered(w, v->cluster_id, v->epoch, false,
+                                                  w->nodes[i].file & ~(1U << i) & ~given_up(w, v)))
+            t->boots[v->epoch] = 0;
         bool again = t->boots[v->epoch], stated = w->nodes[by].gave_up & 1U << i;
         if (again && !stated && !(w->nodes[i].gave_up & 1U << by))
             oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
         t->boots[v->epoch]++;
         t->by[v->epoch] = i;
-        return !again || !stated || cluster_lost_has(v->lost, w->nodes[by].name);
+        t->forgotten[v->epoch] = false;
+        return again && stated ? 1U << by : 0;
     }
-    return true;
+    return 0;
 }
 
 /* What a transfer left half-way counts only beside nothing at all, and what is in quarantine
@@ -188,9 +198,9 @@ static unsigned accepted(const struct world *w, unsigned i, const struct cluster
 }
 
 /* I2: whatever was acknowledged and is on a disk, it has, but for losses that were accepted. */
-static void complete(struct world *w, unsigned i, const struct cluster_value *v)
+static void complete(struct world *w, unsigned i, const struct cluster_value *v, unsigned twin)
 {
-    unsigned without = accepted(w, i, v);
+    unsigned without = accepted(w, i, v) | twin;
     static bool have[COMMITS], on[NODES][COMMITS];
 
     mark(w, w->nodes[i].disks.head, have);
@@ -207,7 +217,10 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v)
             bool lost = without & 1U << m;
 
             stated = stated || (on[m][k] && lost);
-            if (on[m][k] && !lost && ((w->file & 1U << m) || (knowers(w, m) & ~given_up(w, v))))
+            /* As its own file has them: it may not have heard yet of one who was added. */
+            if (on[m][k] && !lost &&
+                ((w->nodes[i].file & 1U << m) ||
+                 (knowers(w, m, w->nodes[i].file) & ~given_up(w, v))))
                 oracle_fail(w,
                             "%s bootstraps without an acknowledged commit (%lld) that %s has "
                             "(I2)",
@@ -216,7 +229,7 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v)
         if (stated)
             give_up(w, c, false);
         else
-            judge_lost(w, c, v);
+            judge_lost(w, c, v, without);
     }
 }
 
@@ -242,15 +255,15 @@ void oracle_boot(struct world *w, unsigned i)
     totals.boots++;
     totals.boots_without += without(w, i, v);
     nd->gave_up |= given_up(w, v);
-    bool one = once(w, i, v);
+    unsigned twin = once(w, i, v);
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
     if (oracle_served(w) && (w->pc_members & ~(1U << w->n) & ~nd->gave_up & ~who_gave_up(w, i)))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
-    if (w->all > w->n && w->nodes[w->n].db == DB_ALONE &&
-        cluster_heard(&nd->c, nd->c.cfg.n, w->now))
+    bool heard = w->now > w->agents_whole_at + HEARD && w->now > w->lossless_at + HEARD &&
+                 cluster_heard(&nd->c, nd->c.cfg.n, w->now);
+    if (w->all > w->n && w->nodes[w->n].db == DB_ALONE && heard)
         oracle_fail(w, "%s bootstraps beside an arbitrator that is a Primary for itself", nd->name);
-    if (one)
-        complete(w, i, v);
+    complete(w, i, v, twin);
 }
 
 /* --- a join ----------------------------------------------------------------------------------- */

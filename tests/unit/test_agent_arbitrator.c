@@ -96,6 +96,11 @@ static void test_starts_beside_a_primary_only(void **state)
     assert_false(asks(o, ACT_JOIN));
     hears(o, PAR, CLUSTER_PRIMARY);
     assert_true(asks(o, ACT_JOIN));
+    /* It says so before it runs: a member may leave and another be about to found a group. */
+    assert_int_equal(o->c.state, CLUSTER_ARBITRATING);
+    for (size_t i = 0; o->out.a[i].type != ACT_JOIN; i++)
+        assert_true(o->out.a[i].type == ACT_SEND && i < o->out.n);
+    assert_int_equal(o->out.a[0].msg.state, CLUSTER_ARBITRATING);
     assert_false(asks(o, ACT_JOIN)); /* one at a time */
     ends(o, true);
     assert_int_equal(o->c.state, CLUSTER_ARBITRATING);

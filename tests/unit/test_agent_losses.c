@@ -379,6 +379,150 @@ static void test_rest_of_a_join(void **state)
     free(w);
 }
 
+/* Data that its database distrusted before a join that met nobody is what it was; what it distrusts
+ * since then is a rest. */
+static void test_distrusted_before_a_join(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cluster_datadir before;
+        int64_t after;
+        enum cluster_datadir seen;
+    } cases[] = {{DATADIR_TAINTED, 110, DATADIR_TAINTED},
+                 {DATADIR_TAINTED, 112, DATADIR_SST_PARTIAL},
+                 {DATADIR_OK, 110, DATADIR_SST_PARTIAL}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world *w = three();
+        struct node *par = get(w, "par");
+
+        power_off(par);
+        par->kind = cases[i].before;
+        par->seqno = get(w, "ams")->seqno = get(w, "fra")->seqno = 110;
+        par->join_dies = true;
+        run(w, 15);
+        power_on(w, "par");
+        run(w, 15);
+        assert_false(par->up);
+        assert_true(par->record.joining);
+        power_off(get(w, "ams"));
+        power_off(get(w, "fra"));
+        par->join_dies = false;
+        par->kind = DATADIR_TAINTED;
+        par->seqno = cases[i].after;
+        power_on(w, "par");
+        run(w, 3);
+        assert_int_equal(par->c.position.kind, cases[i].seen);
+        free(w);
+    }
+}
+
+/* By an operator's word two went on from different places, and each decided an epoch 2. */
+static void forked(struct world *w, int64_t base, uint64_t epochs)
+{
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    struct cluster_value v = {.epoch = 2, .node = "par", .cluster_id = UUID, .uuid = UUID};
+
+    power_off(par);
+    v.base = 100;
+    cluster_append(&par->record, &v);
+    par->record.last_epoch = par->record.booted = par->record.permit_used = 2;
+    par->seqno = 110;
+    par->kind = DATADIR_OK;
+    str_copy(v.node, sizeof(v.node), "fra");
+    v.base = base;
+    for (v.epoch = 2; v.epoch < 2 + epochs; v.epoch++)
+        cluster_append(&fra->c.rec, &v);
+    fra->c.rec.last_epoch = fra->c.rec.booted = fra->c.rec.permit_used = fra->c.rec.epoch;
+    fra->record = fra->c.rec;
+    fra->seqno = 200;
+    run(w, 12);
+}
+
+/* The cluster is of an epoch 3 whose record has no epoch 2 any more: numbers alone would fit. */
+static void test_data_of_another_epoch(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+
+    forked(w, 150, 2);
+    power_on(w, "par");
+    run(w, 30);
+    assert_int_equal(par->c.state, CLUSTER_QUARANTINE);
+    assert_non_null(strstr(par->c.why, "101..110"));
+    free(w);
+}
+
+/* Whoever returns knows of an epoch 2 that those who serve are not of. */
+static void test_data_of_a_later_epoch(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+
+    forked(w, 0, 0);
+    power_on(w, "par");
+    run(w, 30);
+    assert_int_equal(par->c.state, CLUSTER_QUARANTINE);
+    free(w);
+}
+
+/* Excluded since the others had all that it had, and none of them has it any more. */
+static void test_nothing_is_founded_without_the_excluded(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *ams = get(w, "ams"), *fra = get(w, "fra");
+
+    power_loss_of_all(w);
+    for (unsigned i = 0; i < 2; i++) {
+        struct node *nd = i ? fra : ams;
+
+        nd->kind = DATADIR_FRESH;
+        nd->record.data = false;
+        nd->record.holders.n = 0;
+        nd->record.votes = (struct cluster_votes){.n = 1, .of = {{"par", 1}}};
+        str_copy(nd->record.chain[0].node, CLUSTER_NAME, "par");
+    }
+    power_on(w, "ams");
+    power_on(w, "fra");
+    run(w, 60);
+    assert_int_equal(boots(w), 0);
+    assert_waits_for(w, "ams", "cluster recover --without par");
+    free(w);
+}
+
+/* What ends beside the cluster's history is chosen by no decision, and may be given up. */
+static void test_unusable_data_is_given_up(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    struct cluster_value v = {.epoch = 2, .node = "fra", .cluster_id = UUID, .uuid = UUID};
+
+    power_loss_of_all(w);
+    v.base = 105;
+    for (unsigned i = 0; i < 2; i++) {
+        struct node *nd = i ? fra : par;
+
+        cluster_append(&nd->record, &v);
+        nd->record.booted = nd->record.permit_used = 2;
+        nd->record.hw = 0;
+    }
+    par->seqno = 110; /* 106..110 were left behind */
+    fra->seqno = 102; /* an older disk */
+    fra->record.last_epoch = 2;
+    power_on(w, "fra");
+    power_on(w, "par");
+    assert_waits_for(w, "fra", "cluster recover --without par");
+    assert_true(recover(w, "fra", "par"));
+    run(w, 60);
+    assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+    assert_int_equal(par->c.state, CLUSTER_QUARANTINE);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +539,11 @@ int main(void)
         cmocka_unit_test(test_first_join_fails),
         cmocka_unit_test(test_only_rests),
         cmocka_unit_test(test_rest_of_a_join),
+        cmocka_unit_test(test_distrusted_before_a_join),
+        cmocka_unit_test(test_data_of_another_epoch),
+        cmocka_unit_test(test_data_of_a_later_epoch),
+        cmocka_unit_test(test_nothing_is_founded_without_the_excluded),
+        cmocka_unit_test(test_unusable_data_is_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
