@@ -53,8 +53,8 @@ static bool has_epoch(const struct cluster_msg *hb, uint64_t epoch)
     return epoch < hb->chain_from || epoch >= hb->epoch; /* or it is not on record there */
 }
 
-/* It wrote in an epoch that the Primary is not of: by an operator's word two went on from different
- * places. Numbers alone would not tell. */
+/* It wrote in an epoch that the Primary is not of: an operator gave up two, and each went on from
+ * its place. Numbers alone would not tell. */
 static bool of_another_epoch(const struct cluster *c, const struct cluster_msg *hb, uint64_t now,
                              char *why)
 {
@@ -176,7 +176,8 @@ bool cluster_cannot_serve(enum cluster_state state)
  * down when a later epoch was decided. */
 static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
 {
-    return cluster_cannot_serve(hb->state) || (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
+    return cluster_cannot_serve(hb->state) || hb->state == CLUSTER_BOOT_PERMIT ||
+           (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
 }
 
 /* Its database says that it is a part of the Primary, and all of the Primary say that it is not:

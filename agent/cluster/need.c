@@ -73,7 +73,9 @@ bool cluster_disk_is_new(const struct cluster *c, unsigned i, uint64_t now)
     const struct cluster_position *p = self ? &c->position : &c->peers[i].hb.position;
     bool known = self ? c->known : cluster_heard(c, i, now) && c->peers[i].hb.ready;
 
-    if (known && p->replaced && p->kind != DATADIR_OK && p->kind != DATADIR_TAINTED)
+    /* A new disk whose record was lost before a join over it ended well is still one. */
+    bool amnesiac = self ? c->rec.amnesiac : c->peers[i].hb.state == CLUSTER_AMNESIAC;
+    if (known && (p->replaced || amnesiac) && p->kind != DATADIR_OK && p->kind != DATADIR_TAINTED)
         return is_holder(c, i) || old_disk_started(c, i, p);
     if (!known || p->kind != DATADIR_FRESH || p->opened)
         return false;

@@ -62,7 +62,8 @@ static void new_view(struct world *w, unsigned members)
         if ((members & 1U << i) && w->nodes[i].view == old)
             w->nodes[i].view = w->pc;
     if (members == 1U << w->n) {
-        w->nodes[w->n].db = DB_ALONE;
+        if (w->nodes[w->n].db == DB_PRIMARY)
+            w->nodes[w->n].db = DB_ALONE;
         w->pc = 0;
     }
 }
@@ -258,6 +259,10 @@ static void commits(struct world *w)
 static void view_change(struct world *w)
 {
     unsigned here = alive(w), sides[2] = {here & w->cut_db, here & ~w->cut_db}, members = 0;
+    int seen = w->top; /* all that came before the last change was received, and is written */
+
+    while (seen && !w->commits[seen].members)
+        seen = w->commits[seen].parent;
 
     for (unsigned s = 0; s < 2; s++)
         if (2 * count(sides[s] & w->heavy) > count(w->pc_members & w->heavy))
@@ -268,6 +273,8 @@ static void view_change(struct world *w)
         if (!(here & ~members & 1U << i) || nd->db != DB_PRIMARY)
             continue;
         nd->db = DB_NONPRIM;
+        if (!world_arbitrates(w, i) && !db_has(w, nd->disks.head, seen))
+            nd->disks.head = seen;
     }
     if (members)
         new_view(w, members);

@@ -107,6 +107,30 @@ static void test_whole_copy_is_known(void **state)
     }
 }
 
+/* Who is about to start a later epoch waits for this join, and its database is down: no donor. */
+static void test_join_beside_a_founder_is_given_up(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+    struct cluster_msg m = word_of(MSG_HEARTBEAT, 0, 1);
+
+    power_off(par);
+    run(w, 15);
+    par->hangs = true;
+    power_on(w, "par");
+    run(w, 15);
+    assert_int_equal(par->c.state, CLUSTER_JOINING);
+    power_off(get(w, "fra"));
+    m.state = CLUSTER_BOOT_PERMIT;
+    for (unsigned i = 0; i < 14; i++) {
+        told(w, par, &m);
+        run(w, 1);
+    }
+    assert_int_equal(par->abandoned, 1);
+    free(w);
+}
+
 /* The one that the last decision names is ready, and has not heard of it yet. */
 static void test_permit_comes_first(void **state)
 {
@@ -250,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted_value_is_adopted),
         cmocka_unit_test(test_whole_copy_is_known),
+        cmocka_unit_test(test_join_beside_a_founder_is_given_up),
         cmocka_unit_test(test_permit_comes_first),
         cmocka_unit_test(test_permit_does_not_fit),
         cmocka_unit_test(test_permit_waits_for_a_running_one),

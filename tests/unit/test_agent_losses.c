@@ -417,7 +417,7 @@ static void test_distrusted_before_a_join(void **state)
     }
 }
 
-/* By an operator's word two went on from different places, and each decided an epoch 2. */
+/* An operator gave up two, each went on from its place, and each decided an epoch 2. */
 static void forked(struct world *w, int64_t base, uint64_t epochs)
 {
     struct node *fra = get(w, "fra"), *par = get(w, "par");
@@ -523,6 +523,28 @@ static void test_unusable_data_is_given_up(void **state)
     free(w);
 }
 
+/* The disk was lost, and then the record of that, before a join over the new one ended. */
+static void test_new_disk_without_its_record(void **state)
+{
+    (void)state;
+    struct world *w = two();
+    struct node *par = get(w, "par");
+
+    power_loss_of_all(w);
+    par->kind = DATADIR_EMPTY;
+    par->has_record = par->on_disk = false;
+    par->record = (struct cluster_record){0};
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(get(w, "par")->c.state, CLUSTER_AMNESIAC);
+    assert_waits_for(w, "fra", "par");
+    assert_true(recover(w, "fra", "par"));
+    run(w, 60);
+    assert_int_equal(get(w, "fra")->c.state, CLUSTER_PRIMARY);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_data_of_a_later_epoch),
         cmocka_unit_test(test_nothing_is_founded_without_the_excluded),
         cmocka_unit_test(test_unusable_data_is_given_up),
+        cmocka_unit_test(test_new_disk_without_its_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

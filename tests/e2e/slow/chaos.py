@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -468,6 +467,5 @@ def main():
             summary(done)
 
 
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 cloud = access()
 main()
