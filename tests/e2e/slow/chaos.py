@@ -76,10 +76,10 @@ class Node:
         must(VDC, "fault", "vm", self.vm, "power-off")
 
     def on(self):
-        cloud.startVirtualMachine(id=self.vm)
+        cloud.startVirtualMachine(id=self.vm, fetch_result=True)
 
     def shut(self):
-        cloud.stopVirtualMachine(id=self.vm)
+        cloud.stopVirtualMachine(id=self.vm, fetch_result=True)
 
     def pid(self):
         """Of its init, as this machine sees it."""
@@ -317,7 +317,7 @@ def machine_replaced(nodes, rng):
     """Its VM is lost, its disk is not; `up` makes another one."""
     n = rng.choice(nodes)
     n.off()
-    cloud.destroyVirtualMachine(id=n.vm, expunge=True)
+    cloud.destroyVirtualMachine(id=n.vm, expunge=True, fetch_result=True)
     until(60, "the machine is gone", lambda: not cloud.listVirtualMachines(id=n.vm))
     raise_again(nodes)
 
@@ -327,10 +327,10 @@ def disk_replaced(nodes, rng):
     n = rng.choice(nodes)
     volume = shown()["volume:" + n.name]
     n.off()
-    cloud.destroyVirtualMachine(id=n.vm, expunge=True)
+    cloud.destroyVirtualMachine(id=n.vm, expunge=True, fetch_result=True)
     until(60, "the machine is gone", lambda: not cloud.listVirtualMachines(id=n.vm))
     if cloud.listVolumes(id=volume)["volume"][0].get("virtualmachineid"):
-        cloud.detachVolume(id=volume)
+        cloud.detachVolume(id=volume, fetch_result=True)
     cloud.deleteVolume(id=volume)
     with open(FILE) as f:
         text = re.sub(", wipe: [0-9a-f-]*", "", f.read())
