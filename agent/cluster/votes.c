@@ -113,15 +113,25 @@ static bool is_down(const struct cluster *c, unsigned i)
            cluster_vote(&hb->votes, name) >= cluster_vote(&c->rec.votes, name);
 }
 
-void cluster_votes_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+/* So long the Primary goes on without it before it is excluded. Who said that it stays down, since
+ * its machine or an operator wants that, is excluded at once: the next one may be about to stop. */
+static uint64_t excluded_after(const struct cluster *c, unsigned i)
 {
     uint64_t absent = c->cfg.absent_ms ? c->cfg.absent_ms : CLUSTER_ABSENT_MS;
+
+    if (!is_down(c, i))
+        return absent;
+    return c->peers[i].hb.held ? 0 : CLUSTER_EXCLUDE_MS;
+}
+
+void cluster_votes_tick(struct cluster *c, uint64_t now, struct cluster_out *out)
+{
     bool save = cluster_include(&c->rec.votes, c->cfg.names[c->cfg.self]);
     bool sure = all_say_so(c, now);
 
     for (unsigned i = 0; i < c->cfg.n; i++) {
         const char *name = c->cfg.names[i];
-        bool down = is_down(c, i), without = sure && (down || !cluster_heard(c, i, now));
+        bool without = sure && (is_down(c, i) || !cluster_heard(c, i, now));
 
         if (i == c->cfg.self)
             continue;
@@ -131,8 +141,8 @@ void cluster_votes_tick(struct cluster *c, uint64_t now, struct cluster_out *out
         }
         if (!without || !c->without_since[i])
             c->without_since[i] = without ? now : 0;
-        else if (cluster_vote(&c->rec.votes, name) % 2 == 0 &&
-                 now - c->without_since[i] >= (down ? CLUSTER_EXCLUDE_MS : absent)) {
+        if (without && cluster_vote(&c->rec.votes, name) % 2 == 0 &&
+            now - c->without_since[i] >= excluded_after(c, i)) {
             cluster_exclude(&c->rec.votes, name);
             save = true;
         }

@@ -134,11 +134,12 @@ static json_t *db_of(const struct spec *s, const struct look *l)
 {
     const json_t *db = json_object_get(l->now, "db");
     const char *unknown = s->database.present ? "unknown" : "";
+    const char *goal = l->row->arbitrator ? ARBITRATOR : s->database.present ? "Synced" : NULL;
+    bool sees = db && !l->row->arbitrator; /* garbd does not say what it is part of */
 
     return json_pack("{s:s, s:s*, s:o, s:o, s:o, s:s*}", "state", js_opt_str(db, "state", unknown),
-                     "goal", s->database.present ? "Synced" : NULL, "cluster_size",
-                     number(db, js_opt_u64(db, "cluster_size", 0)), "epoch",
-                     number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
+                     "goal", goal, "cluster_size", number(sees, js_opt_u64(db, "cluster_size", 0)),
+                     "epoch", number(db, js_opt_u64(db, "epoch", 0)), "epoch_row",
                      db ? json_boolean(js_opt_bool(db, "epoch_row", false)) : json_null(),
                      "restart_pending", js_opt_str(db, "pending", NULL));
 }
@@ -283,15 +284,18 @@ static void print_node(const json_t *n, size_t of)
     const json_t *db = json_object_get(n, "db");
     const json_t *size = json_object_get(db, "cluster_size");
     const char *why = js_opt_str(n, "why", "");
-    char count[24] = "?", state[64], database[64];
+    char count[48] = "", state[64], database[64];
 
     if (json_is_integer(size))
-        snprintf(count, sizeof(count), "%llu", (unsigned long long)json_integer_value(size));
+        snprintf(count, sizeof(count), "%llu of %zu", (unsigned long long)json_integer_value(size),
+                 of);
+    else if (!str_eq(js_opt_str(db, "goal", ""), ARBITRATOR))
+        snprintf(count, sizeof(count), "? of %zu", of);
     state_and_goal(n, state);
     state_and_goal(db, database);
-    text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %s of %zu  %s", js_opt_str(n, "name", ""),
+    text_print(stdout, "  %-8s %-18s %-12s %-16s %-10s %s  %s", js_opt_str(n, "name", ""),
                js_opt_str(n, "zone", ""), state, js_opt_str(n, "public_ip", ""), database, count,
-               of, js_opt_str(n, "url", ""));
+               js_opt_str(n, "url", ""));
     print_word(n);
     text_print(stdout, "%s%s\n", *why ? "  " : "", why);
     print_drift(json_object_get(n, "drift"));

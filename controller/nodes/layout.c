@@ -10,8 +10,6 @@
 #include "common/str.h"
 #include "controller/cloud/entity.h"
 
-#define ARBITRATOR "Arbitrator" /* state of a garbd that runs (docs/protocol.md, section 4) */
-
 static const json_t *nic_of(const json_t *vm, const char *network)
 {
     const json_t *nics = json_object_get(vm, "nic");

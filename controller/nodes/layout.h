@@ -9,6 +9,8 @@
 #include "controller/cloud/resource.h"
 #include "controller/nodes/planner.h"
 
+#define ARBITRATOR "Arbitrator" /* state of a garbd that runs (docs/protocol.md, section 4) */
+
 /* All resources are done. Fills one record per node. */
 void layout_facts(const struct spec *s, const struct resources *resources, struct node_facts *ret);
 /* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */

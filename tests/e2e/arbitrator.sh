@@ -5,9 +5,6 @@
 # shellcheck source=tests/e2e/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-sed -i -e '/^nodes:/i\  - name: Amsterdam\n    gateway: {cidr: 10.1.3.0/24, egress: [all]}\n    private: {cidr: 10.10.3.0/24, group: Default}' \
-  -e '/name: par,/a\  - {name: ams, zone: Amsterdam, role: arbitrator, template: Debian 12, ports: {52200: 22}}' "$file"
-
 status_of() { sql "$1" "SHOW STATUS LIKE \"$2\"" | cut -f2; }
 sized() { [ "$(status_of "$1" wsrep_cluster_size)" = "$2" ]; }
 whole() { sized fra 3 && sized par 3 && is_ready; }
@@ -17,10 +14,20 @@ arbitrates() { state_is ams arbitrating && garbd; }
 no_garbd() { ! garbd; }
 epoch() { sql "$1" 'SELECT MAX(e) FROM muster.epoch'; }
 
-"$muster" up -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "up"; }
+up() { "$muster" up -y -f "$file" --progress plain >"$work/out" 2>&1 || { tail -n 40 "$work/out"; die "$1"; }; }
+started() { for n in fra par; do on $n systemctl show -P ActiveEnterTimestampMonotonic mariadb; done; }
+
+# ---- it is added to two that serve
+up "up"
+begun=$(started)
+cp "$file" "$work/without"
+sed -i -e '/^nodes:/i\  - name: Amsterdam\n    gateway: {cidr: 10.1.3.0/24, egress: [all]}\n    private: {cidr: 10.10.3.0/24, group: Default}' \
+  -e '/name: par,/a\  - {name: ams, zone: Amsterdam, role: arbitrator, template: Debian 12, ports: {52200: 22}}' "$file"
+up "up with an arbitrator"
 until_true 30 "the group has two members and the arbitrator" whole
 arbitrates || die "the arbitrator: $(coordinator ams): $(why ams)"
-"$muster" up -f "$file" --progress plain >"$work/out" 2>&1
+[ "$(started)" = "$begun" ] || die "a database was restarted"
+up "a further up"
 grep -q ' 0 changed' "$work/out" || { cat "$work/out"; die "a further up changes something"; }
 [ -z "$(on ams pgrep -x mariadbd)" ] || die "the arbitrator runs a database"
 [ "$(on fra mariadb -N -e "'SELECT COUNT(*) FROM mysql.wsrep_cluster_members'")" = 3 ] || die "the group's own list"
@@ -85,3 +92,12 @@ for n in fra par; do
   [ "$(sql $n 'SELECT COUNT(*) FROM muster.epoch')" = "$(sql $n 'SELECT COUNT(DISTINCT e) FROM muster.epoch')" ] || die "two bootstraps of one epoch"
 done
 ok "$(sql fra 'SELECT COUNT(*) FROM album.kept') rows; epoch $(epoch fra)"
+
+# ---- it leaves the file: two are left, and none of them is restarted
+begun=$(started)
+cp "$work/without" "$file"
+up "up without the arbitrator"
+two() { sized fra 2 && sized par 2 && is_ready; }
+until_true 60 "the group has two members" two
+[ "$(started)" = "$begun" ] || die "a database was restarted"
+ok "added and taken away without a restart"

@@ -155,8 +155,9 @@ EDITS = {
     ],
     "excluded while it is a part of the Primary": [
         ("votes", "            without = false;\n", ""),
-        ("votes", "bool down = is_down(c, i), without = sure && (down || !cluster_heard(c, i, now));",
-         "bool down = true, without = sure;"),
+        ("votes", "bool without = sure && (is_down(c, i) || !cluster_heard(c, i, now));",
+         "bool without = sure;"),
+        ("votes", "    if (!is_down(c, i))\n        return absent;\n", "    (void)absent;\n"),
         ("votes", "            save = cluster_include(&c->rec.votes, name) || save;\n", ""),
     ],
     "joins without its vote": [

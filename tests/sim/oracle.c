@@ -162,7 +162,7 @@ static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
             return 0;
         unsigned by = t->by[v->epoch];
         /* Who started it has an older record since, and its file names nobody who knows of it. */
-        if (t->forgotten[v->epoch] && !remembered(w, v->cluster_id, v->epoch, false,
+        if (t->forgotten[v->epoch] && !remembered(w, v->cluster_id, v->epoch, true,
                                                   w->nodes[i].file & ~(1U << i) & ~given_up(w, v)))
             t->boots[v->epoch] = 0;
         bool again = t->boots[v->epoch], stated = w->nodes[by].gave_up & 1U << i;
@@ -177,12 +177,13 @@ static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
 }
 
 /* What a transfer left half-way counts only beside nothing at all, and what is in quarantine
- * because its record was lost is an operator's. */
-static bool counts(const struct disks *d, bool blank)
+ * because its record was lost is an operator's; so is what has no record any more where two may
+ * have gone on from different places. */
+static bool counts(const struct world *w, const struct disks *d, bool blank)
 {
     const struct cluster_record *r = disk_newest(d);
 
-    return (!d->rest || blank) && !(d->amnesia && r && r->diverged);
+    return (!d->rest || blank) && !(d->amnesia && (w->forked || (r && r->diverged)));
 }
 
 /* Whose loss this decision says, or an earlier one that nobody could start: they have no vote. */
@@ -205,7 +206,7 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v,
 
     mark(w, w->nodes[i].disks.head, have);
     for (unsigned k = 0; k < w->n; k++)
-        mark(w, counts(&w->nodes[k].disks, !w->nodes[i].disks.head) ? w->nodes[k].disks.head : 0,
+        mark(w, counts(w, &w->nodes[k].disks, !w->nodes[i].disks.head) ? w->nodes[k].disks.head : 0,
              on[k]);
     for (int k = 1; k <= w->n_commits; k++) {
         struct commit *c = &w->commits[k];

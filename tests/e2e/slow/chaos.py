@@ -69,6 +69,13 @@ class Node:
         return (s.get("coordinator", {}).get("state", ""), s.get("db", {}).get("state", ""),
                 s.get("db", {}).get("cluster_size", 0))
 
+    def decides_without(self, other):
+        r = self.ssh("muster-agent", "cluster", "status", "--json", timeout=10)
+        try:
+            return any(m["name"] == other.name and not m["votes"] for m in json.loads(r.stdout)["members"])
+        except (ValueError, KeyError):
+            return False
+
     def primary(self):
         return self.status()[:2] == ("primary", "Synced")
 
@@ -258,8 +265,10 @@ def copy_dies(nodes, rng):
 def orderly_stop(nodes, rng):
     """All are stopped, one after another, and only the last one comes back at first."""
     order = rng.sample(nodes, len(nodes))
-    for n in order:
+    for i, n in enumerate(order):
         n.shut()
+        if i < len(nodes) - 1:
+            until(30, f"{order[-1].name} has {n.name} excluded", lambda: order[-1].decides_without(n))
     order[-1].on()
     until(180, f"{order[-1].name} serves alone", order[-1].primary)
     for n in order[:-1]:
