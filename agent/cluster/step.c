@@ -375,6 +375,8 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
     c->size = ev->size;
     c->arbitrated = ev->arbitrated;
     c->bytes = ev->bytes;
+    if (c->cached != ev->cached) /* who joins is about to rely on it */
+        c->hb_at = 0;
     c->cached = ev->cached;
     /* A history that is new is told at once: who wants to join waits for it. */
     if (ev->running && strcmp(c->live.uuid, ev->position.uuid) != 0)

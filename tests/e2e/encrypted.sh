@@ -119,6 +119,8 @@ until_true 30 "fra goes on alone" gone
 # More than fra keeps of write sets, so that only a whole copy helps.
 sql fra "CREATE TABLE t.large (v LONGTEXT); $(printf 'INSERT INTO t.large SELECT REPEAT(UUID(), 250000);%.0s' {1..30})" || die "rows"
 on fra rm -f /run/muster-agent/datadir-size # measured again now, not within a minute
+knows() { [ "$(agent_json fra | jq '.db.bytes > 550000000 and .db.cached > 1')" = true ]; }
+until_true 30 "fra knows how large it is" knows
 on par sh -c "'free=\$(df --output=avail -B1 $datadir | tail -n 1); fallocate -l \$((free - 50000000)) $datadir/../ballast'" || die "ballast"
 "$muster" cluster -f "$file" resume par >/dev/null || die "resume"
 until_true 60 "par begins no copy that does not fit" said_at_par 'no whole copy is begun'
