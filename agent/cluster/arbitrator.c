@@ -86,14 +86,6 @@ static void tick(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
 }
 
-static void later(struct cluster *c, uint64_t now)
-{
-    unsigned n = c->join_failures < 4 ? c->join_failures : 4;
-
-    c->join_failures++;
-    c->retry_at = now + ((uint64_t)CLUSTER_JOIN_RETRY_MS << n);
-}
-
 static void look(struct cluster *c, const struct cluster_event *ev)
 {
     if (ev->unknown)
@@ -107,7 +99,7 @@ static void look(struct cluster *c, const struct cluster_event *ev)
     } else if (!ev->running && c->state == CLUSTER_ARBITRATING && !c->asked) {
         if (ev->now - c->since > CLUSTER_NONPRIM_WAIT_MS)
             c->join_failures = 0;
-        later(c, ev->now);
+        cluster_join_later(c, ev->now);
         cluster_enter(c, CLUSTER_STOPPED, ev->now, "garbd ended; waits for a member that serves");
     }
 }
@@ -120,7 +112,7 @@ static void done(struct cluster *c, const struct cluster_event *ev)
         return; /* of a life before this one */
     c->asked = c->starting = false;
     if (!ev->ok)
-        later(c, ev->now);
+        cluster_join_later(c, ev->now);
     if (started == ev->ok)
         cluster_enter(c, CLUSTER_ARBITRATING, ev->now, "%s",
                       ev->ok ? "takes part in the group's quorum" : ev->why);

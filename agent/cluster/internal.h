@@ -36,6 +36,8 @@ bool cluster_stopped(const struct cluster *c);
 bool cluster_ready(const struct cluster *c);
 const struct cluster_msg *cluster_live_primary(const struct cluster *c, uint64_t now);
 
+/* A start has failed: the next one is tried after a pause that grows. */
+void cluster_join_later(struct cluster *c, uint64_t now);
 uint64_t cluster_random(struct cluster *c, uint64_t from, uint64_t to);
 
 /* gate.c */

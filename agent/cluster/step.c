@@ -96,6 +96,14 @@ void cluster_init(struct cluster *c, const struct cluster_config *cfg,
     cluster_enter(c, CLUSTER_UNCONF, now, "the database has not been looked at yet");
 }
 
+void cluster_join_later(struct cluster *c, uint64_t now)
+{
+    unsigned n = c->join_failures < 4 ? c->join_failures : 4;
+
+    c->join_failures++;
+    c->retry_at = now + ((uint64_t)CLUSTER_JOIN_RETRY_MS << n);
+}
+
 /* --- while stopped ------------------------------------------------------------------------- */
 
 static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
@@ -261,12 +269,8 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
         c->hb_at = 0; /* tell at once */
         return;
     }
-    if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING) {
-        unsigned n = c->join_failures < 4 ? c->join_failures : 4;
-
-        c->join_failures++;
-        c->retry_at = ev->now + ((uint64_t)CLUSTER_JOIN_RETRY_MS << n);
-    }
+    if (c->state == CLUSTER_JOINING || c->state == CLUSTER_BOOTSTRAPPING)
+        cluster_join_later(c, ev->now);
     if (c->state == CLUSTER_NONPRIM && !ev->ok) { /* it was not stopped: looks again */
         cluster_enter(c, CLUSTER_UNCONF, ev->now, "%s", ev->why);
         return;
