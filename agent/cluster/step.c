@@ -408,6 +408,10 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
             found_running(c, ev->now);
         break;
     }
+    if (c->state == CLUSTER_PRIMARY && c->rec.lost[0]) { /* the quorum came back without it */
+        c->rec.lost[0] = c->rec.because[0] = '\0';
+        cluster_act(out, ACT_SAVE);
+    }
     c->component_known = ev->primary && ev->synced && ev->members.n;
     note_members(c, ev, out);
     if (c->state == CLUSTER_PRIMARY && other_row(c, ev) && other_history(c, ev)) {

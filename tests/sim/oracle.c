@@ -104,7 +104,9 @@ void oracle_forgotten(struct world *w, unsigned i)
         w->commits[k].knowers &= ~(1U << i);
     for (unsigned k = 0; k < TIMELINES / 4; k++)
         for (unsigned e = 0; e < TIMELINES; e++) {
-            w->timelines[k].forgotten[e] |= w->timelines[k].by[e] == i;
+            if (w->timelines[k].by[e] == i || !remembered(w, w->timelines[k].cluster_id, e, false,
+                                                          1U << i))
+                w->timelines[k].forgotten[e] |= 1U << i;
             if (w->timelines[k].boots[e] &&
                 !remembered(w, w->timelines[k].cluster_id, e, w->timelines[k].by[e] == i, ~0U))
                 w->timelines[k].boots[e] = 0;
@@ -161,16 +163,18 @@ static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
         if (v->epoch >= TIMELINES)
             return 0;
         unsigned by = t->by[v->epoch];
-        /* Who started it has an older record since, and its file names nobody who knows of it. */
-        if (t->forgotten[v->epoch] && !remembered(w, v->cluster_id, v->epoch, true,
-                                                  w->nodes[i].file & ~(1U << i) & ~given_up(w, v)))
+        /* Who started it, or starts it now, has an older record since, and its file names nobody
+         * who knows of it. */
+        if (t->forgotten[v->epoch] & (1U << by | 1U << i) &&
+            !remembered(w, v->cluster_id, v->epoch, true,
+                        w->nodes[i].file & ~(1U << i) & ~given_up(w, v)))
             t->boots[v->epoch] = 0;
         bool again = t->boots[v->epoch], stated = w->nodes[by].gave_up & 1U << i;
         if (again && !stated && !(w->nodes[i].gave_up & 1U << by))
             oracle_fail(w, "two bootstraps of epoch %llu (I1)", (unsigned long long)v->epoch);
         t->boots[v->epoch]++;
         t->by[v->epoch] = i;
-        t->forgotten[v->epoch] = false;
+        t->forgotten[v->epoch] = 0;
         return again && stated ? 1U << by : 0;
     }
     return 0;

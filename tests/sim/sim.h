@@ -138,7 +138,7 @@ extern struct cluster_out world_outs[MACHINES]; /* actions that are not done yet
 struct timeline {
     char cluster_id[37];
     unsigned boots[TIMELINES], by[TIMELINES];
-    bool forgotten[TIMELINES]; /* whoever did it has an older record since, or none */
+    unsigned forgotten[TIMELINES]; /* machines that have an older record since, or none */
 };
 
 struct world {

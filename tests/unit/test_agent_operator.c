@@ -156,6 +156,41 @@ static void test_because(void **state)
     free(w);
 }
 
+/* An acceptance is over when the quorum comes back without it: the next outage has nothing to do
+ * with it, and waits for the member that has the newest rows. */
+static void test_acceptance_ends_with_quorum(void **state)
+{
+    struct world *w = two();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    struct cluster_event ev = {.type = EV_RECOVER};
+
+    (void)state;
+    str_copy(ev.name, sizeof(ev.name), "par");
+    power_off(par);
+    fra->primary = false;
+    run(w, 20);
+    ev.now = w->now;
+    step(w, fra, &ev);
+    assert_true(fra->c.accepted);
+    assert_string_equal(fra->c.rec.lost, "par");
+    fra->primary = true; /* before it was stopped for a decision */
+    run(w, 5);
+    assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+    assert_string_equal(fra->record.lost, "");
+    power_on(w, "par");
+    run(w, 60);
+    assert_all_serve(w);
+    par->seqno = 200;
+    power_loss_of_all(w);
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 120);
+    assert_all_serve(w);
+    assert_int_equal(fra->boots, 0);
+    assert_int_equal(par->boots, 1);
+    free(w);
+}
+
 static void test_explain(void **state)
 {
     struct world *w = three();
@@ -175,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_hold),    cmocka_unit_test(test_hold_join),
         cmocka_unit_test(test_release), cmocka_unit_test(test_release_keep),
         cmocka_unit_test(test_because), cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_acceptance_ends_with_quorum),
     };
 
     return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
