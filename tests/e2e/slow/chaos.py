@@ -25,6 +25,7 @@ from cs import CloudStack
 MUSTER, VDC, FILE, HOW_LONG, SEED = sys.argv[1:6]
 SYNCED_WITHIN = 420
 SESSIONS = 4
+MACHINES = []  # with the arbitrator, which has no data
 PORTS = {"database": "4567-4568", "agents": "7410"}
 
 
@@ -46,6 +47,7 @@ def must(*args, timeout=60):
 class Node:
     def __init__(self, name, vm, zone):
         self.name, self.vm, self.zone = name, vm, zone
+        self.has_data = name != "arb"
 
     def ssh(self, *words, timeout=30):
         try:
@@ -186,11 +188,11 @@ def links(pairs, *options):
         must(VDC, "fault", "link", a, b, *options)
 
 
-# --- the faults: each ends with what it took away given back ---------------------------------------
+# --- the faults: each ends with what it took away given back. `nodes`: those with data ---------------
 
 def power_of_all(nodes, rng):
-    order = rng.sample(nodes, len(nodes))
-    threads = [threading.Thread(target=n.off) for n in nodes]
+    order = rng.sample(MACHINES, len(MACHINES))
+    threads = [threading.Thread(target=n.off) for n in MACHINES]
     if rng.random() < 0.3:  # one after another
         for n in order:
             n.off()
@@ -200,13 +202,13 @@ def power_of_all(nodes, rng):
             t.start()
         for t in threads:
             t.join()
-    for n in rng.sample(nodes, len(nodes)):
+    for n in rng.sample(MACHINES, len(MACHINES)):
         n.on()
         time.sleep(rng.choice([0, 0, 1, 8]))
 
 
 def power_of_one(nodes, rng):
-    n = rng.choice(nodes)
+    n = rng.choice(MACHINES)
     n.off()
     time.sleep(rng.uniform(0, 20))
     n.on()
@@ -224,12 +226,12 @@ def agents_killed(nodes, rng):
         n.ssh("pkill", "-KILL", "-x", "mariadbd")
     for _ in range(rng.randint(1, 6)):
         time.sleep(rng.random() * 2)
-        rng.choice(nodes).ssh("pkill", "-KILL", "-f", "'muster-agent( |-net|$)'")
+        rng.choice(MACHINES).ssh("pkill", "-KILL", "-f", "'muster-agent( |-net|$)'")
 
 
 def zone_cut(nodes, rng):
-    zone = rng.choice(nodes).zone
-    pairs = [(zone, z) for z in {n.zone for n in nodes} - {zone}]
+    zone = rng.choice(MACHINES).zone
+    pairs = [(zone, z) for z in sorted({n.zone for n in MACHINES} - {zone})]
     one_way = ["--one-way"] if rng.random() < 0.3 else []
     links(pairs, *one_way)
     time.sleep(rng.choice([3, 10, 10, 30]))
@@ -237,7 +239,7 @@ def zone_cut(nodes, rng):
 
 
 def port_cut(nodes, rng):
-    n, ports = rng.choice(nodes), PORTS[rng.choice(list(PORTS))]
+    n, ports = rng.choice(MACHINES), PORTS[rng.choice(list(PORTS))]
     n.nft("add table ip chaos; add chain ip chaos in { type filter hook input priority 0; };"
           "add chain ip chaos out { type filter hook output priority 0; };"
           f"add rule ip chaos in tcp dport {ports} drop; add rule ip chaos in tcp sport {ports} drop;"
@@ -329,6 +331,7 @@ def machine_replaced(nodes, rng):
     cloud.destroyVirtualMachine(id=n.vm, expunge=True, fetch_result=True)
     until(60, "the machine is gone", lambda: not cloud.listVirtualMachines(id=n.vm))
     raise_again(nodes)
+    return len(MACHINES) < 3  # what is left of two has no quorum
 
 
 def disk_replaced(nodes, rng):
@@ -348,19 +351,33 @@ def disk_replaced(nodes, rng):
     raise_again(nodes)
 
 
+def members_change(nodes, rng):
+    """Members are added to the file, and taken out again."""
+    for n in (len(nodes) + 1, 5, len(nodes)):
+        with open(FILE) as f:
+            lines = f.read().splitlines()
+        at = [i for i, line in enumerate(lines) if re.match(r"#?  - \{name: n\d", line)]
+        for i, line in enumerate(at):
+            lines[line] = ("" if i < n else "#") + lines[line].lstrip("#")
+        with open(FILE, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        raise_again(nodes)
+        size = n + len(MACHINES) - len(nodes)
+        until(SYNCED_WITHIN, f"{n} members", lambda: all(n.status() == ("primary", "Synced", size) for n in nodes))
+
+
 def raise_again(nodes):
     must(MUSTER, "up", "-y", "-f", FILE, timeout=600)
     ids = shown()
-    for n in nodes:
+    for n in MACHINES:
         n.vm = ids["vm:" + n.name]
 
 
-FAULTS = [packages_reinstalled, machine_replaced, disk_replaced, power_of_one, database_killed, agents_killed, zone_cut, port_cut, copy_dies, orderly_stop,
-          founder_killed, rolling_restart]
-
-
+FAULTS = [packages_reinstalled, machine_replaced, disk_replaced, members_change, power_of_one,
+          database_killed, agents_killed, zone_cut, port_cut, copy_dies, orderly_stop, founder_killed,
+          rolling_restart]
 # The others serve meanwhile; a loss that Galera notices after 5 s is not of these.
-ONE_AT_A_TIME = [packages_reinstalled, machine_replaced, disk_replaced, rolling_restart]
+ONE_AT_A_TIME = [packages_reinstalled, machine_replaced, disk_replaced, members_change, rolling_restart]
 GAP_S = 3  # probes are a second apart at most, and come over ssh
 
 
@@ -387,7 +404,7 @@ def check(nodes, table, writers):
 
 
 def all_synced(nodes):
-    return all(n.status() == ("primary", "Synced", SIZE) for n in nodes)
+    return all(n.status() == ("primary", "Synced", len(MACHINES)) for n in nodes)
 
 
 def one_round(number, nodes, fault, rng):
@@ -405,7 +422,7 @@ def one_round(number, nodes, fault, rng):
     begun = time.monotonic()
     time.sleep(rng.uniform(0, 3))
     two_at_once = fault(nodes, rng)
-    for n in nodes:
+    for n in MACHINES:
         until(180, f"the agent of {n.name} is up", n.answers)
     up = time.monotonic()
     until(SYNCED_WITHIN, "a Primary", lambda: any(n.primary() for n in nodes))
@@ -453,9 +470,9 @@ def main():
     rng = random.Random(int(SEED))
     state = json.loads(must(MUSTER, "status", "-f", FILE, "--json", timeout=120))
     ids = shown()
-    nodes = [Node(n["name"], ids["vm:" + n["name"]], n["zone"]) for n in state["nodes"]]
-    global SIZE
-    SIZE = len(nodes)
+    MACHINES.extend(Node(n["name"], ids["vm:" + n["name"]], n["zone"]) for n in state["nodes"])
+    nodes = [n for n in MACHINES if n.has_data]
+    faults = [f for f in FAULTS if f is not disk_replaced or len(MACHINES) > 2]  # else an operator's
     chosen = [f for f in [power_of_all] + FAULTS if f.__name__ in sys.argv[6:]]
     end = time.monotonic() + float(HOW_LONG[:-1]) if HOW_LONG.endswith("s") else None
     nodes[0].sql("CREATE DATABASE IF NOT EXISTS chaos")
@@ -463,12 +480,12 @@ def main():
     try:
         while time.monotonic() < end if end else number < int(HOW_LONG):
             number += 1
-            fault = rng.choice(chosen) if chosen else power_of_all if number % 2 else rng.choice(FAULTS)
+            fault = rng.choice(chosen) if chosen else power_of_all if number % 2 else rng.choice(faults)
             print(f"round {number} (seed {SEED}): {fault.__name__}", flush=True)
             done.append((fault.__name__, *one_round(number, nodes, fault, rng)))
     except Failure as e:
         print(f"FAILED: round {number} of seed {SEED}: {e}", flush=True)
-        for n in nodes:
+        for n in MACHINES:
             print(n.name, n.status(), n.ssh("muster-agent", "cluster", "explain").stdout, flush=True)
         sys.exit(1)
     finally:
