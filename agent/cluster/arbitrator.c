@@ -17,8 +17,11 @@ bool cluster_arbitrates(const struct cluster *c)
 
 bool cluster_arbitrator_runs(const struct cluster *c, uint64_t now)
 {
-    return c->cfg.arbitrator && cluster_heard(c, c->cfg.n, now) &&
-           c->peers[c->cfg.n].hb.state != CLUSTER_STOPPED;
+    if (!c->cfg.arbitrator)
+        return false;
+    if (!cluster_heard(c, c->cfg.n, now)) /* it may not have had the time to say so yet */
+        return now < c->born + CLUSTER_SILENT_MS;
+    return c->peers[c->cfg.n].hb.state != CLUSTER_STOPPED;
 }
 
 /* A member is about to found a group, or all say that they do not run. */

@@ -288,7 +288,8 @@ struct cluster {
     bool accepted;    /* what the last operator's event asked for */
     char answer[CLUSTER_WHY_MAX];
 
-    bool db_seen; /* an EV_DB came since the start */
+    uint64_t born; /* when this agent began */
+    bool db_seen;  /* an EV_DB came since the start */
     bool running, primary;
     bool joins;   /* the last look said that it is part of a Primary, and not Synced yet */
     bool leaving; /* the agent ends, and the database is down */

@@ -76,7 +76,7 @@ bool cluster_stable(const struct cluster *c, uint64_t now)
 void cluster_init(struct cluster *c, const struct cluster_config *cfg,
                   const struct cluster_record *rec, uint64_t now)
 {
-    *c = (struct cluster){.cfg = *cfg, .since = now};
+    *c = (struct cluster){.cfg = *cfg, .since = now, .born = now};
     if (rec) {
         c->rec = *rec;
     } else {

@@ -150,6 +150,7 @@ static void booted(struct world *w, unsigned i)
         return;
     nd->db = DB_PRIMARY;
     nd->lost = false;
+    nd->accepts = 0;
     nd->disks.kind = DATADIR_OK;
     w->top = nd->disks.head;
     w->pc = 0;
@@ -225,6 +226,7 @@ static void transferring(struct world *w, unsigned i)
         return;
     nd->db = DB_PRIMARY;
     nd->lost = false;
+    nd->accepts = 0;
     nd->gave_up = 0;
     for (unsigned k = 0; k < w->n; k++)
         w->nodes[k].gave_up &= ~(1U << i);

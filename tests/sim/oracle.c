@@ -126,11 +126,11 @@ static unsigned given_up(const struct world *w, const struct cluster_value *v)
 
 /* A commit that is on no disk any more: was its loss stated, or could nobody know of it? */
 static void judge_lost(struct world *w, struct commit *c, const struct cluster_value *v,
-                       unsigned without)
+                       unsigned without, unsigned file)
 {
     bool stated = c->lost_with & without & ~RESTORED;
 
-    if (!stated && !(c->lost_with & RESTORED) && (c->knowers & w->file & ~given_up(w, v)))
+    if (!stated && !(c->lost_with & RESTORED) && (c->knowers & file & ~given_up(w, v)))
         oracle_fail(w,
                     "an acknowledged commit (%lld) that was lost with a disk is left behind in "
                     "silence",
@@ -190,6 +190,15 @@ static bool counts(const struct world *w, const struct disks *d, bool blank)
     return (!d->rest || blank) && !(d->amnesia && (w->forked || (r && r->diverged)));
 }
 
+/* Its loss was accepted on a machine that has not been part of a Primary since. */
+static bool is_pending(const struct world *w, unsigned k)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->nodes[i].accepts & 1U << k)
+            return true;
+    return false;
+}
+
 /* Whose loss this decision says, or an earlier one that nobody could start: they have no vote. */
 static unsigned accepted(const struct world *w, unsigned i, const struct cluster_value *v)
 {
@@ -197,7 +206,7 @@ static unsigned accepted(const struct world *w, unsigned i, const struct cluster
     unsigned set = given_up(w, v) | w->nodes[i].gave_up;
 
     for (unsigned k = 0; r && k < w->n; k++)
-        if (w->nodes[k].lost && cluster_vote(&r->votes, w->nodes[k].name) % 2)
+        if ((w->nodes[k].lost || is_pending(w, k)) && cluster_vote(&r->votes, w->nodes[k].name) % 2)
             set |= 1U << k;
     return set;
 }
@@ -234,7 +243,7 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v,
         if (stated)
             give_up(w, c, false);
         else
-            judge_lost(w, c, v, without);
+            judge_lost(w, c, v, without, w->nodes[i].file);
     }
 }
 
@@ -319,6 +328,9 @@ void oracle_accept(struct world *w, unsigned i, const char *name)
     w->nodes[i].c.accepted = false;
     world_step(w, i, &ev);
     totals.acceptances += w->nodes[i].c.accepted;
+    for (unsigned k = 0; k < w->n; k++)
+        if (w->nodes[i].c.accepted && strcmp(w->nodes[k].name, name) == 0)
+            w->nodes[i].accepts |= 1U << k;
     for (unsigned k = 0; k < w->n; k++)
         w->nodes[k].lost =
             w->nodes[k].lost || (w->nodes[i].c.accepted && strcmp(w->nodes[k].name, name) == 0);

@@ -122,6 +122,7 @@ struct node {
     unsigned power_at; /* counts down at boundaries */
     bool join_dies, given_up;
     bool lost; /* an operator accepted its loss, and it has not been part of a Primary since */
+    unsigned accepts; /* machines whose loss was accepted on it, until it is part of a Primary */
     unsigned
         gave_up; /* machines that it started without by his statement, and has not joined since */
     uint64_t off_at, off_for; /* its machine stops; 0: it does not */

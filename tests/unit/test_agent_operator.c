@@ -191,6 +191,46 @@ static void test_acceptance_ends_with_quorum(void **state)
     free(w);
 }
 
+/* Who was excluded because another one has all that it has is waited for again when the other one is
+ * given up. */
+static void test_excluded_by_the_lost(void **state)
+{
+    struct world *w = three();
+    struct node *fra = get(w, "fra"), *par = get(w, "par"), *ams = get(w, "ams");
+    struct cluster_event ev = {.type = EV_RECOVER};
+
+    (void)state;
+    str_copy(ev.name, sizeof(ev.name), "par");
+    power_off(fra);
+    ams->seqno = par->seqno = 150;
+    run(w, 20);
+    assert_true(tell(w, "ams", EV_HOLD, true, ""));
+    ams->kind = DATADIR_UNREADABLE; /* nobody hears how far it came */
+    ams->db = false;
+    run(w, 20);
+    assert_int_equal(cluster_vote(&par->c.rec.votes, "ams") % 2, 1);
+    power_off(ams);
+    ams->kind = DATADIR_OK;
+    par->seqno = 200;
+    assert_int_equal(cluster_vote(&par->c.rec.votes, "fra") % 2, 0);
+    fra->record.votes = par->c.rec.votes; /* the last that it heard of par */
+    power_off(par);
+    power_on(w, "fra");
+    run(w, 20);
+    ev.now = w->now;
+    step(w, fra, &ev);
+    assert_true(fra->c.accepted);
+    run(w, 60);
+    assert_int_equal(fra->boots, 0);
+    assert_waits_for(w, "fra", "not heard");
+    power_on(w, "ams");
+    assert_true(tell(w, "ams", EV_HOLD, false, ""));
+    run(w, 120);
+    assert_int_equal(fra->boots, 0);
+    assert_int_equal(ams->boots, 1);
+    free(w);
+}
+
 static void test_explain(void **state)
 {
     struct world *w = three();
@@ -211,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_release), cmocka_unit_test(test_release_keep),
         cmocka_unit_test(test_because), cmocka_unit_test(test_explain),
         cmocka_unit_test(test_acceptance_ends_with_quorum),
+        cmocka_unit_test(test_excluded_by_the_lost),
     };
 
     return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
