@@ -402,10 +402,50 @@ static void change(struct work *w)
     cloud_call(a->cloud, w->move.call, &p, on_changed, w);
 }
 
+/* Members of a group that go on without it must learn that it leaves: to destroy a VM takes its
+ * power away, and what is left may have no quorum. */
+static bool leaves_others(const struct work *w)
+{
+    const struct resource *it = resource_of(w);
+    bool of_file = it->zone != RESOURCE_NO_INDEX;
+
+    return it->kind == RESOURCE_VM && entity_is(it->entity, "state", "Running") &&
+           (w->move.kind == MOVE_REPLACE || !of_file);
+}
+
+static void on_stopped(void *ctx, const json_t *answer, const struct cloud_failure *why)
+{
+    struct work *w = ctx;
+
+    w->job[0] = '\0';
+    if (!answer) /* it goes all the same, as one whose power is lost */
+        emit(w, EVENT_NOTE, why->err.msg);
+    resource_look(w);
+}
+
+static void on_stopping(void *ctx, const json_t *answer, const struct cloud_failure *why)
+{
+    struct work *w = ctx;
+
+    if (answer)
+        entity_text(answer, "jobid", w->job, sizeof(w->job));
+    if (answer && w->job[0])
+        cloud_job(w->apply->cloud, w->job, on_stopped, w);
+    else
+        on_stopped(w, answer, why);
+}
+
 static void destroy(struct work *w)
 {
     _cleanup_(pairs_free) struct pairs p = {0};
 
+    if (!w->stops && leaves_others(w)) {
+        w->stops = true;
+        pairs_add(&p, "id", resource_of(w)->id);
+        emit(w, EVENT_START, "stopping it in order");
+        cloud_call(w->apply->cloud, "stopVirtualMachine", &p, on_stopping, w);
+        return;
+    }
     params_destroy(resource_of(w), !w->no_expunge, &p);
     emit(w, EVENT_START, w->move.why[0] ? w->move.why : "destroying");
     w->sends++;
