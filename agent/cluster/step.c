@@ -120,6 +120,7 @@ static void consider(struct cluster *c, uint64_t now, struct cluster_out *out)
     }
     if (cluster_live_primary(c, now)) {
         c->claimed = false;
+        c->ahead_since = c->stale_since = 0;
         cluster_enter(c, CLUSTER_JOIN_WAIT, now, "a Primary is alive");
         cluster_try_join(c, now, out);
         return;

@@ -149,7 +149,7 @@ static void booted(struct world *w, unsigned i)
     if (conflict(w, i))
         return;
     nd->db = DB_PRIMARY;
-    nd->lost = false;
+    nd->lost = nd->restored = false;
     nd->accepts = 0;
     nd->disks.kind = DATADIR_OK;
     w->top = nd->disks.head;
@@ -225,7 +225,7 @@ static void transferring(struct world *w, unsigned i)
     if (w->now < nd->db_at)
         return;
     nd->db = DB_PRIMARY;
-    nd->lost = false;
+    nd->lost = nd->restored = false;
     nd->accepts = 0;
     nd->gave_up = 0;
     for (unsigned k = 0; k < w->n; k++)

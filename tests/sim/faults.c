@@ -153,6 +153,7 @@ static void restore(struct world *w, const struct fault *f)
         return;
     world_power_off(w, f->node, f->lasts);
     nd->disks = nd->snapshot;
+    nd->restored = true;
     oracle_forgotten(w, f->node);
     oracle_destroyed(w, f->node, head, false);
 }

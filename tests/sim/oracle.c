@@ -104,8 +104,8 @@ void oracle_forgotten(struct world *w, unsigned i)
         w->commits[k].knowers &= ~(1U << i);
     for (unsigned k = 0; k < TIMELINES / 4; k++)
         for (unsigned e = 0; e < TIMELINES; e++) {
-            if (w->timelines[k].by[e] == i || !remembered(w, w->timelines[k].cluster_id, e, false,
-                                                          1U << i))
+            if (w->timelines[k].by[e] == i ||
+                !remembered(w, w->timelines[k].cluster_id, e, false, 1U << i))
                 w->timelines[k].forgotten[e] |= 1U << i;
             if (w->timelines[k].boots[e] &&
                 !remembered(w, w->timelines[k].cluster_id, e, w->timelines[k].by[e] == i, ~0U))
@@ -150,6 +150,20 @@ static unsigned who_gave_up(const struct world *w, unsigned i)
     return set;
 }
 
+/* Machines that machine `i` cannot hear from, and of which it has a record again from when it was
+ * alone: they have joined it since. */
+static unsigned joined_since(const struct world *w, unsigned i)
+{
+    const struct node *nd = &w->nodes[i];
+    const struct cluster_record *r = disk_newest(&nd->disks);
+    unsigned set = 0;
+
+    for (unsigned k = 0; nd->restored && k < nd->c.cfg.n; k++)
+        if (cluster_vote(&r->votes, nd->c.cfg.names[k]) % 2 && !cluster_heard(&nd->c, k, w->now))
+            set |= 1U << nd->member[k];
+    return set;
+}
+
 /* The machine that started the same epoch before, and gave this one up or was given up by it, which
  * is stated: what only that one has, nobody hears of here. A bit set; 0: there is none. */
 static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
@@ -167,7 +181,7 @@ static unsigned once(struct world *w, unsigned i, const struct cluster_value *v)
          * who knows of it. */
         if (t->forgotten[v->epoch] & (1U << by | 1U << i) &&
             !remembered(w, v->cluster_id, v->epoch, true,
-                        w->nodes[i].file & ~(1U << i) & ~given_up(w, v)))
+                        w->nodes[i].file & ~(1U << i) & ~given_up(w, v) & ~joined_since(w, i)))
             t->boots[v->epoch] = 0;
         bool again = t->boots[v->epoch], stated = w->nodes[by].gave_up & 1U << i;
         if (again && !stated && !(w->nodes[i].gave_up & 1U << by))
@@ -214,7 +228,7 @@ static unsigned accepted(const struct world *w, unsigned i, const struct cluster
 /* I2: whatever was acknowledged and is on a disk, it has, but for losses that were accepted. */
 static void complete(struct world *w, unsigned i, const struct cluster_value *v, unsigned twin)
 {
-    unsigned without = accepted(w, i, v) | twin;
+    unsigned without = accepted(w, i, v) | twin, unheard = joined_since(w, i);
     static bool have[COMMITS], on[NODES][COMMITS];
 
     mark(w, w->nodes[i].disks.head, have);
@@ -223,13 +237,17 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v,
              on[k]);
     for (int k = 1; k <= w->n_commits; k++) {
         struct commit *c = &w->commits[k];
-        bool stated = false;
+        bool stated = false, unknown = false;
 
         if (!c->acked || c->gone || have[k])
             continue;
         for (unsigned m = 0; m < w->n; m++) {
             bool lost = without & 1U << m;
 
+            if (on[m][k] && unheard & 1U << m) {
+                unknown = true;
+                continue;
+            }
             stated = stated || (on[m][k] && lost);
             /* As its own file has them: it may not have heard yet of one who was added. */
             if (on[m][k] && !lost &&
@@ -240,8 +258,8 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v,
                             "(I2)",
                             w->nodes[i].name, (long long)c->seqno, w->nodes[m].name);
         }
-        if (stated)
-            give_up(w, c, false);
+        if (stated || unknown)
+            give_up(w, c, !stated);
         else
             judge_lost(w, c, v, without, w->nodes[i].file);
     }

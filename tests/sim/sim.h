@@ -121,7 +121,9 @@ struct node {
     enum cluster_datadir unreadable_as;
     unsigned power_at; /* counts down at boundaries */
     bool join_dies, given_up;
-    bool lost; /* an operator accepted its loss, and it has not been part of a Primary since */
+    bool restored; /* its disks were replaced by older ones, and it has not been part of a Primary
+                      since */
+    bool lost;     /* an operator accepted its loss, and it has not been part of a Primary since */
     unsigned accepts; /* machines whose loss was accepted on it, until it is part of a Primary */
     unsigned
         gave_up; /* machines that it started without by his statement, and has not joined since */

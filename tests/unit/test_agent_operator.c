@@ -191,8 +191,8 @@ static void test_acceptance_ends_with_quorum(void **state)
     free(w);
 }
 
-/* Who was excluded because another one has all that it has is waited for again when the other one is
- * given up. */
+/* Who was excluded because another one has all that it has is waited for again when the other one
+ * is given up. */
 static void test_excluded_by_the_lost(void **state)
 {
     struct world *w = three();
@@ -231,6 +231,31 @@ static void test_excluded_by_the_lost(void **state)
     free(w);
 }
 
+/* How long the Primary was seen behind counts from when it is waited for, and not from an earlier
+ * time: it may be just about to say where it is. */
+static void test_ahead_of_an_earlier_primary(void **state)
+{
+    struct world *w = two();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+
+    (void)state;
+    power_off(par);
+    par->seqno = 150;
+    power_on(w, "par");
+    run(w, 10);
+    assert_int_equal(par->c.state, CLUSTER_JOIN_WAIT);
+    fra->cut = true;
+    run(w, 10);
+    assert_int_equal(par->c.state, CLUSTER_STOPPED);
+    fra->cut = false;
+    run(w, 8);
+    assert_int_equal(par->c.state, CLUSTER_JOIN_WAIT);
+    fra->seqno = 160;
+    run(w, 60);
+    assert_all_serve(w);
+    free(w);
+}
+
 static void test_explain(void **state)
 {
     struct world *w = three();
@@ -247,11 +272,15 @@ static void test_explain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hold),    cmocka_unit_test(test_hold_join),
-        cmocka_unit_test(test_release), cmocka_unit_test(test_release_keep),
-        cmocka_unit_test(test_because), cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_join),
+        cmocka_unit_test(test_release),
+        cmocka_unit_test(test_release_keep),
+        cmocka_unit_test(test_because),
+        cmocka_unit_test(test_explain),
         cmocka_unit_test(test_acceptance_ends_with_quorum),
         cmocka_unit_test(test_excluded_by_the_lost),
+        cmocka_unit_test(test_ahead_of_an_earlier_primary),
     };
 
     return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
