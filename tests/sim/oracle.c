@@ -217,7 +217,7 @@ static bool is_pending(const struct world *w, unsigned k)
 static unsigned accepted(const struct world *w, unsigned i, const struct cluster_value *v)
 {
     const struct cluster_record *r = disk_newest(&w->nodes[i].disks);
-    unsigned set = given_up(w, v) | w->nodes[i].gave_up;
+    unsigned set = given_up(w, v) | w->nodes[i].gave_up | w->nodes[i].accepts;
 
     for (unsigned k = 0; r && k < w->n; k++)
         if ((w->nodes[k].lost || is_pending(w, k)) && cluster_vote(&r->votes, w->nodes[k].name) % 2)
