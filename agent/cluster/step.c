@@ -467,10 +467,9 @@ static void nonprim_tick(struct cluster *c, uint64_t now, struct cluster_out *ou
     }
     if (c->unknown || cluster_live_primary(c, now) || cluster_copy_missing(c, now))
         return;
-    uint64_t pause =
-        running * 2 <= needed || needed == 2 ? CLUSTER_NONPRIM_SOON_MS : CLUSTER_NONPRIM_WAIT_MS;
-    if (running == needed && !c->rec.lost[0])
-        pause = CLUSTER_NONPRIM_WAIT_MS; /* the network may merge them again */
+    /* When all are there, the network may merge them again. */
+    bool soon = c->rec.lost[0] || (running < needed && (running * 2 <= needed || needed == 2));
+    uint64_t pause = soon ? CLUSTER_NONPRIM_SOON_MS : CLUSTER_NONPRIM_WAIT_MS;
     if (now - c->since < pause)
         return;
     cluster_act(out, ACT_STOP);

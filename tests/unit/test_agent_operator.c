@@ -191,6 +191,28 @@ static void test_acceptance_ends_with_quorum(void **state)
     free(w);
 }
 
+/* Who accepts a loss right after it happened does not wait for a network that may heal. */
+static void test_recover_at_once(void **state)
+{
+    struct world *w = two();
+    struct node *fra = get(w, "fra");
+    struct cluster_event ev = {.type = EV_RECOVER};
+
+    (void)state;
+    str_copy(ev.name, sizeof(ev.name), "par");
+    power_off(get(w, "par"));
+    fra->primary = false;
+    run(w, 8);
+    assert_int_equal(fra->c.state, CLUSTER_NONPRIM);
+    ev.now = w->now;
+    step(w, fra, &ev);
+    assert_true(fra->c.accepted);
+    run(w, 12);
+    assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+    assert_int_equal(fra->boots, 1);
+    free(w);
+}
+
 /* Who was excluded because another one has all that it has is waited for again when the other one
  * is given up. */
 static void test_excluded_by_the_lost(void **state)
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_because),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_acceptance_ends_with_quorum),
+        cmocka_unit_test(test_recover_at_once),
         cmocka_unit_test(test_excluded_by_the_lost),
         cmocka_unit_test(test_ahead_of_an_earlier_primary),
     };
