@@ -48,6 +48,9 @@ static const struct cmd commands[] = {
      "does.\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",
      " [on|off] [--because TEXT] [--allow-outage]\n"},
+    {"share", cmd_share, "what the shared directories say of themselves",
+     " [--json | --accept-mass-delete]\n\n"
+     "  --accept-mass-delete  more than half of the files are gone, and that is meant\n"},
     {"status", cmd_status, "what the agent does now", " [--json]\n"},
     {"version", cmd_version, "print the version", "\n"},
     {"help", cmd_help, "print this text", " [VERB]\n"},

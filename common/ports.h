@@ -17,6 +17,8 @@ enum { PORT_ENROL, PORT_MAIN, PORT_BLOB, PORT_OFFSETS };
 #define PORT_GALERA_SST 4444
 #define PORT_SQL_EXTRA 3307
 
+#define PORT_SHARE 22000 /* Syncthing, between nodes that share directories */
+
 #define PORT_SSH 22
 #define PORT_HTTP 80
 

@@ -16,13 +16,12 @@
 #include "agent/app/manifest.h"
 #include "agent/app/php.h"
 #include "agent/app/unpack.h"
+#include "agent/ipc/paths.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
-
-#define HOME "/var/lib/muster-app"
 
 char *app_release(const struct app *a)
 {
@@ -42,7 +41,7 @@ static char *current_release(const struct app *a)
 
 char *app_home(const struct app *a)
 {
-    return str_fmt(HOME "/%s", a->name);
+    return str_fmt(PATH_APPS "/%s", a->name);
 }
 
 static bool is_current(const struct app *a)
@@ -272,7 +271,7 @@ static void way_cleanup(struct way *w)
 
 static struct way way_of(const struct app *a)
 {
-    return (struct way){{str_fmt("%s.d", a->root), xstrdup(HOME), app_home(a)}};
+    return (struct way){{str_fmt("%s.d", a->root), xstrdup(PATH_APPS), app_home(a)}};
 }
 
 int app_files_check(const struct app *a, struct verdict *ret, struct err *err)

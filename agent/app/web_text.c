@@ -23,13 +23,18 @@ char *web_site_text(const char *root)
  * outweigh those for directories and what an .htaccess grants. */
 char *web_code_text(void)
 {
-    return xstrdup("# written by muster-agent\n"
-                   "# Without PHP, code and the passwords in it would be served as text.\n"
-                   "<IfModule !php_module>\n"
-                   "    <IfModule !php7_module>\n"
-                   "        <FilesMatch \"(?i)\\.(php[0-9]?|phps|pht|phtml|phar|inc)$\">\n"
-                   "            Require all denied\n"
-                   "        </FilesMatch>\n"
-                   "    </IfModule>\n"
-                   "</IfModule>\n");
+    return xstrdup(
+        "# written by muster-agent\n"
+        "# Without PHP, code and the passwords in it would be served as text.\n"
+        "<IfModule !php_module>\n"
+        "    <IfModule !php7_module>\n"
+        "        <FilesMatch \"(?i)\\.(php[0-9]?|phps|pht|phtml|phar|inc)$\">\n"
+        "            Require all denied\n"
+        "        </FilesMatch>\n"
+        "    </IfModule>\n"
+        "</IfModule>\n"
+        "# What was changed in two places, and what has not come whole from another node.\n"
+        "<FilesMatch \"(\\.sync-conflict-|^\\.syncthing\\.)\">\n"
+        "    Require all denied\n"
+        "</FilesMatch>\n");
 }

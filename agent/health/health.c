@@ -163,6 +163,28 @@ static void metric_member(struct strbuf *b, const char *name, const char *help, 
         metric(b, name, help, (double)json_integer_value(v));
 }
 
+static void add_share_metrics(const json_t *share, struct strbuf *b)
+{
+    const json_t *peers = json_object_get(share, "peers"), *p;
+    size_t i, connected = 0;
+
+    if (!share)
+        return;
+    metric(b, "muster_share_held", "Deletes wait for an operator's consent.",
+           *js_opt_str(share, "held", "") != '\0');
+    metric(b, "muster_share_failing", "Something keeps shared files from being the same.",
+           *js_opt_str(share, "why", "") != '\0');
+    metric_member(b, "muster_share_files", "Shared files on this node.", share, "files");
+    metric_member(b, "muster_share_needs", "Files that are to come to this node, or to go.", share,
+                  "needs");
+    metric_member(b, "muster_share_conflicts", "Files that were changed in two places.", share,
+                  "conflicts");
+    json_array_foreach(peers, i, p) connected += js_opt_bool(p, "connected", false);
+    if (peers)
+        metric(b, "muster_share_peers_connected", "Other nodes that files go to and come from.",
+               (double)connected);
+}
+
 static void add_metrics(const struct health *h, const struct health_source *s, struct strbuf *b)
 {
     const json_t *db = json_object_get(s->state, "db");
@@ -190,6 +212,7 @@ static void add_metrics(const struct health *h, const struct health_source *s, s
         metric_member(b, "muster_database_seqno", "Last write set that was committed.", db,
                       "seqno");
     }
+    add_share_metrics(json_object_get(s->state, "share"), b);
     metric_member(b, "muster_cluster_epoch", "Epoch of the cluster, as its coordinator has it.",
                   json_object_get(s->state, "coordinator"), "epoch");
 }

@@ -31,6 +31,12 @@
 #define PATH_MAINTENANCE PATH_STATE "/maintenance" /* the reason why this node gets no traffic */
 #define PATH_DB_LOGIN PATH_STATE "/database.login" /* root, 0600: password of the look */
 
+#define PATH_APPS                                                                                  \
+    "/var/lib/muster-app" /* of each application: the directories that its site writes to */
+
+#define PATH_SHARE_RUN "/run/muster-share" /* of the service of the shared directories */
+#define PATH_SHARE_STATUS PATH_SHARE_RUN "/status.json"
+
 #define PATH_OUTPUT_DIRECTORY "/var/log/muster-agent"  /* root, 0750 */
 #define PATH_OUTPUT PATH_OUTPUT_DIRECTORY "/steps.log" /* what the programs of steps say */
 #define PATH_OUTPUT_OLD PATH_OUTPUT ".1"

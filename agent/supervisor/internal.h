@@ -133,6 +133,10 @@ struct sup_drift_state {
     uint64_t at;       /* not before */
 };
 
+struct sup_share_state {
+    bool wanted; /* the plan has directories that all nodes share */
+};
+
 struct sup_state_state {
     uint64_t sent_at;
     char *text; /* last one sent, or NULL */
@@ -152,6 +156,7 @@ struct supervisor {
     struct sup_watch_state watch;
     struct sup_engines_state engines;
     struct sup_drift_state drift;
+    struct sup_share_state share;
     struct sup_state_state state;
     struct sup_hooks_state hooks;
 };
@@ -210,6 +215,11 @@ json_t *sup_watch_web(const struct supervisor *s);
 void sup_watch_plan(struct supervisor *s, const json_t *plan);
 void sup_watch_now(struct supervisor *s); /* at the database */
 void sup_watch_all(struct supervisor *s); /* at the web server, too */
+
+/* share.c. What the shared directories say of themselves, or NULL: none are wanted; new reference.
+ */
+json_t *sup_share(const struct supervisor *s);
+void sup_share_plan(struct supervisor *s, const json_t *plan);
 
 /* drift.c */
 const json_t *sup_drift_list(const struct supervisor *s);

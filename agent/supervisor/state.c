@@ -35,6 +35,9 @@ static json_t *state_now(const struct supervisor *s)
         json_object_set_new(j, "maintenance", maintenance);
     if (sup_watch_web(s))
         json_object_set(j, "web", sup_watch_web(s));
+    json_t *share = sup_share(s);
+    if (share)
+        json_object_set_new(j, "share", share);
     return j;
 }
 

@@ -41,7 +41,7 @@ int cmd_status(int argc, char **argv)
         return 0;
     }
     static const char *const keys[] = {"phase", "rev",         "step",  "changed", "ok",
-                                       "db",    "coordinator", "drift", "web"};
+                                       "db",    "coordinator", "drift", "web",     "share"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         print_member(state, keys[i]);
     return 0;

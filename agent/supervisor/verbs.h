@@ -5,6 +5,7 @@
 
 int cmd_cluster(int argc, char **argv);
 int cmd_maintenance(int argc, char **argv);
+int cmd_share(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 

@@ -111,6 +111,7 @@ static void start(struct supervisor *s)
     s->worker.wanted = true;
     sup_cluster_plan(s, plan);
     sup_watch_plan(s, plan);
+    sup_share_plan(s, plan);
 }
 
 /* --- a new plan ---------------------------------------------------------------------------- */
@@ -138,6 +139,7 @@ static void accept_plan(struct supervisor *s, const json_t *plan)
     str_copy(s->worker.rev, sizeof(s->worker.rev), js_opt_str(plan, "rev", ""));
     sup_cluster_plan(s, plan);
     sup_watch_plan(s, plan);
+    sup_share_plan(s, plan);
     sup_worker_again(s);
     sup_net_info(s);
 }

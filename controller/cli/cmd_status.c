@@ -152,6 +152,14 @@ static json_t *drift_of(const struct look *l)
     return l->now ? names_of(drift) : json_null();
 }
 
+/* Of the directories that all nodes share; null when there are none, or it is not known now. */
+static json_t *share_of(const struct look *l)
+{
+    json_t *share = json_object_get(l->now, "share");
+
+    return json_is_object(share) ? json_incref(share) : json_null();
+}
+
 /* What an old state said; null when there is none, or it is not old. */
 static json_t *last_known(const struct look *l)
 {
@@ -177,15 +185,15 @@ static json_t *node_status(struct deployment *d, const json_t *answer, const jso
     hear(d, answer, name, &l);
     layout_trouble(&d->spec, l.now, l.trouble, sizeof(l.trouble));
     state = state_of(&l, &why);
-    ret = json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o}",
-                    "name", name, "zone", js_opt_str(place, "zone", ""), "state", state, "goal",
-                    "ready", "why", js_string(why), "public_ip", js_opt_str(place, "public_ip", ""),
-                    "private_ip", js_opt_str(place, "private_ip", ""), "url",
-                    js_opt_str(place, "url", ""), "db", db_of(&d->spec, &l), "drift", drift_of(&l),
-                    "site", (json_int_t)seen->site, "answered", l.answered, "seen",
-                    (json_int_t)l.said_at, "age_s",
-                    number(l.said_at, now > l.said_at ? (now - l.said_at) / 1000 : 0), "last_known",
-                    last_known(&l));
+    ret = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o, s:o}", "name",
+        name, "zone", js_opt_str(place, "zone", ""), "state", state, "goal", "ready", "why",
+        js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
+        js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
+        db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site, "answered",
+        l.answered, "seen", (json_int_t)l.said_at, "age_s",
+        number(l.said_at, now > l.said_at ? (now - l.said_at) / 1000 : 0), "last_known",
+        last_known(&l), "share", share_of(&l));
     json_decref(l.said);
     return ret;
 }
@@ -257,6 +265,35 @@ static void print_pending(const json_t *n)
                    what, js_opt_str(n, "name", ""));
 }
 
+/* Only what is not as it will be. */
+static void print_share(const json_t *n)
+{
+    const json_t *share = json_object_get(n, "share"), *p;
+    struct strbuf b = {0};
+    size_t i;
+
+    if (!json_is_object(share))
+        return;
+    if (js_opt_u64(share, "needs", 0))
+        strbuf_addf(&b, "; %llu to come or to go",
+                    (unsigned long long)js_opt_u64(share, "needs", 0));
+    json_array_foreach(json_object_get(share, "peers"), i, p)
+    {
+        if (!js_opt_bool(p, "connected", false))
+            strbuf_addf(&b, "; %s is not connected", js_opt_str(p, "name", "?"));
+        else if (js_opt_u64(p, "needs", 0))
+            strbuf_addf(&b, "; %llu on the way to %s",
+                        (unsigned long long)js_opt_u64(p, "needs", 0), js_opt_str(p, "name", "?"));
+    }
+    if (js_opt_u64(share, "conflicts", 0))
+        strbuf_addf(&b, "; %llu changed in two places: both are kept",
+                    (unsigned long long)js_opt_u64(share, "conflicts", 0));
+    if (b.len)
+        text_print(stdout, "  %-8s %llu shared files%s\n", "",
+                   (unsigned long long)js_opt_u64(share, "files", 0), b.s);
+    strbuf_free(&b);
+}
+
 /* The age of what the agent said, and, when that is long ago, what it was. */
 static void print_word(const json_t *n)
 {
@@ -300,6 +337,7 @@ static void print_node(const json_t *n, size_t of)
     text_print(stdout, "%s%s\n", *why ? "  " : "", why);
     print_drift(json_object_get(n, "drift"));
     print_pending(n);
+    print_share(n);
 }
 
 static void print_status(const json_t *all, bool again)

@@ -51,6 +51,8 @@ static void trouble(const struct view *v, const struct view_row *r, struct strbu
     db_trouble(v, r, out);
     if (s->web_why[0])
         strbuf_addf(out, "%s%s", out->len ? "; " : "", s->web_why);
+    if (s->share_why[0])
+        strbuf_addf(out, "%s%s", out->len ? "; " : "", s->share_why);
 }
 
 static bool is_degraded(const struct view *v, const struct view_row *r)

@@ -319,6 +319,7 @@ static void status_of(const json_t *state, struct view_status *ret)
     str_copy(ret->maintenance, sizeof(ret->maintenance), js_opt_str(state, "maintenance", ""));
     str_copy(ret->web_why, sizeof(ret->web_why),
              js_opt_str(json_object_get(state, "web"), "why", ""));
+    layout_share_trouble(state, ret->share_why, sizeof(ret->share_why));
     ret->epoch = js_opt_u64(db, "epoch", epoch);
     str_copy(ret->coordinator, sizeof(ret->coordinator), js_opt_str(c, "state", ""));
     str_copy(ret->why, sizeof(ret->why), js_opt_str(c, "why", ""));

@@ -27,7 +27,8 @@ struct view_status {
     char db_status[32]; /* "Primary" */
     char db_why[128];   /* why the database could not be asked */
     uint64_t epoch;
-    char web_why[256]; /* what keeps visitors from the site */
+    char web_why[256];   /* what keeps visitors from the site */
+    char share_why[256]; /* what keeps shared files from being the same */
     char maintenance[192];
     char coordinator[32];
     char why[384];

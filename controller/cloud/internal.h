@@ -13,7 +13,7 @@ struct work {
     struct move move;             /* the last one that was made */
     struct cloud_failure failure; /* of its call; err.code 0: none */
     char did[240];                /* the last change, for people */
-    bool stops; /* it was asked to stop before it goes */
+    bool stops;                   /* it was asked to stop before it goes */
     bool no_expunge;              /* this account may not expunge: the cloud does it later */
     unsigned moves, sends, busy, looks;
     uint64_t due; /* when to look again; 0: not waiting */

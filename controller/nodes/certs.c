@@ -25,6 +25,7 @@
 #define PEM_MAX 16384
 #define KEY_PREFIX "tls_key_"
 #define KEY_CA "tls_ca_key"
+#define SHARE_KEY_PREFIX "share_key_"
 
 static const char configuration[] = "[req]\n"
                                     "distinguished_name = name\n"
@@ -58,16 +59,24 @@ char *certs_key_name(const char *node)
     return str_fmt(KEY_PREFIX "%s", node);
 }
 
+char *certs_share_key_name(const char *node)
+{
+    return str_fmt(SHARE_KEY_PREFIX "%s", node);
+}
+
 bool certs_is_key_name(const char *secret)
 {
-    return str_starts(secret, KEY_PREFIX);
+    return str_starts(secret, KEY_PREFIX) || str_starts(secret, SHARE_KEY_PREFIX);
 }
 
 void certs_free(struct certs *c)
 {
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
         free(c->of[i]);
+        free(c->share[i]);
+    }
     free(c->of);
+    free(c->share);
     free(c->ca);
     *c = (struct certs){0};
 }
@@ -134,9 +143,14 @@ static void date(uint64_t seconds, char ret[16 + 1])
     strftime(ret, 17, "%Y%m%d%H%M%SZ", &tm);
 }
 
-/* A key (file "key") and a request for it, signed by the CA (files "ca.key" and "ca.pem"), or
- * without `of_ca` by itself: the CA's own. */
-static int sign(const struct scratch *d, const char *name, bool of_ca, uint64_t from,
+enum signer {
+    BY_CA,      /* a member's, by the files "ca.key" and "ca.pem" */
+    SELF,       /* a member's that others know by its digest */
+    SELF_AS_CA, /* the CA's own */
+};
+
+/* A key (file "key") and a certificate for it (file "cert"). */
+static int sign(const struct scratch *d, const char *name, enum signer by, uint64_t from,
                 uint64_t until, struct err *err)
 {
     _cleanup_free_ char *subject = str_fmt("/O=muster/CN=%s", name);
@@ -150,14 +164,16 @@ static int sign(const struct scratch *d, const char *name, bool of_ca, uint64_t 
                           "key", "-out", "request"),
                 err) < 0)
         return -1;
+    const char *extensions = by == SELF_AS_CA ? "authority" : "member";
+
     return openssl(
         d,
-        of_ca ? PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
-                          "member", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate", begins,
-                          "-enddate", ends, "-in", "request", "-out", "cert")
-              : PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
-                          "authority", "-selfsign", "-keyfile", "key", "-startdate", begins,
-                          "-enddate", ends, "-in", "request", "-out", "cert"),
+        by == BY_CA ? PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
+                                extensions, "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate",
+                                begins, "-enddate", ends, "-in", "request", "-out", "cert")
+                    : PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
+                                extensions, "-selfsign", "-keyfile", "key", "-startdate", begins,
+                                "-enddate", ends, "-in", "request", "-out", "cert"),
         err);
 }
 
@@ -210,11 +226,11 @@ static int keep(struct store *st, const struct scratch *d, const char *key, cons
 }
 
 static int renew(struct store *st, const struct scratch *d, const char *name, const char *key,
-                 const char *secret, bool of_ca, uint64_t now, char **ret, struct err *err)
+                 const char *secret, enum signer by, uint64_t now, char **ret, struct err *err)
 {
-    uint64_t from = now - BEFORE, until = now + (of_ca ? NODE_YEARS : CA_YEARS) * YEAR;
+    uint64_t from = now - BEFORE, until = now + (by == SELF_AS_CA ? CA_YEARS : NODE_YEARS) * YEAR;
 
-    if (sign(d, name, of_ca, from, until, err) < 0)
+    if (sign(d, name, by, from, until, err) < 0)
         return err_wrap(err, "certificate of %s", name);
     return keep(st, d, key, secret, from, until, ret, err);
 }
@@ -239,7 +255,7 @@ static int get(struct store *st, const struct spec *s, uint64_t now, struct scra
         return -1;
     bool new_ca = !c->ca;
     if (new_ca && (scratch_with_ca(st, d, NULL, err) < 0 ||
-                   renew(st, d, s->deployment, "tls:ca", KEY_CA, false, now, &c->ca, err) < 0))
+                   renew(st, d, s->deployment, "tls:ca", KEY_CA, SELF_AS_CA, now, &c->ca, err) < 0))
         return -1;
     for (size_t i = 0; i < s->n_nodes; i++) {
         const char *name = s->nodes[i].name;
@@ -248,7 +264,27 @@ static int get(struct store *st, const struct spec *s, uint64_t now, struct scra
         if (!new_ca && kept(st, key, secret, now, &c->of[i], err) < 0)
             return -1;
         if (!c->of[i] && (scratch_with_ca(st, d, c->ca, err) < 0 ||
-                          renew(st, d, name, key, secret, true, now, &c->of[i], err) < 0))
+                          renew(st, d, name, key, secret, BY_CA, now, &c->of[i], err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* Of their own: who may copy files may not join the database's group. */
+static int get_share(struct store *st, const struct spec *s, uint64_t now, struct scratch *d,
+                     struct certs *c, struct err *err)
+{
+    for (size_t i = 0; i < s->n_nodes; i++) {
+        const char *name = s->nodes[i].name;
+        _cleanup_free_ char *key = str_fmt("share:node:%s", name);
+        _cleanup_free_ char *secret = certs_share_key_name(name);
+
+        if (s->nodes[i].arbitrator)
+            continue;
+        if (kept(st, key, secret, now, &c->share[i], err) < 0)
+            return -1;
+        if (!c->share[i] && (scratch_with_ca(st, d, NULL, err) < 0 ||
+                             renew(st, d, name, key, secret, SELF, now, &c->share[i], err) < 0))
             return -1;
     }
     return 0;
@@ -265,7 +301,10 @@ int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs
         return 0;
     c.n = s->n_nodes;
     c.of = xcalloc(c.n, sizeof(*c.of));
+    c.share = xcalloc(c.n, sizeof(*c.share));
     int r = get(st, s, now, &d, &c, err);
+    if (r == 0 && spec_shares_files(s))
+        r = get_share(st, s, now, &d, &c, err);
     scratch_cleanup(&d);
     if (r < 0)
         certs_free(&c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The certificates of the database's ports: a CA that belongs to the deployment, and of each node
- * one that it signed. They are made by openssl(1) and kept in the store, the keys sealed. */
+ * one that it signed. And of each node one that it signed itself, by whose digest the others know
+ * it when they copy files. They are made by openssl(1) and kept in the store, the keys sealed. */
 #ifndef MUSTER_CONTROLLER_NODES_CERTS_H
 #define MUSTER_CONTROLLER_NODES_CERTS_H
 
@@ -13,8 +14,9 @@
 
 struct certs {
     size_t n;
-    char *ca;  /* PEM; NULL: the deployment has no database */
-    char **of; /* PEM, in the order of the file's nodes */
+    char *ca;     /* PEM; NULL: the deployment has no database */
+    char **of;    /* PEM, in the order of the file's nodes */
+    char **share; /* PEM, likewise; members are NULL when no files are shared */
 };
 
 /* Makes what is missing or ends before long. `now`: seconds since 1970. */
@@ -22,8 +24,9 @@ int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs
               struct err *err);
 void certs_free(struct certs *c);
 
-/* The name of a node's key among the secrets. The caller frees. */
+/* The names of a node's keys among the secrets. The caller frees. */
 char *certs_key_name(const char *node);
+char *certs_share_key_name(const char *node);
 bool certs_is_key_name(const char *secret);
 
 /* Whether one that is valid from `from` to `until` is to be replaced: a third of its time is left.

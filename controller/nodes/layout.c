@@ -105,6 +105,16 @@ bool layout_db_serves(const char *state)
     return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced") || str_eq(state, ARBITRATOR);
 }
 
+void layout_share_trouble(const json_t *state, char *ret, size_t cap)
+{
+    const json_t *share = json_object_get(state, "share");
+    const char *held = js_opt_str(share, "held", ""), *why = js_opt_str(share, "why", "");
+
+    str_copy(ret, cap, "");
+    if (*held || *why)
+        snprintf(ret, cap, "shared files: %.200s", *held ? held : why);
+}
+
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap)
 {
     const json_t *db = json_object_get(state, "db");
@@ -123,8 +133,10 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     else if (s->database.present && size != s->n_nodes && !str_eq(is, ARBITRATOR))
         snprintf(ret, cap, "its database sees %llu of %zu members", (unsigned long long)size,
                  s->n_nodes);
-    else
+    else if (*js_opt_str(json_object_get(state, "web"), "why", ""))
         str_copy(ret, cap, js_opt_str(json_object_get(state, "web"), "why", ""));
+    else
+        layout_share_trouble(state, ret, cap);
 }
 
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)

@@ -20,6 +20,9 @@ json_t *layout_json(const struct spec *s, const struct resources *resources,
 void layout_drift(const json_t *state, char *ret, size_t cap);
 /* Whether a database in that state takes part: Synced, or giving its data to another member. */
 bool layout_db_serves(const char *state);
+/* What keeps its shared files from being the same as the others'; "": nothing, or it shares none.
+ */
+void layout_share_trouble(const json_t *state, char *ret, size_t cap);
 /* Why a node whose plan is carried out does not do its whole work, by its state; "": it does. */
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap);
 /* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev`, nothing

@@ -13,6 +13,7 @@
 #include "common/keys.h"
 #include "common/ports.h"
 #include "common/str.h"
+#include "controller/nodes/device.h"
 
 static void add(json_t *resources, json_t *r)
 {
@@ -84,6 +85,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
             push_unique(names, name);
         }
     }
+    if (spec_shares_files(s) && !s->nodes[node].arbitrator)
+        push_unique(names, "syncthing");
     if (s->app.present && in->archive_zip && !s->nodes[node].arbitrator)
         push_unique(names, "unzip");
     if (s->app.present && str_starts(in->archive_url, "https:") && !s->nodes[node].arbitrator)
@@ -293,6 +296,58 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   "database", a->database, "site", site_of(in, node)));
 }
 
+/* What the application keeps in a shared directory and is this node's own: its configuration. */
+static json_t *ignored(const struct planner_input *in, const json_t *shared)
+{
+    const char *path = json_string_value(json_object_get(shared, "path"));
+    json_t *ret = json_copy(json_object_get(shared, "ignore")), *e;
+    size_t i, n = strlen(path);
+
+    json_array_foreach(in->spec->app.config, i, e)
+    {
+        const char *file = js_opt_str(e, "path", "");
+
+        if (strncmp(file, path, n) == 0 && file[n] == '/')
+            push_unique(ret, file + n + 1);
+    }
+    return ret;
+}
+
+static int add_share(const struct planner_input *in, size_t node, json_t *resources,
+                     struct err *err)
+{
+    const struct spec *s = in->spec;
+    _cleanup_free_ char *id = str_fmt("share:%s", s->app.name);
+    _cleanup_free_ char *key_name = certs_share_key_name(s->nodes[node].name);
+    _cleanup_free_ char *key = str_fmt("${secret:%s}", key_name);
+    json_t *directories = json_array(), *members = json_array();
+    json_t *step =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "type", "share", "id", id, "app", s->app.name,
+                  "node", s->nodes[node].name, "directories", directories, "members", members);
+    char device[DEVICE_ID_SIZE];
+    size_t i;
+    json_t *f;
+    int r = 0;
+
+    add(resources, step);
+    if (!spec_shares_files(s))
+        return 0;
+    json_array_foreach(s->app.shared, i, f)
+        add(directories,
+            json_pack("{s:O, s:o}", "path", json_object_get(f, "path"), "ignore", ignored(in, f)));
+    for (size_t n = 0; n < s->n_nodes && r == 0; n++) {
+        if (s->nodes[n].arbitrator)
+            continue;
+        r = device_id(in->certs->share[n], device, err);
+        if (r == 0)
+            add(members, json_pack("{s:s, s:s, s:s}", "name", s->nodes[n].name, "address",
+                                   in->facts[n].private_address, "device", device));
+    }
+    json_object_set_new(step, "cert", json_string(in->certs->share[node]));
+    json_object_set_new(step, "key", json_string(key));
+    return r;
+}
+
 static void add_growth(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -323,6 +378,8 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
         add_web(in, node, resources);
         add_synced(in, resources);
         add_app(in, node, resources);
+        if (s->app.present && add_share(in, node, resources, err) < 0)
+            return -1;
         add_growth(in, node, resources);
     }
     add(resources, json_pack("{s:s, s:s}", "type", "agent", "id", "agent"));

@@ -154,6 +154,7 @@ static void check_app(struct reading *r, const struct spec *s)
     if (!s->app.present)
         return;
     check_forms(r, s);
+    check_writable(r, s);
     if (!s->web.present)
         problem(r, "app", "needs a web section");
     if (!s->database.present)

@@ -41,11 +41,17 @@ void read_cidr(struct reading *r, const char *path, const json_t *v, const char 
 const json_t *read_list(struct reading *r, const json_t *root, const char *key, size_t max);
 /* New references, NULL when absent. */
 json_t *read_names(struct reading *r, const char *path, const json_t *v, const char *key);
-json_t *read_relative_paths(struct reading *r, const char *path, const json_t *v, const char *key);
 json_t *read_config_files(struct reading *r, const char *path, const json_t *v);
 json_t *read_install_steps(struct reading *r, const char *path, const json_t *v);
 /* {name: value}, numbers as they are written; truth values, too, unless they are kept. */
 json_t *read_values(struct reading *r, const char *path, const json_t *v, bool keep_truth);
+
+/* A path without a way out of where it lies. */
+bool path_is_relative(const char *s);
+
+/* writable.c */
+void read_writable(struct reading *r, struct spec_app *a, const json_t *app);
+void check_writable(struct reading *r, const struct spec *s);
 
 /* database.c */
 void read_database(struct reading *r, struct spec *s, const json_t *root);

@@ -238,7 +238,7 @@ static bool good_module(const char *s)
     return *s && strlen(s) < 40 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(s);
 }
 
-static bool good_relative(const char *s)
+bool path_is_relative(const char *s)
 {
     return *s && *s != '/' && strlen(s) < SPEC_PATH_MAX && path_is_clean(s);
 }
@@ -247,12 +247,6 @@ json_t *read_names(struct reading *r, const char *path, const json_t *v, const c
 {
     return read_strings(r, path, v, key, good_module,
                         "expected a module's name, such as mysql or gd");
-}
-
-json_t *read_relative_paths(struct reading *r, const char *path, const json_t *v, const char *key)
-{
-    return read_strings(r, path, v, key, good_relative,
-                        "expected a path inside the application, without '..'");
 }
 
 json_t *read_config_files(struct reading *r, const char *path, const json_t *v)
@@ -271,7 +265,7 @@ json_t *read_config_files(struct reading *r, const char *path, const json_t *v)
             continue;
         file = json_string_value(json_object_get(e, "path"));
         content = json_string_value(json_object_get(e, "content"));
-        if (!file || !good_relative(file))
+        if (!file || !path_is_relative(file))
             problem_at(r, inner, "path", "expected a path inside the application, without '..'");
         else if (!content)
             problem_at(r, inner, "content", "expected the file's text");
@@ -334,7 +328,7 @@ json_t *read_install_steps(struct reading *r, const char *path, const json_t *v)
         form = json_string_value(json_object_get(e, "form"));
         if (!php == !form)
             problem(r, inner, "expected one of php and form");
-        else if (php && !good_relative(php))
+        else if (php && !path_is_relative(php))
             problem_at(r, inner, "php", "expected a script inside the application");
         else if (form && (*form != '/' || strpbrk(form, " \n")))
             problem_at(r, inner, "form", "expected a path of the site, such as /install.php");

@@ -399,7 +399,7 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
                    "'/' at the end");
     read_health(r, a, json_object_get(v, "health"));
     a->strip = (unsigned)read_number(r, "app", v, "strip", 0, 0, 8);
-    a->writable = read_relative_paths(r, "app", v, "writable");
+    read_writable(r, a, v);
     a->config = read_config_files(r, "app.config", json_object_get(v, "config"));
     a->install = read_install_steps(r, "app.install", json_object_get(v, "install"));
 }
@@ -458,6 +458,7 @@ void spec_free(struct spec *s)
     json_decref(s->web.php);
     json_decref(s->web.settings);
     json_decref(s->app.writable);
+    json_decref(s->app.shared);
     json_decref(s->app.config);
     json_decref(s->app.install);
     *s = (struct spec){0};

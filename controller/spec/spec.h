@@ -81,6 +81,7 @@ struct spec_app {
     char health_expect[SPEC_PATH_MAX];
     unsigned strip;
     json_t *writable; /* arrays as the plan takes them, variables not yet replaced */
+    json_t *shared;   /* of {path, ignore}: those of `writable` that all nodes have the same of */
     json_t *config;
     json_t *install;
 };
@@ -141,6 +142,9 @@ void spec_problems_free(struct spec_problems *p);
 
 /* The first node with data, which installs the application; n_nodes: there is none. */
 size_t spec_first_data(const struct spec *s);
+
+/* There are directories to share, and nodes to share them among. */
+bool spec_shares_files(const struct spec *s);
 
 /* "a.b.c.d/len" with zero host bits. */
 int cidr_parse(const char *text, struct cidr *ret);

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 bad=0
 while IFS=$'\t' read -r pattern instead; do
   case "$pattern" in '' | '#'*) continue ;; esac
-  if git grep -niE -e "$pattern" -- common agent controller cloud-init docs tests dev '*.md' \
+  if git grep -niP -e "$pattern" -- common agent controller cloud-init docs tests dev '*.md' \
     ':!docs/glossary.md' ':!tests/lint/vocabulary.txt' ':!tests/fuzz/corpus'; then
     printf 'write: %s\n' "$instead"
     bad=1

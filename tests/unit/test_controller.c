@@ -91,7 +91,7 @@ static void test_plan(void **state)
 
     keys_sha256("x", 1, digest);
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of, NULL};
     const struct planner_input in = {&s,    facts, "http://198.51.100.1:7402/blob/x", digest, false,
                                      "KEY", &certs};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
@@ -128,7 +128,7 @@ static void test_arbitrator(void **state)
         {"10.10.2.10", "02:00:00:00:00:02", "", ""}};
     char digest[SHA256_HEX_SIZE];
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of, NULL};
     const struct planner_input in = {&s, facts, "https://x/blob", digest, true, "KEY", &certs};
     struct err err;
 

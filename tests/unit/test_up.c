@@ -295,7 +295,7 @@ static void test_plan_is_kept(void **state)
         fail_msg("%s", strbuf_str(&problems.text));
     yaml_doc_free(&doc);
     w->up.facts = &facts;
-    w->up.certs = (struct certs){1, (char *)"CA", (char *[]){(char *)"CERTIFICATE"}};
+    w->up.certs = (struct certs){1, (char *)"CA", (char *[]){(char *)"CERTIFICATE"}, NULL};
     assert_int_equal(store_secret_set(w->d.store, "tls_key_fra", "KEY", &err), 0);
     w->up.plans = plans;
     w->up.cloud_done = false;
