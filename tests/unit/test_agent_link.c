@@ -72,7 +72,7 @@ static int setup(void **state)
 {
     static struct world w;
     struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
-    const struct hub_hooks hooks = {&w, give_plan, give_roster, on_event, on_state};
+    const struct hub_hooks hooks = {&w, give_plan, give_roster, on_event, on_state, NULL};
     const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign, false, HUB_LOOK_REPAIRS};
     struct err err;
     int pair[2];

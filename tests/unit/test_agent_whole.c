@@ -87,7 +87,7 @@ static void on_state(void *ctx, size_t node, const json_t *state)
 
 static void open_hub(struct world *w)
 {
-    const struct hub_hooks hooks = {w, give_plan, no_roster, on_event, on_state};
+    const struct hub_hooks hooks = {w, give_plan, no_roster, on_event, on_state, NULL};
     const struct hub_config config = {"127.0.0.1", PORT,  &w->keys,
                                       &w->sign,    false, HUB_LOOK_REPAIRS};
     struct err err = {0};
