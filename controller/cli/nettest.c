@@ -67,10 +67,10 @@ bool nettest_is_complete(const struct nettest_report *r)
 
 /* ---- text ---- */
 
-/* At most six characters. */
+/* Of latencies; JSON has all digits. */
 static void figure(double n, char ret[8])
 {
-    snprintf(ret, 8, n < 1 ? "%.3f" : n < 100 ? "%.2f" : n < 1000 ? "%.1f" : "%.0f", n);
+    snprintf(ret, 8, "%.*f", n < 10 ? 2 : n < 1000 ? 1 : 0, n);
 }
 
 static const char *blank(enum nettest_state state)
@@ -100,14 +100,13 @@ static void latency_cell(const struct nettest_pair *p, int side, char ret[CELL_M
 static void throughput_cell(const struct nettest_pair *p, int side, char ret[CELL_MAX])
 {
     const struct nettest_throughput_cell *c = &p->throughput[side];
-    char n[8];
+    double rate = c->t.bits_per_second / 1e9;
 
     if (c->state != NETTEST_MEASURED) {
         str_copy(ret, CELL_MAX, blank(c->state));
         return;
     }
-    figure(c->t.bits_per_second / 1e9, n);
-    snprintf(ret, CELL_MAX, "%s%s", c->t.limited ? ">=" : "", n);
+    snprintf(ret, CELL_MAX, "%s%.*f", c->t.limited ? ">=" : "", rate < 1 ? 3 : 2, rate);
 }
 
 typedef void cell_fn(const struct nettest_pair *p, int side, char ret[CELL_MAX]);
@@ -134,7 +133,7 @@ static void matrix(const struct nettest_report *r, int side, cell_fn *cell, stru
     for (size_t from = 0; from < r->n; from += k) {
         size_t end = from + k < r->n ? from + k : r->n;
 
-        strbuf_addf(out, "  %-*s", (int)first, CORNER);
+        strbuf_addf(out, "%s  %-*s", from ? "\n" : "", (int)first, CORNER);
         for (size_t c = from; c < end; c++)
             strbuf_addf(out, "  %*s", (int)width, r->names[c]);
         strbuf_adds(out, "\n");
