@@ -29,7 +29,7 @@ int measure_iperf_parse(const char *text, size_t len, const struct nettest_order
     const json_t *end, *received;
     json_error_t flaw;
     const char *error;
-    double bytes, again = 0;
+    double bytes = 0, again = 0;
 
     /* Not js_parse: iperf3 3.12 writes some members twice. */
     if (!(j = json_loadb(text, len, 0, &flaw)))

@@ -12,13 +12,18 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/nettest.h"
 
+struct member { /* a node */
+    bool named;
+    bool silent;       /* it does not answer */
+    char trouble[200]; /* why it is not prepared, or "" */
+};
+
 struct test {
     const struct cli *cli;
     struct ask *ask;
     const struct spec *spec;
     struct nettest_report r;
-    char (*trouble)[200]; /* of each node: why it is not prepared, or "" */
-    bool *silent;         /* the same because it does not answer */
+    struct member *members;
 };
 
 static int node_index(const struct spec *s, const char *name, size_t *ret)
@@ -32,27 +37,27 @@ static int node_index(const struct spec *s, const char *name, size_t *ret)
 }
 
 /* Which nodes take part; with a single name all do, in pairs with that one. */
-static int chosen(const struct cli *cli, const struct spec *s, bool *ret, struct err *err)
+static int chosen(const struct cli *cli, const struct spec *s, struct member *ret, struct err *err)
 {
     for (int i = 0; i < cli->n_words; i++) {
         size_t k;
 
         if (node_index(s, cli->words[i], &k) < 0)
             return err_set(err, ERR_USAGE, "no node '%.40s' in %s", cli->words[i], cli->file);
-        ret[k] = true;
+        ret[k].named = true;
     }
     return s->n_nodes < 2
                ? err_set(err, ERR_USAGE, "%s has one node: there is nothing in between", cli->file)
                : 0;
 }
 
-static bool is_asked(const struct cli *cli, const bool *named, size_t from, size_t to)
+static bool is_asked(const struct cli *cli, const struct member *m, size_t from, size_t to)
 {
     if (from == to)
         return false;
     if (cli->n_words == 0)
         return true;
-    return cli->n_words == 1 ? named[from] || named[to] : named[from] && named[to];
+    return cli->n_words == 1 ? m[from].named || m[to].named : m[from].named && m[to].named;
 }
 
 /* The answer of the hub; -1 when the whole test is over. */
@@ -89,26 +94,27 @@ static int prepare(struct test *t, size_t node, struct err *err)
         return -1;
     if (js_opt_bool(answer, "ok", false))
         return 0;
-    t->silent[node] = str_eq(js_opt_str(answer, "cause", ""), "silent");
-    str_copy(t->trouble[node], sizeof(t->trouble[node]), js_opt_str(answer, "why", "no answer"));
+    t->members[node].silent = str_eq(js_opt_str(answer, "cause", ""), "silent");
+    str_copy(t->members[node].trouble, sizeof(t->members[node].trouble),
+             js_opt_str(answer, "why", "no answer"));
     return 0;
 }
 
 /* Why nothing needs to be tried. */
 static const char *known_trouble(const struct test *t, size_t from, size_t to)
 {
-    if (t->silent[from] || t->silent[to])
-        return t->trouble[t->silent[from] ? from : to];
-    return NULL;
+    const struct member *m = t->members;
+
+    return m[from].silent ? m[from].trouble : m[to].silent ? m[to].trouble : NULL;
 }
 
 /* A program that is not there is why: how its installation failed says more. */
 static void explain(const struct test *t, size_t from, size_t to, char *why, size_t cap)
 {
-    size_t node = t->trouble[from][0] ? from : to;
+    const struct member *m = &t->members[t->members[from].trouble[0] ? from : to];
 
-    if (t->trouble[node][0])
-        snprintf(why, cap, "%s", t->trouble[node]);
+    if (m->trouble[0])
+        snprintf(why, cap, "%s", m->trouble);
 }
 
 static int measure(struct test *t, size_t from, size_t to, int side, struct err *err)
@@ -139,7 +145,7 @@ static int measure(struct test *t, size_t from, size_t to, int side, struct err 
     return 0;
 }
 
-static int run(struct test *t, const bool *named, struct err *err)
+static int run(struct test *t, struct err *err)
 {
     _cleanup_json_ json_t *all = NULL;
     size_t n = t->r.n;
@@ -150,13 +156,14 @@ static int run(struct test *t, const bool *named, struct err *err)
         bool takes_part = false;
 
         for (size_t k = 0; k < n; k++)
-            takes_part = takes_part || is_asked(t->cli, named, i, k);
+            takes_part = takes_part || is_asked(t->cli, t->members, i, k);
         if (takes_part && prepare(t, i, err) < 0)
             return -1;
     }
     for (size_t i = 0; i < n * n; i++)
         for (int side = 0; side < (t->r.public_side ? NETTEST_SIDES : NETTEST_PUBLIC); side++)
-            if (is_asked(t->cli, named, i / n, i % n) && measure(t, i / n, i % n, side, err) < 0)
+            if (is_asked(t->cli, t->members, i / n, i % n) &&
+                measure(t, i / n, i % n, side, err) < 0)
                 return -1;
     return 0;
 }
@@ -186,23 +193,20 @@ static void print(const struct cli *cli, const struct nettest_report *r)
 static int test_all(struct test *t, struct err *err)
 {
     size_t n = t->spec->n_nodes;
-    _cleanup_free_ bool *named = xcalloc(n, sizeof(*named));
-    _cleanup_free_ bool *silent = xcalloc(n, sizeof(*silent));
-    _cleanup_free_ char(*trouble)[200] = xcalloc(n, sizeof(*trouble));
+    _cleanup_free_ struct member *members = xcalloc(n, sizeof(*members));
     _cleanup_free_ const char **names = xcalloc(n, sizeof(*names));
     _cleanup_free_ struct nettest_pair *pairs = xcalloc(n * n, sizeof(*pairs));
     int rc;
 
-    if (chosen(t->cli, t->spec, named, err) < 0)
+    if (chosen(t->cli, t->spec, members, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
         names[i] = t->spec->nodes[i].name;
     t->r.names = names;
     t->r.pairs = pairs;
     t->r.n = n;
-    t->silent = silent;
-    t->trouble = trouble;
-    rc = run(t, named, err);
+    t->members = members;
+    rc = run(t, err);
     if (rc == 0 || has_any(&t->r))
         print(t->cli, &t->r);
     if (rc == 0 && !nettest_is_complete(&t->r))

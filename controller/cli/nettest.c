@@ -12,7 +12,7 @@
 #define CORNER "from \\ to"
 
 /* What the tutorial measured between Frankfurt and Paris, by ping and by iperf with -P 10. */
-#define TUTORIAL_MS 9.09
+#define TUTORIAL_LATENCY 9.09
 #define TUTORIAL_GBITS 2.51
 
 static const char *const states[NETTEST_STATES] = {
@@ -175,7 +175,7 @@ void nettest_render(const struct nettest_report *r, struct strbuf *out)
         reasons(r, side, false, out);
     }
     strbuf_addf(out, "\nthe tutorial, Frankfurt - Paris, 10 streams: %.2f ms, %.2f Gbit/s\n",
-                TUTORIAL_MS, TUTORIAL_GBITS);
+                TUTORIAL_LATENCY, TUTORIAL_GBITS);
 }
 
 /* ---- JSON ---- */
@@ -219,5 +219,5 @@ json_t *nettest_json(const struct nettest_report *r)
                      "deployment", r->deployment, "seconds", (int)r->seconds, "streams",
                      (int)r->streams, "complete", (int)nettest_is_complete(r), "pairs", pairs,
                      "tutorial", "from", "Frankfurt", "to", "Paris", "streams", 10, "avg_ms",
-                     TUTORIAL_MS, "bits_per_second", TUTORIAL_GBITS * 1e9);
+                     TUTORIAL_LATENCY, "bits_per_second", TUTORIAL_GBITS * 1e9);
 }
