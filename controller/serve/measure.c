@@ -88,7 +88,7 @@ void measure_begin(struct service *s, struct client *c, const struct request *r)
         tell(c, false, "usage", "these are no two nodes of the deployment", NULL);
         return;
     }
-    if (o->what != NETTEST_PREPARE && !o->force && transfers(s, why)) {
+    if (!o->force && transfers(s, why)) {
         tell(c, false, "safety", why, NULL);
         return;
     }

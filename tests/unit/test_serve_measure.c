@@ -115,6 +115,8 @@ static void test_measure(void **state)
     database(w, agents[1], "Donor/Desynced");
     ask_measure_of(w, "fra", "latency", "par", false);
     measured(w, "safety", "par: its database gives its data");
+    ask_measure_of(w, "fra", "prepare", "", false); /* nor are packages fetched then */
+    measured(w, "safety", "par: its database gives its data");
     database(w, agents[1], "Synced");
 
     /* one node is asked; another test has to wait, answers of others do not count */
