@@ -8,10 +8,10 @@
 #include "common/str.h"
 
 static const char *const type_names[PROTO_TYPES] = {
-    [PROTO_ENROL] = "enrol", [PROTO_BOUND] = "bound", [PROTO_REFUSED] = "refused",
-    [PROTO_HELLO] = "hello", [PROTO_PLAN] = "plan",   [PROTO_ROSTER] = "roster",
-    [PROTO_EVENT] = "event", [PROTO_ACK] = "ack",     [PROTO_STATE] = "state",
-    [PROTO_LOOK] = "look",
+    [PROTO_ENROL] = "enrol", [PROTO_BOUND] = "bound",     [PROTO_REFUSED] = "refused",
+    [PROTO_HELLO] = "hello", [PROTO_PLAN] = "plan",       [PROTO_ROSTER] = "roster",
+    [PROTO_EVENT] = "event", [PROTO_ACK] = "ack",         [PROTO_STATE] = "state",
+    [PROTO_LOOK] = "look",   [PROTO_MEASURE] = "measure", [PROTO_MEASURED] = "measured",
 };
 
 static const char *const phase_names[PHASES] = {

@@ -29,6 +29,8 @@ enum proto_type {
     PROTO_ACK,     /* -> agent: {t,seq} events up to and including seq are stored */
     PROTO_STATE,   /* agent -> main: {t,state} what the node is now */
     PROTO_LOOK,    /* -> agent: {t,id} compare with the plan now, repair, and answer in the state */
+    PROTO_MEASURE, /* -> agent: {t,id,order} a part of a network test (nettest.h) */
+    PROTO_MEASURED, /* agent -> main: {t,id,ok,why,figures} how it ended */
     PROTO_TYPES
 };
 

@@ -29,6 +29,8 @@ static const struct verb verbs[] = {
      0, 1, cmd_secret},
     {"ssh", NULL, "NODE [COMMAND…]", "open a shell on a node, or run a command there",
      OPT_FILE | OPT_REST, 1, 1000, cmd_ssh},
+    {"nettest", NULL, "[NODE…]", "measure latency and throughput between the nodes",
+     OPT_FILE | OPT_JSON | OPT_NETTEST, 0, 64, cmd_nettest},
     {"disk", NULL, "NODE", "say what is on each disk of a node, and what a run would do with it",
      OPT_FILE | OPT_JSON, 1, 1, cmd_disk},
     {"cluster", NULL, "status|explain|history|recover|hold|resume|release [NODE]",

@@ -14,6 +14,7 @@
 #include "common/ports.h"
 #include "common/str.h"
 #include "controller/internal.h"
+#include "controller/nodes/layout.h"
 
 #define PASTE_TTL_S (24 * 60 * 60) /* a one-time key that waits for somebody's hands */
 #define PASTE_LEFT_S (10 * 60)     /* one that is about to expire is made again */
@@ -60,6 +61,7 @@ bool up_none_facts(const struct spec *s, size_t node, const json_t *said, struct
     *ret = (struct node_facts){0};
     if (zone->has_private)
         private_of(zone, said, ret);
+    layout_public(n->address, ret->public_address);
     if (n->disk.present) { /* found by its size: no cloud says which it is */
         _cleanup_free_ char *name = str_fmt("%s/%s", s->deployment, n->name);
 

@@ -64,6 +64,12 @@ static const struct {
                   {"node", STR, false},
                   {"because", STR, false},
                   {"keep", BOOL, false}}},
+    [IPC_MEASURED] = {"measured",
+                      IPC_TO_NET,
+                      {{"id", U64, false},
+                       {"ok", BOOL, false},
+                       {"why", STR, false},
+                       {"figures", OBJ_OR_NULL, false}}},
     [IPC_BOUND] = {"bound", IPC_FROM_NET, {{0}}},
     [IPC_ONLINE] = {"online", IPC_FROM_NET, {{0}}},
     [IPC_ACK] = {"ack", IPC_FROM_NET, {{"seq", U64, false}}},
@@ -87,6 +93,7 @@ static const struct {
                      {"ok", BOOL, false},
                      {"why", STR, false},
                      {"view", OBJ_OR_NULL, false}}},
+    [IPC_MEASURE] = {"measure", IPC_FROM_NET, {{"id", U64, false}, {"order", OBJ, false}}},
     [IPC_JOB_PLAN] = {"job-plan", IPC_TO_WORKER, {{"plan", OBJ, false}}},
     [IPC_JOB_LOOK] = {"job-look",
                       IPC_TO_WORKER,
@@ -95,6 +102,7 @@ static const struct {
                        {"galera", OBJ_OR_NULL, false}}},
     [IPC_JOB_DRIFT] = {"job-drift", IPC_TO_WORKER, {{0}}},
     [IPC_JOB_ENGINES] = {"job-engines", IPC_TO_WORKER, {{"first", BOOL, false}}},
+    [IPC_JOB_MEASURE] = {"job-measure", IPC_TO_WORKER, {{"order", OBJ, false}}},
     [IPC_JOB_ACTION] = {"job-action", IPC_TO_WORKER, {{"galera", OBJ, false}, ACTION_MEMBERS}},
     [IPC_RUN_EVENT] = {"run-event", IPC_FROM_WORKER, {{"event", OBJ, false}}},
     [IPC_DID_PLAN] = {"did-plan", IPC_FROM_WORKER, {{"ok", BOOL, false}, {"why", STR, false}}},
@@ -107,6 +115,11 @@ static const struct {
                          {{"changed", NAMES, false},
                           {"pending", BOOL, false},
                           {"failed", STR, false}}},
+    [IPC_DID_MEASURE] = {"did-measure",
+                         IPC_FROM_WORKER,
+                         {{"ok", BOOL, false},
+                          {"why", STR, false},
+                          {"figures", OBJ_OR_NULL, false}}},
     [IPC_DID_ACTION] = {"did-action",
                         IPC_FROM_WORKER,
                         {{"what", ACTION, false},
@@ -138,6 +151,8 @@ enum ipc_msg ipc_answer(enum ipc_msg job)
         return IPC_DID_DRIFT;
     case IPC_JOB_ENGINES:
         return IPC_DID_ENGINES;
+    case IPC_JOB_MEASURE:
+        return IPC_DID_MEASURE;
     case IPC_JOB_ACTION:
         return IPC_DID_ACTION;
     default:

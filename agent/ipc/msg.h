@@ -15,15 +15,16 @@
 
 enum ipc_msg {
     /* to the net process */
-    IPC_INFO,    /* the plan's revision and the last event's number, for HELLO */
-    IPC_EVENT,   /* send it */
-    IPC_STATE,   /* send it */
-    IPC_TRIM,    /* give memory back */
-    IPC_CLUSTER, /* the plan's galera step and the record on disk: the coordinator begins */
-    IPC_SAVED,   /* the last IPC_SAVE is durable */
-    IPC_DB,      /* what a look at the database said */
-    IPC_RESULT,  /* how an IPC_DO ended */
-    IPC_ASK,     /* what an operator typed: look, recover, hold, resume, release */
+    IPC_INFO,     /* the plan's revision and the last event's number, for HELLO */
+    IPC_EVENT,    /* send it */
+    IPC_STATE,    /* send it */
+    IPC_TRIM,     /* give memory back */
+    IPC_CLUSTER,  /* the plan's galera step and the record on disk: the coordinator begins */
+    IPC_SAVED,    /* the last IPC_SAVE is durable */
+    IPC_DB,       /* what a look at the database said */
+    IPC_RESULT,   /* how an IPC_DO ended */
+    IPC_ASK,      /* what an operator typed: look, recover, hold, resume, release */
+    IPC_MEASURED, /* how an IPC_MEASURE ended */
     /* from the net process */
     IPC_BOUND,       /* enrolled: the one-time key is used up */
     IPC_ONLINE,      /* the controller is there */
@@ -34,11 +35,13 @@ enum ipc_msg {
     IPC_DO,          /* an action on the database */
     IPC_COORDINATOR, /* the coordinator's state changed */
     IPC_ANSWER,      /* to an IPC_ASK; what the coordinator knows of all members */
+    IPC_MEASURE,     /* a part of a network test */
     /* to a job of the worker */
     IPC_JOB_PLAN,    /* would a worker take this plan? */
     IPC_JOB_LOOK,    /* at the database and the web server */
     IPC_JOB_DRIFT,   /* what differs from the plan on disk? */
     IPC_JOB_ENGINES, /* make other tables InnoDB */
+    IPC_JOB_MEASURE, /* an IPC_MEASURE */
     IPC_JOB_ACTION,  /* an IPC_DO */
     /* from the worker: what a run says, and the answers of jobs */
     IPC_RUN_EVENT,
@@ -46,6 +49,7 @@ enum ipc_msg {
     IPC_DID_LOOK,
     IPC_DID_DRIFT,
     IPC_DID_ENGINES,
+    IPC_DID_MEASURE,
     IPC_DID_ACTION,
     IPC_MSGS
 };

@@ -12,6 +12,7 @@
 #define PATH_CLUSTER PATH_STATE "/cluster"   /* the coordinator's record, root disk copy */
 #define PATH_NOTIFY PATH_STATE "/notify"     /* services that still need a reload */
 #define PATH_NET PATH_STATE "/net"           /* the net process's own: keys, roster */
+#define PATH_ROSTER PATH_NET "/roster.json"  /* as the controller signed it */
 #define PATH_RUN "/run/muster-agent"         /* tmpfs: a reboot closes the start gate */
 #define PATH_PERMIT PATH_RUN "/start-permit"
 /* The galera step is through with its configuration: the coordinator may act. */

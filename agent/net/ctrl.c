@@ -24,8 +24,6 @@
 #define HELLO_AGAIN_MS 5000
 #define UNSENT_AGAIN_MS 200
 
-#define ROSTER_FILE PATH_NET "/roster.json"
-
 static int open_enrol(struct net *n, struct err *err)
 {
     struct curve_pair pair;
@@ -84,12 +82,12 @@ static void roster_load(struct net *n)
     _cleanup_json_ json_t *j = NULL;
     size_t len = 0;
 
-    if (fs_read(ROSTER_FILE, PROTO_MAIN_MAX, &file, &len, &err) < 0)
+    if (fs_read(PATH_ROSTER, PROTO_MAIN_MAX, &file, &len, &err) < 0)
         return;
     const char *text, *sig;
     if (js_parse(file, len, &j, &err) < 0 || js_str(j, "roster", &text, &err) < 0 ||
         js_str(j, "sig", &sig, &err) < 0 || roster_accept(n, text, sig, &err) < 0)
-        log_warn("%s: %s", ROSTER_FILE, err.msg);
+        log_warn("%s: %s", PATH_ROSTER, err.msg);
 }
 
 static void on_roster(struct net *n, const json_t *msg)
@@ -105,7 +103,7 @@ static void on_roster(struct net *n, const json_t *msg)
     json_t *j = json_pack("{s:s, s:s}", "roster", text, "sig", sig);
     _cleanup_free_ char *file = js_text(j);
     json_decref(j);
-    if (fs_write_atomic(ROSTER_FILE, file, strlen(file), 0600, &err) < 0)
+    if (fs_write_atomic(PATH_ROSTER, file, strlen(file), 0600, &err) < 0)
         log_warn("%s", err.msg);
 }
 
@@ -243,6 +241,12 @@ static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t 
                            js_opt_bool(j, "repair", true), "careful",
                            js_opt_bool(j, "careful", false)));
         break;
+    case PROTO_MEASURE:
+        if (json_is_object(json_object_get(j, "order")))
+            net_send(n, IPC_MEASURE,
+                     json_pack("{s:I, s:O}", "id", (json_int_t)js_opt_u64(j, "id", 0), "order",
+                               json_object_get(j, "order")));
+        break;
     case PROTO_REFUSED:
         n->answered = false;
         log_refused(n, "main socket", js_opt_str(j, "why", "no reason given"));
@@ -330,4 +334,16 @@ void net_ctrl_send_state(struct net *n, json_t *state)
 {
     if (n->main && state)
         send_record(n->main, PROTO_STATE, json_pack("{s:O}", "state", state));
+}
+
+void net_ctrl_send_measured(struct net *n, const json_t *measured)
+{
+    json_t *members = json_copy((json_t *)measured);
+
+    json_object_del(members, "m");
+    json_object_del(members, "v");
+    if (n->main)
+        send_record(n->main, PROTO_MEASURED, members);
+    else
+        json_decref(members);
 }

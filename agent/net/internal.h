@@ -51,6 +51,7 @@ void net_ctrl_serve(struct net *n, uint64_t now); /* takes what came, sends what
 uint64_t net_ctrl_due(struct net *n);             /* when to serve it at the latest */
 void net_ctrl_send_event(struct net *n, json_t *event);
 void net_ctrl_send_state(struct net *n, json_t *state);
+void net_ctrl_send_measured(struct net *n, const json_t *measured); /* an IPC_MEASURED */
 void net_ctrl_close(struct net *n);
 
 /* cluster.c: the coordinator's links and driver. */

@@ -87,6 +87,9 @@ static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
         net_ctrl_send_state(n, json_object_get(msg, "state"));
         net_health_state(n, json_object_get(msg, "state"));
         break;
+    case IPC_MEASURED:
+        net_ctrl_send_measured(n, msg);
+        break;
     case IPC_TRIM:
         trim_memory();
         break;

@@ -18,6 +18,7 @@
 #include "agent/ipc/msg.h"
 #include "agent/supervisor/outbox.h"
 #include "common/chan.h"
+#include "common/nettest.h"
 #include "common/proto.h"
 
 #define STATE_EVERY_MS 10000
@@ -37,7 +38,7 @@ struct sup_part {
 };
 
 extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_drift, sup_worker,
-    sup_hooks, sup_state;
+    sup_hooks, sup_measure, sup_state;
 
 /* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
@@ -142,6 +143,14 @@ struct sup_state_state {
     char *text; /* last one sent, or NULL */
 };
 
+struct sup_measure_state {
+    struct job job;
+    struct nettest_order order; /* of the job */
+    uint64_t id, until;         /* of the job; the controller's number */
+    char why[160];              /* why this process ended it; "": it did not */
+    json_t *next;               /* an IPC_MEASURE that begins when the job has ended, or NULL */
+};
+
 struct sup_hooks_state {
     struct hooks *own; /* NULL before the start */
 };
@@ -159,6 +168,7 @@ struct supervisor {
     struct sup_share_state share;
     struct sup_state_state state;
     struct sup_hooks_state hooks;
+    struct sup_measure_state measure;
 };
 
 /* hooks.c */
@@ -166,6 +176,10 @@ void sup_hooks_event(struct supervisor *s, const struct event *ev);
 
 /* engines.c */
 bool sup_engines_busy(const struct supervisor *s); /* tables become InnoDB */
+
+/* measure.c */
+void sup_measure_take(struct supervisor *s, json_t *msg); /* an IPC_MEASURE; the newest counts */
+bool sup_measure_installs(const struct supervisor *s);    /* packages, beside no run of a plan */
 
 /* net.c */
 bool sup_net_runs(const struct supervisor *s);

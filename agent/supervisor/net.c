@@ -137,6 +137,9 @@ static void on_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
     case IPC_PLAN:
         sup_plan_take(s, json_object_get(msg, "plan"));
         break;
+    case IPC_MEASURE:
+        sup_measure_take(s, msg);
+        break;
     default:
         sup_cluster_message(s, m, msg);
         break;

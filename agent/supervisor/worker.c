@@ -199,7 +199,7 @@ static void launch(struct supervisor *s)
 {
     int pipefd[2];
 
-    if (!s->worker.wanted || s->worker.pid)
+    if (!s->worker.wanted || s->worker.pid || sup_measure_installs(s))
         return;
     _cleanup_close_ int plan_fd = open(PATH_PLAN, O_RDONLY | O_CLOEXEC);
     if (plan_fd < 0 || pipe2(pipefd, O_CLOEXEC) < 0) {

@@ -15,6 +15,7 @@
 #include "agent/ipc/paths.h"
 #include "agent/sys/webcheck.h"
 #include "agent/worker/engine.h"
+#include "agent/worker/measure.h"
 #include "agent/worker/verbs.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
@@ -169,6 +170,9 @@ static json_t *work(enum ipc_msg m, const json_t *request)
         return look(request);
     case IPC_JOB_DRIFT:
         return drift();
+    case IPC_JOB_MEASURE:
+        log_open("muster-agent[measure]");
+        return measure_job(request);
     case IPC_JOB_ENGINES:
         log_open("muster-agent[db]");
         return galera_engines(json_is_true(json_object_get(request, "first")));

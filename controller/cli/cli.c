@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/keys.h"
+#include "common/nettest.h"
 #include "common/str.h"
 #include "common/text.h"
 #include "controller/nodes/hub.h"
@@ -92,6 +93,18 @@ static const struct {
     {OPT_ROLLING,
      {"rolling", no_argument, NULL, 'G'},
      "    --rolling         all nodes, one after another"},
+    {OPT_NETTEST,
+     {"seconds", required_argument, NULL, 't'},
+     "    --seconds N       of each measurement: 1 to 60 (10)"},
+    {OPT_NETTEST,
+     {"streams", required_argument, NULL, 'm'},
+     "    --streams P       TCP connections side by side: 1 to 64 (10)"},
+    {OPT_NETTEST,
+     {"public", no_argument, NULL, 'u'},
+     "    --public          also to the public address of the other one's gateway"},
+    {OPT_NETTEST,
+     {"force", no_argument, NULL, 'Z'},
+     "    --force           also while a state transfer is, or may be, under way"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -139,10 +152,20 @@ static int unknown_verb(const struct verb *verbs, const char *name, struct err *
                    best ? ", did you mean '" : "", best ? best : "", best ? "'?" : "");
 }
 
-static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
+static int take_number(const char *option, const char *arg, unsigned max, unsigned *ret,
+                       struct err *err)
 {
     uint64_t n = 0;
 
+    if (str_to_u64(arg, max, &n) < 0 || n == 0)
+        return err_set(err, ERR_USAGE, "%s %.20s: expected a number from 1 to %u", option, arg,
+                       max);
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
+{
     switch (c) {
     case 'f':
         cli->file = arg;
@@ -211,10 +234,16 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         cli->rolling = true;
         return 0;
     case 'n':
-        if (str_to_u64(arg, LINES_MAX, &n) < 0 || n == 0)
-            return err_set(err, ERR_USAGE, "-n %.20s: expected a number from 1 to %d", arg,
-                           LINES_MAX);
-        cli->lines = (unsigned)n;
+        return take_number("-n", arg, LINES_MAX, &cli->lines, err);
+    case 't':
+        return take_number("--seconds", arg, NETTEST_SECONDS_MAX, &cli->seconds, err);
+    case 'm':
+        return take_number("--streams", arg, NETTEST_STREAMS_MAX, &cli->streams, err);
+    case 'u':
+        cli->public_side = true;
+        return 0;
+    case 'Z':
+        cli->force = true;
         return 0;
     case 'o':
         cli->cloud_only = true;

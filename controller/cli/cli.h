@@ -30,7 +30,8 @@ enum cli_option {
     OPT_RECOVER = 1 << 16, /* who leads, and who is given up */
     OPT_ALLOW_OUTAGE = 1 << 17,
     OPT_ROLLING = 1 << 18,
-    OPT_REST = 1 << 8, /* all further arguments belong to the verb */
+    OPT_NETTEST = 1 << 19, /* how it measures */
+    OPT_REST = 1 << 8,     /* all further arguments belong to the verb */
 };
 
 struct verb;
@@ -57,6 +58,8 @@ struct cli {
     const char *because;                  /* an operator's reason */
     const char *from, *without, *confirm; /* of cluster recover and release: nodes */
     bool keep, allow_outage, rolling;
+    unsigned seconds, streams; /* of nettest; 0: as usual */
+    bool public_side, force;
     char **words; /* operands */
     int n_words;
 };
@@ -97,6 +100,7 @@ int cmd_events(const struct cli *cli, struct err *err);
 int cmd_logs(const struct cli *cli, struct err *err);
 int cmd_secret(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
+int cmd_nettest(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_cluster(const struct cli *cli, struct err *err);
 int cmd_maintenance(const struct cli *cli, struct err *err);

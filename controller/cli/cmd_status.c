@@ -390,7 +390,7 @@ int cmd_status(const struct cli *cli, struct err *err)
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
     }
-    ask_init(&ask, cli->file, d.state);
+    ask_init(&ask, cli->file, d.state, "muster status");
     do {
         _cleanup_json_ json_t *all = NULL;
 

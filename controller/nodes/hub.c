@@ -224,6 +224,10 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
             p->state = json_incref(state);
         }
         return 0;
+    case PROTO_MEASURED:
+        if (h->hooks.measured)
+            h->hooks.measured(h->hooks.ctx, (size_t)(p - h->peers), j);
+        return 0;
     default:
         return 0; /* not for a controller */
     }
@@ -287,7 +291,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->store = st;
     h->hooks = *hooks;
     h->sign = config->sign;
-    h->look_id = clock_wall_ms();
+    h->look_id = h->measure_id = clock_wall_ms();
     h->service = config->service;
     h->first = config->first;
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
@@ -468,6 +472,18 @@ bool hub_has_looked(const struct hub *h, const json_t *state, uint64_t id)
     uint64_t looked = js_opt_u64(state, "looked", 0);
 
     return looked >= id && looked <= h->look_id;
+}
+
+uint64_t hub_measure(struct hub *h, size_t node, const struct nettest_order *o)
+{
+    const struct peer *p = &h->peers[node];
+
+    if (!p->hello)
+        return 0;
+    hub_answer(
+        h->main, &p->at, PROTO_MEASURE,
+        json_pack("{s:I, s:o}", "id", (json_int_t)++h->measure_id, "order", nettest_order_json(o)));
+    return h->measure_id;
 }
 
 struct hub_node hub_node(const struct hub *h, size_t node)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/keys.h"
+#include "common/nettest.h"
 #include "controller/cloud/http.h"
 #include "controller/spec/spec.h"
 #include "controller/store/store.h"
@@ -27,6 +28,8 @@ struct hub_hooks {
     void (*event)(void *ctx, const struct event *ev, bool past);
     /* The newest state of the node. */
     void (*state)(void *ctx, size_t node, const json_t *state);
+    /* How a part of a network test ended: {id, ok, why, figures}; NULL: nobody asks for any. */
+    void (*measured)(void *ctx, size_t node, const json_t *said);
 };
 
 /* What a look that finds differences does with them; the first is the strongest. */
@@ -74,6 +77,9 @@ void hub_look(struct hub *h, enum hub_look kind);
 void hub_look_at(struct hub *h, size_t node, enum hub_look kind);
 /* Whether that state answers the look `id`. */
 bool hub_has_looked(const struct hub *h, const json_t *state, uint64_t id);
+
+/* Gives the node a part of a network test; its number, or 0 when it is not connected. */
+uint64_t hub_measure(struct hub *h, size_t node, const struct nettest_order *o);
 
 /* What is known of a node's connection. */
 struct hub_node {

@@ -63,6 +63,7 @@ struct hub {
     bool roster_made; /* from the nodes' present keys */
     uint64_t roster_epoch;
     uint64_t look_id;
+    uint64_t measure_id; /* of the last part of a network test */
     bool service;
     enum hub_look first;
     unsigned cuts; /* of connections, as last said */

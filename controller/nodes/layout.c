@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ipv4.h"
 #include "common/js.h"
 #include "common/ports.h"
 #include "common/proto.h"
@@ -40,6 +41,15 @@ static void public_ip(const struct spec *s, const struct resources *resources, s
     entity_text(address ? address->entity : NULL, "ipaddress", ret, 16);
 }
 
+void layout_public(const char *text, char ret[16])
+{
+    uint32_t address;
+
+    ret[0] = '\0';
+    if (ipv4_parse(text, &address) == 0)
+        ipv4_text(address, ret);
+}
+
 void layout_facts(const struct spec *s, const struct resources *resources, struct node_facts *ret)
 {
     for (size_t n = 0; n < s->n_nodes; n++) {
@@ -57,6 +67,7 @@ void layout_facts(const struct spec *s, const struct resources *resources, struc
         if (volume)
             str_copy(ret[n].volume, sizeof(ret[n].volume), volume->id);
         public_ip(s, resources, n, ip);
+        layout_public(ip, ret[n].public_address);
         if (web == PORT_HTTP)
             snprintf(ret[n].url, sizeof(ret[n].url), "http://%s", ip);
         else if (web)

@@ -13,6 +13,8 @@
 
 /* All resources are done. Fills one record per node. */
 void layout_facts(const struct spec *s, const struct resources *resources, struct node_facts *ret);
+/* The public address of a node's facts, by what the layout or the file says; "" for a name. */
+void layout_public(const char *text, char ret[16]);
 /* Array of {name, zone, vm, public_ip, private_ip, url, ssh_port}; new reference. */
 json_t *layout_json(const struct spec *s, const struct resources *resources,
                     const struct node_facts *facts);

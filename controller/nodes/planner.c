@@ -431,6 +431,15 @@ char *planner_app_secret(const char *name)
     return str_fmt("app_%s", name);
 }
 
+/* The port of its public address that leads to its part of a network test; 0: none does. */
+static int nettest_port(const struct spec *s, const struct spec_node *n)
+{
+    for (size_t p = 0; p < n->n_ports; p++)
+        if (n->ports[p].private_port == PORT_NETTEST)
+            return n->ports[p].public_port;
+    return s->cloud == CLOUD_NONE ? PORT_NETTEST : 0; /* nobody is in between */
+}
+
 char *planner_roster(const struct planner_input *in, const char *const keys[], uint64_t epoch)
 {
     const struct spec *s = in->spec;
@@ -443,10 +452,11 @@ char *planner_roster(const struct planner_input *in, const char *const keys[], u
         if (!keys[n] || !keys[n][0])
             return NULL;
         add(members,
-            json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "name", s->nodes[n].name, "key",
-                      keys[n], "address", in->facts[n].private_address, "port", PORT_PEER, "weight",
-                      (int)s->nodes[n].weight, "segment", (int)s->nodes[n].zone, "role",
-                      s->nodes[n].arbitrator ? "arbitrator" : "data"));
+            json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i}", "name", s->nodes[n].name,
+                      "key", keys[n], "address", in->facts[n].private_address, "port", PORT_PEER,
+                      "weight", (int)s->nodes[n].weight, "segment", (int)s->nodes[n].zone, "role",
+                      s->nodes[n].arbitrator ? "arbitrator" : "data", "public",
+                      in->facts[n].public_address, "nettest", nettest_port(s, &s->nodes[n])));
     }
     return js_text(roster);
 }

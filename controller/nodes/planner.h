@@ -14,8 +14,9 @@
 struct node_facts {
     char private_address[16]; /* "" without a private network */
     char private_mac[18];
-    char volume[64]; /* UUID of the data disk, "" without one */
-    char url[128];   /* of the site from outside, "" without a port forward to 80 */
+    char public_address[16]; /* of its zone's gateway; "" when that is not known */
+    char volume[64];         /* UUID of the data disk, "" without one */
+    char url[128];           /* of the site from outside, "" without a port forward to 80 */
 };
 
 struct planner_input {

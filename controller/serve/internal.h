@@ -21,6 +21,15 @@ struct client {
     uint64_t until, asked; /* monotonic; ms since 1970 */
 };
 
+/* The measurement under way: one at a time, so that they do not disturb each other. */
+struct measure {
+    struct client *client; /* who asked; NULL: none is under way */
+    size_t from, to;       /* nodes */
+    uint64_t id, serve_id; /* their parts' numbers; 0: it has none */
+    uint64_t until;        /* monotonic */
+    char serve_why[200];   /* why the other side did not serve, or "" */
+};
+
 struct service {
     struct service_config config;
     struct hub *hub;
@@ -31,6 +40,7 @@ struct service {
     struct hooks *hooks; /* NULL: none */
     int listener;
     struct client clients[CLIENTS_MAX];
+    struct measure measure;
     uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */
     uint64_t inode;          /* of the state directory */
     uint64_t started;        /* monotonic */
@@ -41,6 +51,12 @@ struct service {
 /* service.c */
 int service_reload(struct service *s, struct err *err);
 bool service_hears(const struct service *s, size_t node);
+
+/* measure.c */
+void measure_begin(struct service *s, struct client *c, const struct request *r);
+void measure_said(struct service *s, size_t node, const json_t *said); /* an agent's message */
+void measure_late(struct service *s);                         /* ends one that has had its time */
+void measure_drop(struct service *s, const struct client *c); /* whoever asked is gone */
 
 /* socket.c */
 int socket_open(struct service *s, struct err *err);

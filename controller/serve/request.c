@@ -8,10 +8,8 @@
 #include "common/text.h"
 
 static const char *const names[REQUEST_KINDS] = {
-    [REQUEST_STATE] = "state",
-    [REQUEST_EVENTS] = "events",
-    [REQUEST_UP] = "up",
-    [REQUEST_FORGET] = "forget",
+    [REQUEST_STATE] = "state",     [REQUEST_EVENTS] = "events", [REQUEST_UP] = "up",
+    [REQUEST_MEASURE] = "measure", [REQUEST_FORGET] = "forget",
 };
 
 const char *request_name(enum request_kind kind)
@@ -26,6 +24,17 @@ static int optional_bool(const json_t *j, const char *key, bool *ret, struct err
     if (v && !json_is_boolean(v))
         return err_set(err, ERR_USAGE, "member '%s': is neither true nor false", key);
     *ret = json_is_true(v);
+    return 0;
+}
+
+static int node_name(const json_t *j, const char *key, struct request *r, struct err *err)
+{
+    const char *text;
+
+    if (js_str(j, key, &text, err) < 0)
+        return -1;
+    if (!*text || !text_is_name(text) || !str_copy(r->node, sizeof(r->node), text))
+        return err_set(err, ERR_USAGE, "member '%s': is no name", key);
     return 0;
 }
 
@@ -54,12 +63,14 @@ static int members(const json_t *j, struct request *r, struct err *err)
             return err_set(err, ERR_USAGE, "member 'file': is no SHA-256");
         str_copy(r->file, sizeof(r->file), text);
         return 0;
-    default:
-        if (js_str(j, "node", &text, err) < 0)
+    case REQUEST_MEASURE:
+        if (node_name(j, "from", r, err) < 0 || nettest_order_parse(j, &r->order, err) < 0)
             return -1;
-        if (!*text || !text_is_name(text) || !str_copy(r->node, sizeof(r->node), text))
-            return err_set(err, ERR_USAGE, "member 'node': is no name");
+        if (r->order.what == NETTEST_SERVE)
+            return err_set(err, ERR_USAGE, "member 'what': 'serve' is a part of 'throughput'");
         return 0;
+    default:
+        return node_name(j, "node", r, err);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/nodes/layout.h"
 #include "controller/nodes/roster.h"
 #include "controller/nodes/secrets.h"
 #include "controller/serve/internal.h"
@@ -125,6 +126,11 @@ static void on_state(void *ctx, size_t node, const json_t *state)
     socket_state(s, node);
 }
 
+static void on_measured(void *ctx, size_t node, const json_t *said)
+{
+    measure_said(ctx, node, said);
+}
+
 /* ---- what the last `up` left ---- */
 
 static int read_layout(struct service *s, struct err *err)
@@ -142,9 +148,11 @@ static int read_layout(struct service *s, struct err *err)
         for (size_t k = 0; k < json_array_size(layout); k++) {
             const json_t *at = json_array_get(layout, k);
 
-            if (str_eq(js_opt_str(at, "name", ""), spec->nodes[i].name))
-                str_copy(s->facts[i].private_address, sizeof(s->facts[i].private_address),
-                         js_opt_str(at, "private_ip", ""));
+            if (!str_eq(js_opt_str(at, "name", ""), spec->nodes[i].name))
+                continue;
+            str_copy(s->facts[i].private_address, sizeof(s->facts[i].private_address),
+                     js_opt_str(at, "private_ip", ""));
+            layout_public(js_opt_str(at, "public_ip", ""), s->facts[i].public_address);
         }
     }
     return 0;
@@ -184,6 +192,7 @@ int service_open(const struct service_config *config, struct service **ret, stru
                                     .roster = roster_of,
                                     .event = on_event,
                                     .state = on_state,
+                                    .measured = on_measured,
                                     .ctx = xcalloc(1, sizeof(struct service))};
     const bool reports = config->only_looks || !config->spec->drift_repair;
     const struct hub_config hub = {.listen = "*",

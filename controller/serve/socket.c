@@ -26,8 +26,9 @@ int socket_open(struct service *s, struct err *err)
     return s->listener < 0 ? err_errno(err, errno, "%s/hub.sock", s->config.state) : 0;
 }
 
-static void end_client(struct client *c)
+static void end_client(struct service *s, struct client *c)
 {
+    measure_drop(s, c);
     chan_close(&c->chan);
     *c = (struct client){.chan.fd = -1};
 }
@@ -35,7 +36,7 @@ static void end_client(struct client *c)
 void socket_close(struct service *s)
 {
     for (size_t i = 0; i < CLIENTS_MAX; i++)
-        end_client(&s->clients[i]);
+        end_client(s, &s->clients[i]);
     if (s->listener >= 0)
         close(s->listener);
 }
@@ -61,7 +62,8 @@ int socket_due_ms(const struct service *s)
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         const struct client *c = &s->clients[i];
 
-        if (c->chan.fd >= 0 && (c->events || c->look) && c->chan.out.len < UNREAD_SOME)
+        if (c->chan.fd >= 0 && (c->events || c->look || s->measure.client == c) &&
+            c->chan.out.len < UNREAD_SOME)
             return FOLLOW_MS;
     }
     return -1;
@@ -204,6 +206,9 @@ static int on_request(struct service *s, struct client *c, const struct request 
         return 0;
     case REQUEST_UP:
         return on_up(s, c, r, err);
+    case REQUEST_MEASURE:
+        measure_begin(s, c, r);
+        return 0;
     default:
         return on_forget(s, c, r, err);
     }
@@ -237,7 +242,7 @@ static int take_requests(struct service *s, struct client *c, struct err *err)
     if (broken || long_line)
         refuse(c, broken ? "a line that is no JSON" : "a request is too long");
     else if (!alive)
-        end_client(c);
+        end_client(s, c);
     return rc;
 }
 
@@ -280,8 +285,9 @@ int socket_run(struct service *s, struct err *err)
         if (!c->closing)
             send_states(s, c);
         if (c->chan.out.len > UNREAD_MAX || (c->closing && !chan_wants_write(&c->chan)))
-            end_client(c);
+            end_client(s, c);
     }
+    measure_late(s);
     accept_client(s); /* last: into the room of those that have gone */
     return rc;
 }

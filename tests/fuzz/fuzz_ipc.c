@@ -8,6 +8,7 @@
 #include "agent/ipc/msg.h"
 #include "common/event.h"
 #include "common/js.h"
+#include "common/nettest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,9 +17,12 @@ static void inside(enum ipc_msg m, const json_t *j)
     struct cluster_record rec;
     struct cluster_position p;
     struct event ev;
+    struct nettest_order order;
     struct err err;
 
-    if (m == IPC_SAVE)
+    if (m == IPC_MEASURE || m == IPC_JOB_MEASURE)
+        nettest_order_parse(json_object_get(j, "order"), &order, &err);
+    else if (m == IPC_SAVE)
         cluster_record_from_json(json_object_get(j, "record"), &rec, &err);
     else if (m == IPC_JOB_ACTION || m == IPC_DID_ACTION)
         cluster_position_from_json(json_object_get(j, "position"), &p, &err);

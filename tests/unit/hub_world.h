@@ -101,7 +101,7 @@ static int setup(void **state)
 {
     static struct world w;
     struct err err;
-    const struct hub_hooks hooks = {&w, give_plan, no_roster, on_event, on_state};
+    const struct hub_hooks hooks = {&w, give_plan, no_roster, on_event, on_state, NULL};
     const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign, false, HUB_LOOK_REPAIRS};
 
     memset(&w, 0, sizeof(w));

@@ -32,6 +32,8 @@ static const struct {
      "{\"what\": \"boot\", \"ok\": false, \"why\": \"no\", \"position\": {}}"},
     {IPC_ASK, IPC_TO_NET,
      "{\"id\": 7, \"what\": \"recover\", \"node\": \"fra\", \"because\": \"\", \"keep\": false}"},
+    {IPC_MEASURED, IPC_TO_NET,
+     "{\"id\": 7, \"ok\": true, \"why\": \"\", \"figures\": {\"sent\": 1}}"},
     {IPC_BOUND, IPC_FROM_NET, "{}"},
     {IPC_ONLINE, IPC_FROM_NET, "{}"},
     {IPC_ACK, IPC_FROM_NET, "{\"seq\": 3}"},
@@ -45,11 +47,13 @@ static const struct {
      "{\"state\": \"primary\", \"why\": \"\", \"waiting_for\": [\"par\"], \"epoch\": 1, "
      "\"stable\": true}"},
     {IPC_ANSWER, IPC_FROM_NET, "{\"id\": 7, \"ok\": true, \"why\": \"\", \"view\": null}"},
+    {IPC_MEASURE, IPC_FROM_NET, "{\"id\": 7, \"order\": {\"what\": \"latency\"}}"},
     {IPC_JOB_PLAN, IPC_TO_WORKER, "{\"plan\": {}}"},
     {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": {\"page\": \"/x\"}, \"galera\": null}"},
     {IPC_JOB_LOOK, IPC_TO_WORKER, "{\"epoch\": 2, \"web\": null, \"galera\": {}}"},
     {IPC_JOB_DRIFT, IPC_TO_WORKER, "{}"},
     {IPC_JOB_ENGINES, IPC_TO_WORKER, "{\"first\": true}"},
+    {IPC_JOB_MEASURE, IPC_TO_WORKER, "{\"order\": {\"what\": \"serve\"}}"},
     {IPC_JOB_ACTION, IPC_TO_WORKER,
      "{\"galera\": {}, \"what\": \"row\", \"epoch\": 2, \"small\": false, \"whole\": false, "
      "\"bytes\": 0, \"position\": {}, "
@@ -62,6 +66,7 @@ static const struct {
     {IPC_DID_DRIFT, IPC_FROM_WORKER, "{\"drift\": [{\"id\": \"file:f\", \"why\": \"differs\"}]}"},
     {IPC_DID_ENGINES, IPC_FROM_WORKER,
      "{\"changed\": [\"a.b\"], \"pending\": true, \"failed\": \"\"}"},
+    {IPC_DID_MEASURE, IPC_FROM_WORKER, "{\"ok\": false, \"why\": \"no\", \"figures\": null}"},
     {IPC_DID_ACTION, IPC_FROM_WORKER,
      "{\"what\": \"boot\", \"ok\": true, \"why\": \"\", \"position\": {}}"},
 };

@@ -35,8 +35,9 @@ struct world {
     struct hub *hub;
     struct bootstrap boot;
     struct net n;
-    struct chan sup; /* the supervisor's end */
-    unsigned epoch;  /* of the hub's roster; 0: it has none */
+    struct chan sup;   /* the supervisor's end */
+    uint64_t measured; /* number of the last part of a network test that ended */
+    unsigned epoch;    /* of the hub's roster; 0: it has none */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -68,11 +69,19 @@ static void on_state(void *ctx, size_t node, const json_t *state)
     (void)state;
 }
 
+static void on_measured(void *ctx, size_t node, const json_t *said)
+{
+    struct world *w = ctx;
+
+    assert_int_equal(node, 0);
+    w->measured = js_opt_u64(said, "id", 0);
+}
+
 static int setup(void **state)
 {
     static struct world w;
     struct store_node n = {.enrol_expires = (uint64_t)time(NULL) + 60, .incarnation = 1};
-    const struct hub_hooks hooks = {&w, give_plan, give_roster, on_event, on_state};
+    const struct hub_hooks hooks = {&w, give_plan, give_roster, on_event, on_state, on_measured};
     const struct hub_config config = {"127.0.0.1", PORT, &w.keys, &w.sign, false, HUB_LOOK_REPAIRS};
     struct err err;
     int pair[2];
@@ -236,12 +245,47 @@ static void test_roster_of_another_link(void **state)
     accept_roster(*state, 1);
 }
 
+/* A part of a network test passes through, and how it ended comes back. */
+static void test_measure(void **state)
+{
+    struct world *w = *state;
+    const struct nettest_order o = {
+        .what = NETTEST_LATENCY, .node = "par", .seconds = 10, .streams = 1};
+    _cleanup_json_ json_t *msg = NULL;
+    uint64_t end = clock_mono_ms() + WAIT_MS, id;
+    struct nettest_order got;
+    enum ipc_msg m;
+    struct err err;
+
+    assert_int_equal(hub_measure(w->hub, 0, &o), 0); /* it is not connected */
+    assert_int_equal(net_ctrl_open(&w->n, &err), 0);
+    expect(w, "look");
+    id = hub_measure(w->hub, 0, &o);
+    assert_true(id > 0);
+    msg = until_told(w, "measure");
+    assert_int_equal(ipc_decode(msg, IPC_FROM_NET, &m, &err), 0);
+    assert_true(js_opt_u64(msg, "id", 0) == id);
+    assert_int_equal(nettest_order_parse(json_object_get(msg, "order"), &got, &err), 0);
+    assert_memory_equal(&got, &o, sizeof(o));
+    _cleanup_json_ json_t *measured =
+        ipc_make(IPC_MEASURED, json_pack("{s:I, s:b, s:s, s:n}", "id", (json_int_t)id, "ok", 0,
+                                         "why", "no", "figures"));
+    net_ctrl_send_measured(&w->n, measured);
+    while (clock_mono_ms() < end && w->measured != id) {
+        assert_true(hub_run(w->hub, &err) >= 0);
+        net_ctrl_serve(&w->n, clock_mono_ms());
+        clock_pause_ms(2);
+    }
+    assert_true(w->measured == id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_enrol_and_look, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_measure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster_of_another_link, setup, teardown),
     };

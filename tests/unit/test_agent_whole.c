@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "agent/measure/measure.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -48,6 +49,7 @@ struct world {
     uint64_t looked;
     bool ready;
     unsigned changed, drifted;
+    json_t *measured; /* how the last part of a network test ended, or NULL */
 };
 
 static json_t *give_plan(void *ctx, size_t node)
@@ -61,11 +63,14 @@ static json_t *give_plan(void *ctx, size_t node)
                      "0640");
 }
 
-static char *no_roster(void *ctx, uint64_t epoch)
+/* par is this machine, too. */
+static char *give_roster(void *ctx, uint64_t epoch)
 {
     (void)ctx;
-    (void)epoch;
-    return NULL;
+    return str_fmt("{\"v\":1,\"deployment\":\"d\",\"epoch\":%llu,\"members\":["
+                   "{\"name\":\"fra\",\"address\":\"127.0.0.1\"},"
+                   "{\"name\":\"par\",\"address\":\"127.0.0.2\"}]}",
+                   (unsigned long long)epoch);
 }
 
 static void on_event(void *ctx, const struct event *ev, bool past)
@@ -85,9 +90,18 @@ static void on_state(void *ctx, size_t node, const json_t *state)
     w->ready = proto_phase_of(state) == PHASE_READY;
 }
 
+static void on_measured(void *ctx, size_t node, const json_t *said)
+{
+    struct world *w = ctx;
+
+    (void)node;
+    json_decref(w->measured);
+    w->measured = json_incref((json_t *)said);
+}
+
 static void open_hub(struct world *w)
 {
-    const struct hub_hooks hooks = {w, give_plan, no_roster, on_event, on_state};
+    const struct hub_hooks hooks = {w, give_plan, give_roster, on_event, on_state, on_measured};
     const struct hub_config config = {"127.0.0.1", PORT,  &w->keys,
                                       &w->sign,    false, HUB_LOOK_REPAIRS};
     struct err err = {0};
@@ -187,6 +201,7 @@ static int teardown(void **state)
         kill(w->agent, SIGKILL);
         waitpid(w->agent, NULL, 0);
     }
+    json_decref(w->measured);
     hub_close(w->hub);
     store_close(w->store);
     free(w->file);
@@ -266,6 +281,66 @@ static void test_up_asks(void **state)
     assert_int_equal(w->changed, 0);
 }
 
+/* Gives the agent a part of a network test and waits for how it ended. */
+static const json_t *measure(struct world *w, enum nettest_what what, const char *node)
+{
+    struct nettest_order o = {.what = what, .seconds = 1, .streams = 2};
+    uint64_t end = clock_mono_ms() + WAIT_MS, id;
+    struct err err;
+
+    str_copy(o.node, sizeof(o.node), node);
+    id = hub_measure(w->hub, 0, &o);
+    assert_true(id > 0);
+    while (clock_mono_ms() < end && js_opt_u64(w->measured, "id", 0) != id)
+        if (hub_run(w->hub, &err) == 0)
+            clock_pause_ms(2);
+    assert_true(js_opt_u64(w->measured, "id", 0) == id);
+    return w->measured;
+}
+
+/* The programs for real; who is measured comes from the signed roster alone. */
+static void test_measure(void **state)
+{
+    const struct measure_node par = {"127.0.0.2", "", 0}, fra = {"127.0.0.1", "", 0};
+    struct world *w = *state;
+    const json_t *said;
+    struct nettest_latency l;
+    struct nettest_throughput t;
+    struct err err;
+    int status;
+
+    if (access(MEASURE_PING, X_OK) != 0 || access(MEASURE_IPERF, X_OK) != 0)
+        skip();
+    open_hub(w);
+    start_agent(w, PORT);
+    until_looked(w);
+    said = measure(w, NETTEST_PREPARE, "");
+    if (!js_opt_bool(said, "ok", false))
+        fail_msg("%s", js_opt_str(said, "why", ""));
+    said = measure(w, NETTEST_LATENCY, "par");
+    if (nettest_latency_parse(json_object_get(said, "figures"), &l, &err) < 0)
+        fail_msg("%s", js_opt_str(said, "why", ""));
+    assert_true(l.sent == NETTEST_PINGS_PER_SECOND && l.received > 0);
+    said = measure(w, NETTEST_LATENCY, "127.0.0.2");
+    assert_false(js_opt_bool(said, "ok", true));
+    assert_non_null(strstr(js_opt_str(said, "why", ""), "no node '127.0.0.2'"));
+
+    pid_t server = fork();
+    if (server == 0) {
+        const struct nettest_order o = {
+            .what = NETTEST_SERVE, .node = "fra", .seconds = 1, .streams = 2};
+        json_t *none = NULL;
+
+        _exit(measure_run(&o, &par, &fra, &none, &err) < 0);
+    }
+    said = measure(w, NETTEST_THROUGHPUT, "par");
+    if (nettest_throughput_parse(json_object_get(said, "figures"), &t, &err) < 0)
+        fail_msg("%s", js_opt_str(said, "why", ""));
+    assert_true(t.reachable && t.bytes > 0);
+    assert_int_equal(waitpid(server, &status, 0), server);
+    assert_int_equal(status, 0);
+}
+
 static const char file_text[] = "deployment: d\n"
                                 "cloud: vdc\n"
                                 "controller: {address: 127.0.0.1, port: 17500}\n"
@@ -323,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_up_asks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_measure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_up_run, setup, teardown),
     };
     struct err err;

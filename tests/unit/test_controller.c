@@ -82,9 +82,9 @@ static void test_plan(void **state)
     _cleanup_json_ json_t *names = NULL;
     _cleanup_free_ char *text = NULL;
     const struct node_facts facts[] = {
-        {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555",
+        {"10.10.1.10", "02:00:00:00:00:01", "198.51.100.10", "11111111-2222-4333-8444-555555555555",
          "http://198.51.100.10"},
-        {"10.10.2.10", "02:00:00:00:00:02", "11111111-2222-4333-8444-666666666666",
+        {"10.10.2.10", "02:00:00:00:00:02", "198.51.100.11", "11111111-2222-4333-8444-666666666666",
          "http://198.51.100.11"},
     };
     char digest[SHA256_HEX_SIZE];
@@ -123,9 +123,9 @@ static void test_arbitrator(void **state)
     (void)state;
     _cleanup_(spec_free) struct spec s = {0};
     _cleanup_json_ json_t *plan = NULL, *of_member = NULL;
-    const struct node_facts facts[] = {
-        {"10.10.1.10", "02:00:00:00:00:01", "11111111-2222-4333-8444-555555555555", "http://fra"},
-        {"10.10.2.10", "02:00:00:00:00:02", "", ""}};
+    const struct node_facts facts[] = {{"10.10.1.10", "02:00:00:00:00:01", "198.51.100.10",
+                                        "11111111-2222-4333-8444-555555555555", "http://fra"},
+                                       {"10.10.2.10", "02:00:00:00:00:02", "", "", ""}};
     char digest[SHA256_HEX_SIZE];
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
     const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of, NULL};
