@@ -267,7 +267,8 @@ static const char *unfit(const struct cluster *c, const struct cluster_value *v)
     return NULL;
 }
 
-/* Members that may still run a database, or know of something that is not known here. */
+/* Members that may still run a database, or know of something that is not known here: who reads its
+ * position was started since the decision, maybe with another disk. */
 static unsigned not_stopped(const struct cluster *c, const struct cluster_value *v, uint64_t now)
 {
     unsigned set = 0;
@@ -279,17 +280,32 @@ static unsigned not_stopped(const struct cluster *c, const struct cluster_value 
             (!heard && cluster_lost_has(v->lost, c->cfg.names[i])))
             continue;
         if (!heard || c->peers[i].hb.state == CLUSTER_JOINING ||
+            c->peers[i].hb.state == CLUSTER_RECOVERING_POS ||
             !cluster_cannot_serve(c->peers[i].hb.state))
             set |= 1U << i;
     }
     return set;
 }
 
+/* Members that had data when this was decided, and have a new disk by now: they may have been given
+ * up to each other, and served, since. Losses that the decision says are known. */
+static unsigned new_since(const struct cluster *c, const struct cluster_value *v, uint64_t now)
+{
+    unsigned set = 0;
+
+    for (unsigned i = 0; i < c->cfg.n; i++)
+        if (i != c->cfg.self && !cluster_lost_has(v->lost, c->cfg.names[i]) &&
+            cluster_disk_is_new(c, i, now))
+            set |= 1U << i;
+    return set;
+}
+
 /* It waits for one whose loss was accepted after the decision: the next one is made without it. */
-static bool waits_for_lost(const struct cluster *c, unsigned waiting, uint64_t now)
+static bool waits_for_lost(const struct cluster *c, unsigned waiting, unsigned fresh, uint64_t now)
 {
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (waiting & 1U << i && cluster_lost(c, i) && !cluster_heard(c, i, now))
+        if (cluster_lost(c, i) &&
+            ((waiting & 1U << i && !cluster_heard(c, i, now)) || fresh & 1U << i))
             return true;
     return false;
 }
@@ -305,14 +321,16 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
     if (cluster_is_held(c))
         return;
     const char *why = unfit(c, v);
-    unsigned waiting = why ? 0 : not_stopped(c, v, now);
-    if (waits_for_lost(c, waiting, now))
+    unsigned waiting = why ? 0 : not_stopped(c, v, now), fresh = why ? 0 : new_since(c, v, now);
+    if (waits_for_lost(c, waiting, fresh, now))
         why = "the loss of a member was accepted since";
     else if (waiting) {
         snprintf(c->why, sizeof(c->why),
                  "it starts epoch %llu; waits to hear that no other member runs",
                  (unsigned long long)v->epoch);
         c->waiting = waiting;
+        return;
+    } else if (fresh && cluster_copy_missing(c, now)) {
         return;
     }
     if (!why && cluster_arbitrator_runs(c, now)) {

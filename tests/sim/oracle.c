@@ -281,8 +281,12 @@ void oracle_boot(struct world *w, unsigned i)
     const struct cluster_record *r = disk_newest(&nd->disks);
     const struct cluster_value *v = r ? cluster_entry(r, nd->permit_epoch) : NULL;
 
-    if (!v || r->permit_used < nd->permit_epoch)
+    if (!r || r->permit_used < nd->permit_epoch)
         oracle_fail(w, "%s bootstraps with a permit that is not on disk as used (I4)", nd->name);
+    if (!v) { /* a later one was decided without it meanwhile; it halts */
+        w->forked = true;
+        return;
+    }
     w->boots++;
     totals.boots++;
     totals.boots_without += without(w, i, v);
