@@ -294,7 +294,7 @@ static unsigned new_since(const struct cluster *c, const struct cluster_value *v
     unsigned set = 0;
 
     for (unsigned i = 0; i < c->cfg.n; i++)
-        if (i != c->cfg.self && !cluster_lost_has(v->lost, c->cfg.names[i]) &&
+        if (v->base >= 0 && i != c->cfg.self && !cluster_lost_has(v->lost, c->cfg.names[i]) &&
             cluster_disk_is_new(c, i, now))
             set |= 1U << i;
     return set;
