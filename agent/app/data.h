@@ -18,7 +18,7 @@
 #include "common/err.h"
 
 struct app_data {
-    const char *home;          /* e.g. /var/lib/muster-app/NAME */
+    const char *home;          /* app_home() */
     const json_t *directories; /* relative paths */
     uid_t uid;                 /* who owns what is written there */
     gid_t gid;

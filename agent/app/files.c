@@ -13,10 +13,10 @@
 
 #include "agent/app/archive.h"
 #include "agent/app/data.h"
+#include "agent/app/home.h"
 #include "agent/app/manifest.h"
 #include "agent/app/php.h"
 #include "agent/app/unpack.h"
-#include "agent/ipc/paths.h"
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -37,11 +37,6 @@ static char *current_release(const struct app *a)
 
     target[n < 0 ? 0 : n] = '\0';
     return xstrdup(str_starts(target, ours) ? target : "");
-}
-
-char *app_home(const struct app *a)
-{
-    return str_fmt(PATH_APPS "/%s", a->name);
 }
 
 static bool is_current(const struct app *a)
@@ -245,9 +240,10 @@ static int put(const struct app *a, struct run *run, struct err *err)
         return -1;
     if (!fs_exists(release) && release_make(a, &d, release, dist, run, err) < 0)
         return -1;
-    if ((other && fs_exists(before) && app_data_adopt(&d, before, err) < 0) ||
+    if (app_home_begin(a, err) < 0 ||
+        (other && fs_exists(before) && app_data_adopt(&d, before, err) < 0) ||
         app_data_adopt(&d, release, err) < 0 ||
-        app_data_merge(&d, dist, other ? before_dist : NULL, err) < 0)
+        app_data_merge(&d, dist, other ? before_dist : NULL, err) < 0 || app_home_end(a, err) < 0)
         return -1;
     if (!elsewhere)
         return swap(a, release, err);
@@ -271,7 +267,7 @@ static void way_cleanup(struct way *w)
 
 static struct way way_of(const struct app *a)
 {
-    return (struct way){{str_fmt("%s.d", a->root), xstrdup(PATH_APPS), app_home(a)}};
+    return (struct way){{str_fmt("%s.d", a->root), app_home_parent(a), app_home(a)}};
 }
 
 int app_files_check(const struct app *a, struct verdict *ret, struct err *err)

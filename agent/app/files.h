@@ -14,11 +14,14 @@ struct app {
     uint64_t strip;
     bool installer;
     const char *url, *sha256; /* of `archive` */
+    const char *home;         /* app_home; NULL: as in earlier versions */
     const char *site;         /* how visitors call it; NULL or "": not known */
 };
 
 char *app_release(const struct app *a); /* where its version is; the caller frees */
-char *app_home(const struct app *a);    /* where the directories are that the site writes to */
+/* Where the directories are that the site writes to, and the directory that holds them. */
+char *app_home(const struct app *a);
+char *app_home_parent(const struct app *a);
 /* Something of somebody else's is in the application's place: *ret says so. */
 bool app_files_refused(const struct app *a, struct verdict *ret);
 /* Whether the archive of the plan is the one in place, file by file, and the site can write where

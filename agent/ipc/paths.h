@@ -32,8 +32,7 @@
 #define PATH_MAINTENANCE PATH_STATE "/maintenance" /* the reason why this node gets no traffic */
 #define PATH_DB_LOGIN PATH_STATE "/database.login" /* root, 0600: password of the look */
 
-#define PATH_APPS                                                                                  \
-    "/var/lib/muster-app" /* of each application: the directories that its site writes to */
+#define PATH_APPS "/var/lib/muster-app" /* what a site writes, on a machine without a data disk */
 
 #define PATH_SHARE_RUN "/run/muster-share" /* of the service of the shared directories */
 #define PATH_SHARE_STATUS PATH_SHARE_RUN "/status.json"

@@ -54,8 +54,9 @@ static bool valid(const struct share *s)
     json_t *e;
     bool own = false;
 
-    if (!is_name(s->app) || !is_name(s->node) || !json_array_size(s->directories) ||
-        !json_array_size(s->members))
+    if (s->home[0] != '/' || strstr(s->home, "..") || strpbrk(s->home, "\"<>&\r\n") ||
+        strrchr(s->home, '/') == s->home || !is_name(s->app) || !is_name(s->node) ||
+        !json_array_size(s->directories) || !json_array_size(s->members))
         return false;
     json_array_foreach(s->directories, i, e)
     {
@@ -75,6 +76,7 @@ int share_read(json_t *root, struct share *ret, struct err *err)
 {
     struct share s = {.app = js_opt_str(root, "app", ""),
                       .node = js_opt_str(root, "node", ""),
+                      .home = js_opt_str(root, "home", ""),
                       .directories = json_object_get(root, "directories"),
                       .members = json_object_get(root, "members")};
 
@@ -82,7 +84,7 @@ int share_read(json_t *root, struct share *ret, struct err *err)
         return err_set(err, ERR_USAGE,
                        "the shared directories are not described as they should be");
     s.root = json_incref(root);
-    s.home = str_fmt(PATH_APPS "/%s", s.app);
+    s.state = str_fmt("%.*s/" SHARE_STATE_NAME, (int)(strrchr(s.home, '/') - s.home), s.home);
     *ret = s;
     return 0;
 }
@@ -90,7 +92,7 @@ int share_read(json_t *root, struct share *ret, struct err *err)
 void share_free(struct share *s)
 {
     json_decref(s->root);
-    free(s->home);
+    free(s->state);
     *s = (struct share){0};
 }
 
@@ -164,7 +166,7 @@ static void add_directory(struct strbuf *b, const struct share *s)
                 "    <versioning type=\"trashcan\">\n"
                 "      <param key=\"cleanoutDays\" val=\"%d\"></param>\n"
                 "      <cleanupIntervalS>3600</cleanupIntervalS>\n"
-                "      <fsPath>" SHARE_STATE "/trash</fsPath>\n"
+                "      <fsPath>%s/trash</fsPath>\n"
                 "      <fsType>basic</fsType>\n"
                 "    </versioning>\n"
                 "    <order>oldestFirst</order>\n"
@@ -174,7 +176,7 @@ static void add_directory(struct strbuf *b, const struct share *s)
                 "    <copyOwnershipFromParent>true</copyOwnershipFromParent>\n"
                 "    <caseSensitiveFS>true</caseSensitiveFS>\n"
                 "  </folder>\n",
-                KEEP_DAYS);
+                KEEP_DAYS, s->state);
 }
 
 char *share_config_text(const struct share *s, const char *api_key)

@@ -28,9 +28,10 @@
 
 #define SYNCTHING "/usr/bin/syncthing"
 #define CONFIG SHARE_RUN "/config"
-#define INDEX SHARE_STATE "/index-v0.14.0.db"
-#define KNOWN SHARE_STATE "/known" /* files when it was last looked */
-#define CLEAN SHARE_STATE "/clean" /* it was stopped in order */
+/* In the state directory, which is this process's own. */
+#define INDEX "./index-v0.14.0.db"
+#define KNOWN "./known" /* files when it was last looked */
+#define CLEAN "./clean" /* it was stopped in order */
 
 #define BATCH_MS 20
 #define QUIET_MS 1000 /* after many deletes: who deletes goes on */
@@ -107,6 +108,8 @@ static int prepare(struct service *v, const char *credentials, struct err *err)
 
     keys_token(v->api_key, REST_KEY_CHARS);
     config = share_config_text(&v->share, v->api_key);
+    if (fs_mkdirs(v->share.state, 0700, err) < 0 || chdir(v->share.state) < 0)
+        return err_errno(err, errno, "enter %s", v->share.state);
     if (fs_mkdirs(CONFIG, 0700, err) < 0 || put(CONFIG "/config.xml", config, 0600, err) < 0 ||
         copy(credentials, "cert.pem", err) < 0 || copy(credentials, "key.pem", err) < 0 ||
         fs_write_atomic_as(ignore, ignore_text, strlen(ignore_text), 0644, 0, 0, err) < 0)
@@ -120,15 +123,16 @@ static int prepare(struct service *v, const char *credentials, struct err *err)
 
 static int start_syncthing(struct service *v, struct err *err)
 {
-    static const char *const env[] = {"HOME=" SHARE_STATE,
+    static const char *const env[] = {"HOME=" SHARE_RUN,
                                       "PATH=/usr/bin:/bin",
                                       "STNOUPGRADE=1",
                                       "STNODEFAULTFOLDER=1",
                                       "GOMEMLIMIT=96MiB",
                                       "GOGC=50",
                                       NULL};
-    const struct child_opts opts = {.env = env, .cwd = SHARE_STATE, .bound = true};
+    const struct child_opts opts = {.env = env, .bound = true};
     bool unclean = fs_exists(INDEX) && !fs_exists(CLEAN);
+    _cleanup_free_ char *data = str_fmt("--data=%s", v->share.state);
     const char *argv[] = {SYNCTHING,
                           "serve",
                           "--no-browser",
@@ -136,7 +140,7 @@ static int start_syncthing(struct service *v, struct err *err)
                           "--no-upgrade",
                           "--logflags=0",
                           "--config=" CONFIG,
-                          "--data=" SHARE_STATE,
+                          data,
                           unclean ? "--reset-deltas" : NULL,
                           NULL};
 
@@ -293,11 +297,28 @@ static void held_tick(struct service *v, uint64_t now)
     }
 }
 
+/* A shared directory was removed and made again. */
+static void watch_again(struct service *v, uint64_t now)
+{
+    struct err err;
+    struct tree *fresh = tree_open(&v->share, &err);
+
+    if (!fresh) {
+        log_warn("%s", err.msg);
+        return;
+    }
+    tree_free(v->tree);
+    v->tree = fresh;
+    all_changed(v, now);
+}
+
 static void look(struct service *v, uint64_t now)
 {
     _cleanup_json_ json_t *out = NULL;
     struct err err;
 
+    if (!tree_whole(v->tree))
+        watch_again(v, now);
     if (v->held)
         held_tick(v, now);
     if (v->recount)
@@ -312,7 +333,8 @@ static void look(struct service *v, uint64_t now)
     _cleanup_free_ char *text = js_text(out);
     if (put(PATH_SHARE_STATUS, text, 0644, &err) < 0)
         log_warn("%s", err.msg);
-    bool busy = !answered || v->status.needs || v->held || now < v->busy_until;
+    bool busy =
+        !answered || !tree_whole(v->tree) || v->status.needs || v->held || now < v->busy_until;
     v->look_at = now + (busy ? LOOK_SOON_MS : LOOK_MS);
 }
 

@@ -3,10 +3,11 @@
  * this says to it what changed, after it is on the disk: what another node was told of is here
  * after a loss of power, too.
  *
- *   <home>                 /var/lib/muster-app/APP, the directory that Syncthing knows
- *   <home>/<path>          what is shared of it; the rest is ignored
- *   /run/muster-share      Syncthing's configuration and socket; status.json
- *   /var/lib/muster-share  its index, and for 30 days what others have replaced or deleted */
+ *   <home>             the directory that Syncthing knows: what the site of an application writes
+ *   <home>/<path>      what is shared of it; the rest is ignored
+ *   <state>            beside the home, on the same disk, since one is worth nothing without the
+ *                      other: Syncthing's index, and for 30 days what others replaced or deleted
+ *   /run/muster-share  its configuration and socket; status.json */
 #ifndef MUSTER_AGENT_SHARE_SHARE_H
 #define MUSTER_AGENT_SHARE_SHARE_H
 
@@ -20,7 +21,7 @@
 
 #define SHARE_SERVICE "muster-share"
 #define SHARE_RUN PATH_SHARE_RUN
-#define SHARE_STATE "/var/lib/" SHARE_SERVICE
+#define SHARE_STATE_NAME ".muster-share" /* beside the home */
 #define SHARE_SOCKET SHARE_RUN "/syncthing.sock"
 #define SHARE_MARKER ".stfolder" /* Syncthing leaves a directory without it alone */
 #define SHARE_IGNORE ".stignore"
@@ -31,13 +32,14 @@
 struct share {
     json_t *root; /* what the others are borrowed from */
     const char *app, *node;
-    char *home;
+    const char *home;
+    char *state;
     const json_t *directories; /* of {path, ignore} */
     const json_t *members;     /* of {name, address, device}, this node among them */
 };
 
-/* The members "app", "node", "directories" and "members" of an object; its others are not looked
- * at. Takes a reference to it. */
+/* The members "app", "node", "home", "directories" and "members" of an object; its others are not
+ * looked at. Takes a reference to it. */
 int share_read(json_t *root, struct share *ret, struct err *err);
 void share_free(struct share *s);
 

@@ -156,6 +156,23 @@ struct tree *tree_open(const struct share *s, struct err *err)
     return t;
 }
 
+bool tree_whole(const struct tree *t)
+{
+    size_t i;
+    json_t *f;
+
+    json_array_foreach(t->share->directories, i, f)
+    {
+        bool watched = false;
+
+        for (size_t wd = 0; wd < t->cap && !watched; wd++)
+            watched = t->path[wd] && strcmp(t->path[wd], js_opt_str(f, "path", "")) == 0;
+        if (!watched)
+            return false;
+    }
+    return true;
+}
+
 /* A directory that moved is under another path, or in no shared one any more. */
 static void unwatch(struct tree *t, const char *path)
 {

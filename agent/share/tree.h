@@ -26,6 +26,8 @@ struct tree;
 struct tree *tree_open(const struct share *s, struct err *err);
 void tree_free(struct tree *t);
 int tree_fd(const struct tree *t);
+/* Whether every shared directory is watched: one that was not there, or was replaced, is not. */
+bool tree_whole(const struct tree *t);
 /* Adds what happened since the last call; what Syncthing itself puts in place is not of it. -1: a
  * part of the tree is not watched any more; open another one. */
 int tree_read(struct tree *t, struct changes *c, struct err *err);

@@ -5,7 +5,7 @@
  *
  *   <root>      -> <root>.d/<digest>       a link; replacing it is the swap
  *   <root>.d/<digest>                      one unpacked archive; the one before it stays, too
- *   /var/lib/muster-app/<name>             the directories that the site writes to (app/data.h)
+ *   <home>                                 the directories that the site writes to (app/data.h)
  */
 #include <errno.h>
 #include <limits.h>
@@ -39,6 +39,7 @@ static const struct field fields[] = {
     FIELD(app, writable, FIELD_STRS), FIELD(app, config, FIELD_ARRAY),
     FIELD(app, install, FIELD_ARRAY), FIELD(app, installer, FIELD_BOOL),
     FIELD(app, database, FIELD_NAME), FIELD_OPT(app, site, FIELD_TEXT),
+    FIELD_OPT(app, home, FIELD_PATH),
 };
 
 static const struct field archive_fields[] = {

@@ -2,7 +2,9 @@
 /* Step `share`: the service that keeps directories of an application the same on all nodes; without
  * directories, that there is none. */
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/share/share.h"
@@ -18,50 +20,63 @@
 #define UNIT "/etc/systemd/system/" SHARE_SERVICE ".service"
 
 /* It may write every file of the application, whose owner is another one, and sees nothing else
- * that is worth reading. */
-static const char unit_text[] = "# written by muster-agent\n"
-                                "[Unit]\n"
-                                "Description=Shared directories of the application\n"
-                                "After=network-online.target\n"
-                                "Wants=network-online.target\n"
-                                "StartLimitIntervalSec=0\n"
-                                "[Service]\n"
-                                "ExecStart=/usr/libexec/muster-agent-share\n"
-                                "DynamicUser=yes\n"
-                                "LoadCredential=settings.json:" ETC "/settings.json\n"
-                                "LoadCredential=cert.pem:" ETC "/cert.pem\n"
-                                "LoadCredential=key.pem:" ETC "/key.pem\n"
-                                "StateDirectory=" SHARE_SERVICE "\n"
-                                "StateDirectoryMode=0700\n"
-                                "RuntimeDirectory=" SHARE_SERVICE "\n"
-                                "ReadWritePaths=" PATH_APPS "\n"
-                                "InaccessiblePaths=-/etc/muster-agent -" PATH_STATE
-                                " -/etc/mysql -/etc/shadow -/etc/ssl/private"
-                                " -/root -/home -/media -/var/lib/mysql -/var/lib/cloud\n"
-                                "AmbientCapabilities=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"
-                                "CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"
-                                "RestrictAddressFamilies=AF_INET AF_UNIX AF_NETLINK\n"
-                                "PrivateDevices=yes\n"
-                                "ProtectKernelTunables=yes\n"
-                                "ProtectControlGroups=yes\n"
-                                "LockPersonality=yes\n"
-                                "UMask=0022\n"
-                                "Restart=always\n"
-                                "RestartSec=1\n"
-                                "TimeoutStopSec=30\n"
-                                "[Install]\n"
-                                "WantedBy=multi-user.target\n";
+ * that is worth reading: of the data disk only what is the application's. */
+static char *unit_text(const char *home)
+{
+    _cleanup_free_ char *copy = xstrdup(home);
+    const char *parent = dirname(copy);
+    _cleanup_free_ char *above = xstrdup(parent);
+    const char *disk = dirname(above);
+    _cleanup_free_ char *view =
+        strcmp(parent, PATH_APPS) == 0
+            ? xstrdup("")
+            : str_fmt("TemporaryFileSystem=%s:ro\nBindPaths=%s\n", disk, parent);
+
+    return str_fmt("# written by muster-agent\n"
+                   "[Unit]\n"
+                   "Description=Shared directories of the application\n"
+                   "After=network-online.target\n"
+                   "Wants=network-online.target\n"
+                   "RequiresMountsFor=%s\n"
+                   "StartLimitIntervalSec=0\n"
+                   "[Service]\n"
+                   "ExecStart=/usr/libexec/muster-agent-share\n"
+                   "DynamicUser=yes\n"
+                   "LoadCredential=settings.json:" ETC "/settings.json\n"
+                   "LoadCredential=cert.pem:" ETC "/cert.pem\n"
+                   "LoadCredential=key.pem:" ETC "/key.pem\n"
+                   "RuntimeDirectory=" SHARE_SERVICE "\n"
+                   "%s"
+                   "ReadWritePaths=%s\n"
+                   "InaccessiblePaths=-/etc/muster-agent -" PATH_STATE " -/etc/mysql -/etc/shadow "
+                   "-/etc/ssl/private -/root -/home -/var/lib/mysql -/var/lib/cloud\n"
+                   "AmbientCapabilities=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"
+                   "CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"
+                   "RestrictAddressFamilies=AF_INET AF_UNIX AF_NETLINK\n"
+                   "PrivateDevices=yes\n"
+                   "ProtectKernelTunables=yes\n"
+                   "ProtectControlGroups=yes\n"
+                   "LockPersonality=yes\n"
+                   "UMask=0022\n"
+                   "Restart=always\n"
+                   "RestartSec=1\n"
+                   "TimeoutStopSec=30\n"
+                   "[Install]\n"
+                   "WantedBy=multi-user.target\n",
+                   parent, view, parent);
+}
 
 struct step_share {
-    const char *app, *node, *cert, *key;
+    const char *app, *node, *home, *cert, *key;
     const json_t *directories, *members;
     struct share share;
 };
 
 static const struct field fields[] = {
-    FIELD(step_share, app, FIELD_NAME),          FIELD(step_share, node, FIELD_NAME),
-    FIELD(step_share, directories, FIELD_ARRAY), FIELD(step_share, members, FIELD_ARRAY),
-    FIELD_OPT(step_share, cert, FIELD_STR),      FIELD_OPT(step_share, key, FIELD_STR),
+    FIELD(step_share, home, FIELD_PATH),     FIELD(step_share, app, FIELD_NAME),
+    FIELD(step_share, node, FIELD_NAME),     FIELD(step_share, directories, FIELD_ARRAY),
+    FIELD(step_share, members, FIELD_ARRAY), FIELD_OPT(step_share, cert, FIELD_STR),
+    FIELD_OPT(step_share, key, FIELD_STR),
 };
 
 static void share_step_free(void *self)
@@ -98,13 +113,14 @@ static const char *share_unit(const void *self, size_t i)
 enum { OF_UNIT, OF_SETTINGS, OF_CERT, OF_KEY, CONFS };
 
 struct confs {
-    char *settings, *key;
+    char *settings, *unit, *key;
     struct conf conf[CONFS];
 };
 
 static void confs_cleanup(struct confs *c)
 {
     free(c->settings);
+    free(c->unit);
     secret_free(c->key);
 }
 
@@ -113,11 +129,12 @@ static int confs_fill(const struct step_share *s, const struct run *run, struct 
 {
     if (run_expand(run, s->key, &c->key, err) < 0)
         return -1;
-    json_t *j = json_pack("{s:s, s:s, s:O, s:O}", "app", s->app, "node", s->node, "directories",
-                          s->directories, "members", s->members);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:O, s:O}", "app", s->app, "node", s->node, "home",
+                          s->home, "directories", s->directories, "members", s->members);
     c->settings = js_text(j);
     json_decref(j);
-    c->conf[OF_UNIT] = (struct conf){.path = UNIT, .content = unit_text, .mode = 0644};
+    c->unit = unit_text(s->home);
+    c->conf[OF_UNIT] = (struct conf){.path = UNIT, .content = c->unit, .mode = 0644};
     c->conf[OF_SETTINGS] =
         (struct conf){.path = ETC "/settings.json", .content = c->settings, .mode = 0600};
     c->conf[OF_CERT] = (struct conf){.path = ETC "/cert.pem", .content = s->cert, .mode = 0600};

@@ -64,6 +64,6 @@ int cmd_share(int argc, char **argv)
         return cmd_fail(&err);
     else
         puts("the others are told that these files are gone; for 30 days they keep them in "
-             "/var/lib/muster-share/trash");
+             ".muster-share/trash beside the application's directories");
     return 0;
 }

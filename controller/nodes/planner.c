@@ -269,6 +269,12 @@ static json_t *array_or_empty(const struct planner_input *in, size_t node, const
     return arr ? expand_value(in, node, arr) : json_array();
 }
 
+/* On the data disk, so that what a site writes stays when its machine is replaced. */
+static char *app_home(const struct spec *s)
+{
+    return str_fmt("%s/muster-app/%s", s->database.mount, s->app.name);
+}
+
 static void add_app(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -276,6 +282,7 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
     _cleanup_free_ char *sql_id = str_fmt("sql:%s", a->database);
     _cleanup_free_ char *app_id = str_fmt("app:%s", a->name);
     _cleanup_free_ char *archive_id = str_fmt("archive:%s", a->name);
+    _cleanup_free_ char *home = app_home(s);
     _cleanup_free_ char *password = str_fmt("${secret:db_%s}", a->database);
 
     if (!a->present)
@@ -287,13 +294,13 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
     add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "sql", "id", sql_id, "database",
                              a->database, "user", a->database, "password", password));
     add(resources,
-        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s, s:s}", "type",
-                  "app", "id", app_id, "name", a->name, "archive", "url", in->archive_url, "sha256",
-                  in->archive_sha256, "root", a->root, "strip", (int)a->strip, "writable",
+        json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s, s:s, s:s}",
+                  "type", "app", "id", app_id, "name", a->name, "archive", "url", in->archive_url,
+                  "sha256", in->archive_sha256, "root", a->root, "strip", (int)a->strip, "writable",
                   array_or_empty(in, node, a->writable), "config",
                   array_or_empty(in, node, a->config), "install",
                   array_or_empty(in, node, a->install), "installer", node == spec_first_data(s),
-                  "database", a->database, "site", site_of(in, node)));
+                  "database", a->database, "site", site_of(in, node), "home", home));
 }
 
 /* What the application keeps in a shared directory and is this node's own: its configuration. */
@@ -321,9 +328,10 @@ static int add_share(const struct planner_input *in, size_t node, json_t *resour
     _cleanup_free_ char *key_name = certs_share_key_name(s->nodes[node].name);
     _cleanup_free_ char *key = str_fmt("${secret:%s}", key_name);
     json_t *directories = json_array(), *members = json_array();
-    json_t *step =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "type", "share", "id", id, "app", s->app.name,
-                  "node", s->nodes[node].name, "directories", directories, "members", members);
+    _cleanup_free_ char *home = app_home(s);
+    json_t *step = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "type", "share", "id", id,
+                             "app", s->app.name, "node", s->nodes[node].name, "home", home,
+                             "directories", directories, "members", members);
     char device[DEVICE_ID_SIZE];
     size_t i;
     json_t *f;

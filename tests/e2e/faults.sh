@@ -82,17 +82,23 @@ app-file-mode        app:album      -     chmod 0000 /var/www/html/index.php
 app-file-owner       app:album      -     chown www-data:www-data /var/www/html/index.php
 app-file-link        app:album      -     ln -sf /etc/passwd /var/www/html/index.php
 app-directory-mode   app:album      -     chmod 0700 $(readlink -f /var/www/html)
-app-writable-owner   app:album      -     chown root:root /var/lib/muster-app/album/photos
-app-writable-mode    app:album      -     chmod 0500 /var/lib/muster-app/album/photos
+app-writable-owner   app:album      -     chown root:root /media/datadisk-mariadb/muster-app/album/photos
+app-writable-mode    app:album      -     chmod 0500 /media/datadisk-mariadb/muster-app/album/photos
 app-writable-link    app:album      -     rm /var/www/html/photos; mkdir /var/www/html/photos
 app-writable-gone    app:album      -     rm /var/www/html/photos
-app-home-mode        app:album      -     chmod 0700 /var/lib/muster-app
+app-home-mode        app:album      -     chmod 0700 /media/datadisk-mariadb/muster-app
 app-releases-mode    app:album      -     chmod 0700 /var/www/html.d
-app-directory-gone   app:album      -     rm -r /var/lib/muster-app/album/photos
+app-directory-gone   app:album      -     rm -r /media/datadisk-mariadb/muster-app/album/photos
 app-manifest-gone    app:album      -     rm /var/www/html.d/*.manifest
 app-manifest-torn    app:album      -     truncate -s 20 /var/www/html.d/*.manifest
 app-root-link        app:album      -     ln -sfn /tmp /var/www/html
 app-release-gone     app:album      -     rm -rf $(readlink -f /var/www/html)
+share-settings       share:album    -     echo "{}" >/etc/muster-agent/share/settings.json
+share-settings-mode  share:album    -     chmod 0644 /etc/muster-agent/share/key.pem
+share-unit           share:album    -     sed -i /InaccessiblePaths/d /etc/systemd/system/muster-share.service
+share-stopped        share:album    -     systemctl stop muster-share
+share-unwanted       share:album    -     systemctl -q disable muster-share
+share-masked         share:album    -     rm /etc/systemd/system/muster-share.service; systemctl -q mask --now muster-share
 agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
 agent-unwanted       agent          -     rm /etc/systemd/system/multi-user.target.wants/muster-agent.service
 agent-plan-mode      agent          -     chmod 0644 /var/lib/muster-agent/plan.json

@@ -28,7 +28,7 @@
 #define DEVICE_PAR "R4OCKBP-BC4IEPN-HZA3V65-DGSDAVX-4CYJ2CM-SQJQF4P-2EPR5AC-G53ZYQT"
 
 static const char settings[] =
-    "{\"app\":\"album\",\"node\":\"par\",\"directories\":["
+    "{\"app\":\"album\",\"node\":\"par\",\"home\":\"/data/muster-app/album\",\"directories\":["
     "{\"path\":\"photos\",\"ignore\":[\"cache\",\"*.tmp\",\"config.php\"]},"
     "{\"path\":\"wp/uploads\",\"ignore\":[]}],\"members\":["
     "{\"name\":\"fra\",\"address\":\"10.10.1.10\",\"device\":\"" DEVICE_FRA "\"},"
@@ -59,8 +59,7 @@ static int setup(void **state)
     assert_int_equal(parse(settings, &w.share), 0);
     str_copy(w.dir, sizeof(w.dir), "/tmp/test-share-XXXXXX");
     assert_non_null(mkdtemp(w.dir));
-    free(w.share.home);
-    w.share.home = xstrdup(w.dir);
+    w.share.home = w.dir;
     _cleanup_free_ char *photos = str_fmt("%s/photos/old", w.dir);
     _cleanup_free_ char *uploads = str_fmt("%s/wp/uploads", w.dir);
     assert_int_equal(fs_mkdirs(photos, 0755, &err), 0);
@@ -88,6 +87,9 @@ static void test_settings(void **state)
 {
     static const char *const bad[][2] = {
         {"\"album\"", "\"../x\""},
+        {"/data/muster-app/album", "data"},
+        {"/data/muster-app/album", "/data"},
+        {"/data/muster-app/album", "/data/../etc/x"},
         {"\"node\":\"par\"", "\"node\":\"ams\""},
         {"\"photos\"", "\"../photos\""},
         {"\"photos\"", "\"/photos\""},
@@ -125,6 +127,7 @@ static void test_configuration(void **state)
                                 "/photos/config.php\n!/photos\n!/wp/uploads\n*\n");
     assert_non_null(strstr(text, "<listenAddress>tcp4://10.10.2.10:22000</listenAddress>"));
     assert_non_null(strstr(text, "<apikey>KEY</apikey>"));
+    assert_non_null(strstr(text, "<fsPath>/data/muster-app/.muster-share/trash</fsPath>"));
     /* par is the later one of the pair: it waits to be called. */
     assert_null(strstr(text, "tcp4://10.10.1.10"));
     assert_non_null(strstr(text, "<allowedNetwork>10.10.1.10/32</allowedNetwork>"));
@@ -355,6 +358,23 @@ static void test_received(void **state)
     expect(w, PATHS("photos/a"));
 }
 
+/* A shared directory that is removed and made again. */
+static void test_made_again(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+
+    assert_true(tree_whole(w->tree));
+    gone(w, "wp/uploads");
+    assert_int_equal(tree_read(w->tree, &w->changes, &err), 0);
+    assert_false(tree_whole(w->tree));
+    make(w, "wp/uploads");
+    assert_false(tree_whole(w->tree));
+    tree_free(w->tree);
+    w->tree = tree_open(&w->share, &err);
+    assert_true(tree_whole(w->tree));
+}
+
 static void test_too_many(void **state)
 {
     struct world *w = *state;
@@ -383,8 +403,8 @@ static void test_count(void **state)
     put(w, "wp/other", "");
     assert_int_equal(share_count(&w->share, &conflicts), 3);
     assert_int_equal(conflicts, 1);
-    free(w->share.home);
-    w->share.home = str_fmt("%s/photos/a", w->dir); /* no directory: not known, not nothing */
+    _cleanup_free_ char *file = str_fmt("%s/photos/a", w->dir);
+    w->share.home = file; /* no directory: not known, not nothing */
     assert_int_equal(share_count(&w->share, &conflicts), -1);
 }
 
@@ -404,6 +424,7 @@ int main(void)
         TEST(test_directories),
         TEST(test_links),
         TEST(test_received),
+        TEST(test_made_again),
         TEST(test_too_many),
         TEST(test_count),
     };

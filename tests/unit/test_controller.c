@@ -91,7 +91,10 @@ static void test_plan(void **state)
 
     keys_sha256("x", 1, digest);
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of, NULL};
+    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
+                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
+                                (char **)certs_share};
     const struct planner_input in = {&s,    facts, "http://198.51.100.1:7402/blob/x", digest, false,
                                      "KEY", &certs};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
@@ -106,9 +109,10 @@ static void test_plan(void **state)
     text = json_dumps(plan, JSON_INDENT(1) | JSON_SORT_KEYS);
     golden("plan.json", text);
     names = planner_secret_names(plan);
-    assert_int_equal(json_array_size(names), 2);
+    assert_int_equal(json_array_size(names), 3);
     assert_string_equal(json_string_value(json_array_get(names, 0)), "tls_key_fra");
     assert_string_equal(json_string_value(json_array_get(names, 1)), "db_album");
+    assert_string_equal(json_string_value(json_array_get(names, 2)), "share_key_fra");
     assert_null(planner_roster(&in, no_key, 1));
 
     load_until("\ndatabase:", &bare);
@@ -128,7 +132,10 @@ static void test_arbitrator(void **state)
                                        {"10.10.2.10", "02:00:00:00:00:02", "", "", ""}};
     char digest[SHA256_HEX_SIZE];
     char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of, NULL};
+    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
+                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
+                                (char **)certs_share};
     const struct planner_input in = {&s, facts, "https://x/blob", digest, true, "KEY", &certs};
     struct err err;
 

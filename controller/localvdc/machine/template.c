@@ -97,7 +97,7 @@ static const struct recipe recipes[TEMPLATE_KINDS] = {
     [TEMPLATE_SERVERS] =
         {"debian-12-servers", "with MariaDB and PHP",
          ",mariadb-server,mariadb-backup,galera-4,socat,rsync,stunnel4,openssl,"
-         "apache2,libapache2-mod-php,php-cli,php-mysql,php-gd,php-curl,php-mbstring,"
+         "apache2,libapache2-mod-php,php-cli,php-mysql,php-gd,php-curl,php-mbstring,syncthing,"
          "libzmq5,libsodium23,libjansson4,libmnl0,libfdisk1",
          2500, masked_in_container, finish_directory},
     [TEMPLATE_MACHINE] = {"debian-12-kvm", "with a kernel",

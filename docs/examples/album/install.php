@@ -9,7 +9,5 @@ db()->exec('CREATE TABLE IF NOT EXISTS photo (
     bytes INT UNSIGNED NOT NULL,
     site VARCHAR(64) NOT NULL,
     taken_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    image MEDIUMBLOB NOT NULL,
-    thumbnail MEDIUMBLOB NOT NULL,
     KEY (taken_at)
 ) ENGINE=InnoDB');

@@ -1,6 +1,7 @@
 <?php
-// What the pages share: the configuration, the database, thumbnails.
+// What the pages share: the configuration, the database, the files.
 
+const PHOTOS = __DIR__ . '/photos'; // a directory that all sites have the same of
 const THUMBNAIL_WIDTH = 320;
 const IMAGE_MAX_BYTES = 12 * 1024 * 1024;
 const TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
@@ -57,14 +58,30 @@ function store_photo(array $file, string $title): string
         throw new InvalidArgumentException('the file is not a picture');
     }
     $id = bin2hex(random_bytes(16));
-    $insert = db()->prepare('INSERT INTO photo (id, title, type, bytes, site, image, thumbnail)
-        VALUES (?, ?, ?, ?, ?, ?, ?)');
+    keep(photo_path($id, true), $small);
+    keep(photo_path($id, false), $bytes);
+    $insert = db()->prepare('INSERT INTO photo (id, title, type, bytes, site) VALUES (?, ?, ?, ?, ?)');
     $insert->execute([
         $id, mb_substr($title !== '' ? $title : $file['name'], 0, 200), $type, strlen($bytes),
-        config()['site'], $bytes, $small,
+        config()['site'],
     ]);
 
     return $id;
+}
+
+function photo_path(string $id, bool $small): string
+{
+    return PHOTOS . "/$id" . ($small ? '.small' : '');
+}
+
+/** Another site never sees a part of a file: it gets its name when it is whole and on the disk. */
+function keep(string $path, string $bytes): void
+{
+    $f = fopen("$path.part", 'xb');
+    if ($f === false || fwrite($f, $bytes) !== strlen($bytes) || !fsync($f) || !fclose($f)
+        || !rename("$path.part", $path)) {
+        throw new RuntimeException("the photo could not be written to $path");
+    }
 }
 
 function photos(): array
