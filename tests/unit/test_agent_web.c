@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/ports.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -45,7 +46,7 @@ static void put(const char *rest, const char *text)
 static void site_add(struct strbuf *conf)
 {
     _cleanup_free_ char *root = str_fmt("%s/www", top);
-    _cleanup_free_ char *site = web_site_text(root);
+    _cleanup_free_ char *site = web_site_text(root, "", NULL);
     char *at = strstr(site, ":80>");
 
     assert_non_null(at);
@@ -225,7 +226,7 @@ static void test_visit(void **state)
     struct webcheck seen;
 
     (void)state;
-    webcheck_visit("http://198.51.100.10", &bad, &seen);
+    webcheck_visit(PORT_HTTP, "http://198.51.100.10", &bad, &seen);
     assert_int_equal(seen.status, 0);
     assert_non_null(strstr(seen.why, "no path"));
 }
