@@ -34,16 +34,19 @@ char *frontdoor_text(const struct frontdoor *f, const char *pem);
 struct frontdoor_load {
     bool own_up;     /* new requests go to this node's web server */
     unsigned others; /* peers that would take them */
+    bool peer_up;    /* the peer that was named is one of these */
     unsigned flight; /* requests that this node's web server has not answered yet */
 };
 
-/* Of the answer to "show stat" on its admin socket; `node`: this one. -1 when it does not say.
- * Pure.
- */
-int frontdoor_load_parse(const char *csv, const char *node, struct frontdoor_load *ret,
+/* Of the answer to "show stat" on its admin socket; `peer`: a name, or NULL. -1 when it does not
+ * say. Pure. */
+int frontdoor_load_parse(const char *csv, const char *peer, struct frontdoor_load *ret,
                          struct err *err);
 /* Asks the HAProxy behind that socket. */
-int frontdoor_load(const char *socket_path, const char *node, struct frontdoor_load *ret,
+int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_load *ret,
                    struct err *err);
+
+/* This machine has one that the agent configured. */
+bool frontdoor_exists(void);
 
 #endif

@@ -9,13 +9,15 @@
 
 #include "agent/frontdoor/frontdoor.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/str.h"
 
 #define ANSWER_MAX (256 * 1024)
 #define ANSWER_WITHIN_S 5
+#define CONF_MAX (256 * 1024)
 #define COLUMNS_MAX 128
 
-/* "1": backends, "4": servers */
+/* Of the backend, its servers. */
 static const char question[] = "show stat sites 4 -1\n";
 
 struct columns {
@@ -46,48 +48,62 @@ static size_t column(const struct columns *names, const char *name)
     return i;
 }
 
-int frontdoor_load_parse(const char *csv, const char *node, struct frontdoor_load *ret,
+/* Columns of the answer. */
+enum { SERVER, STATUS, CURRENT, QUEUED, ACTIVE, COLUMNS };
+
+static int take(const struct columns *row, const size_t at[COLUMNS], const char *peer,
+                struct frontdoor_load *l, bool *own, struct err *err)
+{
+    uint64_t in_flight = 0, waiting = 0;
+
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (at[i] >= row->n)
+            return err_set(err, ERR_FAILED, "HAProxy says too little of its servers");
+    /* "UP 1/2" is on its way down, and gets requests still. */
+    bool up = str_starts(row->field[at[STATUS]], "UP");
+    if (!str_eq(row->field[at[ACTIVE]], "1")) {
+        l->others += up;
+        l->peer_up = l->peer_up || (up && peer && str_eq(row->field[at[SERVER]], peer));
+        return 0;
+    }
+    if (str_to_u64(row->field[at[CURRENT]], UINT32_MAX, &in_flight) < 0 ||
+        str_to_u64(row->field[at[QUEUED]], UINT32_MAX, &waiting) < 0)
+        return err_set(err, ERR_FAILED, "HAProxy counts no requests");
+    *own = true;
+    l->own_up = up;
+    l->flight = (unsigned)(in_flight + waiting);
+    return 0;
+}
+
+int frontdoor_load_parse(const char *csv, const char *peer, struct frontdoor_load *ret,
                          struct err *err)
 {
+    static const char *const wanted[COLUMNS] = {"svname", "status", "scur", "qcur", "act"};
     _cleanup_free_ char *text = xstrdup(csv);
     struct frontdoor_load l = {0};
-    struct columns names = {0}, row;
+    struct columns names, row;
+    size_t at[COLUMNS];
     char *save = NULL;
-    bool found = false;
+    bool own = false;
     char *line = strtok_r(text, "\n", &save);
 
     if (!line || !str_starts(line, "# "))
         return err_set(err, ERR_FAILED, "HAProxy did not say how its servers are");
     split(line + 2, &names);
-    size_t server = column(&names, "svname"), status = column(&names, "status"),
-           current = column(&names, "scur"), queued = column(&names, "qcur");
+    for (size_t i = 0; i < COLUMNS; i++)
+        at[i] = column(&names, wanted[i]);
     while ((line = strtok_r(NULL, "\n", &save))) {
-        uint64_t in_flight = 0, waiting = 0;
-
         split(line, &row);
-        if (server >= row.n || status >= row.n || current >= row.n || queued >= row.n)
-            return err_set(err, ERR_FAILED, "HAProxy says too little of its servers");
-        /* "UP 1/2" is on its way down, and gets requests still. */
-        bool up = str_starts(row.field[status], "UP");
-
-        if (!str_eq(row.field[server], node)) {
-            l.others += up;
-            continue;
-        }
-        found = true;
-        if (str_to_u64(row.field[current], UINT32_MAX, &in_flight) < 0 ||
-            (*row.field[queued] && str_to_u64(row.field[queued], UINT32_MAX, &waiting) < 0))
-            return err_set(err, ERR_FAILED, "HAProxy counts no requests of %s", node);
-        l.own_up = up;
-        l.flight = (unsigned)(in_flight + waiting);
+        if (take(&row, at, peer, &l, &own, err) < 0)
+            return -1;
     }
-    if (!found)
-        return err_set(err, ERR_FAILED, "HAProxy has no server %s", node);
+    if (!own)
+        return err_set(err, ERR_FAILED, "HAProxy does not know the node's own web server");
     *ret = l;
     return 0;
 }
 
-int frontdoor_load(const char *socket_path, const char *node, struct frontdoor_load *ret,
+int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_load *ret,
                    struct err *err)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -112,5 +128,14 @@ int frontdoor_load(const char *socket_path, const char *node, struct frontdoor_l
             return err_set(err, ERR_FAILED, "HAProxy says more than %d bytes", ANSWER_MAX);
         strbuf_add(&answer, buf, (size_t)n);
     }
-    return frontdoor_load_parse(strbuf_str(&answer), node, ret, err);
+    return frontdoor_load_parse(strbuf_str(&answer), peer, ret, err);
+}
+
+bool frontdoor_exists(void)
+{
+    _cleanup_free_ char *text = NULL;
+    struct err ignored;
+
+    return fs_read(FRONTDOOR_CONF, CONF_MAX, &text, NULL, &ignored) == 0 &&
+           str_starts(text, FRONTDOOR_MARK);
 }

@@ -42,17 +42,26 @@ static const char rules[] =
     "    http-request disable-l7-retry unless { method GET HEAD OPTIONS }\n"
     "    http-request set-header X-Forwarded-For %[src]\n";
 
-static const char backend[] = "    default_backend " BACKEND "\n"
-                              "\n"
-                              "backend " BACKEND "\n"
-                              "    balance first\n"
-                              "    option httpchk GET /\n"
-                              "    http-check disable-on-404\n"
-                              "    http-check expect status 200\n"
-                              "    option allbackups\n"
-                              "    default-server check port " PORT_TEXT(
-                                  PORT_HEALTH) " inter 1s fastinter 300ms fall 2 rise 2 observe "
-                                               "layer7 error-limit 3 on-error mark-down\n";
+/* The agent says what the node can do, some seconds after a web server died. HAProxy sees by itself
+ * that nobody takes its connections, and stays away that long: it would use up the retries of
+ * requests otherwise. 404 is a conditional pass: no new requests. (option httpchk has that, too,
+ * as disable-on-404, but no connection to another port before.) */
+static const char backend[] =
+    "    default_backend " BACKEND "\n"
+    "\n"
+    "backend " BACKEND "\n"
+    "    balance first\n"
+    "    option tcp-check\n"
+    "    tcp-check connect\n"
+    "    tcp-check connect port " PORT_TEXT(
+        PORT_HEALTH) "\n"
+                     "    tcp-check send \"GET / HTTP/1.0\\r\\n\\r\\n\"\n"
+                     "    tcp-check expect rstring \"^HTTP/1.1 (200|404) \"\n"
+                     "    tcp-check expect string \"HTTP/1.1 200 \" error-status L7OKC\n"
+                     "    option allbackups\n"
+                     "    default-server check inter 1s fastinter 300ms fall 2 rise 2 observe "
+                     "layer7 error-limit 3"
+                     " on-error mark-down\n";
 
 char *frontdoor_text(const struct frontdoor *f, const char *pem)
 {

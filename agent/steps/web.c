@@ -25,6 +25,7 @@
 #define SITE_DEFAULT WEB_ETC "/sites-enabled/000-default.conf"
 #define CODE WEB_ETC "/conf-available/muster-code.conf"
 #define PORTS WEB_ETC "/ports.conf"
+#define PORTS_MAX 65536
 
 struct web {
     const char *root, *site, *page, *expect; /* the last three are the supervisor's */
@@ -74,24 +75,20 @@ struct files {
     size_t n;
 };
 
-static bool begins_with(const char *path, const char *mark)
+/* The ports are Debian's own until there is a front door for the first time. */
+static bool owns_ports(const struct web *w)
 {
     _cleanup_free_ char *text = NULL;
     struct err ignored;
 
-    return fs_read(path, 65536, &text, NULL, &ignored) == 0 && str_starts(text, mark);
-}
-
-/* The ports are Debian's own until there is a front door for the first time. */
-static bool owns_ports(const struct web *w)
-{
-    return w->proxies || begins_with(PORTS, WEB_MARK);
+    return w->proxies ||
+           (fs_read(PORTS, PORTS_MAX, &text, NULL, &ignored) == 0 && str_starts(text, WEB_MARK));
 }
 
 /* The front door of an earlier plan has the port of this site. */
 static bool door_left(const struct web *w)
 {
-    return !w->proxies && begins_with(FRONTDOOR_CONF, FRONTDOOR_MARK);
+    return !w->proxies && frontdoor_exists();
 }
 
 static void files_cleanup(struct files *f)

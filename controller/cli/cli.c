@@ -92,6 +92,12 @@ static const struct {
     {OPT_ROLLING,
      {"rolling", no_argument, NULL, 'G'},
      "    --rolling         all nodes, one after another"},
+    {OPT_FAILOVER,
+     {"to", required_argument, NULL, 't'},
+     "    --to NODE         the node that gets all visitors"},
+    {OPT_FAILOVER,
+     {"back", no_argument, NULL, 'B'},
+     "    --back            every node gets its own visitors again"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -209,6 +215,12 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         return 0;
     case 'G':
         cli->rolling = true;
+        return 0;
+    case 't':
+        cli->to = arg;
+        return 0;
+    case 'B':
+        cli->back = true;
         return 0;
     case 'n':
         if (str_to_u64(arg, LINES_MAX, &n) < 0 || n == 0)

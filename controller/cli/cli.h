@@ -30,7 +30,8 @@ enum cli_option {
     OPT_RECOVER = 1 << 16, /* who leads, and who is given up */
     OPT_ALLOW_OUTAGE = 1 << 17,
     OPT_ROLLING = 1 << 18,
-    OPT_REST = 1 << 8, /* all further arguments belong to the verb */
+    OPT_FAILOVER = 1 << 19, /* where to, or back */
+    OPT_REST = 1 << 8,      /* all further arguments belong to the verb */
 };
 
 struct verb;
@@ -57,6 +58,8 @@ struct cli {
     const char *because;                  /* an operator's reason */
     const char *from, *without, *confirm; /* of cluster recover and release: nodes */
     bool keep, allow_outage, rolling;
+    const char *to; /* of failover: a node */
+    bool back;
     char **words; /* operands */
     int n_words;
 };
@@ -100,6 +103,7 @@ int cmd_ssh(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_cluster(const struct cli *cli, struct err *err);
 int cmd_maintenance(const struct cli *cli, struct err *err);
+int cmd_failover(const struct cli *cli, struct err *err);
 int cmd_restart(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);
 int cmd_vdc(const struct cli *cli, struct err *err);

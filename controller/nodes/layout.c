@@ -111,7 +111,8 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     const char *unknown = js_opt_str(db, "unknown", ""), *is = js_opt_str(db, "state", "");
     uint64_t size = js_opt_u64(db, "cluster_size", 0);
 
-    const char *maintenance = js_opt_str(state, "maintenance", "");
+    const char *maintenance = js_opt_str(state, "maintenance", ""),
+               *drain = js_opt_str(state, "drain", "");
 
     str_copy(ret, cap, "");
     if (*maintenance)
@@ -123,8 +124,10 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     else if (s->database.present && size != s->n_nodes && !str_eq(is, ARBITRATOR))
         snprintf(ret, cap, "its database sees %llu of %zu members", (unsigned long long)size,
                  s->n_nodes);
-    else
+    else if (*js_opt_str(json_object_get(state, "web"), "why", ""))
         str_copy(ret, cap, js_opt_str(json_object_get(state, "web"), "why", ""));
+    else if (*drain)
+        snprintf(ret, cap, "its visitors go to other nodes: %.180s", drain);
 }
 
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)
