@@ -62,8 +62,10 @@ static int take(const struct columns *row, const size_t at[COLUMNS], const char 
     /* "UP 1/2" is on its way down, and gets requests still. */
     bool up = str_starts(row->field[at[STATUS]], "UP");
     if (!str_eq(row->field[at[ACTIVE]], "1")) {
-        l->others += up;
-        l->peer_up = l->peer_up || (up && peer && str_eq(row->field[at[SERVER]], peer));
+        bool serves = str_eq(row->field[at[STATUS]], "UP");
+
+        l->others += serves;
+        l->peer_up = l->peer_up || (serves && peer && str_eq(row->field[at[SERVER]], peer));
         return 0;
     }
     if (str_to_u64(row->field[at[CURRENT]], UINT32_MAX, &in_flight) < 0 ||

@@ -56,8 +56,8 @@ static const char backend[] =
     "    tcp-check connect port " PORT_TEXT(
         PORT_HEALTH) "\n"
                      "    tcp-check send \"GET / HTTP/1.0\\r\\n\\r\\n\"\n"
-                     "    tcp-check expect rstring \"^HTTP/1.1 (200|404) \"\n"
-                     "    tcp-check expect string \"HTTP/1.1 200 \" error-status L7OKC\n"
+                     "    tcp-check expect rstring \"^HTTP/1.[01] (200|404) \"\n"
+                     "    tcp-check expect rstring \"^HTTP/1.[01] 200 \" error-status L7OKC\n"
                      "    option allbackups\n"
                      "    default-server check inter 1s fastinter 300ms fall 2 rise 2 observe "
                      "layer7 error-limit 3"

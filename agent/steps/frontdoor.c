@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Step `frontdoor`: HAProxy before this node's web server and those of its peers. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -178,6 +179,18 @@ static int door_check(const void *self, struct run *run, struct verdict *ret, st
                : verdict_ok(ret);
 }
 
+/* The first thing that HAProxy has against its configuration; the last says only that there is one.
+ */
+static void first_alert(char *said, char *ret, size_t cap)
+{
+    char *save = NULL;
+    const char *at = NULL;
+
+    for (char *line = strtok_r(said, "\n", &save); line && !at; line = strtok_r(NULL, "\n", &save))
+        at = strstr(line, "config : ");
+    snprintf(ret, cap, "%.300s", at ? at + strlen("config : ") : "it does not say why");
+}
+
 /* HAProxy itself judges the new files before they replace those at work. */
 static int files_judge(const struct door *d, const struct files *f, struct err *err)
 {
@@ -185,14 +198,21 @@ static int files_judge(const struct door *d, const struct files *f, struct err *
     _cleanup_free_ char *text = frontdoor_text(&d->f, d->cert ? NEW_PEM : NULL);
     const struct conf conf = {.path = NEW_CONF, .content = text, .mode = 0600};
     struct conf pem = f->conf[OF_PEM];
+    struct proc_result said = {0};
+    char alert[320];
 
     pem.path = NEW_PEM;
     if ((d->cert && conf_write(&pem, NULL, err) < 0) || conf_write(&conf, NULL, err) < 0)
         return -1;
-    int r = proc_run(PROC_ARGV(FRONTDOOR_PROGRAM, "-c", "-q", "-f", NEW_CONF), &opts, NULL, err);
+    int r = proc_run(PROC_ARGV(FRONTDOOR_PROGRAM, "-c", "-f", NEW_CONF), &opts, &said, err);
     unlink(NEW_CONF);
     unlink(NEW_PEM);
-    return r < 0 ? err_wrap(err, "the front door's new configuration is not taken") : 0;
+    if (r < 0 && said.status != PROC_NOT_STARTED && said.errout.s) {
+        first_alert(said.errout.s, alert, sizeof(alert));
+        err_set(err, ERR_FAILED, "%s", alert);
+    }
+    proc_result_free(&said);
+    return r < 0 ? err_wrap(err, "HAProxy does not take the front door's new configuration") : 0;
 }
 
 static int serve(struct err *err)
