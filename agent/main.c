@@ -46,6 +46,8 @@ static const struct cmd commands[] = {
      "       muster-agent cluster release NODE [--keep] [--because TEXT] [--confirm NODE]\n"
      "       muster-agent cluster restart [--allow-outage]\n\nmuster-agent(8) says what each "
      "does.\n"},
+    {"drain", cmd_drain, "send this node's visitors to other nodes, or give them back",
+     " [on|off] [--to NODE] [--because TEXT] [--allow-outage]\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",
      " [on|off] [--because TEXT] [--allow-outage]\n"},
     {"share", cmd_share, "what the shared directories say of themselves",

@@ -59,7 +59,7 @@ int keys_sha256_file(const char *path, char ret[SHA256_HEX_SIZE], struct err *er
 
 /* Seals a text (at most KEYS_SEALED_MAX bytes) under a symmetric key for storage, as hex;
  * authenticated. */
-#define KEYS_SEALED_MAX 1023
+#define KEYS_SEALED_MAX 8191 /* a private key of 8192 bits as PEM */
 #define KEYS_SEALED_HEX_SIZE(len) (2 * ((len) + 40) + 1)
 void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t cap);
 /* -1 when it was not sealed with that key or does not fit `cap`. */

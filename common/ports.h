@@ -22,6 +22,8 @@ enum { PORT_ENROL, PORT_MAIN, PORT_BLOB, PORT_OFFSETS };
 
 #define PORT_SSH 22
 #define PORT_HTTP 80
+#define PORT_HTTPS 443
+#define PORT_SITE 8080 /* the web server behind a front door */
 
 #define PORT_MAX 65535
 

@@ -12,9 +12,13 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/keys.h"
 #include "common/proc.h"
 #include "common/str.h"
+#include "controller/nodes/certs.h"
 #include "controller/spec/openpgp.h"
+
+#define CERT_MAX 65536 /* a certificate with its chain */
 
 static char *directory_of(const char *file)
 {
@@ -211,6 +215,35 @@ int deployment_package_key(const struct deployment *d, char **ret, struct err *e
     }
     if (openpgp_public(text, len, ret, err) < 0)
         return err_wrap(err, "packages.repository.key: %s", path);
+    return 0;
+}
+
+int deployment_frontdoor(const struct deployment *d, char **ret_cert, char **ret_key,
+                         struct err *err)
+{
+    _cleanup_free_ char *cert_path = NULL, *key_path = NULL, *cert = NULL;
+    char *key = NULL;
+
+    *ret_cert = *ret_key = NULL;
+    if (d->spec.frontdoor.tls != FRONTDOOR_GIVEN)
+        return 0;
+    cert_path = deployment_path(d, d->spec.frontdoor.certificate);
+    key_path = deployment_path(d, d->spec.frontdoor.key);
+    if (fs_read(cert_path, CERT_MAX, &cert, NULL, err) < 0) {
+        err->code = ERR_USAGE;
+        return err_wrap(err, "frontdoor.tls.certificate");
+    }
+    if (fs_read(key_path, KEYS_SEALED_MAX, &key, NULL, err) < 0) {
+        err->code = ERR_USAGE;
+        return err_wrap(err, "frontdoor.tls.key");
+    }
+    if (certs_site_check(cert, key, err) < 0) {
+        keys_wipe(key, strlen(key));
+        free(key);
+        return err_wrap(err, "frontdoor.tls");
+    }
+    *ret_cert = TAKE(cert);
+    *ret_key = key;
     return 0;
 }
 

@@ -52,6 +52,11 @@ int deployment_package_key(const struct deployment *d, char **ret, struct err *e
  * ssh_port, vm}, NULL before the cloud part was done once. New reference. */
 int deployment_layout(const struct deployment *d, json_t **ret, struct err *err);
 
+/* Certificate (or chain) and key of the front door, PEM, when they are files; else NULL. The caller
+ * wipes the key and frees both. */
+int deployment_frontdoor(const struct deployment *d, char **ret_cert, char **ret_key,
+                         struct err *err);
+
 /* The application's archive as a file (a directory is packed). `path` stays NULL for one with a
  * URL.
  */

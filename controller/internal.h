@@ -43,6 +43,7 @@ struct up {
     char package_sha256[SHA256_HEX_SIZE];
     char *archive_url;
     char *package_key;
+    char *site_cert; /* that the front doors show, PEM; NULL: none */
     struct certs certs;
     struct node_facts *facts;
     json_t **plans; /* as compiled from all above, one per node; NULL: not yet */

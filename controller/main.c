@@ -38,6 +38,8 @@ static const struct verb verbs[] = {
      OPT_FILE | OPT_JSON | OPT_BECAUSE | OPT_RECOVER, 1, 2, cmd_cluster},
     {"maintenance", NULL, "NODE [on|off]", "take a node out of the traffic, or give it back",
      OPT_FILE | OPT_BECAUSE | OPT_ALLOW_OUTAGE, 1, 2, cmd_maintenance},
+    {"failover", NULL, "", "send all visitors to one node, or give each node its own back",
+     OPT_FILE | OPT_BECAUSE | OPT_ALLOW_OUTAGE | OPT_FAILOVER, 0, 0, cmd_failover},
     {"restart", NULL, "[NODE]", "restart the database of a node, or of all, one after another",
      OPT_FILE | OPT_ALLOW_OUTAGE | OPT_ROLLING, 0, 1, cmd_restart},
     {"destroy", "down", "", "remove what was raised; data disks stay unless --with-data",

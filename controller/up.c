@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
+#include "common/keys.h"
 #include "common/ports.h"
 #include "common/str.h"
 #include "controller/cloud/access.h"
@@ -41,6 +42,7 @@ static void up_free(struct up *u)
     free(u->package);
     free(u->archive_url);
     free(u->package_key);
+    free(u->site_cert);
     certs_free(&u->certs);
     up_drop_plans(u);
     free(u->plans);
@@ -192,6 +194,23 @@ static void set_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* The certificate that visitors see goes with the plans, its key from the store. */
+static int site_cert(struct up *u, struct err *err)
+{
+    char *key = NULL;
+    int r;
+
+    if (u->d->spec.frontdoor.tls == FRONTDOOR_SELF_SIGNED)
+        return certs_site_own(u->d->store, &u->d->spec, (uint64_t)time(NULL), &u->site_cert, err);
+    r = deployment_frontdoor(u->d, &u->site_cert, &key, err);
+    if (!key)
+        return r;
+    r = certs_site_given(u->d->store, key, err);
+    keys_wipe(key, strlen(key));
+    free(key);
+    return r;
+}
+
 static int prepare(struct up *u, struct err *err)
 {
     const struct apply_hooks hooks = {.ctx = u, .user_data = up_user_data, .event = on_resource};
@@ -202,7 +221,8 @@ static int prepare(struct up *u, struct err *err)
     u->runs = xcalloc(s->n_nodes, sizeof(*u->runs));
     if (deployment_archive(u->d, &u->archive, err) < 0 ||
         deployment_package_key(u->d, &u->package_key, err) < 0 || find_package(u, err) < 0 ||
-        certs_get(u->d->store, s, (uint64_t)time(NULL), &u->certs, err) < 0)
+        certs_get(u->d->store, s, (uint64_t)time(NULL), &u->certs, err) < 0 ||
+        site_cert(u, err) < 0)
         return -1;
     u->archive_url = u->archive.path ? str_fmt("http://%s:%u/blob/%s", u->reach->host,
                                                s->controller_port + PORT_BLOB, u->archive.sha256)

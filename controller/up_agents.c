@@ -91,7 +91,8 @@ static struct planner_input planner_in(const struct up *u)
                                   .archive_sha256 = u->archive.sha256,
                                   .archive_zip = u->archive.zip,
                                   .package_key = u->package_key,
-                                  .certs = &u->certs};
+                                  .certs = &u->certs,
+                                  .site_cert = u->site_cert};
 }
 
 static json_t *compile_plan(struct up *u, size_t node)

@@ -3,6 +3,7 @@
 #ifndef MUSTER_AGENT_APP_WEB_H
 #define MUSTER_AGENT_APP_WEB_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,8 +11,13 @@
 
 #define WEB_ETC "/etc/apache2"
 
-/* The site. The caller frees these texts. */
-char *web_site_text(const char *root);
+#define WEB_MARK "# written by muster-agent\n" /* its files begin so */
+
+/* The site. `proxies` (addresses; NULL: none): it is behind a front door, and these say who a
+ * visitor is; `site`: how visitors call it then, may be "". The caller frees these texts. */
+char *web_site_text(const char *root, const char *site, const json_t *proxies);
+/* The ports: behind a front door, or where visitors come. */
+char *web_ports_text(bool behind);
 /* For the whole server: no code is served where PHP would not run it. */
 char *web_code_text(void);
 

@@ -1,22 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/app/web.h"
+
+#include <string.h>
+
 #include "common/ports.h"
 #include "common/str.h"
 
-char *web_site_text(const char *root)
+/* Apache makes addresses of its own (of a directory without its last '/') from scheme and port of
+ * ServerName, and PHP's SERVER_PORT is that port: visitors come by another one than Apache has. */
+static void add_server_name(struct strbuf *b, const char *site)
 {
-    return str_fmt("# written by muster-agent\n"
-                   "<VirtualHost *:%d>\n"
-                   "    DocumentRoot %s\n"
-                   "    ErrorLog ${APACHE_LOG_DIR}/error.log\n"
-                   "    CustomLog ${APACHE_LOG_DIR}/access.log combined\n"
-                   "    <Directory %s>\n"
-                   "        Options FollowSymLinks\n"
-                   "        AllowOverride All\n"
-                   "        Require all granted\n"
-                   "    </Directory>\n"
-                   "</VirtualHost>\n",
-                   PORT_HTTP, root, root);
+    bool tls = str_starts(site, "https://");
+    const char *host = strstr(site, "://");
+    int n;
+
+    host = host ? host + strlen("://") : "localhost";
+    n = (int)strcspn(host, "/");
+    strbuf_addf(b, "    ServerName %s://%.*s", tls ? "https" : "http", n, host);
+    if (!memchr(host, ':', (size_t)n))
+        strbuf_addf(b, ":%d", tls ? PORT_HTTPS : PORT_HTTP);
+    strbuf_adds(b, "\n");
+}
+
+static void add_proxies(struct strbuf *b, const json_t *proxies)
+{
+    size_t i;
+    json_t *p;
+
+    strbuf_adds(b, "    RemoteIPHeader X-Forwarded-For\n    RemoteIPInternalProxy");
+    json_array_foreach(proxies, i, p) strbuf_addf(b, " %s", json_string_value(p));
+    strbuf_adds(b, "\n    SetEnvIf X-Forwarded-Proto ^https$ HTTPS=on\n");
+}
+
+char *web_site_text(const char *root, const char *site, const json_t *proxies)
+{
+    struct strbuf b = {0};
+
+    strbuf_addf(&b,
+                WEB_MARK "<VirtualHost *:%d>\n"
+                         "    DocumentRoot %s\n",
+                proxies ? PORT_SITE : PORT_HTTP, root);
+    if (proxies) {
+        add_server_name(&b, site);
+        add_proxies(&b, proxies);
+    }
+    strbuf_addf(&b,
+                "    ErrorLog ${APACHE_LOG_DIR}/error.log\n"
+                "    CustomLog ${APACHE_LOG_DIR}/access.log combined\n"
+                "    <Directory %s>\n"
+                "        Options FollowSymLinks\n"
+                "        AllowOverride All\n"
+                "        Require all granted\n"
+                "    </Directory>\n"
+                "</VirtualHost>\n",
+                root);
+    return b.s;
+}
+
+char *web_ports_text(bool behind)
+{
+    return behind ? str_fmt(WEB_MARK "Listen %d\n", PORT_SITE)
+                  : str_fmt(WEB_MARK "Listen %d\n"
+                                     "<IfModule ssl_module>\n"
+                                     "    Listen %d\n"
+                                     "</IfModule>\n",
+                            PORT_HTTP, PORT_HTTPS);
 }
 
 /* The module of PHP 8 and later is called php_module, that of PHP 7 php7_module. Sections for files

@@ -96,7 +96,12 @@ static enum health_value judge_state(struct health *h, const json_t *state)
 
 void health_judge(struct health *h, const json_t *state, uint64_t age_ms)
 {
+    const char *drain = js_opt_str(state, "drain", "");
+
     h->n_reasons = 0;
+    h->drain = *drain;
+    if (h->drain)
+        reason(h, "drain: %.200s", drain);
     h->has_database = h->site = false;
     if (!state) {
         reason(h, "unknown: the agent has not looked yet");
@@ -127,8 +132,8 @@ static void add_json(const struct health *h, const struct health_source *s, stru
     for (unsigned i = 0; i < h->n_reasons; i++)
         js_push_str(reasons, h->reasons[i]);
     _cleanup_json_ json_t *j = json_pack(
-        "{s:s, s:b, s:o, s:o, s:o, s:s, s:O*}", "node", s->node, "traffic", h->traffic, "ready",
-        value_json(h->ready), "read_write",
+        "{s:s, s:b, s:o, s:o, s:o, s:s, s:O*}", "node", s->node, "traffic", h->traffic && !h->drain,
+        "ready", value_json(h->ready), "read_write",
         h->has_database ? value_json(h->database) : json_false(), "reasons", reasons, "phase",
         proto_phase_name(proto_phase_of(s->state)), "db", json_object_get(s->state, "db"));
     if (s->state)
@@ -191,7 +196,9 @@ static void add_metrics(const struct health *h, const struct health_source *s, s
     bool fresh = s->state && s->age_ms <= HEALTH_STALE_MS;
 
     metric(b, "muster_agent_up", "The agent answers.", 1);
-    metric(b, "muster_traffic", "This node should get traffic.", h->traffic);
+    metric(b, "muster_traffic", "This node should get traffic.", h->traffic && !h->drain);
+    metric(b, "muster_drain", "An operator: it finishes what it has and gets nothing new.",
+           h->drain);
     metric_known(b, "muster_ready", "All that the plan has on this node works.", h->ready);
     if (h->has_database)
         metric_known(b, "muster_database_primary",
@@ -220,7 +227,7 @@ static void add_metrics(const struct health *h, const struct health_source *s, s
 int health_answer(const struct health *h, const struct health_source *s, const char *path,
                   const char **ret_type, struct strbuf *body)
 {
-    bool good = false;
+    bool good = false, drain = false;
 
     *ret_type = "application/json";
     if (strcmp(path, "/metrics") == 0) {
@@ -228,25 +235,29 @@ int health_answer(const struct health *h, const struct health_source *s, const c
         add_metrics(h, s, body);
         return 200;
     }
-    if (strcmp(path, "/") == 0)
+    if (strcmp(path, "/") == 0) {
         good = h->traffic;
-    else if (strcmp(path, "/live") == 0)
+        drain = h->drain;
+    } else if (strcmp(path, "/live") == 0) {
         good = true;
-    else if (strcmp(path, "/ready") == 0)
+    } else if (strcmp(path, "/ready") == 0) {
         good = h->ready == HEALTH_YES;
-    else if (strcmp(path, "/read-write") == 0)
+        drain = h->drain;
+    } else if (strcmp(path, "/read-write") == 0) {
         good = h->has_database && h->database == HEALTH_YES;
-    else {
+    } else {
         strbuf_adds(body, "{\"error\":\"there are /, /live, /ready, /read-write, /metrics\"}\n");
         return 404;
     }
     add_json(h, s, body);
-    return good ? 200 : 503;
+    return !good ? 503 : drain ? 404 : 200;
 }
 
 void health_check_line(const struct health *h, struct strbuf *ret)
 {
-    if (h->traffic)
+    if (h->traffic && h->drain)
+        strbuf_adds(ret, "drain\n");
+    else if (h->traffic)
         strbuf_adds(ret, "up ready\n");
     else
         strbuf_addf(ret, "down#%s\n", h->n_reasons ? h->reasons[0] : "unknown");

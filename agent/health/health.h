@@ -25,7 +25,9 @@ struct health {
     enum health_value database; /* takes part in a Primary component; YES without a database */
     enum health_value ready;    /* all that the plan has on this node works */
     bool site;                  /* it was seen to answer */
-    bool traffic;               /* ready; while that is unknown: the site answers, or as before */
+    bool traffic;               /* ready; while that is unknown: the site answers, or as before;
+                                   whether it drains or not */
+    bool drain;                 /* an operator: it finishes what it has, and gets nothing new */
     bool has_database;
     char reasons[HEALTH_REASONS][256]; /* why `ready` is not YES */
     unsigned n_reasons;
@@ -41,7 +43,8 @@ struct health_source {
     const json_t *state; /* or NULL */
     uint64_t age_ms;
 };
-/* `/`, `/live`, `/ready`, `/read-write` and `/metrics`; 404 for others. */
+/* `/`, `/live`, `/ready`, `/read-write` and `/metrics`; 404 for others, and of a node that drains
+ * for `/` and `/ready`. */
 int health_answer(const struct health *h, const struct health_source *s, const char *path,
                   const char **ret_type, struct strbuf *body);
 /* The line of HAProxy's agent-check. */

@@ -30,6 +30,10 @@
 #define PATH_ASK_LOCK PATH_RUN "/cluster-ask.lock"    /* one at a time */
 #define PATH_HISTORY PATH_CLUSTER "/history"       /* decisions and operators' acts, a line each */
 #define PATH_MAINTENANCE PATH_STATE "/maintenance" /* the reason why this node gets no traffic */
+/* Why this node finishes what it has and gets nothing new: until an operator ends it, and while
+ * maintenance begins. */
+#define PATH_DRAIN PATH_STATE "/drain"
+#define PATH_DRAIN_NOW PATH_RUN "/drain"
 #define PATH_DB_LOGIN PATH_STATE "/database.login" /* root, 0600: password of the look */
 
 #define PATH_APPS "/var/lib/muster-app" /* what a site writes, on a machine without a data disk */

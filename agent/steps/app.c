@@ -209,8 +209,8 @@ static int install_form(const struct app *a, struct run *run, const struct insta
     }
     _cleanup_free_ char *path = str_fmt("%s%s", s->form[0] == '/' ? "" : "/", s->form);
     if (r == 0)
-        r = webcheck_post(a->site ? a->site : "", path, strbuf_str(&body), s->expect, note,
-                          sizeof(note), err);
+        r = webcheck_post(webcheck_port_of(run->resources), a->site ? a->site : "", path,
+                          strbuf_str(&body), s->expect, note, sizeof(note), err);
     if (note[0])
         run_emit(run, EVENT_NOTE, "%s", note);
     secret_free(body.s);

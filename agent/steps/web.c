@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/app/web.h"
+#include "agent/frontdoor/frontdoor.h"
 #include "agent/ipc/paths.h"
 #include "agent/steps/step.h"
 #include "agent/sys/conf.h"
@@ -14,6 +15,7 @@
 #include "agent/sys/webcheck.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/ipv4.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -22,21 +24,39 @@
 #define SITE WEB_ETC "/sites-available/muster.conf"
 #define SITE_DEFAULT WEB_ETC "/sites-enabled/000-default.conf"
 #define CODE WEB_ETC "/conf-available/muster-code.conf"
+#define PORTS WEB_ETC "/ports.conf"
+#define PORTS_MAX 65536
 
 struct web {
     const char *root, *site, *page, *expect; /* the last three are the supervisor's */
     const json_t *modules;
+    const json_t *proxies; /* NULL: there is no front door */
 };
 
 static const struct field fields[] = {
     FIELD(web, root, FIELD_PATH),       FIELD(web, modules, FIELD_NAMES),
     FIELD(web, site, FIELD_TEXT),       FIELD_OPT(web, page, FIELD_STR),
-    FIELD_OPT(web, expect, FIELD_TEXT),
+    FIELD_OPT(web, expect, FIELD_TEXT), FIELD_OPT(web, proxies, FIELD_STRS),
 };
 
 static int web_parse(const json_t *spec, void **ret, struct err *err)
 {
-    return fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(struct web), ret, err);
+    struct web *w = NULL;
+    uint32_t ignored;
+    size_t i;
+    json_t *p;
+
+    if (fields_parse(spec, fields, ARRAY_LEN(fields), sizeof(*w), (void **)&w, err) < 0)
+        return -1;
+    json_array_foreach(w->proxies, i, p)
+    {
+        if (ipv4_parse(json_string_value(p), &ignored) == 0)
+            continue;
+        free(w);
+        return err_set(err, ERR_USAGE, "proxies: expected addresses such as 10.10.1.10");
+    }
+    *ret = w;
+    return 0;
 }
 
 static const char *web_unit(const void *self, size_t i)
@@ -45,12 +65,31 @@ static const char *web_unit(const void *self, size_t i)
     return i == 0 ? SERVICE : NULL;
 }
 
-#define FILES 2
+enum { OF_SITE, OF_CODE, OF_PORTS, FILES };
+
+static const char *const paths[FILES] = {SITE, CODE, PORTS};
 
 struct files {
     char *text[FILES];
     struct conf conf[FILES];
+    size_t n;
 };
+
+/* The ports are Debian's own until there is a front door for the first time. */
+static bool owns_ports(const struct web *w)
+{
+    _cleanup_free_ char *text = NULL;
+    struct err ignored;
+
+    return w->proxies ||
+           (fs_read(PORTS, PORTS_MAX, &text, NULL, &ignored) == 0 && str_starts(text, WEB_MARK));
+}
+
+/* The front door of an earlier plan has the port of this site. */
+static bool door_left(const struct web *w)
+{
+    return !w->proxies && frontdoor_exists();
+}
 
 static void files_cleanup(struct files *f)
 {
@@ -60,11 +99,12 @@ static void files_cleanup(struct files *f)
 
 static void files_fill(const struct web *w, struct files *f)
 {
-    static const char *const paths[FILES] = {SITE, CODE};
-
-    f->text[0] = web_site_text(w->root);
-    f->text[1] = web_code_text();
-    for (size_t i = 0; i < FILES; i++)
+    f->text[OF_SITE] = web_site_text(w->root, w->site, w->proxies);
+    f->text[OF_CODE] = web_code_text();
+    f->n = owns_ports(w) ? FILES : OF_PORTS;
+    if (f->n == FILES)
+        f->text[OF_PORTS] = web_ports_text(w->proxies);
+    for (size_t i = 0; i < f->n; i++)
         f->conf[i] = (struct conf){.path = paths[i], .content = f->text[i], .mode = 0644};
 }
 
@@ -110,11 +150,9 @@ static bool module_newer(const char *path, const char *target, void *ctx)
 /* What the server that runs has not read: a literal, or NULL. */
 static const char *not_read(const struct web *w, int64_t loaded)
 {
-    static const char *const read[] = {SITE, CODE};
-
-    for (size_t i = 0; i < ARRAY_LEN(read); i++)
-        if (svc_changed_after(read[i], loaded))
-            return read[i];
+    for (size_t i = 0; i < (owns_ports(w) ? FILES : OF_PORTS); i++)
+        if (svc_changed_after(paths[i], loaded))
+            return paths[i];
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
         if (svc_changed_after(links[i].path, loaded))
             return links[i].path;
@@ -123,7 +161,9 @@ static const char *not_read(const struct web *w, int64_t loaded)
 
 static int files_differ(const struct web *w, const struct files *f, struct verdict *ret)
 {
-    for (size_t i = 0; i < ARRAY_LEN(f->conf); i++) {
+    if (door_left(w))
+        return verdict_differs(ret, FRONTDOOR_CONF ": there is no front door any more");
+    for (size_t i = 0; i < f->n; i++) {
         const char *why = conf_differs(&f->conf[i]);
 
         if (why)
@@ -191,6 +231,22 @@ static int modules_enable(const struct web *w, bool *ret_changed, struct err *er
     return web_php_enable(err);
 }
 
+/* Its configuration goes last: who is ended before that begins again. */
+static int door_remove(struct err *err)
+{
+    static const char *const gone[] = {FRONTDOOR_PEM, FRONTDOOR_CONF};
+    struct svc_state st;
+
+    if (svc_status(FRONTDOOR_SERVICE, &st, err) < 0 ||
+        (st.exists && (svc_do("stop", FRONTDOOR_SERVICE, err) < 0 ||
+                       svc_do("disable", FRONTDOOR_SERVICE, err) < 0)))
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        if (unlink(gone[i]) < 0 && errno != ENOENT)
+            return err_errno(err, errno, "remove %s", gone[i]);
+    return 0;
+}
+
 static int site_enable(struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
@@ -231,7 +287,9 @@ static int web_apply(const void *self, struct run *run, struct err *err)
         return -1;
     if ((files.kind != VERDICT_OK || not_read(w, st.changed)) && svc_notify_note(SERVICE, err) < 0)
         return -1;
-    for (size_t i = 0; i < ARRAY_LEN(f.conf); i++)
+    if (door_left(w) && door_remove(err) < 0)
+        return -1;
+    for (size_t i = 0; i < f.n; i++)
         if (conf_write(&f.conf[i], NULL, err) < 0)
             return -1;
     if (modules_enable(w, &modules, err) < 0 || site_enable(err) < 0 || serve(modules, err) < 0)

@@ -142,6 +142,7 @@ int ask_options(int argc, char **argv, unsigned allowed, struct ask_options *ret
         {"--because", ASK_BECAUSE, NULL, &ret->because},
         {"--without", ASK_WITHOUT, NULL, &ret->without},
         {"--confirm", ASK_CONFIRM, NULL, &ret->confirm},
+        {"--to", ASK_TO, NULL, &ret->to},
         {"--keep", ASK_KEEP, &ret->keep, NULL},
         {"--allow-outage", ASK_ALLOW_OUTAGE, &ret->allow_outage, NULL},
     };

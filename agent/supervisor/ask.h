@@ -22,10 +22,11 @@ enum ask_option {
     ASK_CONFIRM = 1 << 3,
     ASK_KEEP = 1 << 4,
     ASK_ALLOW_OUTAGE = 1 << 5,
+    ASK_TO = 1 << 6,
 };
 struct ask_options {
     bool json, keep, allow_outage;
-    const char *because, *without, *confirm;
+    const char *because, *without, *confirm, *to;
     const char *words[2];
     int n_words;
 };

@@ -247,6 +247,8 @@ void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair, bool careful)
 
 /* maintenance.c. Why this node is to get no traffic, or NULL; new reference. */
 json_t *sup_maintenance(void);
+/* drain.c. Why it is to finish what it has and to get nothing new, or NULL; new reference. */
+json_t *sup_drain(void);
 
 /* state.c */
 void sup_state_again(struct supervisor *s); /* whoever listens knows nothing of it */

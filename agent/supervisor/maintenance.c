@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `muster-agent maintenance`: this node gets no traffic, and the coordinator leaves its database
- * alone, until it is over. The reason is kept in a file, over restarts. */
+ * alone, until it is over. Behind a front door it finishes first what it has. The reason is kept in
+ * a file, over restarts. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/frontdoor/frontdoor.h"
 #include "agent/ipc/cmd.h"
 #include "agent/ipc/paths.h"
 #include "agent/supervisor/ask.h"
+#include "agent/supervisor/drain.h"
 #include "agent/supervisor/internal.h"
 #include "agent/supervisor/verbs.h"
 #include "common/cleanup.h"
@@ -33,11 +36,14 @@ json_t *sup_maintenance(void)
 static int begin(const struct ask_options *o, struct err *err)
 {
     const char *because = o->because ? o->because : "no reason given";
-    bool cluster = fs_exists(GALERA_READY);
+    bool cluster = fs_exists(GALERA_READY), door = frontdoor_exists();
 
-    if (cluster && !o->allow_outage && ask_others_serve(err) < 0)
+    if (!o->allow_outage &&
+        ((cluster && ask_others_serve(err) < 0) || (door && drain_allowed(NULL, err) < 0)))
         return -1;
-    if (fs_write_atomic(PATH_MAINTENANCE, because, strlen(because), 0600, err) < 0)
+    if ((door && drain_begin(PATH_DRAIN_NOW, because, err) < 0) ||
+        fs_write_atomic(PATH_MAINTENANCE, because, strlen(because), 0600, err) < 0 ||
+        drain_end(PATH_DRAIN_NOW, err) < 0)
         return -1;
     if (cluster && ask("hold", "", because, false, NULL, err) < 0)
         return err_wrap(err, "it gets no traffic, but its database is not held");
@@ -51,6 +57,8 @@ static int end(struct err *err)
         return err_wrap(err, "still in maintenance");
     if (unlink(PATH_MAINTENANCE) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove %s", PATH_MAINTENANCE);
+    if (drain_end(PATH_DRAIN_NOW, err) < 0) /* of a beginning that was interrupted */
+        return -1;
     puts("maintenance is over");
     return 0;
 }

@@ -30,6 +30,9 @@ static json_t *state_now(const struct supervisor *s)
     }
     if (sup_drift_looked(s))
         json_object_set_new(j, "looked", json_integer((json_int_t)sup_drift_looked(s)));
+    json_t *drain = sup_drain();
+    if (drain)
+        json_object_set_new(j, "drain", drain);
     json_t *maintenance = sup_maintenance();
     if (maintenance)
         json_object_set_new(j, "maintenance", maintenance);

@@ -20,11 +20,29 @@
 
 #define ANSWER_MAX (256 * 1024) /* of an answer that is looked into; the rest is read over */
 
-/* Sends `request` and reads to the end; the first line's status. */
-static int exchange(const char *request, size_t len, unsigned timeout_s, struct strbuf *answer,
-                    struct err *err)
+uint16_t webcheck_port(const json_t *web)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT_HTTP)};
+    return json_object_get(web, "proxies") ? PORT_SITE : PORT_HTTP;
+}
+
+uint16_t webcheck_port_of(const json_t *resources)
+{
+    size_t i;
+    json_t *step;
+
+    json_array_foreach(resources, i, step)
+    {
+        if (str_eq(json_string_value(json_object_get(step, "type")), "web"))
+            return webcheck_port(step);
+    }
+    return webcheck_port(NULL);
+}
+
+/* Sends `request` and reads to the end; the first line's status. */
+static int exchange(uint16_t port, const char *request, size_t len, unsigned timeout_s,
+                    struct strbuf *answer, struct err *err)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct timeval tv = {.tv_sec = (time_t)timeout_s};
     char buf[4096];
     int status = 0;
@@ -113,7 +131,8 @@ void webcheck_visit_judge(int status, const char *answer, const struct visit_wan
     visit_judge(w, &(struct visit_answer){status, *to ? to : NULL, body, strlen(body)}, ret->why);
 }
 
-void webcheck_visit(const char *site, const struct visit_wanted *w, struct webcheck *ret)
+void webcheck_visit(uint16_t port, const char *site, const struct visit_wanted *w,
+                    struct webcheck *ret)
 {
     struct err err = {0};
     _cleanup_(strbuf_free) struct strbuf answer = {0};
@@ -122,7 +141,7 @@ void webcheck_visit(const char *site, const struct visit_wanted *w, struct webch
     _cleanup_free_ char *request =
         str_fmt("%sUser-Agent: muster-agent\r\n\r\n", known ? known : head);
     int status = visit_path_valid(w->path)
-                     ? exchange(request, strlen(request), 5, &answer, &err)
+                     ? exchange(port, request, strlen(request), 5, &answer, &err)
                      : err_set(&err, ERR_USAGE, "%.80s is no path to ask for", w->path);
 
     *ret = (struct webcheck){0};
@@ -192,8 +211,8 @@ int webcheck_form_judge(int status, const char *answer, const char *path, const 
     return 0;
 }
 
-int webcheck_post(const char *site, const char *path, const char *body, const char *expect,
-                  char *ret_note, size_t cap, struct err *err)
+int webcheck_post(uint16_t port, const char *site, const char *path, const char *body,
+                  const char *expect, char *ret_note, size_t cap, struct err *err)
 {
     struct strbuf answer = {0};
     char *request = webcheck_form(site, path, body);
@@ -205,7 +224,7 @@ int webcheck_post(const char *site, const char *path, const char *body, const ch
                        "POST %s: the site has no address that visitors call it by; write app.url "
                        "into the file",
                        path);
-    int status = exchange(request, len, 300, &answer, err);
+    int status = exchange(port, request, len, 300, &answer, err);
     int r = status < 0 ? -1
                        : webcheck_form_judge(status, strbuf_str(&answer), path, expect, ret_note,
                                              cap, err);

@@ -34,7 +34,7 @@ static json_t *look_web(const json_t *step)
                                         js_opt_str(step, "expect", "")};
     struct webcheck seen;
 
-    webcheck_visit(js_opt_str(step, "site", ""), &wanted, &seen);
+    webcheck_visit(webcheck_port(step), js_opt_str(step, "site", ""), &wanted, &seen);
     if (seen.status && webcheck_php(WEBCHECK_PID_FILE) == 0)
         str_copy(seen.why, sizeof(seen.why), "PHP is not active in Apache");
     return json_pack("{s:i, s:o}", "status", seen.status, "why", js_string(seen.why));

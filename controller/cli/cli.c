@@ -105,6 +105,12 @@ static const struct {
     {OPT_NETTEST,
      {"force", no_argument, NULL, 'Z'},
      "    --force           also while a state transfer is, or may be, under way"},
+    {OPT_FAILOVER,
+     {"to", required_argument, NULL, 'e'},
+     "    --to NODE         the node that gets all visitors"},
+    {OPT_FAILOVER,
+     {"back", no_argument, NULL, 'B'},
+     "    --back            every node gets its own visitors again"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -232,6 +238,12 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         return 0;
     case 'G':
         cli->rolling = true;
+        return 0;
+    case 'e':
+        cli->to = arg;
+        return 0;
+    case 'B':
+        cli->back = true;
         return 0;
     case 'n':
         return take_number("-n", arg, LINES_MAX, &cli->lines, err);

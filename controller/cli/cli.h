@@ -30,8 +30,9 @@ enum cli_option {
     OPT_RECOVER = 1 << 16, /* who leads, and who is given up */
     OPT_ALLOW_OUTAGE = 1 << 17,
     OPT_ROLLING = 1 << 18,
-    OPT_NETTEST = 1 << 19, /* how it measures */
-    OPT_REST = 1 << 8,     /* all further arguments belong to the verb */
+    OPT_NETTEST = 1 << 19,  /* how it measures */
+    OPT_FAILOVER = 1 << 20, /* where to, or back */
+    OPT_REST = 1 << 8,      /* all further arguments belong to the verb */
 };
 
 struct verb;
@@ -60,6 +61,8 @@ struct cli {
     bool keep, allow_outage, rolling;
     unsigned seconds, streams; /* of nettest; 0: as usual */
     bool public_side, force;
+    const char *to; /* of failover: a node */
+    bool back;
     char **words; /* operands */
     int n_words;
 };
@@ -104,6 +107,7 @@ int cmd_nettest(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_cluster(const struct cli *cli, struct err *err);
 int cmd_maintenance(const struct cli *cli, struct err *err);
+int cmd_failover(const struct cli *cli, struct err *err);
 int cmd_restart(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);
 int cmd_vdc(const struct cli *cli, struct err *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cluster, maintenance, restart: the agents decide among themselves, so an agent is asked, over
- * ssh: it works without a hub. */
+/* cluster, maintenance, failover, restart: the agents decide among themselves, so an agent is
+ * asked, over ssh: it works without a hub. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +51,14 @@ static bool is_node(const struct spec *s, const char *name)
     for (size_t i = 0; i < s->n_nodes; i++)
         if (str_eq(s->nodes[i].name, name))
             return true;
+    return false;
+}
+
+static bool is_site(const struct spec *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_nodes; i++)
+        if (str_eq(s->nodes[i].name, name))
+            return !s->nodes[i].arbitrator;
     return false;
 }
 
@@ -151,6 +159,62 @@ int cmd_maintenance(const struct cli *cli, struct err *err)
         add(&c, "--allow-outage");
     add_text(&c, "--because", cli->because);
     return ask_one(&d, cli->words[0], &c, err);
+}
+
+/* Of all nodes with a site but `except`. What cannot be reached keeps its visitors, and is said. */
+static int drain_all(struct deployment *d, const char *except, const struct command *c,
+                     struct err *err)
+{
+    bool failed = false;
+
+    for (size_t i = 0; i < d->spec.n_nodes; i++) {
+        const struct spec_node *n = &d->spec.nodes[i];
+        struct err one = {0};
+
+        if (n->arbitrator || str_eq(n->name, except))
+            continue;
+        printf("%s:\n", n->name);
+        fflush(stdout);
+        if (ask_one(d, n->name, c, &one) == 0)
+            continue;
+        fprintf(stderr, "muster: %s\n", one.msg);
+        if (!failed)
+            *err = one;
+        failed = true;
+    }
+    return failed ? -1 : 0;
+}
+
+int cmd_failover(const struct cli *cli, struct err *err)
+{
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    _cleanup_(command_cleanup) struct command on = {0}, off = {0};
+
+    if (cli->back == (cli->to != NULL))
+        return err_set(err, ERR_USAGE, "failover: --to NODE, or --back");
+    if (cli_open(cli, false, &d, err) < 0)
+        return -1;
+    if (!d.spec.frontdoor.present)
+        return err_set(err, ERR_USAGE,
+                       "%s has no section frontdoor: each node has its own visitors", d.file);
+    begin(&off, "drain");
+    add(&off, "off");
+    if (cli->back)
+        return drain_all(&d, NULL, &off, err);
+    if (!is_site(&d.spec, cli->to))
+        return err_set(err, ERR_USAGE, "no node '%s' with a site in %s", cli->to, d.file);
+    printf("%s:\n", cli->to);
+    fflush(stdout);
+    if (ask_one(&d, cli->to, &off, err) < 0)
+        return -1;
+    begin(&on, "drain");
+    add(&on, "on");
+    add(&on, "--to");
+    add(&on, cli->to);
+    if (cli->allow_outage)
+        add(&on, "--allow-outage");
+    add_text(&on, "--because", cli->because ? cli->because : "failover");
+    return drain_all(&d, cli->to, &on, err);
 }
 
 int cmd_restart(const struct cli *cli, struct err *err)

@@ -49,6 +49,13 @@ static const char configuration[] = "[req]\n"
                                     "basicConstraints = critical, CA:FALSE\n"
                                     "extendedKeyUsage = serverAuth, clientAuth\n";
 
+/* Of the front doors: it signs nothing but itself. %s: DNS or IP, and the site's host. */
+#define SITE_SECTION                                                                               \
+    "[site]\n"                                                                                     \
+    "basicConstraints = critical, CA:FALSE\n"                                                      \
+    "extendedKeyUsage = serverAuth\n"                                                              \
+    "subjectAltName = %s:%s\n"
+
 bool certs_due(uint64_t from, uint64_t until, uint64_t now)
 {
     return until <= from || now >= until - (until - from) / 3;
@@ -128,8 +135,7 @@ static int openssl(const struct scratch *d, const char *const argv[], struct err
     if (!fs_exists(OPENSSL))
         return err_set(
             err, ERR_USAGE,
-            "%s is not there: it makes the certificates of the database's ports; install "
-            "the package openssl",
+            "%s is not there: it makes and compares certificates; install the package openssl",
             OPENSSL);
     return proc_run(argv, &opts, NULL, err);
 }
@@ -144,16 +150,17 @@ static void date(uint64_t seconds, char ret[16 + 1])
 }
 
 enum signer {
-    BY_CA,      /* a member's, by the files "ca.key" and "ca.pem" */
-    SELF,       /* a member's that others know by its digest */
-    SELF_AS_CA, /* the CA's own */
+    BY_CA,     /* a member's, by the files "ca.key" and "ca.pem" */
+    SELF,      /* a member's that others know by its digest */
+    SELF_CA,   /* the CA's own */
+    SELF_SITE, /* of the front doors */
 };
 
 /* A key (file "key") and a certificate for it (file "cert"). */
 static int sign(const struct scratch *d, const char *name, enum signer by, uint64_t from,
                 uint64_t until, struct err *err)
 {
-    _cleanup_free_ char *subject = str_fmt("/O=muster/CN=%s", name);
+    _cleanup_free_ char *subject = str_fmt("/O=muster/CN=%.60s", name);
     char begins[17], ends[17];
 
     date(from, begins);
@@ -164,12 +171,12 @@ static int sign(const struct scratch *d, const char *name, enum signer by, uint6
                           "key", "-out", "request"),
                 err) < 0)
         return -1;
-    const char *extensions = by == SELF_AS_CA ? "authority" : "member";
+    const char *extensions = by == SELF_CA ? "authority" : by == SELF_SITE ? "site" : "member";
 
     return openssl(
         d,
         by == BY_CA ? PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
-                                extensions, "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate",
+                                "member", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate",
                                 begins, "-enddate", ends, "-in", "request", "-out", "cert")
                     : PROC_ARGV(OPENSSL, "ca", "-batch", "-notext", "-config", "cnf", "-extensions",
                                 extensions, "-selfsign", "-keyfile", "key", "-startdate", begins,
@@ -228,7 +235,7 @@ static int keep(struct store *st, const struct scratch *d, const char *key, cons
 static int renew(struct store *st, const struct scratch *d, const char *name, const char *key,
                  const char *secret, enum signer by, uint64_t now, char **ret, struct err *err)
 {
-    uint64_t from = now - BEFORE, until = now + (by == SELF_AS_CA ? CA_YEARS : NODE_YEARS) * YEAR;
+    uint64_t from = now - BEFORE, until = now + (by == SELF_CA ? CA_YEARS : NODE_YEARS) * YEAR;
 
     if (sign(d, name, by, from, until, err) < 0)
         return err_wrap(err, "certificate of %s", name);
@@ -255,7 +262,7 @@ static int get(struct store *st, const struct spec *s, uint64_t now, struct scra
         return -1;
     bool new_ca = !c->ca;
     if (new_ca && (scratch_with_ca(st, d, NULL, err) < 0 ||
-                   renew(st, d, s->deployment, "tls:ca", KEY_CA, SELF_AS_CA, now, &c->ca, err) < 0))
+                   renew(st, d, s->deployment, "tls:ca", KEY_CA, SELF_CA, now, &c->ca, err) < 0))
         return -1;
     for (size_t i = 0; i < s->n_nodes; i++) {
         const char *name = s->nodes[i].name;
@@ -309,5 +316,95 @@ int certs_get(struct store *st, const struct spec *s, uint64_t now, struct certs
     if (r < 0)
         certs_free(&c);
     *ret = c;
+    return r;
+}
+
+/* --- the front doors' ----------------------------------------------------------------------- */
+
+/* How visitors call the site; the deployment's name when the file does not say. */
+static void site_host(const struct spec *s, char *ret, size_t cap)
+{
+    const char *host = strstr(s->app.site, "://");
+
+    host = host ? host + strlen("://") : s->deployment;
+    snprintf(ret, cap, "%.*s", (int)strcspn(host, ":/"), host);
+}
+
+int certs_site_given(struct store *st, const char *key, struct err *err)
+{
+    return store_secret_set(st, CERTS_SITE_KEY, key, err);
+}
+
+/* Into *ret the public key of what `argv` reads; the caller frees the result. */
+static int public_half(const struct scratch *d, const char *const argv[], struct proc_result *ret,
+                       struct err *err)
+{
+    const struct proc_opts opts = {.cwd = d->dir, .timeout_s = OPENSSL_MAX_S, .quiet = true};
+
+    return proc_run(argv, &opts, ret, err);
+}
+
+int certs_site_check(const char *cert, const char *key, struct err *err)
+{
+    struct scratch d = {{0}};
+    struct proc_result of_cert = {0}, of_key = {0};
+    struct err ignored;
+    int r = scratch_open(&d, err) < 0 || put(&d, "cert", cert, err) < 0 ||
+                    put(&d, "key", key, err) < 0 ||
+                    openssl(&d, PROC_ARGV(OPENSSL, "version"), err) < 0
+                ? -1
+                : 0;
+
+    if (r == 0 && public_half(&d, PROC_ARGV(OPENSSL, "x509", "-noout", "-pubkey", "-in", "cert"),
+                              &of_cert, &ignored) < 0)
+        r = err_set(err, ERR_USAGE, "certificate: expected a certificate in PEM form");
+    if (r == 0 &&
+        public_half(&d, PROC_ARGV(OPENSSL, "pkey", "-pubout", "-passin", "pass:", "-in", "key"),
+                    &of_key, &ignored) < 0)
+        r = err_set(err, ERR_USAGE, "key: expected a private key in PEM form, without a password");
+    if (r == 0 && strcmp(strbuf_str(&of_cert.out), strbuf_str(&of_key.out)) != 0)
+        r = err_set(err, ERR_USAGE, "key: it is not the key of the certificate");
+    proc_result_free(&of_cert);
+    proc_result_free(&of_key);
+    scratch_cleanup(&d);
+    return r;
+}
+
+/* The key that is kept may be of another certificate: of another host, or a given one. */
+static bool site_fits(struct store *st, const char *cert)
+{
+    char key[STORE_SECRET_SIZE];
+    struct err ignored;
+    bool fits = store_secret_get(st, CERTS_SITE_KEY, key, &ignored) == 1 &&
+                certs_site_check(cert, key, &ignored) == 0;
+
+    keys_wipe(key, sizeof(key));
+    return fits;
+}
+
+int certs_site_own(struct store *st, const struct spec *s, uint64_t now, char **ret,
+                   struct err *err)
+{
+    struct scratch d = {{0}};
+    char host[SPEC_PATH_MAX];
+    uint32_t ip;
+
+    site_host(s, host, sizeof(host));
+    bool is_ip = ipv4_parse(host, &ip) == 0;
+    _cleanup_free_ char *section = str_fmt(SITE_SECTION, is_ip ? "IP" : "DNS", host);
+    _cleanup_free_ char *cnf = str_fmt("%s%s", configuration, section);
+    _cleanup_free_ char *key = str_fmt("tls:site:%s", host); /* another host, another one */
+    _cleanup_free_ char *cert = NULL;
+
+    if (kept(st, key, CERTS_SITE_KEY, now, &cert, err) < 0)
+        return -1;
+    if (cert && site_fits(st, cert)) {
+        *ret = TAKE(cert);
+        return 0;
+    }
+    int r = scratch_open(&d, err) < 0 || put(&d, "cnf", cnf, err) < 0
+                ? -1
+                : renew(st, &d, host, key, CERTS_SITE_KEY, SELF_SITE, now, ret, err);
+    scratch_cleanup(&d);
     return r;
 }

@@ -132,7 +132,8 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     const char *unknown = js_opt_str(db, "unknown", ""), *is = js_opt_str(db, "state", "");
     uint64_t size = js_opt_u64(db, "cluster_size", 0);
 
-    const char *maintenance = js_opt_str(state, "maintenance", "");
+    const char *maintenance = js_opt_str(state, "maintenance", ""),
+               *drain = js_opt_str(state, "drain", "");
 
     str_copy(ret, cap, "");
     if (*maintenance)
@@ -146,8 +147,11 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
                  s->n_nodes);
     else if (*js_opt_str(json_object_get(state, "web"), "why", ""))
         str_copy(ret, cap, js_opt_str(json_object_get(state, "web"), "why", ""));
-    else
+    else if (*js_opt_str(json_object_get(state, "share"), "held", "") ||
+             *js_opt_str(json_object_get(state, "share"), "why", ""))
         layout_share_trouble(state, ret, cap);
+    else if (*drain)
+        snprintf(ret, cap, "its visitors go to other nodes: %.180s", drain);
 }
 
 bool layout_state_ready(const struct spec *s, const json_t *state, const char *rev)

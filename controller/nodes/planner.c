@@ -15,6 +15,9 @@
 #include "common/str.h"
 #include "controller/nodes/device.h"
 
+/* Each front door asks each of its peers for its health every second. */
+#define FRONTDOOR_PEERS_MAX 8
+
 static void add(json_t *resources, json_t *r)
 {
     if (!r || json_array_append_new(resources, r) < 0)
@@ -87,6 +90,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
     }
     if (spec_shares_files(s) && !s->nodes[node].arbitrator)
         push_unique(names, "syncthing");
+    if (s->frontdoor.present && !s->nodes[node].arbitrator)
+        push_unique(names, "haproxy");
     if (s->app.present && in->archive_zip && !s->nodes[node].arbitrator)
         push_unique(names, "unzip");
     if (s->app.present && str_starts(in->archive_url, "https:") && !s->nodes[node].arbitrator)
@@ -185,6 +190,52 @@ static const char *site_of(const struct planner_input *in, size_t node)
     return in->spec->app.site[0] ? in->spec->app.site : in->facts[node].url;
 }
 
+/* The other sites, beginning with the one after this in the file, so that the visitors of several
+ * nodes that are down do not all go to the same. */
+static json_t *peers_of(const struct planner_input *in, size_t node)
+{
+    const struct spec *s = in->spec;
+    json_t *peers = json_array();
+
+    for (size_t i = 1; i < s->n_nodes && json_array_size(peers) < FRONTDOOR_PEERS_MAX; i++) {
+        size_t n = (node + i) % s->n_nodes;
+
+        if (!s->nodes[n].arbitrator)
+            add(peers, json_pack("{s:s, s:s}", "name", s->nodes[n].name, "address",
+                                 in->facts[n].private_address));
+    }
+    return peers;
+}
+
+/* Whose word the web server takes for the address of a visitor. */
+static json_t *proxies_of(const struct planner_input *in)
+{
+    const struct spec *s = in->spec;
+    json_t *proxies = json_array();
+
+    js_push_str(proxies, "127.0.0.1");
+    for (size_t n = 0; n < s->n_nodes; n++)
+        if (!s->nodes[n].arbitrator && in->facts[n].private_address[0])
+            js_push_str(proxies, in->facts[n].private_address);
+    return proxies;
+}
+
+static void add_frontdoor(const struct planner_input *in, size_t node, json_t *resources)
+{
+    const struct spec *s = in->spec;
+    json_t *door;
+
+    if (!s->frontdoor.present)
+        return;
+    door = json_pack("{s:s, s:s, s:s, s:o}", "type", "frontdoor", "id", "frontdoor:haproxy", "node",
+                     s->nodes[node].name, "peers", peers_of(in, node));
+    if (s->frontdoor.tls)
+        json_object_set_new(
+            door, "tls",
+            json_pack("{s:s, s:s}", "cert", in->site_cert, "key", "${secret:" CERTS_SITE_KEY "}"));
+    add(resources, door);
+}
+
 static void add_web(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -199,6 +250,10 @@ static void add_web(const struct planner_input *in, size_t node, json_t *resourc
         json_pack("{s:s, s:s, s:o}", "type", "php", "id", "php:settings", "settings", settings));
     web = json_pack("{s:s, s:s, s:s, s:[s], s:s}", "type", "web", "id", "web:apache", "root",
                     s->web.root, "modules", "rewrite", "site", site_of(in, node));
+    if (s->frontdoor.present) {
+        js_push_str(json_object_get(web, "modules"), "remoteip");
+        json_object_set_new(web, "proxies", proxies_of(in));
+    }
     if (s->app.health_path[0])
         json_object_set_new(web, "page", json_string(s->app.health_path));
     if (s->app.health_expect[0])
@@ -384,6 +439,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
         add_disk(in, node, resources);
         add_database(in, node, resources);
         add_web(in, node, resources);
+        add_frontdoor(in, node, resources);
         add_synced(in, resources);
         add_app(in, node, resources);
         if (s->app.present && add_share(in, node, resources, err) < 0)

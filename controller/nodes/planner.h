@@ -27,6 +27,7 @@ struct planner_input {
     bool archive_zip;        /* it is a .zip, or may be one */
     const char *package_key; /* of the packages' repository, armored */
     const struct certs *certs;
+    const char *site_cert; /* of the front door, PEM; NULL without one */
 };
 
 /* *ret has no secrets yet: planner_secret_names tells which it needs, and they go into

@@ -59,6 +59,10 @@ void read_database(struct reading *r, struct spec *s, const json_t *root);
 /* packages.c */
 void read_packages(struct reading *r, struct spec *s, const json_t *root);
 
+/* frontdoor.c */
+void read_frontdoor(struct reading *r, struct spec *s, const json_t *root);
+void check_frontdoor(struct reading *r, const struct spec *s);
+
 /* check.c: what the sections demand of each other. */
 void spec_check(struct reading *r, const struct spec *s);
 

@@ -417,9 +417,9 @@ static void read_drift(struct reading *r, struct spec *s, const json_t *root)
 int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
                struct spec_problems *problems)
 {
-    static const char *const keys[] = {"deployment", "cloud", "controller", "defaults",
-                                       "zones",      "nodes", "packages",   "database",
-                                       "web",        "app",   "drift",      NULL};
+    static const char *const keys[] = {"deployment", "cloud",     "controller", "defaults", "zones",
+                                       "nodes",      "packages",  "database",   "web",      "app",
+                                       "drift",      "frontdoor", NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -433,6 +433,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_packages(&r, &s, doc->root);
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
+        read_frontdoor(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
         read_drift(&r, &s, doc->root);
     }

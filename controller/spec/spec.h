@@ -21,6 +21,12 @@
 #define PACKAGES_LOCK_TIMEOUT_S 600
 #define PACKAGES_LOCK_TIMEOUT_MAX_S (24 * 3600)
 
+enum frontdoor_tls {
+    FRONTDOOR_PLAIN,
+    FRONTDOOR_GIVEN, /* certificate and key are files */
+    FRONTDOOR_SELF_SIGNED,
+};
+
 enum cloud_kind { CLOUD_LOCAL, CLOUD_VDC, CLOUD_CLOUDSTACK, CLOUD_NONE, CLOUD_KINDS };
 
 struct cidr {
@@ -125,6 +131,11 @@ struct spec {
         json_t *settings; /* php.ini values */
         char root[SPEC_PATH_MAX];
     } web;
+    struct {
+        bool present;
+        enum frontdoor_tls tls;
+        char certificate[SPEC_PATH_MAX], key[SPEC_PATH_MAX]; /* as written in the file */
+    } frontdoor;
     struct spec_app app;
 };
 

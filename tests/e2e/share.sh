@@ -102,8 +102,10 @@ until_true 120 "the new par has all files" equal
 # ---- what keeps it going is looked at, and repaired
 on fra systemctl disable --now muster-share
 on par sh -c "'echo {} >/etc/muster-agent/share/settings.json'"
-"$muster" check -f "$file" >"$work/check" 2>&1 || true
-grep -c 'share:album' "$work/check" >/dev/null || { cat "$work/check"; die "check does not name it"; }
+for n in fra par; do
+  on $n muster-agent check >"$work/check" && die "$n: check finds nothing"
+  grep -q 'share:album' "$work/check" || { cat "$work/check"; die "$n: check does not name it"; }
+done
 up "up repairs it"
 until_true 30 "connected again" connected
 

@@ -173,6 +173,41 @@ static void test_answers(void **state)
     }
 }
 
+/* Finishes what it has: that it could serve is known all the same. One that cannot serve says so.
+ */
+static void test_drain(void **state)
+{
+    (void)state;
+    static const char drained[] =
+        "{'phase':'ready','drain':'a new disk','db':{'state':'Synced','status':'Primary'},'web':{"
+        "'status':200,'why':''}}";
+    static const char broken[] =
+        "{'phase':'ready','drain':'a new disk','db':{'state':'Stopped','status':'Disconnected'}}";
+    struct health h = {0};
+    _cleanup_(strbuf_free) struct strbuf root = {0}, ready = {0}, live = {0}, line = {0},
+                                         after = {0}, down = {0};
+    _cleanup_free_ char *good = quoted(primary), *one = quoted(drained), *two = quoted(broken);
+    _cleanup_json_ json_t *yes = parse(good), *drain = parse(one), *no = parse(two);
+
+    health_judge(&h, drain, 0);
+    assert_int_equal(answer_of(&h, drain, "/", &root), 404);
+    assert_int_equal(answer_of(&h, drain, "/ready", &ready), 404);
+    assert_int_equal(answer_of(&h, drain, "/live", &live), 200);
+    _cleanup_json_ json_t *said = parse(root.s);
+    assert_true(json_is_false(json_object_get(said, "traffic")));
+    assert_true(json_is_true(json_object_get(said, "ready")));
+    assert_non_null(strstr(root.s, "drain: a new disk"));
+    health_check_line(&h, &line);
+    assert_string_equal(line.s, "drain\n");
+    health_judge(&h, drain, HEALTH_STALE_MS + 1); /* nobody ended it */
+    strbuf_reset(&root);
+    assert_int_equal(answer_of(&h, drain, "/", &root), 404);
+    health_judge(&h, no, 0);
+    assert_int_equal(answer_of(&h, no, "/", &down), 503);
+    health_judge(&h, yes, 0);
+    assert_int_equal(answer_of(&h, yes, "/", &after), 200);
+}
+
 /* What is not known is absent, not zero. */
 static void test_metrics(void **state)
 {
@@ -321,9 +356,10 @@ static void test_bad_clients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judge),   cmocka_unit_test(test_unknown_keeps_traffic),
-        cmocka_unit_test(test_answers), cmocka_unit_test(test_metrics),
-        cmocka_unit_test(test_sockets), cmocka_unit_test(test_bad_clients),
+        cmocka_unit_test(test_judge),       cmocka_unit_test(test_unknown_keeps_traffic),
+        cmocka_unit_test(test_answers),     cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_drain),       cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_bad_clients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

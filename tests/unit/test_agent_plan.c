@@ -63,7 +63,8 @@ static void test_accepts(void **state)
 /* What the controller makes is taken. */
 static void test_accepts_golden(void **state)
 {
-    static const char *const names[] = {"plan.json", "plan-disk.json", "plan-arbitrator.json"};
+    static const char *const names[] = {"plan.json", "plan-disk.json", "plan-arbitrator.json",
+                                        "plan-frontdoor.json"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

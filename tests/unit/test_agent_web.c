@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/ports.h"
 #include "common/proc.h"
 #include "common/str.h"
 
@@ -29,6 +30,8 @@
 #define WAIT_MS 10000
 
 static char top[64];
+static json_t *proxies;    /* of the site; NULL: it is not behind a front door */
+static const char *header; /* of each request, or NULL */
 
 static void put(const char *rest, const char *text)
 {
@@ -45,12 +48,13 @@ static void put(const char *rest, const char *text)
 static void site_add(struct strbuf *conf)
 {
     _cleanup_free_ char *root = str_fmt("%s/www", top);
-    _cleanup_free_ char *site = web_site_text(root);
-    char *at = strstr(site, ":80>");
+    _cleanup_free_ char *site = web_site_text(root, "http://198.51.100.10", proxies);
+    const char *port = proxies ? ":8080>" : ":80>";
+    char *at = strstr(site, port);
 
     assert_non_null(at);
     strbuf_add(conf, site, (size_t)(at - site));
-    strbuf_addf(conf, ":" PORT ">%s", at + strlen(":80>"));
+    strbuf_addf(conf, ":" PORT ">%s", at + strlen(port));
 }
 
 static void server(bool php, bool code, const char *verb)
@@ -66,8 +70,9 @@ static void server(bool php, bool code, const char *verb)
                 "Define APACHE_LOG_DIR %s\nErrorLog %s/error.log\nTypesConfig /etc/mime.types\n"
                 "LogFormat \"%%h\" combined\n<Directory />\n  Require all denied\n</Directory>\n",
                 top, top, top, top, top);
-    for (size_t i = 0; i < 5; i++) {
-        static const char *const names[] = {"mpm_prefork", "authz_core", "alias", "mime", "dir"};
+    for (size_t i = 0; i < (proxies ? 7 : 5); i++) {
+        static const char *const names[] = {"mpm_prefork", "authz_core", "alias",   "mime",
+                                            "dir",         "remoteip",   "setenvif"};
         _cleanup_free_ char *line =
             str_fmt("LoadModule %s_module " MODULES "/mod_%s.so\n", names[i], names[i]);
         _cleanup_free_ char *rest = xstrdup(strbuf_str(&conf));
@@ -109,8 +114,10 @@ static char *get(const char *path)
     _cleanup_free_ char *url = str_fmt("http://127.0.0.1:" PORT "%s", path);
     uint64_t end = clock_mono_ms() + WAIT_MS;
 
-    while (proc_run(PROC_ARGV("/usr/bin/curl", "-si", "--noproxy", "*", "--path-as-is", url), NULL,
-                    &r, &err) < 0) {
+    while (proc_run(PROC_ARGV("/usr/bin/curl", "-si", "--noproxy", "*", "--path-as-is", "-H",
+                              header ? header : "Accept: */*", "-H", "X-Forwarded-Proto: https",
+                              "-H", "Host: www.example.org", url),
+                    NULL, &r, &err) < 0) {
         proc_result_free(&r);
         if (clock_mono_ms() > end)
             fail_msg("%s", err.msg);
@@ -195,6 +202,38 @@ static void test_php_off(void **state)
     visit_is("/config.php", 0, "the site answers HTTP 403 at /config.php");
 }
 
+/* Behind a front door Apache and PHP see the visitor and the port that he came by; only of those
+ * who are known is that believed. */
+static void test_behind(void **state)
+{
+    (void)state;
+    put("www/who.php", "<?php echo $_SERVER['REMOTE_ADDR'], ' ', $_SERVER['SERVER_PORT'], ' ', "
+                       "$_SERVER['HTTPS'] ?? 'off', ' ', isset($_SERVER['HTTP_X_FORWARDED_FOR']);");
+    header = "X-Forwarded-For: 192.0.2.7";
+    proxies = json_pack("[s, s]", "10.10.2.10", "127.0.0.1");
+    server(true, true, "start");
+    answers("/who.php", 200, "\r\n\r\n192.0.2.7 80 on ");
+    answers("/lib", 301, "\r\nLocation: http://www.example.org/lib/\r\n");
+    stop();
+    json_decref(proxies);
+    proxies = json_pack("[s]", "10.10.2.10");
+    server(true, true, "start");
+    answers("/who.php", 200, "\r\n\r\n127.0.0.1 80 ");
+    json_decref(proxies);
+    proxies = NULL;
+    header = NULL;
+}
+
+static void test_ports(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *behind = web_ports_text(true), *plain = web_ports_text(false);
+
+    assert_string_equal(behind, WEB_MARK "Listen 8080\n");
+    assert_non_null(strstr(plain, "Listen 80\n"));
+    assert_true(str_starts(plain, WEB_MARK));
+}
+
 /* As a server is that has not read our file: its 200 is not taken for good. */
 static void test_source(void **state)
 {
@@ -225,7 +264,7 @@ static void test_visit(void **state)
     struct webcheck seen;
 
     (void)state;
-    webcheck_visit("http://198.51.100.10", &bad, &seen);
+    webcheck_visit(PORT_HTTP, "http://198.51.100.10", &bad, &seen);
     assert_int_equal(seen.status, 0);
     assert_non_null(strstr(seen.why, "no path"));
 }
@@ -321,10 +360,12 @@ static void test_form_answer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest files[] = {UNIT(test_php_files), UNIT(test_php_unknown),
-                                       cmocka_unit_test(test_visit), cmocka_unit_test(test_form),
-                                       cmocka_unit_test(test_form_answer)};
-    const struct CMUnitTest apache[] = {UNIT(test_php_on), UNIT(test_php_off), UNIT(test_source)};
+    const struct CMUnitTest files[] = {
+        UNIT(test_php_files),         UNIT(test_php_unknown),
+        cmocka_unit_test(test_visit), cmocka_unit_test(test_form),
+        cmocka_unit_test(test_ports), cmocka_unit_test(test_form_answer)};
+    const struct CMUnitTest apache[] = {UNIT(test_php_on), UNIT(test_php_off), UNIT(test_source),
+                                        UNIT(test_behind)};
     int failed = cmocka_run_group_tests_name("files", files, NULL, NULL);
 
     if (geteuid() == 0 && access(APACHE, X_OK) == 0 && access(PHP_MODULE, R_OK) == 0)

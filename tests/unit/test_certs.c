@@ -156,12 +156,80 @@ static void test_lost_key(void **state)
     assert_int_equal(strlen(js_opt_str(secrets, "db_x", "")), 24);
 }
 
+static void site(struct world *w, uint64_t now, char **ret)
+{
+    struct err err = {0};
+
+    if (certs_site_own(w->store, &w->spec, now, ret, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+/* It is of the site's host, is made once, and again when its key is another one's. */
+static void test_site_own(void **state)
+{
+    struct world *w = *state;
+    _cleanup_free_ char *a = NULL, *b = NULL, *named = NULL, *back = NULL, *after = NULL;
+    const struct proc_opts opts = {.cwd = w->dir};
+    struct proc_result said;
+    char key[STORE_SECRET_SIZE];
+    struct err err;
+
+    site(w, NOW, &a);
+    assert_true(holds(w, a, a, NOW));
+    assert_int_equal(store_secret_get(w->store, CERTS_SITE_KEY, key, &err), 1);
+    assert_int_equal(certs_site_check(a, key, &err), 0);
+    site(w, NOW + 1, &b);
+    assert_string_equal(a, b);
+    str_copy(w->spec.app.site, sizeof(w->spec.app.site), "https://www.example.org:8443/x");
+    site(w, NOW, &named);
+    assert_string_not_equal(a, named);
+    put(w, "named", named);
+    assert_int_equal(proc_run(PROC_ARGV(OPENSSL, "x509", "-noout", "-checkhost", "www.example.org",
+                                        "-in", "named"),
+                              &opts, &said, &err),
+                     0);
+    assert_non_null(strstr(strbuf_str(&said.out), "does match"));
+    proc_result_free(&said);
+    w->spec.app.site[0] = '\0';
+    site(w, NOW, &back); /* the key of the first was replaced */
+    assert_string_not_equal(a, back);
+    assert_int_equal(certs_site_given(w->store, "A GIVEN ONE", &err), 0);
+    site(w, NOW, &after);
+    assert_string_not_equal(back, after);
+    assert_int_equal(store_secret_get(w->store, CERTS_SITE_KEY, key, &err), 1);
+    assert_int_equal(certs_site_check(after, key, &err), 0);
+}
+
+static void test_site_given(void **state)
+{
+    struct world *w = *state;
+    _cleanup_(certs_free) struct certs c = {0};
+    _cleanup_free_ char *own = NULL;
+    char key[STORE_SECRET_SIZE];
+    struct err err;
+
+    get(w, NOW, &c);
+    site(w, NOW, &own);
+    assert_int_equal(store_secret_get(w->store, CERTS_SITE_KEY, key, &err), 1);
+    assert_int_equal(certs_site_check(own, key, &err), 0);
+    assert_int_equal(certs_site_check(c.ca, key, &err), -1);
+    assert_non_null(strstr(err.msg, "not the key of the certificate"));
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_int_equal(certs_site_check("hello", key, &err), -1);
+    assert_non_null(strstr(err.msg, "certificate: expected"));
+    assert_int_equal(certs_site_check(own, "hello", &err), -1);
+    assert_non_null(strstr(err.msg, "key: expected"));
+    assert_null(strstr(err.msg, "hello"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_made_once, begin, end),
         cmocka_unit_test_setup_teardown(test_renewed, begin, end),
         cmocka_unit_test_setup_teardown(test_lost_key, begin, end),
+        cmocka_unit_test_setup_teardown(test_site_own, begin, end),
+        cmocka_unit_test_setup_teardown(test_site_given, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,8 +95,8 @@ static void test_plan(void **state)
                                  "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
     const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
                                 (char **)certs_share};
-    const struct planner_input in = {&s,    facts, "http://198.51.100.1:7402/blob/x", digest, false,
-                                     "KEY", &certs};
+    const struct planner_input in = {
+        &s, facts, "http://198.51.100.1:7402/blob/x", digest, false, "KEY", &certs, NULL};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
     const char *const no_key[] = {"aa", ""};
     struct err err;
@@ -121,6 +121,43 @@ static void test_plan(void **state)
     golden("plan-disk.json", disk_text);
 }
 
+/* Of three, with an arbitrator between them: HAProxy before its own web server and the other site.
+ */
+static void test_frontdoor(void **state)
+{
+    (void)state;
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_json_ json_t *plan = NULL, *plain = NULL, *names = NULL;
+    const struct node_facts facts[] = {{"10.10.1.10", "02:00:00:00:00:01", "",
+                                        "11111111-2222-4333-8444-555555555555", "http://fra"},
+                                       {"10.10.2.10", "02:00:00:00:00:02", "",
+                                        "11111111-2222-4333-8444-666666666666", "http://par"}};
+    char digest[SHA256_HEX_SIZE];
+    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
+    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
+                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
+    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
+                                (char **)certs_share};
+    const struct planner_input in = {&s,    facts, "http://x/blob", digest,
+                                     false, "KEY", &certs,          "CERTIFICATE OF SITE\n"};
+    struct err err;
+
+    keys_sha256("x", 1, digest);
+    load(&s);
+    s.frontdoor.present = true;
+    assert_int_equal(planner_compile(&in, 1, &plain, &err), 0);
+    _cleanup_free_ char *without = js_text(plain);
+    assert_non_null(strstr(without, "\"frontdoor:haproxy\""));
+    assert_null(strstr(without, "CERTIFICATE OF SITE"));
+    s.frontdoor.tls = FRONTDOOR_SELF_SIGNED;
+    assert_int_equal(planner_compile(&in, 1, &plan, &err), 0);
+    _cleanup_free_ char *text = json_dumps(plan, JSON_INDENT(1) | JSON_SORT_KEYS);
+    golden("plan-frontdoor.json", text);
+    names = planner_secret_names(plan);
+    _cleanup_free_ char *secrets = js_text(names);
+    assert_non_null(strstr(secrets, "\"" CERTS_SITE_KEY "\""));
+}
+
 /* It has no disk, no site and no data; the member knows of no member but itself. */
 static void test_arbitrator(void **state)
 {
@@ -136,7 +173,8 @@ static void test_arbitrator(void **state)
                                  "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
     const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
                                 (char **)certs_share};
-    const struct planner_input in = {&s, facts, "https://x/blob", digest, true, "KEY", &certs};
+    const struct planner_input in = {&s,   facts, "https://x/blob", digest,
+                                     true, "KEY", &certs,           NULL};
     struct err err;
 
     keys_sha256("x", 1, digest);
@@ -348,10 +386,11 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_arbitrator),  cmocka_unit_test(test_user_data),
-        cmocka_unit_test(test_ready),       cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_arbitrator), cmocka_unit_test(test_frontdoor),
+        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_repository),
     };
     struct err err;
 
