@@ -38,6 +38,8 @@
 #define QUIET_MAX_MS 30000
 #define MANY_DELETES 10
 #define RETRY_MS 1000
+#define START_MS 30000 /* Syncthing opens its index before it answers */
+#define START_LOOK_MS 100
 #define FULL_MS 3600000 /* what no event told of */
 #define LOOK_MS 10000
 #define LOOK_SOON_MS 1000
@@ -58,6 +60,7 @@ struct service {
     struct changes changes;
     uint64_t changed_at, changed_last; /* 0: nothing waits */
     uint64_t retry_at, full_at, look_at, busy_until;
+    uint64_t start_until; /* that it does not answer is no fault before; 0: it has answered */
     int signals;
     pid_t child; /* 0: none */
     bool answers, held, accepted, recount, ends;
@@ -330,6 +333,12 @@ static void look(struct service *v, uint64_t now)
     v->answers = answered;
     if (answered)
         keep_known(v);
+    if (answered || v->held)
+        v->start_until = 0;
+    if (now < v->start_until) {
+        v->look_at = now + START_LOOK_MS;
+        return;
+    }
     _cleanup_free_ char *text = js_text(out);
     if (put(PATH_SHARE_STATUS, text, 0644, &err) < 0)
         log_warn("%s", err.msg);
@@ -449,6 +458,7 @@ static int begin(struct service *v, const char *credentials, struct err *err)
     if (v->held)
         log_warn("%s", held_text);
     v->full_at = clock_mono_ms() + FULL_MS;
+    v->start_until = clock_mono_ms() + START_MS;
     return v->held ? 0 : start_syncthing(v, err);
 }
 

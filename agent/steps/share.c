@@ -12,11 +12,13 @@
 #include "agent/sys/conf.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/js.h"
 #include "common/str.h"
 
 #define ETC "/etc/muster-agent/share"
+#define WORD_MAX_MS 60000
 #define UNIT "/etc/systemd/system/" SHARE_SERVICE ".service"
 
 /* It may write every file of the application, whose owner is another one, and sees nothing else
@@ -180,6 +182,23 @@ static int share_check(const void *self, struct run *run, struct verdict *ret, s
     return verdict_ok(ret);
 }
 
+/* Until it has said how far it is: what came before its start is gone with it. */
+static int wait_for_word(struct run *run, struct err *err)
+{
+    uint64_t end = clock_mono_ms() + WORD_MAX_MS;
+
+    while (!fs_exists(PATH_SHARE_STATUS)) {
+        if (clock_mono_ms() > end)
+            return err_set(err, ERR_TIMEOUT,
+                           SHARE_SERVICE " does not come up; 'journalctl -u " SHARE_SERVICE
+                                         "' on the node says why");
+        if (run_superseded(run))
+            return err_set(err, ERR_FAILED, "a newer plan arrived");
+        clock_pause_ms(50);
+    }
+    return 0;
+}
+
 static int turn_off(struct err *err)
 {
     struct err ignored;
@@ -219,7 +238,8 @@ static int share_apply(const void *self, struct run *run, struct err *err)
         return -1;
     for (size_t i = 0; i < CONFS; i++)
         changed = changed || svc_changed_after(c.conf[i].path, st.changed);
-    return svc_do(changed ? "restart" : "start", SHARE_SERVICE, err);
+    return svc_do(changed ? "restart" : "start", SHARE_SERVICE, err) < 0 ? -1
+                                                                         : wait_for_word(run, err);
 }
 
 const struct step_ops step_share = {"share",     share_parse,     share_check,

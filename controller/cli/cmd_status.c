@@ -279,9 +279,7 @@ static void print_share(const json_t *n)
                     (unsigned long long)js_opt_u64(share, "needs", 0));
     json_array_foreach(json_object_get(share, "peers"), i, p)
     {
-        if (!js_opt_bool(p, "connected", false))
-            strbuf_addf(&b, "; %s is not connected", js_opt_str(p, "name", "?"));
-        else if (js_opt_u64(p, "needs", 0))
+        if (js_opt_bool(p, "connected", false) && js_opt_u64(p, "needs", 0))
             strbuf_addf(&b, "; %llu on the way to %s",
                         (unsigned long long)js_opt_u64(p, "needs", 0), js_opt_str(p, "name", "?"));
     }

@@ -116,14 +116,31 @@ bool layout_db_serves(const char *state)
     return str_eq(state, "Synced") || str_eq(state, "Donor/Desynced") || str_eq(state, ARBITRATOR);
 }
 
+/* A node that files neither go to nor come from now; NULL: none, or it shares nothing. */
+static const char *share_missing(const json_t *state)
+{
+    const json_t *peers = json_object_get(json_object_get(state, "share"), "peers"), *p;
+    size_t i;
+
+    json_array_foreach(peers, i, p)
+    {
+        if (!js_opt_bool(p, "connected", false))
+            return js_opt_str(p, "name", "?");
+    }
+    return NULL;
+}
+
 void layout_share_trouble(const json_t *state, char *ret, size_t cap)
 {
     const json_t *share = json_object_get(state, "share");
     const char *held = js_opt_str(share, "held", ""), *why = js_opt_str(share, "why", "");
+    const char *missing = share_missing(state);
 
     str_copy(ret, cap, "");
     if (*held || *why)
         snprintf(ret, cap, "shared files: %.200s", *held ? held : why);
+    else if (missing)
+        snprintf(ret, cap, "shared files: %.60s is not connected", missing);
 }
 
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap)
@@ -131,10 +148,11 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
     const json_t *db = json_object_get(state, "db");
     const char *unknown = js_opt_str(db, "unknown", ""), *is = js_opt_str(db, "state", "");
     uint64_t size = js_opt_u64(db, "cluster_size", 0);
-
     const char *maintenance = js_opt_str(state, "maintenance", ""),
                *drain = js_opt_str(state, "drain", "");
+    char share[256];
 
+    layout_share_trouble(state, share, sizeof(share));
     str_copy(ret, cap, "");
     if (*maintenance)
         snprintf(ret, cap, "in maintenance: %.180s", maintenance);
@@ -147,9 +165,8 @@ void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t
                  s->n_nodes);
     else if (*js_opt_str(json_object_get(state, "web"), "why", ""))
         str_copy(ret, cap, js_opt_str(json_object_get(state, "web"), "why", ""));
-    else if (*js_opt_str(json_object_get(state, "share"), "held", "") ||
-             *js_opt_str(json_object_get(state, "share"), "why", ""))
-        layout_share_trouble(state, ret, cap);
+    else if (*share)
+        str_copy(ret, cap, share);
     else if (*drain)
         snprintf(ret, cap, "its visitors go to other nodes: %.180s", drain);
 }
@@ -159,7 +176,8 @@ bool layout_state_ready(const struct spec *s, const json_t *state, const char *r
     const json_t *db = json_object_get(state, "db");
 
     if (proto_phase_of(state) != PHASE_READY || !str_eq(js_opt_str(state, "rev", ""), rev) ||
-        json_array_size(json_object_get(state, "drift")) || js_opt_bool(state, "converting", false))
+        json_array_size(json_object_get(state, "drift")) || share_missing(state) ||
+        js_opt_bool(state, "converting", false))
         return false;
     return !s->database.present || str_eq(js_opt_str(db, "state", ""), ARBITRATOR) ||
            (layout_db_serves(js_opt_str(db, "state", "")) &&

@@ -26,7 +26,7 @@ done
 ok "each site answers at its own address, by HTTP and HTTPS"
 curl -sS -m 20 -H 'X-Forwarded-For: 192.0.2.99' "$(cat "$work/url-fra")/" >/dev/null || die "a visit"
 ! on fra grep -F 192.0.2.99 /var/log/apache2/access.log || die "a visitor chose his own address"
-! on fra grep -qE '^127\.0\.0\.1 .*curl' /var/log/apache2/access.log || die "Apache does not see who visits"
+! on fra grep -E "'^127\.0\.0\.1 .*curl'" /var/log/apache2/access.log || die "Apache does not see who visits"
 ok "Apache sees the address of its visitor"
 
 # ---- load, at the address of fra
