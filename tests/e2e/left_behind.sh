@@ -36,7 +36,7 @@ until_true 120 "par has joined by a copy" state_is par primary
 ok "at the first start"
 
 # ---- the kernel made the data disk read-only
-on par sh -c "'systemctl stop muster-share; systemctl kill -s KILL mariadb; for i in \$(seq 50); do mount -o remount,ro $data && break; sleep 0.1; done'"
+on par sh -c "'systemctl stop muster-share; for i in \$(seq 50); do systemctl kill -s KILL mariadb; mount -o remount,ro $data && break; sleep 0.1; done'"
 says() { why par | grep -F -- "$1" >/dev/null; }
 until_true 60 "the disk is named" says "read-only"
 before=$(starts par)
