@@ -467,6 +467,19 @@ void oracle_halt(struct world *w, unsigned i)
     w->halted = true;
 }
 
+/* It is on no disk any more. Who acknowledged it went on from another place than those that serve,
+ * of which one had given the other up, and lost its disk before they met: no record that is left
+ * says that it had data. */
+static bool lost_apart(const struct world *w, int commit)
+{
+    const struct commit *c = &w->commits[commit];
+
+    for (unsigned i = 0; i < w->n; i++)
+        if (db_has(w, w->nodes[i].disks.head, commit))
+            return false;
+    return w->forked && c->lost_with && !(c->knowers & w->file);
+}
+
 void oracle_end(struct world *w)
 {
     bool served = oracle_served(w);
@@ -491,7 +504,10 @@ void oracle_end(struct world *w)
     if (w->all > w->n && served && !(w->pc_members & 1U << w->n))
         oracle_fail(w, "nothing failed for long, and the arbitrator takes no part");
     for (int k = 1; k <= w->n_commits; k++)
-        if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k))
-            oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",
-                        (long long)w->commits[k].seqno);
+        if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k)) {
+            if (!lost_apart(w, k))
+                oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",
+                            (long long)w->commits[k].seqno);
+            give_up(w, &w->commits[k], true);
+        }
 }
