@@ -200,6 +200,32 @@ static void test_permit_waits_for_a_running_one(void **state)
     free(w);
 }
 
+/* Who had data when this was decided has a new disk since: its loss can be accepted on any member,
+ * so the permit is given back, and the next decision waits. */
+static void test_permit_beside_a_new_disk(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *ams = get(w, "ams");
+
+    power_loss_of_all(w);
+    decided_for(w, "par");
+    ams->kind = DATADIR_FRESH;
+    ams->seqno = -1;
+    ams->on_disk = false;
+    power_on(w, "ams");
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(boots(w), 0);
+    assert_waits_for(w, "par", "the data of ams");
+    assert_true(recover(w, "fra", "ams"));
+    run(w, 120);
+    assert_int_equal(boots(w), 1);
+    assert_all_serve(w);
+    free(w);
+}
+
 /* Its loss was accepted, and the others went on: what it starts is a second history. */
 static void test_decided_without_it_while_it_starts(void **state)
 {
@@ -278,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_permit_comes_first),
         cmocka_unit_test(test_permit_does_not_fit),
         cmocka_unit_test(test_permit_waits_for_a_running_one),
+        cmocka_unit_test(test_permit_beside_a_new_disk),
         cmocka_unit_test(test_decided_without_it_while_it_starts),
         cmocka_unit_test(test_promise_ends_when_the_gate_opens),
         cmocka_unit_test(test_no_answer_is_no_loss_of_quorum),
