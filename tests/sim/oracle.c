@@ -284,6 +284,11 @@ void oracle_boot(struct world *w, unsigned i)
     if (!r || r->permit_used < nd->permit_epoch)
         oracle_fail(w, "%s bootstraps with a permit that is not on disk as used (I4)", nd->name);
     if (!v) { /* a later one was decided without it meanwhile; it halts */
+        const struct cluster_value *later = cluster_entry(r, r->epoch);
+
+        if (later && strcmp(later->node, nd->name) == 0) /* only who votes is chosen */
+            oracle_fail(w, "%s votes on an epoch while it bootstraps the one before (I4)",
+                        nd->name);
         w->forked = true;
         return;
     }
