@@ -172,7 +172,8 @@ static int choose_newest(const struct cluster_config *cfg, const struct cluster_
 }
 
 /* A member whose data is not the cluster's as a whole has more of what is than the one that is
- * chosen: what the others went on from, and lost since. -1: nobody. */
+ * chosen: what the others went on from, and lost since; or what it wrote while no later epoch is
+ * known to have served. -1: nobody. */
 static int has_more(const struct cluster_config *cfg, const struct cluster_record *rec,
                     const struct cluster_position *r, const bool *here, const char *lost, int best)
 {
@@ -182,7 +183,8 @@ static int has_more(const struct cluster_config *cfg, const struct cluster_recor
 
         if (here[i] && data && !cluster_lost_has(lost, cfg->names[i]) &&
             strcmp(r[i].uuid, r[best].uuid) == 0 && r[i].seqno > r[best].seqno && r[i].last_epoch &&
-            cluster_base_after(rec, r[i].last_epoch, &base) && base > r[best].seqno)
+            cluster_base_after(rec, r[i].last_epoch, &base) &&
+            (base > r[best].seqno || r[i].last_epoch >= rec->booted))
             return i;
     }
     return -1;

@@ -316,7 +316,8 @@ struct cluster {
     unsigned refusals;             /* so often in a row, up to 3 */
     char refused[CLUSTER_WHY_MAX]; /* and why the last time; "": not since the last decision */
     uint64_t unreadable_since;     /* no look since has found anything else; 0: not so */
-    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since, unjoined_since;
+    uint64_t hb_at, quiet_at, retry_at, ahead_since, stale_since, hopeless_since, unjoined_since,
+        apart_since;
     unsigned join_failures;
     bool claimed; /* the vote, for the join that is waited for */
     uint64_t

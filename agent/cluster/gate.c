@@ -330,8 +330,8 @@ void cluster_try_boot(struct cluster *c, uint64_t now, struct cluster_out *out)
                  (unsigned long long)v->epoch);
         c->waiting = waiting;
         return;
-    } else if (fresh && cluster_copy_missing(c, now)) {
-        return;
+    } else if (fresh && cluster_copy_missing(c, now)) { /* and so does the next decision */
+        why = "a member that had data has a new disk since";
     }
     if (!why && cluster_arbitrator_runs(c, now)) {
         snprintf(c->why, sizeof(c->why),

@@ -22,6 +22,7 @@
 #define CLUSTER_UNJOINED_MS 30000 /* what it joined says that it is not a part of it */
 #define CLUSTER_REFUSED_MS 10000  /* the rules chose nobody: proposed again after */
 #define CLUSTER_LEFT_MS 10000     /* without a group beside a live Primary: it does not come back */
+#define CLUSTER_APART_MS 10000    /* beside another Primary: none of the two is about to end */
 #define CLUSTER_NONPRIM_SOON_MS 1000
 #define CLUSTER_NONPRIM_WAIT_MS 60000
 #define CLUSTER_EXCLUDE_MS 3000  /* without a member whose database is known to be down */
@@ -106,5 +107,9 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out);
 void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out);
 void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
                      struct cluster_out *out);
+/* After a look that says of whom its Primary consists: it halts when another one has served a later
+ * epoch beside it for long. Two members were given up, each to the other; that this one was, may
+ * not be on record any more, since another try from the same place takes the place of the first. */
+void cluster_look_apart(struct cluster *c, uint64_t now);
 
 #endif

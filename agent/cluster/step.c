@@ -422,6 +422,7 @@ static void on_db(struct cluster *c, const struct cluster_event *ev, struct clus
                       ev->row_node, (unsigned long long)c->rec.epoch, ev->row_cluster);
         return;
     }
+    cluster_look_apart(c, ev->now);
     /* What was to write it may have been killed, or this agent before it began. */
     const struct cluster_value *v = cluster_entry(&c->rec, c->rec.epoch);
     if (c->state == CLUSTER_PRIMARY && (ev->rowless || other_row(c, ev)) && v &&

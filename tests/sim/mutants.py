@@ -37,7 +37,11 @@ EDITS = {
          "    if (__builtin_popcount(missing) * 2 < (int)c->cfg.n)\n        missing = 0;"),
     ],
     "boots without hearing all": [
-        ("gate", "    unsigned waiting = why ? 0 : not_stopped(c, v, now);", "    unsigned waiting = 0;"),
+        ("gate", "    unsigned waiting = why ? 0 : not_stopped(c, v, now), fresh =",
+         "    unsigned waiting = 0, fresh ="),
+    ],
+    "boots beside one that reads its position": [
+        ("gate", "            c->peers[i].hb.state == CLUSTER_RECOVERING_POS ||\n", ""),
     ],
     "promises without freezing": [
         ("agree", "    if (!cluster_ready(c) || cluster_decided_for_me(c) ||",
@@ -197,6 +201,7 @@ EDITS = {
 # rare. They stay here to be joined with that guard.
 HIDDEN = [
     "proposes without all", "boots without hearing all", "all are always ready",
+    "boots beside one that reads its position",
     "a later promise keeps no start back", "promises stay valid", "promise not saved",
     "acceptance not saved", "accepted value not adopted", "an amnesiac votes with its data",
     "the next slot opens before the permit is used", "an incarnation is not compared",

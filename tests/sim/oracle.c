@@ -284,6 +284,11 @@ void oracle_boot(struct world *w, unsigned i)
     if (!r || r->permit_used < nd->permit_epoch)
         oracle_fail(w, "%s bootstraps with a permit that is not on disk as used (I4)", nd->name);
     if (!v) { /* a later one was decided without it meanwhile; it halts */
+        const struct cluster_value *later = cluster_entry(r, r->epoch);
+
+        if (later && strcmp(later->node, nd->name) == 0) /* only who votes is chosen */
+            oracle_fail(w, "%s votes on an epoch while it bootstraps the one before (I4)",
+                        nd->name);
         w->forked = true;
         return;
     }
@@ -467,6 +472,19 @@ void oracle_halt(struct world *w, unsigned i)
     w->halted = true;
 }
 
+/* It is on no disk any more. Who acknowledged it went on from another place than those that serve,
+ * of which one had given the other up, and lost its disk before they met: no record that is left
+ * says that it had data. */
+static bool lost_apart(const struct world *w, int commit)
+{
+    const struct commit *c = &w->commits[commit];
+
+    for (unsigned i = 0; i < w->n; i++)
+        if (db_has(w, w->nodes[i].disks.head, commit))
+            return false;
+    return w->forked && c->lost_with && !(c->knowers & w->file);
+}
+
 void oracle_end(struct world *w)
 {
     bool served = oracle_served(w);
@@ -491,7 +509,10 @@ void oracle_end(struct world *w)
     if (w->all > w->n && served && !(w->pc_members & 1U << w->n))
         oracle_fail(w, "nothing failed for long, and the arbitrator takes no part");
     for (int k = 1; k <= w->n_commits; k++)
-        if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k))
-            oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",
-                        (long long)w->commits[k].seqno);
+        if (w->commits[k].acked && !w->commits[k].gone && !db_has(w, w->top, k)) {
+            if (!lost_apart(w, k))
+                oracle_fail(w, "an acknowledged commit (%lld) is not in what is served",
+                            (long long)w->commits[k].seqno);
+            give_up(w, &w->commits[k], true);
+        }
 }

@@ -85,7 +85,12 @@ static void test_choose(void **state)
     assert_non_null(strstr(why, "n2 has more of the cluster's data (51) than n1 (9)"));
     assert_int_equal(cluster_choose(&cfg, &rec, max, all, "n2", why), 1);
     max[1].seqno = 50;
+    rec.booted = 2;
     assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), 1);
+    /* When no later epoch has served, what was written in this one was not left behind. */
+    rec.booted = 1;
+    assert_int_equal(cluster_choose(&cfg, &rec, max, all, "", why), -1);
+    assert_non_null(strstr(why, "n2 has more of the cluster's data (51) than n1 (50)"));
     max[1].seqno = 9;
     max[2] = max[0];
     rec = (struct cluster_record){.epoch = 1};

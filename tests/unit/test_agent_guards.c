@@ -200,6 +200,61 @@ static void test_permit_waits_for_a_running_one(void **state)
     free(w);
 }
 
+/* Who had data when this was decided has a new disk since: its loss can be accepted on any member,
+ * so the permit is given back, and the next decision waits. */
+static void test_permit_beside_a_new_disk(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *ams = get(w, "ams");
+
+    power_loss_of_all(w);
+    decided_for(w, "par");
+    ams->kind = DATADIR_FRESH;
+    ams->seqno = -1;
+    ams->on_disk = false;
+    power_on(w, "ams");
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 60);
+    assert_int_equal(boots(w), 0);
+    assert_waits_for(w, "par", "the data of ams");
+    assert_true(recover(w, "fra", "ams"));
+    run(w, 120);
+    assert_int_equal(boots(w), 1);
+    assert_all_serve(w);
+    free(w);
+}
+
+/* The loss of two was accepted on par, which never started; they went on, for they had a quorum.
+ * The loss of one of them says nothing of what the other one has. */
+static void test_what_never_started_is_not_newer(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *fra = get(w, "fra"), *par = get(w, "par");
+    struct cluster_value v = {.epoch = 2, .uuid = UUID, .base = 100, .node = "par"};
+
+    power_loss_of_all(w);
+    memcpy(v.cluster_id, par->record.cluster_id, sizeof(v.cluster_id));
+    memcpy(v.incarnation, par->record.incarnation, sizeof(v.incarnation));
+    str_copy(v.lost, sizeof(v.lost), "ams fra");
+    cluster_append(&par->record, &v);
+    par->record.permit_used = par->record.last_epoch = 2;
+    fra->seqno = 150;
+    power_on(w, "fra");
+    power_on(w, "par");
+    run(w, 30);
+    assert_true(recover(w, "fra", "ams"));
+    run(w, 60);
+    assert_waits_for(w, "fra", "recover --without fra");
+    assert_true(recover(w, "par", "ams"));
+    assert_true(recover(w, "par", "fra"));
+    run(w, 60);
+    assert_int_equal(par->boots, 1);
+    free(w);
+}
+
 /* Its loss was accepted, and the others went on: what it starts is a second history. */
 static void test_decided_without_it_while_it_starts(void **state)
 {
@@ -278,6 +333,8 @@ int main(void)
         cmocka_unit_test(test_permit_comes_first),
         cmocka_unit_test(test_permit_does_not_fit),
         cmocka_unit_test(test_permit_waits_for_a_running_one),
+        cmocka_unit_test(test_permit_beside_a_new_disk),
+        cmocka_unit_test(test_what_never_started_is_not_newer),
         cmocka_unit_test(test_decided_without_it_while_it_starts),
         cmocka_unit_test(test_promise_ends_when_the_gate_opens),
         cmocka_unit_test(test_no_answer_is_no_loss_of_quorum),

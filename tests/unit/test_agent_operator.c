@@ -253,6 +253,43 @@ static void test_excluded_by_the_lost(void **state)
     free(w);
 }
 
+/* Two members were given up, each to the other, and the second try of one of them, from the same
+ * place, does not say so any more: who serves the earlier epoch beside it halts, and not because
+ * of one that cannot be asked. */
+static void test_two_serve_apart(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct world *w = two();
+        struct node *fra = get(w, "fra");
+        struct cluster_msg hb = {.from = 1, .manifest = "m", .epoch = 3, .state = CLUSTER_PRIMARY};
+        struct cluster_value v = {.epoch = 3, .node = "par", .uuid = UUID, .base = 100};
+
+        power_loss_of_all(w);
+        power_on(w, "fra");
+        run(w, 20);
+        assert_true(recover(w, "fra", "par"));
+        run(w, 20);
+        assert_int_equal(fra->c.rec.last_epoch, 2);
+        memcpy(v.cluster_id, fra->c.rec.cluster_id, sizeof(v.cluster_id));
+        hb.size = known;
+        hb.data = true;
+        hb.booted = hb.permit_used = hb.position.last_epoch = hb.chain_from = 3;
+        hb.holders = (struct cluster_names){.n = 1, .name = {"par"}};
+        hb.n_chain = 1;
+        hb.chain[0] = v;
+        for (int i = 0; i < 20; i++) {
+            step(w, fra, &(struct cluster_event){.type = EV_MSG, .now = w->now, .msg = &hb});
+            run(w, 1);
+            if (i < 8)
+                assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+        }
+        assert_int_equal(fra->c.rec.epoch, 3);
+        assert_int_equal(fra->c.state, known ? CLUSTER_HALT : CLUSTER_PRIMARY);
+        free(w);
+    }
+}
+
 /* How long the Primary was seen behind counts from when it is waited for, and not from an earlier
  * time: it may be just about to say where it is. */
 static void test_ahead_of_an_earlier_primary(void **state)
@@ -303,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_acceptance_ends_with_quorum),
         cmocka_unit_test(test_recover_at_once),
         cmocka_unit_test(test_excluded_by_the_lost),
+        cmocka_unit_test(test_two_serve_apart),
         cmocka_unit_test(test_ahead_of_an_earlier_primary),
     };
 
