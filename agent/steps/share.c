@@ -50,7 +50,8 @@ static char *unit_text(const char *home)
                    "RuntimeDirectory=" SHARE_SERVICE "\n"
                    "%s"
                    "ReadWritePaths=%s\n"
-                   "InaccessiblePaths=-/etc/muster-agent -" PATH_STATE " -/etc/mysql -/etc/shadow "
+                   "InaccessiblePaths=-/etc/muster-agent -" PATH_STATE
+                   " -/etc/mysql -/etc/haproxy -/etc/shadow "
                    "-/etc/ssl/private -/root -/home -/var/lib/mysql -/var/lib/cloud\n"
                    "AmbientCapabilities=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"
                    "CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE\n"

@@ -70,6 +70,13 @@ static void test_items(void **state)
     golden("resources.txt", strbuf_str(&out));
 }
 
+static char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
+static char *const certs_share[] = {
+    "-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
+    "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
+static const struct certs certs = {2, (char *)"CERTIFICATE OF THE CA\n", (char **)certs_of,
+                                   (char **)certs_share};
+
 /* test_agent_plan.c sees that the agent takes these plans. */
 static void test_plan(void **state)
 {
@@ -90,11 +97,6 @@ static void test_plan(void **state)
     char digest[SHA256_HEX_SIZE];
 
     keys_sha256("x", 1, digest);
-    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
-                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
-                                (char **)certs_share};
     const struct planner_input in = {
         &s, facts, "http://198.51.100.1:7402/blob/x", digest, false, "KEY", &certs, NULL};
     const struct planner_input in_bare = {.spec = &bare, .facts = facts};
@@ -133,11 +135,6 @@ static void test_frontdoor(void **state)
                                        {"10.10.2.10", "02:00:00:00:00:02", "",
                                         "11111111-2222-4333-8444-666666666666", "http://par"}};
     char digest[SHA256_HEX_SIZE];
-    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
-                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
-                                (char **)certs_share};
     const struct planner_input in = {&s,    facts, "http://x/blob", digest,
                                      false, "KEY", &certs,          "CERTIFICATE OF SITE\n"};
     struct err err;
@@ -168,11 +165,6 @@ static void test_arbitrator(void **state)
                                         "11111111-2222-4333-8444-555555555555", "http://fra"},
                                        {"10.10.2.10", "02:00:00:00:00:02", "", "", ""}};
     char digest[SHA256_HEX_SIZE];
-    char *const certs_of[] = {"CERTIFICATE OF FRA\n", "CERTIFICATE OF PAR\n"};
-    char *const certs_share[] = {"-----BEGIN CERTIFICATE-----\nRlJB\n-----END CERTIFICATE-----\n",
-                                 "-----BEGIN CERTIFICATE-----\nUEFS\n-----END CERTIFICATE-----\n"};
-    const struct certs certs = {2, "CERTIFICATE OF THE CA\n", (char **)certs_of,
-                                (char **)certs_share};
     const struct planner_input in = {&s,   facts, "https://x/blob", digest,
                                      true, "KEY", &certs,           NULL};
     struct err err;
