@@ -275,6 +275,23 @@ static bool without(const struct world *w, unsigned i, const struct cluster_valu
     return false;
 }
 
+/* Of the Primary: machines whose file does not name machine `i`, and who founded another cluster
+ * under it. Agents with different files do not talk: nobody knows of the other one before the files
+ * are the same, and then both halt. */
+static unsigned strangers(const struct world *w, unsigned i, const struct cluster_value *v)
+{
+    unsigned set = 0;
+
+    for (unsigned k = 0; k < w->n; k++) {
+        const struct cluster_record *r = disk_newest(&w->nodes[k].disks);
+
+        if ((w->pc_members & 1U << k) && !(w->nodes[k].file & 1U << i) && r &&
+            strcmp(r->cluster_id, v->cluster_id) != 0)
+            set |= 1U << k;
+    }
+    return set;
+}
+
 void oracle_boot(struct world *w, unsigned i)
 {
     struct node *nd = &w->nodes[i];
@@ -297,14 +314,17 @@ void oracle_boot(struct world *w, unsigned i)
     totals.boots_without += without(w, i, v);
     nd->gave_up |= given_up(w, v);
     unsigned twin = once(w, i, v);
+    unsigned others = oracle_served(w) ? strangers(w, i, v) : 0;
+    unsigned apart = others | nd->gave_up | who_gave_up(w, i) | 1U << w->n;
+    w->forked = w->forked || others;
     /* Unless an operator said that those who serve are lost: both halt when they meet. */
-    if (oracle_served(w) && (w->pc_members & ~(1U << w->n) & ~nd->gave_up & ~who_gave_up(w, i)))
+    if (oracle_served(w) && (w->pc_members & ~apart))
         oracle_fail(w, "%s bootstraps beside a live Primary", nd->name);
     bool heard = w->now > w->agents_whole_at + HEARD && w->now > w->lossless_at + HEARD &&
                  cluster_heard(&nd->c, nd->c.cfg.n, w->now);
     if (w->all > w->n && w->nodes[w->n].db == DB_ALONE && heard)
         oracle_fail(w, "%s bootstraps beside an arbitrator that is a Primary for itself", nd->name);
-    complete(w, i, v, twin);
+    complete(w, i, v, twin | others);
 }
 
 /* --- a join ----------------------------------------------------------------------------------- */
