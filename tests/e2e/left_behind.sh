@@ -36,6 +36,9 @@ until_true 120 "par has joined by a copy" state_is par primary
 ok "at the first start"
 
 # ---- the kernel made the data disk read-only
+# A run of the plan that is under way would mount it again as it should be.
+is_through() { [ "$(agent_json par | jq -r .phase)" = ready ]; }
+until_true 60 "the plan is through on par" is_through
 on par sh -c "'systemctl stop muster-share; for i in \$(seq 50); do systemctl kill -s KILL mariadb; mount -o remount,ro $data && break; sleep 0.1; done'"
 says() { why par | grep -F -- "$1" >/dev/null; }
 until_true 60 "the disk is named" says "read-only"
