@@ -149,15 +149,19 @@ static int start_syncthing(struct service *v, struct err *err)
     return child_start(argv, &opts, &v->child, err);
 }
 
-static uint64_t known(void)
+/* 0 before it was ever noted; -1: it cannot be read, which is not the same. */
+static int known(uint64_t *ret, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
-    struct err ignored;
-    uint64_t n = 0;
 
-    if (fs_read(KNOWN, 32, &text, NULL, &ignored) == 0)
-        str_to_u64(str_chomp(text), UINT64_MAX, &n);
-    return n;
+    *ret = 0;
+    if (fs_read(KNOWN, 32, &text, NULL, err) < 0)
+        return errno == ENOENT ? 0 : -1;
+    return str_to_u64(str_chomp(text), UINT64_MAX, ret) < 0
+               ? err_set(err, ERR_FAILED,
+                         "'known' in the state directory is no number; remove it when no files "
+                         "are missing here")
+               : 0;
 }
 
 /* 1: so many are gone that nothing is told; 0: not so; -1: it could not be seen, which is told
@@ -274,8 +278,9 @@ static void keep_known(const struct service *v)
 {
     char text[32];
     struct err err;
+    uint64_t noted;
 
-    if (known() == v->status.files)
+    if (known(&noted, &err) == 0 && noted == v->status.files)
         return;
     snprintf(text, sizeof(text), "%llu\n", (unsigned long long)v->status.files);
     if (put(KNOWN, text, 0600, &err) < 0)
@@ -285,9 +290,10 @@ static void keep_known(const struct service *v)
 /* Files that came back end it, and so does who says that it is meant. */
 static void held_tick(struct service *v, uint64_t now)
 {
+    uint64_t before = v->status.files;
     struct err err;
 
-    if (!v->accepted && too_few(v, v->child ? v->status.files : known()) != 0)
+    if (!v->accepted && ((!v->child && known(&before, &err) < 0) || too_few(v, before) != 0))
         return;
     v->held = false;
     all_changed(v, now);
@@ -448,7 +454,10 @@ static int begin(struct service *v, const char *credentials, struct err *err)
     v->tree = tree_open(&v->share, err);
     if (!v->tree || prepare(v, credentials, err) < 0)
         return -1;
-    int few = too_few(v, known());
+    uint64_t before;
+    if (known(&before, err) < 0)
+        return -1;
+    int few = too_few(v, before);
     if (few < 0)
         return err_set(err, ERR_FAILED, "%s", v->why);
     v->held = few > 0;

@@ -104,23 +104,37 @@ static bool is_directory(int dir, const struct dirent *e)
     return fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* It went meanwhile, or something else has its name, which is an event, too. */
+static bool is_gone(void)
+{
+    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+}
+
 /* Takes the descriptor. */
 static int watch_below(struct tree *t, int fd, const char *path, struct err *err)
 {
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_closedir_ DIR *dir = fdopendir(fd);
 
-    if (!dir || watch_one(t, dirfd(dir), path, err) < 0)
-        return dir ? -1 : 0; /* it went meanwhile, which is an event, too */
+    if (!dir) {
+        err_errno(err, errno, "watch %s", path);
+        close(fd);
+        return -1;
+    }
+    if (watch_one(t, dirfd(dir), path, err) < 0)
+        return -1;
     for (struct dirent *e; (e = readdir(dir));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
             !is_directory(dirfd(dir), e))
             continue;
         _cleanup_free_ char *inner = str_fmt("%s/%s", path, e->d_name);
+        if (!share_has(t->share, inner))
+            continue;
         int below = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        if (!share_has(t->share, inner) && below >= 0)
-            close(below);
-        else if (watch_below(t, below, inner, err) < 0)
+        if (below < 0 && is_gone())
+            continue;
+        if (below < 0)
+            return err_errno(err, errno, "watch %s", inner);
+        if (watch_below(t, below, inner, err) < 0)
             return -1;
     }
     return 0;
@@ -130,7 +144,9 @@ static int watch(struct tree *t, const char *path, struct err *err)
 {
     int fd = beneath_open(t->share->home, path, false, (uid_t)-1, (gid_t)-1, err);
 
-    return fd < 0 && errno != ENOENT && errno != ENOTDIR ? -1 : watch_below(t, fd, path, err);
+    if (fd < 0)
+        return is_gone() ? 0 : -1;
+    return watch_below(t, fd, path, err);
 }
 
 struct tree *tree_open(const struct share *s, struct err *err)

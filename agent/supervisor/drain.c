@@ -26,21 +26,9 @@
 
 json_t *sup_drain(void)
 {
-    static const char *const paths[] = {PATH_DRAIN, PATH_DRAIN_NOW};
-    struct err ignored;
+    json_t *why = sup_reason(PATH_DRAIN);
 
-    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-        _cleanup_free_ char *text = NULL;
-        size_t len = 0;
-
-        if (!fs_exists(paths[i]))
-            continue;
-        /* It is there, and cannot be read: it is in force all the same. */
-        if (fs_read(paths[i], 4096, &text, &len, &ignored) < 0 || len == 0)
-            return json_string("no reason given");
-        return js_string(text);
-    }
-    return NULL;
+    return why ? why : sup_reason(PATH_DRAIN_NOW);
 }
 
 void drain_tell_agent(void)

@@ -245,7 +245,10 @@ void sup_drift_forget(struct supervisor *s); /* a run begins */
  * of it may restart the database. */
 void sup_drift_ask(struct supervisor *s, uint64_t id, bool repair, bool careful);
 
-/* maintenance.c. Why this node is to get no traffic, or NULL; new reference. */
+/* maintenance.c. A reason that is in force for as long as its file is there, or NULL; new
+ * reference. */
+json_t *sup_reason(const char *path);
+/* Why this node is to get no traffic, or NULL; new reference. */
 json_t *sup_maintenance(void);
 /* drain.c. Why it is to finish what it has and to get nothing new, or NULL; new reference. */
 json_t *sup_drain(void);

@@ -19,18 +19,23 @@
 #include "common/js.h"
 #include "common/str.h"
 
-json_t *sup_maintenance(void)
+json_t *sup_reason(const char *path)
 {
     _cleanup_free_ char *text = NULL;
     struct err ignored;
     size_t len = 0;
 
-    if (!fs_exists(PATH_MAINTENANCE))
+    if (!fs_exists(path))
         return NULL;
     /* It is there, and cannot be read: it is in force all the same. */
-    if (fs_read(PATH_MAINTENANCE, 4096, &text, &len, &ignored) < 0 || len == 0)
+    if (fs_read(path, 4096, &text, &len, &ignored) < 0 || len == 0)
         return json_string("no reason given");
     return js_string(text);
+}
+
+json_t *sup_maintenance(void)
+{
+    return sup_reason(PATH_MAINTENANCE);
 }
 
 static int begin(const struct ask_options *o, struct err *err)
