@@ -190,34 +190,6 @@ static bool decided_without_me(struct cluster *c, uint64_t now)
     return true;
 }
 
-/* A Primary of a later epoch than its own, of which neither is a part of the other. */
-static bool is_apart(const struct cluster *c, unsigned i, uint64_t now)
-{
-    const struct cluster_msg *hb = &c->peers[i].hb;
-
-    return i != c->cfg.self && cluster_heard(c, i, now) && hb->state == CLUSTER_PRIMARY &&
-           hb->size && hb->position.last_epoch > c->rec.last_epoch && hb->holders.n &&
-           !cluster_names_have(&hb->holders, c->cfg.names[c->cfg.self]) &&
-           !cluster_names_have(&c->rec.holders, c->cfg.names[i]);
-}
-
-void cluster_look_apart(struct cluster *c, uint64_t now)
-{
-    unsigned i = 0;
-
-    while (i < c->cfg.n && !is_apart(c, i, now))
-        i++;
-    if (c->state != CLUSTER_PRIMARY || !c->component_known || i == c->cfg.n)
-        c->apart_since = 0;
-    else if (!c->apart_since)
-        c->apart_since = now;
-    else if (now - c->apart_since >= CLUSTER_APART_MS)
-        cluster_enter(c, CLUSTER_HALT, now,
-                      "%s serves epoch %llu, and this node epoch %llu beside it (I15)",
-                      c->cfg.names[i], (unsigned long long)c->peers[i].hb.position.last_epoch,
-                      (unsigned long long)c->rec.last_epoch);
-}
-
 /* `before`: the one that came before it from the same member. */
 static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
                                  const struct cluster_peer *before, uint64_t now,

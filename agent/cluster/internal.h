@@ -78,6 +78,13 @@ bool cluster_data_gone(const struct cluster *c, const struct cluster_position *r
 void cluster_recover(struct cluster *c, const char *name, const char *because, uint64_t now,
                      struct cluster_out *out);
 
+/* look.c: EV_DB. A member that serves an epoch halts when another one has served a later one beside
+ * it for long. Two members were given up, each to the other; that this one was, may not be on
+ * record any more, since another try from the same place takes the place of the first. */
+void cluster_look(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out);
+/* It serves, or is part of what serves; `last`: the epoch that was decided last. */
+void cluster_now_primary(struct cluster *c, bool last);
+
 /* votes.c */
 /* Another member, which the next decision needs no vote of while it is not heard. */
 bool cluster_excluded(const struct cluster *c, unsigned i);
@@ -107,9 +114,5 @@ void cluster_propose(struct cluster *c, uint64_t now, struct cluster_out *out);
 void cluster_propose_again(struct cluster *c, uint64_t now, struct cluster_out *out);
 void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
                      struct cluster_out *out);
-/* After a look that says of whom its Primary consists: it halts when another one has served a later
- * epoch beside it for long. Two members were given up, each to the other; that this one was, may
- * not be on record any more, since another try from the same place takes the place of the first. */
-void cluster_look_apart(struct cluster *c, uint64_t now);
 
 #endif

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 SCHEDULES = 2000
-PARTS = ["agree", "arbitrator", "chain", "choose", "edges", "gate", "need", "operator", "step", "votes"]
+PARTS = ["agree", "arbitrator", "chain", "choose", "edges", "gate", "look", "need", "operator", "step", "votes"]
 SIM = ["sim_cluster", "database", "disk", "faults", "oracle", "world"]
 FLAGS = ["-O1", "-std=gnu17", "-D_GNU_SOURCE", "-w"]
 

@@ -290,6 +290,42 @@ static void test_two_serve_apart(void **state)
     }
 }
 
+/* An agent that begins again beside a database that serves an earlier epoch does not take it for the
+ * later one, of which it has learnt: what it acknowledged since is not a part of that. */
+static void test_restart_while_apart(void **state)
+{
+    (void)state;
+    for (int row = 0; row < 2; row++) {
+        struct world *w = two();
+        struct node *fra = get(w, "fra");
+        struct cluster_record rec = fra->c.rec;
+        struct cluster_event db = {.type = EV_DB,
+                                   .running = true,
+                                   .answers = true,
+                                   .primary = true,
+                                   .synced = true,
+                                   .size = 1,
+                                   .members = {.n = 1, .name = {"fra"}}};
+        struct cluster_value v = {.epoch = 2, .node = "par", .uuid = UUID, .base = 100};
+
+        memcpy(v.cluster_id, rec.cluster_id, sizeof(v.cluster_id));
+        cluster_append(&rec, &v);
+        assert_int_equal(rec.epoch, 2);
+        rec.joining = rec.failures = 0;
+        rec.booted = 2;
+        cluster_init(&fra->c, &fra->c.cfg, &rec, w->now);
+        db.now = w->now;
+        if (row) { /* Galera merged them: the row of the later epoch is here */
+            str_copy(db.row_node, sizeof(db.row_node), "par");
+            memcpy(db.row_cluster, v.cluster_id, sizeof(v.cluster_id));
+        }
+        step(w, fra, &db);
+        assert_int_equal(fra->c.state, CLUSTER_PRIMARY);
+        assert_int_equal(fra->c.rec.last_epoch, row ? 2 : 1);
+        free(w);
+    }
+}
+
 /* How long the Primary was seen behind counts from when it is waited for, and not from an earlier
  * time: it may be just about to say where it is. */
 static void test_ahead_of_an_earlier_primary(void **state)
@@ -341,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_recover_at_once),
         cmocka_unit_test(test_excluded_by_the_lost),
         cmocka_unit_test(test_two_serve_apart),
+        cmocka_unit_test(test_restart_while_apart),
         cmocka_unit_test(test_ahead_of_an_earlier_primary),
     };
 
