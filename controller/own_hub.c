@@ -23,6 +23,7 @@ static int open_all(struct own_hub *h, const char *role, enum own_hub_mode mode,
     if (h->lock_fd < 0 || deployment_keys(&h->d, err) < 0)
         return -1;
     config.store = h->d.store;
+    config.file = mode == OWN_HUB_SERVES ? h->d.file : NULL;
     config.hooks = mode == OWN_HUB_SERVES ? hooks : NULL;
     return service_open(&config, &h->service, err);
 }

@@ -85,6 +85,9 @@ static const struct {
      {"confirm", required_argument, NULL, 'i'},
      "    --confirm NODE    recover, release: the node that is given up, instead of typing it"},
     {OPT_RECOVER,
+     {"fence", no_argument, NULL, 'q'},
+     "    --fence           recover: the cloud stops the VM of the other one before"},
+    {OPT_RECOVER,
      {"keep", no_argument, NULL, 'K'},
      "    --keep            release: its data stays, since the other one was released"},
     {OPT_ALLOW_OUTAGE,
@@ -229,6 +232,9 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
         return 0;
     case 'i':
         cli->confirm = arg;
+        return 0;
+    case 'q':
+        cli->fence = true;
         return 0;
     case 'K':
         cli->keep = true;

@@ -58,7 +58,7 @@ struct cli {
     bool watch;
     const char *because;                  /* an operator's reason */
     const char *from, *without, *confirm; /* of cluster recover and release: nodes */
-    bool keep, allow_outage, rolling;
+    bool keep, fence, allow_outage, rolling;
     unsigned seconds, streams; /* of nettest; 0: as usual */
     bool public_side, force;
     const char *to; /* of failover: a node */

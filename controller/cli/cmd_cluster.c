@@ -6,11 +6,16 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/js.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/session.h"
 #include "controller/cli/ssh.h"
+#include "controller/cloud/fence.h"
 
 #define WORDS_MAX 16
+#define LOOK_MAX_S 60
 
 struct command {
     const char *words[WORDS_MAX];
@@ -100,12 +105,56 @@ static int check(const struct cli *cli, bool looks, bool recover, struct err *er
         return err_set(err, ERR_USAGE,
                        "recover: name who is told and who is given up: muster cluster recover "
                        "--from NODE --without NODE --because TEXT");
-    if (!recover && (cli->from || cli->without))
-        return err_set(err, ERR_USAGE, "--from and --without belong to 'cluster recover'");
+    if (!recover && (cli->from || cli->without || cli->fence))
+        return err_set(err, ERR_USAGE, "--from, --without and --fence belong to 'cluster recover'");
     if (!looks && !recover && cli->n_words < 2)
         return err_set(err, ERR_USAGE, "name the node: muster cluster %s NODE", verb);
     if (!str_eq(verb, "release") && cli->keep)
         return err_set(err, ERR_USAGE, "--keep belongs to 'cluster release'");
+    return 0;
+}
+
+/* What that node's coordinator is at; 32 bytes. */
+static int coordinator_of(struct deployment *d, const char *node, char *ret, struct err *err)
+{
+    static const char *const words[] = {"sudo", "muster-agent", "status", "--json"};
+    const struct proc_opts opts = {.timeout_s = LOOK_MAX_S, .quiet = true};
+    _cleanup_(proc_result_free) struct proc_result said = {0};
+    _cleanup_json_ json_t *state = NULL;
+    char **argv = NULL;
+
+    if (ssh_command(d, node, words, ARRAY_LEN(words), &argv, err) < 0)
+        return -1;
+    int r = proc_run((const char *const *)argv, &opts, &said, err);
+    ssh_free(argv);
+    if (r < 0 || js_parse(strbuf_str(&said.out), said.out.len, &state, err) < 0)
+        return err_wrap(err, "%s cannot be asked; nothing was done", node);
+    str_copy(ret, 32, js_opt_str(json_object_get(state, "coordinator"), "state", ""));
+    return 0;
+}
+
+/* The one that is given up is stopped at the cloud, and is known to be: it acknowledges nothing any
+ * more. Not when the other one serves, or could not be told. */
+static int fence(const struct cli *cli, struct deployment *d, struct err *err)
+{
+    _cleanup_(access_close) struct reach reach = {0};
+    _cleanup_free_ char *question = str_fmt("Stop the VM of %s?", cli->without);
+    char state[32];
+
+    if (!is_node(&d->spec, cli->without) || str_eq(cli->from, cli->without))
+        return err_set(err, ERR_USAGE, "--without %s: the other node of %s", cli->without, d->file);
+    if (coordinator_of(d, cli->from, state, err) < 0)
+        return -1;
+    if (str_eq(state, "primary"))
+        return err_set(err, ERR_USAGE, "%s serves: there is nothing to recover; nothing was done",
+                       cli->from);
+    if (!str_eq(cli->confirm, cli->without) && !cli_confirmed(cli, question))
+        return err_set(err, ERR_SAFETY,
+                       "not confirmed; nothing was done (--confirm %s does not ask)", cli->without);
+    if (access_open(&d->spec, false, &reach, err) < 0 ||
+        fence_node(&reach, d->store, &d->spec, cli->without, err) < 0)
+        return -1;
+    printf("The cloud says that the VM of %s is Stopped.\n", cli->without);
     return 0;
 }
 
@@ -115,6 +164,7 @@ int cmd_cluster(const struct cli *cli, struct err *err)
                                         "hold",   "resume",  "release", NULL};
     _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
     _cleanup_(command_cleanup) struct command c = {0};
+    _cleanup_(strbuf_free) struct strbuf because = {0};
     const char *verb = cli->words[0], *node;
     size_t i = 0;
 
@@ -129,6 +179,11 @@ int cmd_cluster(const struct cli *cli, struct err *err)
     node = recover ? cli->from : cli->n_words > 1 ? cli->words[1] : NULL;
     if (node && !is_node(&d.spec, node))
         return err_set(err, ERR_USAGE, "no node '%s' in %s", node, d.file);
+    if (cli->fence && fence(cli, &d, err) < 0)
+        return -1;
+    if (cli->fence)
+        strbuf_addf(&because, "its VM was stopped%s%s", cli->because ? ": " : "",
+                    cli->because ? cli->because : "");
     begin(&c, "cluster");
     add(&c, verb);
     if (release)
@@ -138,8 +193,8 @@ int cmd_cluster(const struct cli *cli, struct err *err)
     if (cli->keep)
         add(&c, "--keep");
     add_text(&c, "--without", recover ? cli->without : NULL);
-    add_text(&c, "--confirm", recover || release ? cli->confirm : NULL);
-    add_text(&c, "--because", looks ? NULL : cli->because);
+    add_text(&c, "--confirm", cli->fence ? cli->without : recover || release ? cli->confirm : NULL);
+    add_text(&c, "--because", looks ? NULL : cli->fence ? strbuf_str(&because) : cli->because);
     return node ? ask_one(&d, node, &c, err) : ask_any(&d, &c, err);
 }
 

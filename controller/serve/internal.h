@@ -30,6 +30,14 @@ struct measure {
     char serve_why[200];   /* why the other side did not serve, or "" */
 };
 
+/* Of two members, when one of them is lost. */
+struct fence {
+    size_t survivor; /* node */
+    uint64_t since;  /* monotonic; 0: there is none */
+    pid_t pid;       /* of the work; 0: none is under way */
+    uint64_t end;    /* monotonic: it is killed then */
+};
+
 struct service {
     struct service_config config;
     struct hub *hub;
@@ -41,6 +49,7 @@ struct service {
     int listener;
     struct client clients[CLIENTS_MAX];
     struct measure measure;
+    struct fence fence;
     uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */
     uint64_t inode;          /* of the state directory */
     uint64_t started;        /* monotonic */
@@ -51,12 +60,23 @@ struct service {
 /* service.c */
 int service_reload(struct service *s, struct err *err);
 bool service_hears(const struct service *s, size_t node);
+/* Into the store, and to the hooks. */
+int service_own_event(struct service *s, struct event *ev, struct err *err);
 
 /* measure.c */
 void measure_begin(struct service *s, struct client *c, const struct request *r);
 void measure_said(struct service *s, size_t node, const json_t *said); /* an agent's message */
 void measure_late(struct service *s);                         /* ends one that has had its time */
 void measure_drop(struct service *s, const struct client *c); /* whoever asked is gone */
+
+/* fence.c */
+struct fence_look {
+    bool heard;              /* by this hub, lately */
+    const char *coordinator; /* what it said last that it is at, or "" */
+};
+bool fence_is_due(const struct fence_look *l, size_t n, size_t *survivor); /* pure */
+int fence_run(struct service *s, struct err *err);                         /* once a second */
+void fence_close(struct service *s);
 
 /* socket.c */
 int socket_open(struct service *s, struct err *err);

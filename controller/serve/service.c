@@ -93,6 +93,14 @@ static void on_event(void *ctx, const struct event *ev, bool past)
         hooks_event(s->hooks, s->config.spec->deployment, ev);
 }
 
+int service_own_event(struct service *s, struct event *ev, struct err *err)
+{
+    if (store_event_own(s->config.store, ev, err) < 0)
+        return -1;
+    on_event(s, ev, false);
+    return 0;
+}
+
 /* Of a node that was heard by this hub. */
 static int emit_silence(struct service *s, struct err *err)
 {
@@ -105,10 +113,9 @@ static int emit_silence(struct service *s, struct err *err)
         str_copy(ev.node, sizeof(ev.node), s->config.spec->nodes[i].name);
         event_fill(&ev, EVENT_NOTE, EVENT_ID_AGENT, "%s",
                    silent ? "has not been heard for 30 s" : "is heard again");
-        if (store_event_own(s->config.store, &ev, err) < 0)
+        if (service_own_event(s, &ev, err) < 0)
             return -1;
         s->silent[i] = silent;
-        on_event(s, &ev, false);
     }
     return 0;
 }
@@ -230,6 +237,7 @@ void service_close(struct service *s)
 {
     if (!s)
         return;
+    fence_close(s);
     socket_close(s);
     hub_close(s->hub);
     for (size_t i = 0; i < s->config.spec->n_nodes; i++) {
@@ -252,7 +260,7 @@ static int look_after(struct service *s, struct err *err)
     if (now - s->looked >= GONE_EVERY_MS) {
         s->looked = now;
         s->gone = stat(s->config.state, &st) < 0 || st.st_ino != s->inode;
-        if (!s->gone && emit_silence(s, err) < 0)
+        if (!s->gone && (emit_silence(s, err) < 0 || fence_run(s, err) < 0))
             return -1;
     }
     if (s->hooks)

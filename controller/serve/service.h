@@ -17,6 +17,7 @@ struct service_config {
     const struct curve_pair *keys;
     const struct sign_pair *sign;
     bool only_looks;   /* gives no plans and repairs nothing */
+    const char *file;  /* the deployment file, for `survivor: fence`; NULL: it does not act */
     const char *hooks; /* directory of programs that are told what happens; NULL: none are */
 };
 

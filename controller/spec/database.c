@@ -234,9 +234,25 @@ static json_t *read_settings(struct reading *r, const json_t *v)
     return settings;
 }
 
+/* More than two members, or an arbitrator, have a quorum without the one that is lost. */
+static void read_survivor(struct reading *r, struct spec *s, const json_t *v)
+{
+    char text[16];
+
+    read_text(r, "database", v, "survivor", "wait", text, sizeof(text));
+    s->database.fence = str_eq(text, "fence");
+    if (!s->database.fence && !str_eq(text, "wait"))
+        problem_at(r, "database", "survivor", "expected wait or fence");
+    else if (s->database.fence && s->n_nodes != 2)
+        problem_at(r, "database", "survivor", "fence is for two nodes: others have a quorum");
+    else if (s->database.fence && s->cloud == CLOUD_NONE)
+        problem_at(r, "database", "survivor", "fence needs a cloud that stops the lost VM");
+}
+
 void read_database(struct reading *r, struct spec *s, const json_t *root)
 {
-    static const char *const keys[] = {"cluster", "mount", "filesystem", "settings", NULL};
+    static const char *const keys[] = {"cluster",  "mount",    "filesystem",
+                                       "survivor", "settings", NULL};
     const json_t *v = json_object_get(root, "database");
 
     /* A data disk is mounted also where no database is. */
@@ -253,6 +269,7 @@ void read_database(struct reading *r, struct spec *s, const json_t *root)
               sizeof(s->database.filesystem));
     if (!str_eq(s->database.filesystem, "ext4") && !str_eq(s->database.filesystem, "xfs"))
         problem_at(r, "database", "filesystem", "expected ext4 or xfs");
+    read_survivor(r, s, v);
     s->database.settings = json_object_get(v, "settings")
                                ? read_settings(r, json_object_get(v, "settings"))
                                : json_object();

@@ -123,6 +123,7 @@ struct spec {
         char cluster[SPEC_NAME_MAX];
         char mount[SPEC_PATH_MAX];
         char filesystem[8];
+        bool fence;       /* of two members: the hub stops the VM of a lost one, and goes on */
         json_t *settings; /* of the server: texts by name; one with a '.' is an option of Galera */
     } database;
     struct {

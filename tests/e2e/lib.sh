@@ -9,7 +9,9 @@ vdc=$PWD/build/bin/muster-vdc
 # shellcheck source=tests/e2e/host_state.sh
 source tests/e2e/host_state.sh
 work=$(mktemp -d /tmp/muster-e2e-XXXXXX)
-export XDG_STATE_HOME=$work/state
+# The directory that the tests of one_deployment.sh have in common, else empty.
+shared=${MTEST_SHARED:-}
+export XDG_STATE_HOME=${shared:-$work}/state
 # The example of the README, to be edited elsewhere; and the same on a template that has the packages
 # already, which raises in half the time: for what does not test their installation.
 bare=$work/bare.yaml file=$work/saas.yaml
@@ -90,13 +92,13 @@ cleanup() {
     "$muster" events -f "$file" 2>/dev/null | tail -n 40 || true
     "$vdc" logs 2>/dev/null | tail -n 40 || true
   fi
-  "$vdc" destroy -y >/dev/null 2>&1 || true
+  [ -n "$shared" ] && [ $rc -eq 0 ] || "$vdc" destroy -y >/dev/null 2>&1 || true
   rm -rf "$work" "$host_known"
   exit $rc
 }
 trap cleanup EXIT
 
-if [ -e /var/lib/muster/vdc ]; then
+if [ -e /var/lib/muster/vdc ] && [ ! -e "$XDG_STATE_HOME" ]; then
   trap - EXIT
   die "the local cloud of this machine is in use; 'muster vdc destroy' removes it"
 fi

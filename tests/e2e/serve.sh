@@ -38,7 +38,6 @@ exit_code() { # wanted command…
   [ $rc -eq "$wanted" ] || { cat "$work/up"; die "exit $rc, not $wanted: $*"; }
 }
 
-exit_code 1 timeout 20 "$muster" status -f "$file"
 must up
 ok "raised without a hub"
 
@@ -156,7 +155,40 @@ until_true 60 "the service takes over" listens
 answers fra true || die "status"
 ok "watch is the hub while no other is"
 
+# --- the unit as it is installed, under systemd: on par, as on a machine that the hub has moved to ---
+root=$work/root etc=$work/root/etc/muster/saas
+DESTDIR=$root cmake --install build/release --prefix /usr/local --component controller >/dev/null
+# The libraries that par lacks; of those it has it keeps its own.
+ldd "$muster" | awk '/=> \// {print $3}' | sort >"$work/libraries"
+on par sh -c "'cat >/tmp/libraries; while read -r f; do test -e \$f || echo \$f; done </tmp/libraries'" <"$work/libraries" |
+  while read -r f; do install -D -m 644 "$f" "$root/usr/local/lib/${f##*/}"; done
+mkdir -p "$etc" "$root/root/.local/state/muster"
+cp -a "$state" "$root/root/.local/state/muster/"
+rm -f "$root"/root/.local/state/muster/saas/{hub.sock,hub.lock,lock}
+cp -a docs/examples/album "$etc/"
+sed 's|archive: {path: [^}]*}|archive: {path: album}|' "$file" >"$etc/muster.yaml"
+tar -C "$root" -czf "$work/root.tgz" --owner=0 --group=0 .
+on par tar -C / -xzf - <"$work/root.tgz" || die "unpack on par"
+on par sh -c "'ldconfig; systemctl daemon-reload; systemctl start muster@saas'" || die "the unit: $(on par journalctl -u muster@saas --no-pager)"
+unit() { on par systemctl show -P "$1" muster@saas; }
+unit_says() { unit StatusText | grep -q "saas: [0-9] of 2 nodes speak"; }
+[ "$(unit ActiveState)" = active ] || die "ready was not told: $(unit ActiveState)"
+until_true 30 "the unit's status" unit_says
+asks() { # it says that nobody answers, and fails
+  on par sh -c "'cd /etc/muster/saas && muster status -f muster.yaml --json'" >"$work/asked" || true
+  jq -e '.nodes | length == 2' "$work/asked" >/dev/null 2>&1
+}
+until_true 30 "muster status asks the unit's hub" asks
+pid=$(unit MainPID)
+on par kill -9 "$pid"
+again() { [ "$(unit ActiveState)" = active ] && [ "$(unit MainPID)" != "$pid" ]; }
+until_true 30 "killed, it is started again" again
+on par systemctl stop muster@saas
+[ "$(unit Result) $(unit ExecMainStatus)" = "success 0" ] || die "stop: $(unit Result) $(unit ExecMainStatus)"
+ok "the unit under systemd"
+
 "$muster" destroy -y --with-data -f "$file" >"$work/down" 2>&1 || { cat "$work/down"; die "destroy"; }
 kill -0 $hub || die "the hub ended with the deployment"
 end_hub
 ok "destroyed below a running hub"
+exit_code 1 timeout 20 "$muster" status -f "$file"

@@ -290,8 +290,8 @@ static void test_two_serve_apart(void **state)
     }
 }
 
-/* An agent that begins again beside a database that serves an earlier epoch does not take it for the
- * later one, of which it has learnt: what it acknowledged since is not a part of that. */
+/* An agent that begins again beside a database that serves an earlier epoch does not take it for
+ * the later one, of which it has learnt: what it acknowledged since is not a part of that. */
 static void test_restart_while_apart(void **state)
 {
     (void)state;

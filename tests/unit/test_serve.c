@@ -4,7 +4,38 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "controller/serve/internal.h"
 #include "serve_world.h"
+
+/* Of two members one is stopped only when it is the one that is not heard, and the other one runs
+ * without a quorum. */
+static void test_fence(void **state)
+{
+    static const struct {
+        struct fence_look look[2];
+        size_t n;
+        bool due;
+        size_t survivor;
+    } cases[] = {
+        {{{true, "non-primary"}, {false, "primary"}}, 2, true, 0},
+        {{{false, ""}, {true, "non-primary"}}, 2, true, 1},
+        {{{true, "primary"}, {false, ""}}, 2, false, 0},
+        {{{true, "stopped"}, {false, ""}}, 2, false, 0}, /* it was restarted: may lack more */
+        {{{true, ""}, {false, ""}}, 2, false, 0},
+        {{{true, "non-primary"}, {true, "non-primary"}}, 2, false, 0},
+        {{{false, "non-primary"}, {false, "non-primary"}}, 2, false, 0},
+        {{{true, "non-primary"}, {false, ""}}, 3, false, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t survivor = 9;
+
+        assert_int_equal(fence_is_due(cases[i].look, cases[i].n, &survivor), cases[i].due);
+        if (cases[i].due)
+            assert_int_equal(survivor, cases[i].survivor);
+    }
+}
 
 static void raw(struct world *w, const char *text)
 {
@@ -275,6 +306,7 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fence),
         cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
