@@ -13,6 +13,7 @@ enum { PORT_ENROL, PORT_MAIN, PORT_BLOB, PORT_OFFSETS };
 #define PORT_PEER 7410    /* a roster without one means this */
 #define PORT_NETTEST 7411 /* open while the throughput of one pair is measured */
 
+#define PORT_DATABASE 3306
 #define PORT_GALERA 4567
 #define PORT_GALERA_IST 4568
 #define PORT_GALERA_SST 4444

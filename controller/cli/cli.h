@@ -99,6 +99,7 @@ int cmd_serve(const struct cli *cli, struct err *err);
 int cmd_watch(const struct cli *cli, struct err *err);
 int cmd_status(const struct cli *cli, struct err *err);
 int cmd_show(const struct cli *cli, struct err *err);
+int cmd_show_uri(const struct cli *cli, struct err *err);
 int cmd_events(const struct cli *cli, struct err *err);
 int cmd_logs(const struct cli *cli, struct err *err);
 int cmd_secret(const struct cli *cli, struct err *err);

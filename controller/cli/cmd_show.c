@@ -61,6 +61,10 @@ int cmd_show(const struct cli *cli, struct err *err)
     _cleanup_(strbuf_free) struct strbuf missing = {0}; /* nothing is created: none */
     const struct survey_options o = {.facts_only = true};
 
+    if (cli->n_words)
+        return str_eq(cli->words[0], "uri")
+                   ? cmd_show_uri(cli, err)
+                   : err_set(err, ERR_USAGE, "show %s: nothing, or uri", cli->words[0]);
     if (cli_open(cli, false, &d, err) < 0 || access_open(&d.spec, false, &reach, err) < 0 ||
         survey_run(&reach, d.store, &d.spec, &o, &v, &missing, err) < 0)
         return -1;

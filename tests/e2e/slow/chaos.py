@@ -26,6 +26,7 @@ MUSTER, VDC, FILE, HOW_LONG, SEED = sys.argv[1:6]
 SYNCED_WITHIN = 420
 SESSIONS = 4
 MACHINES = []  # with the arbitrator, which has no data
+VOLUMES = "/var/lib/muster/vdc/volumes"
 PORTS = {"database": "4567-4568", "agents": "7410"}
 
 
@@ -238,6 +239,53 @@ def zone_cut(nodes, rng):
     links(pairs, "--restore")
 
 
+def long_cut(nodes, rng):
+    """Ten minutes: whoever was cut off is excluded meanwhile."""
+    zone = rng.choice(MACHINES).zone
+    pairs = [(zone, z) for z in sorted({n.zone for n in MACHINES} - {zone})]
+    links(pairs)
+    time.sleep(600)
+    links(pairs, "--restore")
+
+
+def partial_heal(nodes, rng):
+    """Every zone is alone; then two of them meet, and later the third."""
+    zones = rng.sample(sorted({n.zone for n in MACHINES}), 3)
+    pairs = [(zones[0], zones[1]), (zones[0], zones[2]), (zones[1], zones[2])]
+    links(pairs)
+    time.sleep(rng.choice([10, 30, 90]))
+    for pair in pairs:
+        links([pair], "--restore")
+        time.sleep(rng.choice([0, 5, 30]))
+
+
+def machine_frozen(nodes, rng):
+    """It does nothing for a while, and then believes that no time has passed."""
+    n = rng.choice(MACHINES)
+    must(VDC, "fault", "vm", n.vm, "pause")
+    time.sleep(rng.choice([3, 10, 40]))
+    must(VDC, "fault", "vm", n.vm, "resume")
+
+
+def snapshot_restored(nodes, rng):
+    """A disk is as it was some time ago. The others go on meanwhile, or all lose their power."""
+    n = rng.choice(nodes)
+    disk = f"{VOLUMES}/{shown()['volume:' + n.name]}.img"
+    n.off()
+    must("cp", "--sparse=always", disk, disk + ".then", timeout=300)
+    n.on()
+    until(SYNCED_WITHIN, "all are Synced", lambda: all_synced(nodes))
+    time.sleep(rng.uniform(1, 5))
+    everybody = rng.random() < 0.5
+    for m in nodes if everybody else [n]:
+        m.off()
+    must("cp", "--sparse=always", disk + ".then", disk, timeout=300)
+    os.remove(disk + ".then")
+    for m in rng.sample(nodes, len(nodes)):
+        if everybody or m is n:
+            m.on()
+
+
 def port_cut(nodes, rng):
     n, ports = rng.choice(MACHINES), PORTS[rng.choice(list(PORTS))]
     n.nft("add table ip chaos; add chain ip chaos in { type filter hook input priority 0; };"
@@ -248,9 +296,17 @@ def port_cut(nodes, rng):
     n.nft("delete table ip chaos")
 
 
-def copy_dies(nodes, rng):
-    """A member that takes a whole copy loses its power, or its donor does."""
+def copies_die(nodes, rng):
+    """The same member, five times."""
     n = rng.choice(nodes)
+    for _ in range(5):
+        copy_dies(nodes, rng, n)
+        until(180, f"the agent of {n.name} is up", n.answers)
+
+
+def copy_dies(nodes, rng, n=None):
+    """A member that takes a whole copy loses its power, or its donor does."""
+    n = n or rng.choice(nodes)
     n.ssh("sh", "-c", "'rm -f /media/datadisk-mariadb/mysql/grastate.dat; pkill -KILL -x mariadbd'")
     until(60, f"{n.name} takes a copy", lambda: n.ssh("pgrep", "-f", "'[w]srep_sst'").returncode == 0)
     time.sleep(rng.uniform(0, 6))
@@ -374,8 +430,8 @@ def raise_again(nodes):
 
 
 FAULTS = [packages_reinstalled, machine_replaced, disk_replaced, members_change, power_of_one,
-          database_killed, agents_killed, zone_cut, port_cut, copy_dies, orderly_stop, founder_killed,
-          rolling_restart]
+          database_killed, agents_killed, zone_cut, port_cut, partial_heal, machine_frozen,
+          snapshot_restored, copy_dies, copies_die, orderly_stop, founder_killed, rolling_restart]
 # The others serve meanwhile; a loss that Galera notices after 5 s is not of these.
 ONE_AT_A_TIME = [packages_reinstalled, machine_replaced, disk_replaced, members_change, rolling_restart]
 GAP_S = 3  # probes are a second apart at most, and come over ssh
@@ -472,8 +528,9 @@ def main():
     ids = shown()
     MACHINES.extend(Node(n["name"], ids["vm:" + n["name"]], n["zone"]) for n in state["nodes"])
     nodes = [n for n in MACHINES if n.has_data]
-    faults = [f for f in FAULTS if f is not disk_replaced or len(MACHINES) > 2]  # else an operator's
-    chosen = [f for f in [power_of_all] + FAULTS if f.__name__ in sys.argv[6:]]
+    # Of two without an arbitrator a lost disk is an operator's matter; two zones heal at once.
+    faults = [f for f in FAULTS if f not in (disk_replaced, partial_heal) or len(MACHINES) > 2]
+    chosen = [f for f in [power_of_all, long_cut] + FAULTS if f.__name__ in sys.argv[6:]]
     end = time.monotonic() + float(HOW_LONG[:-1]) if HOW_LONG.endswith("s") else None
     nodes[0].sql("CREATE DATABASE IF NOT EXISTS chaos")
     done, number = [], 0
