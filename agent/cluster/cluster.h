@@ -291,7 +291,7 @@ struct cluster {
     uint64_t born; /* when this agent began */
     bool db_seen;  /* an EV_DB came since the start */
     bool running, primary;
-    bool joins;   /* the last look said that it is part of a Primary, and not Synced yet */
+    bool joins;   /* the last look said that its database answers, and is not Synced yet */
     bool leaving; /* the agent ends, and the database is down */
     bool left;    /* the last look said that its database is connected to no group */
     bool unknown; /* it runs, and the last look got no answer: running and primary are older */

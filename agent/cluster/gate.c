@@ -180,9 +180,9 @@ static bool no_donor(const struct cluster_msg *hb, uint64_t joining)
            (hb->state == CLUSTER_PRIMARY && hb->epoch > joining);
 }
 
-/* Its database says that it is a part of the Primary, and all of the Primary say that it is not:
- * Galera gave the join up, and its server has not noticed (a transfer that lacks the last write set
- * ends so). */
+/* Its database answers, whatever it says of its group, and all of the Primary say that it is not a
+ * part of it: Galera gave the join up, and its server has not noticed (a transfer that lacks the
+ * last write set ends so). While a whole copy comes, it does not answer. */
 static bool unjoined(const struct cluster *c, uint64_t now)
 {
     bool primary = false;

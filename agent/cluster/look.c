@@ -163,7 +163,7 @@ void cluster_look(struct cluster *c, const struct cluster_event *ev, struct clus
     c->primary = ev->running && ev->primary;
     c->left = ev->left;
     c->leaving = ev->leaving && !ev->running;
-    c->joins = ev->answers && ev->primary && !ev->synced;
+    c->joins = ev->answers && !ev->synced;
     c->size = ev->size;
     c->arbitrated = ev->arbitrated;
     c->bytes = ev->bytes;

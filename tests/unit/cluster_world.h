@@ -34,6 +34,7 @@ struct node {
     bool db, primary, unknown;
     bool left;                   /* its database has left the group and goes on running */
     bool hangs;                  /* its next join is given up by Galera, and its server stays */
+    bool hangs_apart;            /* and says that it has no quorum */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
     unsigned boots, stops, abandoned;
     uint64_t cached; /* what its look says */
@@ -214,7 +215,7 @@ static void look(struct world *w, struct node *nd)
     ev.answers = nd->db && !nd->unknown;
     ev.left = ev.answers && nd->left;
     ev.synced = ev.answers && nd->primary;
-    ev.primary = ev.synced || (ev.answers && nd->hangs);
+    ev.primary = ev.synced || (ev.answers && nd->hangs && !nd->hangs_apart);
     ev.position = (struct cluster_position){.kind = DATADIR_OK, .uuid = UUID, .seqno = nd->seqno};
     for (unsigned i = 0; ev.primary && i < w->n; i++)
         if (w->nodes[i].db && w->nodes[i].primary)

@@ -236,20 +236,23 @@ static void test_old_record(void **state)
 static void test_join_that_hangs(void **state)
 {
     (void)state;
-    struct world *w = two();
-    struct node *par = get(w, "par");
+    for (int apart = 0; apart < 2; apart++) {
+        struct world *w = two();
+        struct node *par = get(w, "par");
 
-    stop_in_order(w, "par");
-    run(w, 8);
-    par->hangs = true;
-    hold(w, "par", false);
-    run(w, 20);
-    assert_int_equal(par->c.state, CLUSTER_JOINING);
-    assert_int_equal(par->abandoned, 0);
-    run(w, 60);
-    assert_int_equal(par->abandoned, 1);
-    assert_all_serve(w);
-    free(w);
+        stop_in_order(w, "par");
+        run(w, 8);
+        par->hangs = true;
+        par->hangs_apart = apart;
+        hold(w, "par", false);
+        run(w, 20);
+        assert_int_equal(par->c.state, CLUSTER_JOINING);
+        assert_int_equal(par->abandoned, 0);
+        run(w, 60);
+        assert_int_equal(par->abandoned, 1);
+        assert_all_serve(w);
+        free(w);
+    }
 }
 
 int main(void)
