@@ -42,6 +42,8 @@ static const struct verb verbs[] = {
      OPT_FILE | OPT_BECAUSE | OPT_ALLOW_OUTAGE | OPT_FAILOVER, 0, 0, cmd_failover},
     {"restart", NULL, "[NODE]", "restart the database of a node, or of all, one after another",
      OPT_FILE | OPT_ALLOW_OUTAGE | OPT_ROLLING, 0, 1, cmd_restart},
+    {"snapshot", NULL, "create|list|delete [ID]", "take, name or delete snapshots of the data disks",
+     OPT_FILE | OPT_JSON | OPT_NODE | OPT_BECAUSE, 1, 2, cmd_snapshot},
     {"destroy", "down", "", "remove what was raised; data disks stay unless --with-data",
      OPT_FILE | OPT_YES | OPT_WITH_DATA | OPT_NODE, 0, 0, cmd_destroy},
     {"vdc", NULL, "start|stop|status|destroy|logs|link|account|fault",
