@@ -110,6 +110,7 @@ int cmd_cluster(const struct cli *cli, struct err *err);
 int cmd_maintenance(const struct cli *cli, struct err *err);
 int cmd_failover(const struct cli *cli, struct err *err);
 int cmd_restart(const struct cli *cli, struct err *err);
+int cmd_snapshot(const struct cli *cli, struct err *err);
 int cmd_destroy(const struct cli *cli, struct err *err);
 int cmd_vdc(const struct cli *cli, struct err *err);
 int cmd_version(const struct cli *cli, struct err *err);

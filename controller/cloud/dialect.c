@@ -214,6 +214,8 @@ static int attach(const struct request *m, const struct resource *it, struct pai
     [LIST_FIREWALL] = true, [LIST_ZONES] = true, [LIST_TEMPLATES] = true,                          \
     [LIST_OFFERINGS] = true, [LIST_DISK_OFFERINGS] = true
 
+#define SNAPSHOT_OPS {"createSnapshot", "listSnapshots", "snapshot", "deleteSnapshot", "Snapshot"}
+
 static const struct dialect vdc = {
     .name = "vdc",
     .region = true,
@@ -229,6 +231,7 @@ static const struct dialect vdc = {
                           NULL, NULL, 0, "PublicIpAddress", false, false},
     },
     .lists = {COMMON_LISTS, [LIST_GROUPS] = true},
+    .snapshots = SNAPSHOT_OPS,
 };
 
 static const struct dialect cloudstack = {
@@ -244,6 +247,7 @@ static const struct dialect cloudstack = {
                           address, "disassociateIpAddress", 3, "PublicIpAddress", false, false},
     },
     .lists = {COMMON_LISTS, [LIST_NETWORK_OFFERINGS] = true},
+    .snapshots = SNAPSHOT_OPS,
 };
 /* clang-format on */
 
@@ -261,18 +265,40 @@ void params_destroy(const struct resource *it, bool expunge, struct pairs *ret)
         pairs_add(ret, "expunge", "true");
 }
 
-void params_tags(const struct resources *resources, const struct resource *it, struct pairs *ret)
+static void add_tags(const struct resources *resources, const char *id, const char *type,
+                     const char *name, struct pairs *ret)
 {
-    pairs_add(ret, "resourceids", it->id);
-    pairs_add(ret, "resourcetype", resource_ops(resources, it->kind)->tag);
+    pairs_add(ret, "resourceids", id);
+    pairs_add(ret, "resourcetype", type);
     pairs_add(ret, "tags[0].key", TAG_DEPLOYMENT);
     pairs_add(ret, "tags[0].value", resources->deployment);
     pairs_add(ret, "tags[1].key", TAG_RESOURCE);
-    pairs_add(ret, "tags[1].value", it->name);
+    pairs_add(ret, "tags[1].value", name);
+}
+
+void params_tags(const struct resources *resources, const struct resource *it, struct pairs *ret)
+{
+    add_tags(resources, it->id, resource_ops(resources, it->kind)->tag, it->name, ret);
 }
 
 void params_grow(const struct request *m, const struct resource *it, struct pairs *ret)
 {
     pairs_add(ret, "id", it->id);
     add_number(ret, "size", m->spec->nodes[it->node].disk.size >> 30);
+}
+
+void params_snapshot(const char *volume_id, const char *name, struct pairs *ret)
+{
+    pairs_add(ret, "volumeid", volume_id);
+    pairs_add(ret, "name", name);
+}
+
+void params_snapshot_tags(const struct resources *resources, const char *id, const char *volume,
+                          const char *because, struct pairs *ret)
+{
+    add_tags(resources, id, resources->dialect->snapshots.tag, volume, ret);
+    if (!because)
+        return;
+    pairs_add(ret, "tags[2].key", TAG_BECAUSE);
+    pairs_add(ret, "tags[2].value", because);
 }

@@ -21,5 +21,9 @@ const struct dialect *dialect_of(const struct spec *s);
 void params_destroy(const struct resource *it, bool expunge, struct pairs *ret);
 void params_tags(const struct resources *resources, const struct resource *it, struct pairs *ret);
 void params_grow(const struct request *m, const struct resource *it, struct pairs *ret);
+/* Of snapshots; `because` may be NULL. */
+void params_snapshot(const char *volume_id, const char *name, struct pairs *ret);
+void params_snapshot_tags(const struct resources *resources, const char *id, const char *volume,
+                          const char *because, struct pairs *ret);
 
 #endif

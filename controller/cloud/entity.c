@@ -35,6 +35,11 @@ const json_t *entity_find(const json_t *list, const char *key, const char *value
     return NULL;
 }
 
+void entity_tag(const json_t *e, const char *key, char *ret, size_t cap)
+{
+    entity_text(entity_find(json_object_get(e, "tags"), "key", key), "value", ret, cap);
+}
+
 bool entity_has_tag(const json_t *e, const char *key, const char *value)
 {
     const json_t *tags = json_object_get(e, "tags");

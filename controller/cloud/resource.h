@@ -107,6 +107,12 @@ struct resource_ops {
     bool stays;  /* the API cannot or need not be able to destroy it */
 };
 
+/* Snapshots of data disks are nothing that a file wants: no resources, but calls of every cloud. */
+struct snapshot_ops {
+    const char *create, *list, *member, *destroy;
+    const char *tag; /* resource type for createTags */
+};
+
 #define TEARDOWN_PHASES 6
 
 struct dialect {
@@ -114,6 +120,7 @@ struct dialect {
     bool region; /* calls carry the region */
     struct resource_ops ops[RESOURCE_KINDS];
     bool lists[LISTINGS]; /* those that this cloud has */
+    struct snapshot_ops snapshots;
 };
 
 struct resources {

@@ -22,6 +22,7 @@
 #include "controller/localvdc/base/tool.h"
 #include "controller/localvdc/base/vdc.h"
 #include "controller/localvdc/machine/compute.h"
+#include "controller/localvdc/machine/hold.h"
 #include "controller/localvdc/machine/template.h"
 #include "controller/localvdc/network/router.h"
 
@@ -200,8 +201,8 @@ static json_t *status_json(bool root)
         return s;
     _cleanup_json_ json_t *keys = vdb_get(db, "meta", "keys");
     json_object_update(s, keys ? keys : json_null());
-    static const char *const kinds[] = {"network", "vm", "volume"};
-    static const char *const names[] = {"networks", "virtual_machines", "volumes"};
+    static const char *const kinds[] = {"network", "vm", "volume", "snapshot"};
+    static const char *const names[] = {"networks", "virtual_machines", "volumes", "snapshots"};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         _cleanup_json_ json_t *all = vdb_list(db, kinds[i]);
 
@@ -229,10 +230,11 @@ int vdc_cmd_status(int argc, char **argv, struct err *err)
                vdc_str(s, "endpoint"));
     printf("\n");
     if (json_object_get(s, "networks"))
-        printf("%lld networks, %lld virtual machines, %lld volumes\n",
+        printf("%lld networks, %lld virtual machines, %lld volumes, %lld snapshots\n",
                json_integer_value(json_object_get(s, "networks")),
                json_integer_value(json_object_get(s, "virtual_machines")),
-               json_integer_value(json_object_get(s, "volumes")));
+               json_integer_value(json_object_get(s, "volumes")),
+               json_integer_value(json_object_get(s, "snapshots")));
     printf("%s\n", json_is_true(json_object_get(s, "template_ready"))
                        ? "The template " TEMPLATE_NAME " is ready"
                        : "The template " TEMPLATE_NAME " is not built yet");
@@ -273,6 +275,17 @@ int vdc_cmd_metadata(int argc, char **argv, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     return argc == 2 ? metadata_run(argv[1], err)
                      : err_set(err, ERR_USAGE, "metadata takes a network's id");
+}
+
+/* A job runs this while it copies a volume; its standard input is the job's socket. */
+int vdc_cmd_hold(int argc, char **argv, struct err *err)
+{
+    _cleanup_(vdb_close) struct vdb *db = NULL;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (argc != 3)
+        return err_set(err, ERR_USAGE, "hold takes the ids of a guest and of a volume");
+    return vdc_open(false, &db, err) < 0 ? -1 : hold_run(db, argv[1], argv[2], STDIN_FILENO, err);
 }
 
 /* The parent of a process, 0 when it is gone. */

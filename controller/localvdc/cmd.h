@@ -21,6 +21,7 @@ int vdc_cmd_fault(int argc, char **argv, struct err *err);
 
 /* In processes that the daemon and liblxc start. */
 int vdc_cmd_job(int argc, char **argv, struct err *err);
+int vdc_cmd_hold(int argc, char **argv, struct err *err);
 int vdc_cmd_metadata(int argc, char **argv, struct err *err);
 int vdc_cmd_relay(int argc, char **argv, struct err *err);
 int vdc_cmd_hook(int argc, char **argv, struct err *err);

@@ -170,7 +170,9 @@ static void remove_mounts(struct err *first)
 /* "guests a, b; volumes c": what would be lost, nothing when there is neither. */
 static void what_is_there(struct vdb *db, struct strbuf *out)
 {
-    static const char *const kinds[] = {"vm", "volume"}, *const titles[] = {"guests", "volumes"};
+    static const char *const kinds[] = {"vm", "volume", "snapshot"}, *const titles[] = {
+                                                                         "guests", "volumes",
+                                                                         "snapshots"};
 
     for (size_t k = 0; db && k < ARRAY_LEN(kinds); k++) {
         _cleanup_json_ json_t *all = vdb_list(db, kinds[k]);

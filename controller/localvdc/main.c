@@ -29,6 +29,7 @@ static const struct {
     {"fault", vdc_cmd_fault, "KIND ...", "break something on purpose; 'fault help' lists what"},
     {"serve", vdc_cmd_serve, "", "run the cloud in the foreground"},
     {"job", vdc_cmd_job, NULL, NULL},
+    {"hold", vdc_cmd_hold, NULL, NULL},
     {"metadata", vdc_cmd_metadata, NULL, NULL},
     {"relay", vdc_cmd_relay, NULL, NULL},
     {"hook", vdc_cmd_hook, NULL, NULL},

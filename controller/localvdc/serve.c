@@ -176,6 +176,7 @@ static void loop(struct daemon *d)
         }
         if (clock_mono_ms() >= forget) {
             forget_jobs(d);
+            snapshot_sweep(d->db);
             forget = clock_mono_ms() + FORGET_MS;
         }
         jobs_tick(d->jobs);
@@ -275,6 +276,7 @@ int vdc_cmd_serve(int argc, char **argv, struct err *err)
         return -1;
     if (!template_ready(TEMPLATE_BARE))
         want_job(d.db, JOB_TEMPLATE, "", "");
+    snapshot_sweep(d.db);
     watch_routers(&d);
     resume_guests(&d);
     sync_guests(&d);

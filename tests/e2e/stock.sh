@@ -42,7 +42,27 @@ for node in fra par; do
 done
 "$muster" plan -f "$f" --detailed-exitcode >"$work/plan" || { cat "$work/plan"; die "not settled"; }
 ok "nothing left to do"
+"$muster" snapshot create -f "$f" --because "before the end" --json >"$work/made" || die "snapshot create"
+[ "$(jq -r '[.snapshots[] | .node + " " + .state + " " + .because] | join(", ")' "$work/made")" = \
+  "fra BackedUp before the end, par BackedUp before the end" ] || { cat "$work/made"; die "snapshot create"; }
+foreign=$(cloud createSnapshot volumeid="$(jq -r '.snapshots[0].volume' "$work/made")" name=stock-fra-data |
+  jq -r '.snapshot.id // .id')
+"$muster" snapshot list -f "$f" --json >"$work/listed"
+diff <(jq -S . "$work/made") <(jq -S . "$work/listed") || die "snapshot list"
+rc=0
+"$muster" snapshot delete -f "$f" "$foreign" 2>"$work/refused" || rc=$?
+[ "$rc" = 7 ] || { cat "$work/refused"; die "a snapshot of somebody else: exit $rc"; }
+"$muster" snapshot delete -f "$f" "$(jq -r '.snapshots[1].id' "$work/made")" || die "snapshot delete"
+[ "$("$muster" snapshot list -f "$f" --node par --json | jq '.snapshots | length')" = 0 ] || die "not deleted"
+"$muster" plan -f "$f" --detailed-exitcode >"$work/plan" || { cat "$work/plan"; die "snapshots are no resources"; }
+ok "snapshots: ours are listed and deleted, another is not"
 "$muster" destroy -y --with-data -f "$f" >"$work/down" 2>&1 || { cat "$work/down"; die "destroy"; }
+grep -q '^1 snapshot of data disks remains:' "$work/down" || { cat "$work/down"; die "destroy does not say what remains"; }
+last=$(jq -r '.snapshots[0].id' "$work/made")
+"$muster" snapshot delete -f "$f" "$last" || die "snapshot delete after destroy"
+[ "$(cloud listSnapshots | jq -r '[.snapshot[].id] | join(" ")')" = "$foreign" ] || die "snapshots: $(cloud listSnapshots)"
+cloud deleteSnapshot id="$foreign" >/dev/null
+ok "destroy leaves snapshots and says so"
 [ "$(count listVirtualMachines virtualmachine) $(count listPublicIpAddresses publicipaddress) $(data_disks)" = "0 0 0" ] ||
   die "left over"
 [ "$(cloud listNetworks | jq -r '[.network[].name] | join(" ")')" = backbone ] || die "networks: $(cloud listNetworks)"

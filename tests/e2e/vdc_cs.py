@@ -295,12 +295,14 @@ def check_tags():
                              ("PortForwardingRule", "listPortForwardingRules", forward["id"]),
                              ("FirewallRule", "listFirewallRules", one("listFirewallRules")),
                              ("FirewallRule", "listEgressFirewallRules", egress["id"]),
-                             ("Volume", "listVolumes", volume["id"])):
+                             ("Volume", "listVolumes", volume["id"]),
+                             ("Snapshot", "listSnapshots", snapshot["id"])):
         tag = {"tags[0].key": "kind", "tags[0].value": kind}
         CLOUD.createTags(resourceids=what, resourcetype=kind, fetch_result=True, **tag)
         found = next(v for v in getattr(CLOUD, call)(**tag).values() if isinstance(v, list))
         assert [f["id"] for f in found] == [what] and found[0]["tags"][0]["value"] == kind, found
     refused(431, "createTags", resourceids=net, resourcetype="Teapot", **{"tags[0].key": "a"})
+    CLOUD.deleteSnapshot(id=snapshot["id"], fetch_result=True)
     CLOUD.deleteVolume(id=volume["id"])
     gone(vm, net)
 
@@ -470,6 +472,110 @@ def check_guests():
     CLOUD.deleteSSHKeyPair(name="made")
     for what in (net, private):
         CLOUD.deleteNetwork(id=what, fetch_result=True)
+
+
+def image(kind, entity):
+    return "/var/lib/muster/vdc/%ss/%s.img" % (kind, entity["id"])
+
+
+def write_at(path, offset, data):
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        f.write(data)
+
+
+def read_at(path, offset, length):
+    with open(path, "rb") as f:
+        f.seek(offset)
+        return f.read(length)
+
+
+def job_process(job):
+    """The pids of a job's process; none when it has ended."""
+    found = subprocess.run(["pgrep", "-f", "muster-vdc job " + job], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def check_snapshots():
+    zone = base()["zoneid"]
+    volume = CLOUD.createVolume(name="data", size=2, zoneid=zone, diskofferingid=one("listDiskOfferings"),
+                                fetch_result=True)["volume"]
+    assert CLOUD.listSnapshots() == {}
+    write_at(image("volume", volume), 1 << 30, b"before")
+    snapshot = CLOUD.createSnapshot(volumeid=volume["id"], name="first", fetch_result=True)["snapshot"]
+    wanted = {"state": "BackedUp", "name": "first", "volumeid": volume["id"], "volumename": "data",
+              "volumetype": "DATADISK", "snapshottype": "MANUAL", "intervaltype": "MANUAL",
+              "zoneid": zone, "virtualsize": 2 << 30, "account": "local", "domain": "ROOT",
+              "revertable": False, "tags": []}
+    assert {k: snapshot[k] for k in wanted} == wanted, snapshot
+    assert 0 < snapshot["physicalsize"] < 1 << 30, snapshot
+    write_at(image("volume", volume), 1 << 30, b"behind")
+    named = CLOUD.createSnapshot(volumeid=volume["id"], fetch_result=True)["snapshot"]
+    assert named["name"].startswith("detached_data_"), named
+    assert CLOUD.listSnapshots(volumeid=volume["id"], snapshottype="MANUAL", zoneid=zone)["count"] == 2
+    assert CLOUD.listSnapshots(ids=snapshot["id"], name="first")["count"] == 1
+    assert CLOUD.listSnapshots(volumeid=zone) == {}
+    page = CLOUD.listSnapshots(page=2, pagesize=1)
+    assert page["count"] == 2 and page["snapshot"][0]["id"] == named["id"], page
+
+    # Volumes of it, also when the one that it was made of is gone.
+    CLOUD.deleteVolume(id=volume["id"])
+    for size in (None, 3):
+        params = {"size": size} if size else {}
+        copy = CLOUD.createVolume(name="copy", snapshotid=snapshot["id"], fetch_result=True,
+                                  **params)["volume"]
+        assert copy["snapshotid"] == snapshot["id"] and copy["size"] == (size or 2) << 30, copy
+        assert os.path.getsize(image("volume", copy)) == copy["size"]
+        assert read_at(image("volume", copy), 1 << 30, 6) == b"before"
+        CLOUD.deleteVolume(id=copy["id"])
+    refused(431, "createVolume", snapshotid=snapshot["id"], size="1")
+    refused(431, "createVolume", snapshotid=zone)
+    refused(431, "createSnapshot", volumeid=volume["id"])
+    CLOUD.deleteSnapshot(id=named["id"], fetch_result=True)
+    refused(431, "deleteSnapshot", id=named["id"])
+
+    # What a simulated guest has attached, and one whose job fails: it stays as an error.
+    net = network("snapshots", "10.22.0")
+    vm = simulated("snapped", net)
+    volume = CLOUD.createVolume(name="large", snapshotid=snapshot["id"], fetch_result=True)["volume"]
+    CLOUD.attachVolume(id=volume["id"], virtualmachineid=vm["id"], fetch_result=True)
+    attached = CLOUD.createSnapshot(volumeid=volume["id"], fetch_result=True)["snapshot"]
+    assert attached["name"].startswith("snapped_large_"), attached
+    vdc("fault", "call", "createSnapshot", "--fail-job")
+    assert "a fault that was set" in broken("createSnapshot", volumeid=volume["id"], name="failed")
+    failed = CLOUD.listSnapshots(name="failed")["snapshot"][0]
+    assert failed["state"] == "Error" and not os.path.exists(image("snapshot", failed)), failed
+    refused(431, "createVolume", snapshotid=failed["id"])
+    vdc("fault", "clear")
+    for gone_one in (failed, attached):
+        CLOUD.deleteSnapshot(id=gone_one["id"], fetch_result=True)
+
+    # Service and job killed in the middle of a copy: whole in the end, and nothing else is left.
+    large = os.urandom(1 << 20) * 400
+    write_at(image("volume", volume), 0, large)
+    begun = CLOUD.createSnapshot(volumeid=volume["id"], name="killed")
+    target = image("snapshot", begun)
+    while not os.path.exists(target + ".part") and not os.path.exists(target):
+        pass
+    os.kill(json.loads(vdc("status", "--json"))["pid"], 9)
+    for pid in job_process(begun["jobid"]):
+        os.kill(pid, 9)
+    vdc("start")
+    until(lambda: CLOUD.queryAsyncJobResult(jobid=begun["jobid"])["jobstatus"] == 1, 60)
+    assert CLOUD.listSnapshots(name="killed")["snapshot"][0]["state"] == "BackedUp"
+    assert read_at(target, 0, len(large)) == large
+    with open(target + ".part", "w"): # of a job that nobody goes on with
+        pass
+    vdc("stop")
+    vdc("start")
+    assert sorted(os.listdir(os.path.dirname(target))) == sorted(
+        os.path.basename(image("snapshot", s)) for s in (snapshot, begun)), os.listdir(os.path.dirname(target))
+    for left in (snapshot, begun):
+        CLOUD.deleteSnapshot(id=left["id"], fetch_result=True)
+    assert os.listdir(os.path.dirname(target)) == []
+    CLOUD.detachVolume(id=volume["id"], fetch_result=True)
+    CLOUD.deleteVolume(id=volume["id"])
+    gone(vm, net)
 
 
 def typed(line, **values):

@@ -29,7 +29,7 @@ same_state() {
 # Of this machine as the test sees it: others may test in namespaces of their own.
 no_processes() {
     ! pgrep --ns $$ --nslist mnt -f \
-        'muster-vdc (serve|job|metadata|relay)|conf-file=/var/lib/muster|qemu-system.*-name mvdc-|lxc monitor. /var/lib/muster'
+        'muster-vdc (serve|job|hold|metadata|relay)|conf-file=/var/lib/muster|qemu-system.*-name mvdc-|lxc monitor. /var/lib/muster'
 }
 
 host_as_before() {

@@ -107,8 +107,58 @@ guest sh -c 'mkfs.ext4 -q /dev/sdb && mkdir -p /data && mount /dev/sdb /data && 
 if api detachVolume id="$volume" >/dev/null 2>&1; then
     fail "a mounted volume was detached"
 fi
-guest umount /data
 say "volume"
+
+# A snapshot while the guest writes: what it had synced is there, the filesystem is whole, and the
+# guest goes on. Also when the copying process is killed while the guest is kept from writing.
+guest sh -c 'echo synced >/data/s && sync /data/s && head -c 300M /dev/urandom >/data/large'
+guest systemd-run -q --unit writer sh -c 'while :; do date >>/data/w; done'
+snapshot=$(api createSnapshot volumeid="$volume" name=smoke | get .snapshot.id)
+[ "$(api listSnapshots id="$snapshot" | get '.snapshot[0].state')" = BackedUp ] || fail "the snapshot's state"
+wrote=$(guest stat -c %s /data/w)
+writes_on() {
+    [ "$(guest stat -c %s /data/w)" -gt "$wrote" ]
+}
+until_ok 10 writes_on
+guest sh -c 'head -c 300M /dev/urandom >/data/large'
+/usr/bin/python3 - "$volume" >"$tmp/job" <<'EOF'
+import json, os, subprocess, sys
+from cs import CloudStack
+s = json.loads(subprocess.check_output([os.environ["VDC"], "status", "--json"]))
+c = CloudStack(endpoint=s["endpoint"], key=s["api_key"], secret=s["secret_key"])
+a = c.createSnapshot(volumeid=sys.argv[1], name="killed")
+print(a["jobid"])
+EOF
+of_job() {
+    pgrep --ns $$ --nslist mnt -f "muster-vdc $1"
+}
+copied() {
+    [ "$(api queryAsyncJobResult jobid="$(cat "$tmp/job")" | get .jobstatus)" = 1 ]
+}
+held_or_copied() {
+    of_job "hold $id" || copied
+}
+until_ok 60 held_or_copied
+pid=$(of_job "job $(cat "$tmp/job")") && kill -9 "$pid"
+wrote=$(guest stat -c %s /data/w)
+until_ok 10 writes_on
+until_ok 60 copied
+guest systemctl stop writer
+for one in "$snapshot" "$(api listSnapshots name=killed | get '.snapshot[0].id')"; do
+    copy=$(api createVolume name=copy snapshotid="$one" | get .volume.id)
+    api attachVolume id="$copy" virtualmachineid="$id" >/dev/null
+    link=/dev/disk/by-id/virtio-$(tr -d - <<<"$copy" | cut -c1-20)
+    guest fsck.ext4 -fn "$link" >"$tmp/fsck" || fail "the snapshot's filesystem: $(cat "$tmp/fsck")"
+    guest mount "$link" /mnt
+    [ "$(guest cat /mnt/s)" = synced ] || fail "what was synced is not in the snapshot"
+    guest umount /mnt
+    api detachVolume id="$copy" >/dev/null
+    api deleteVolume id="$copy" >/dev/null
+done
+api deleteSnapshot id="$snapshot" >/dev/null
+api deleteSnapshot id="$snapshot" >/dev/null 2>&1 && fail "a snapshot was deleted twice"
+guest umount /data
+say "snapshots" # one is left for destroy
 
 # CloudStack's own kind of network comes into being with its first guest, here one with a password.
 like=$(api listNetworkOfferings name=DefaultIsolatedNetworkOfferingWithSourceNatService |

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules about cloud resources: what is recognised and what is done next. */
 #include "cloud_world.h"
+#include "controller/cloud/snapshots.h"
 #include "controller/cloud/survey.h"
 
 static json_t *entity(struct world *w, const char *name)
@@ -94,6 +95,67 @@ static void a_destroyed_volume_is_no_volume(void **state)
             resources_add_found(&w.resources, &w.inv);
             assert_int_equal(w.resources.n, n);
         }
+}
+
+/* By tags, by the id in the journal, or by a name that was made for it alone, of a volume of ours.
+ */
+static void only_our_snapshots_are_ours(void **state)
+{
+    (void)state;
+    for (int old = 0; old < 2; old++) {
+        _cleanup_(world_free) struct world w;
+
+        make_world(&w, clouds[0], old);
+        recognise(&w);
+        _cleanup_free_ char *volume = id_of(&w, resources_named(&w.resources, "volume:fra"));
+        static const struct {
+            const char *id, *name, *tag_of, *tag, *state;
+            bool of_volume;
+            const char *node; /* NULL: not ours */
+        } cases[] = {
+            {"1", "x", "saas", "volume:par", "BackedUp", false, "par"},
+            {"2", "x", "other", "volume:par", "BackedUp", true, NULL},
+            {"3", "x", "saas", "vm:par", "BackedUp", true, NULL},
+            {"4", "x", NULL, NULL, "Error", false, "fra"},            /* in the journal */
+            {"5", "saas-fra-1", NULL, NULL, "Creating", true, "fra"}, /* its answer was lost */
+            {"6", "saas-fra-1", NULL, NULL, "BackedUp", false, NULL},
+            {"7", "saas-fra-data", NULL, NULL, "BackedUp", true, NULL},
+            {"8", "x", "saas", "volume:par", "Destroyed", true, NULL},
+        };
+        _cleanup_json_ json_t *listed = json_array(), *rows = NULL;
+        size_t ours = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            json_t *e = json_pack("{s:s,s:s,s:s,s:s,s:s}", "id", cases[i].id, "name", cases[i].name,
+                                  "state", cases[i].state, "created", "2026-01-31", "volumeid",
+                                  cases[i].of_volume ? volume : "9999");
+
+            set_number(&w, e, "virtualsize", 5LL << 30);
+            if (cases[i].tag)
+                json_object_set_new(e, "tags",
+                                    json_pack("[{s:s,s:s},{s:s,s:s}]", "key", TAG_DEPLOYMENT,
+                                              "value", cases[i].tag_of, "key", TAG_RESOURCE,
+                                              "value", cases[i].tag));
+            json_array_append_new(listed, e);
+        }
+        rows = json_pack("[{s:s,s:s},{s:s,s:s}]", "name", "snapshot:fra/saas-fra-0", "id", "4",
+                         "name", "snapshot:fra/saas-fra-1", "id", "");
+        _cleanup_json_ json_t *found = snapshots_ours(&w.resources, listed, rows);
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            const json_t *one = entity_find(found, "id", cases[i].id);
+
+            if ((one != NULL) != (cases[i].node != NULL))
+                fail_msg("%s: %s", cases[i].id, one ? "taken for ours" : "not found");
+            if (!one)
+                continue;
+            ours++;
+            assert_true(entity_is(one, "node", cases[i].node));
+            assert_int_equal(json_integer_value(json_object_get(one, "size")), 5LL << 30);
+        }
+        assert_int_equal(json_array_size(found), ours);
+        _cleanup_json_ json_t *none = snapshots_ours(&w.resources, NULL, rows);
+        assert_int_equal(json_array_size(none), 0);
+    }
 }
 
 static void as_raised_nothing_is_to_be_done(void **state)
@@ -466,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_destroyed_volume_is_no_volume),
+        cmocka_unit_test(only_our_snapshots_are_ours),
         cmocka_unit_test(as_raised_nothing_is_to_be_done),
         cmocka_unit_test(from_nothing_everything_is_created),
         cmocka_unit_test(what_differs_is_judged),

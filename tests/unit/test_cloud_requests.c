@@ -160,6 +160,19 @@ static void requests_are_cloudstacks(void **state)
                 one_pair(api, lc->command, "id", id);
         }
     }
+    for (size_t c = 0; c < ARRAY_LEN(clouds); c++) {
+        _cleanup_(world_free) struct world w;
+        _cleanup_(pairs_free) struct pairs make = {0};
+        _cleanup_(pairs_free) struct pairs tags = {0};
+
+        make_world(&w, clouds[c], false);
+        params_snapshot(id, "saas-fra-20260131T101112Z-0a1b", &make);
+        check_request(api, w.resources.dialect->snapshots.create, &make);
+        params_snapshot_tags(&w.resources, id, "volume:fra", "before an upgrade", &tags);
+        check_request(api, "createTags", &tags);
+        one_pair(api, w.resources.dialect->snapshots.list, NULL, NULL);
+        one_pair(api, w.resources.dialect->snapshots.destroy, "id", id);
+    }
     one_pair(api, "listSSHKeyPairs", "name", "k");
     one_pair(api, "startVirtualMachine", "id", id);
     one_pair(api, "expungeVirtualMachine", "id", id);

@@ -111,8 +111,8 @@ int account_add(struct vdb *db, const char *name, json_t **ret, struct err *err)
 
 int account_remove(struct vdb *db, const char *name, struct err *err)
 {
-    static const char *const kinds[] = {"vm",  "volume",   "network", "dcg",
-                                        "key", "userdata", "affinity"};
+    static const char *const kinds[] = {"vm",  "volume", "snapshot", "network",
+                                        "dcg", "key",    "userdata", "affinity"};
     char id[37];
 
     account_id(name, id);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +15,9 @@
 
 #define ARGS_MAX 8
 
-static int spawn(const char *const args[], const char *log, enum child_apart apart, pid_t *ret_pid,
-                 struct err *err)
+/* `in`: its standard input, -1: /dev/null. */
+static int spawn(const char *const args[], const char *log, int in, enum child_apart apart,
+                 pid_t *ret_pid, struct err *err)
 {
     const char *argv[ARGS_MAX + 2] = {"muster-vdc"};
     char self[PATH_MAX];
@@ -30,7 +32,7 @@ static int spawn(const char *const args[], const char *log, enum child_apart apa
         return -1;
     for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
         argv[i + 1] = args[i];
-    const struct child_fd fds[] = {{null, 0}, {out, 1}, {out, 2}};
+    const struct child_fd fds[] = {{in < 0 ? null : in, 0}, {out, 1}, {out, 2}};
     const struct child_opts opts = {.path = self,
                                     .env = tool_env,
                                     .cwd = "/",
@@ -45,10 +47,26 @@ static int spawn(const char *const args[], const char *log, enum child_apart apa
 
 int spawn_child(const char *const args[], const char *log, pid_t *ret_pid, struct err *err)
 {
-    return spawn(args, log, CHILD_SESSION, ret_pid, err);
+    return spawn(args, log, -1, CHILD_SESSION, ret_pid, err);
+}
+
+int spawn_talking(const char *const args[], const char *log, pid_t *ret_pid, int *ret_fd,
+                  struct err *err)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_errno(err, errno, "socketpair");
+    int r = spawn(args, log, pair[1], CHILD_SESSION, ret_pid, err);
+    close(pair[1]);
+    if (r < 0)
+        close(pair[0]);
+    else
+        *ret_fd = pair[0];
+    return r;
 }
 
 int spawn_daemon(const char *const args[], const char *log, struct err *err)
 {
-    return spawn(args, log, CHILD_DAEMON, NULL, err);
+    return spawn(args, log, -1, CHILD_DAEMON, NULL, err);
 }

@@ -66,8 +66,12 @@ const char *vdc_str(const json_t *doc, const char *key)
 int vdc_open(bool make, struct vdb **ret, struct err *err)
 {
     if (make) {
-        static const char *const dirs[] = {VDC_DIR, VDC_DIR "/net", VDC_DIR "/vms",
-                                           VDC_DIR "/volumes", VDC_DIR "/lock"};
+        static const char *const dirs[] = {VDC_DIR,
+                                           VDC_DIR "/net",
+                                           VDC_DIR "/vms",
+                                           VDC_DIR "/volumes",
+                                           VDC_DIR "/snapshots",
+                                           VDC_DIR "/lock"};
 
         /* The name server drops its privileges and reads its directory below net. */
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {

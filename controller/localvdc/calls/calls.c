@@ -236,6 +236,17 @@ static const struct api_call calls[] = {
     {"deleteVolume", false, false, false, "Deletes a detached disk volume.", P(UUID_("id")),
      call_delete_volume, NULL},
 
+    {"createSnapshot", true, false, false, "Creates an instant snapshot of a volume.",
+     P(UUID_("volumeid"), STR("name"), UUID("policyid"), BOOL("quiescevm"), BOOL("asyncbackup"),
+       STR("locationtype"), MAP("tags")),
+     call_create_snapshot, job_create_snapshot},
+    {"listSnapshots", false, true, false, "Lists all available snapshots for the account.",
+     P(UUID("id"), LIST("ids"), STR("name"), UUID("volumeid"), UUID("zoneid"), STR("snapshottype"),
+       STR("intervaltype"), MAP("tags")),
+     call_list_snapshots, NULL},
+    {"deleteSnapshot", true, false, false, "Deletes a snapshot of a disk volume.", P(UUID_("id")),
+     call_delete_snapshot, job_delete_snapshot},
+
     {"listIpForwardingRules", false, true, false, "List the IP forwarding rules",
      P(UUID("id"), UUID("ipaddressid"), UUID("virtualmachineid")), call_list_none, NULL},
     {"listVPCs", false, true, false, "Lists VPCs", P(UUID("id"), STR("name"), UUID("zoneid")),
@@ -244,16 +255,14 @@ static const struct api_call calls[] = {
      P(UUID("id"), STR("name")), call_list_none, NULL},
     {"listSecurityGroups", false, true, false, "Lists security groups",
      P(UUID("id"), STR("securitygroupname"), UUID("virtualmachineid")), call_list_none, NULL},
-    {"listSnapshots", false, true, false, "Lists all available snapshots for the account.",
-     P(UUID("id"), STR("name"), UUID("volumeid")), call_list_none, NULL},
-    {"createSnapshotPolicy", false, false, false, "snapshots",
+    {"createSnapshotPolicy", false, false, false, "snapshot policies",
      P(STR_("intervaltype"), INT_("maxsnaps"), STR_("schedule"), STR_("timezone"),
        UUID_("volumeid")),
      NULL, NULL},
-    {"listSnapshotPolicies", false, true, false, "snapshots", P(UUID("id"), UUID("volumeid")), NULL,
-     NULL},
-    {"deleteSnapshotPolicies", false, false, false, "snapshots", P(UUID("id"), LIST("ids")), NULL,
-     NULL},
+    {"listSnapshotPolicies", false, true, false, "snapshot policies",
+     P(UUID("id"), UUID("volumeid")), NULL, NULL},
+    {"deleteSnapshotPolicies", false, false, false, "snapshot policies", P(UUID("id"), LIST("ids")),
+     NULL, NULL},
     {0},
 };
 
@@ -269,7 +278,8 @@ static const struct api_undo undos[] = {
     {"deployVirtualMachine", undo_start_vm},        {"startVirtualMachine", undo_start_vm},
     {"createEgressFirewallRule", undo_create_rule}, {"createPortForwardingRule", undo_create_rule},
     {"createFirewallRule", undo_create_rule},       {"associateIpAddress", undo_associate_ip},
-    {"createVolume", undo_create_volume},           {0},
+    {"createVolume", undo_create_volume},           {"createSnapshot", undo_create_snapshot},
+    {"deleteSnapshot", undo_delete_snapshot},       {0},
 };
 
 const struct api_table calls_table = {.calls = calls, .works = works, .undos = undos};

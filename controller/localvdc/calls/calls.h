@@ -97,6 +97,8 @@ int call_delete_key(struct api_rq *rq);
 int call_create_tags(struct api_rq *rq);
 int call_delete_tags(struct api_rq *rq);
 int call_list_tags(struct api_rq *rq);
+/* Adds the tags of the call that makes the entity. */
+void tags_given(struct api_rq *rq, json_t *tags, const char *type, const char *id);
 int job_nothing(struct api_job *job, struct err *err);
 
 /* userdata.c */
@@ -162,6 +164,21 @@ int job_resume(struct api_job *job, struct err *err);
 void undo_start_vm(struct api_job *job);
 /* Corrects the state of a guest that ended by itself. */
 void vm_refresh(struct vdb *db, json_t *vm);
+
+/* snapshot.c */
+int call_create_snapshot(struct api_rq *rq);
+int call_list_snapshots(struct api_rq *rq);
+int call_delete_snapshot(struct api_rq *rq);
+int job_create_snapshot(struct api_job *job, struct err *err);
+int job_delete_snapshot(struct api_job *job, struct err *err);
+void undo_create_snapshot(struct api_job *job);
+void undo_delete_snapshot(struct api_job *job);
+void snapshot_path(const char *id, char *ret, size_t cap);
+/* Whether one is being made. */
+bool snapshot_is_made_of(struct vdb *db, const char *volume_id);
+/* Brings to an end what jobs left whose processes were killed too often; the jobs that are open are
+ * done again by themselves. */
+void snapshot_sweep(struct vdb *db);
 
 /* volume.c */
 int call_create_volume(struct api_rq *rq);

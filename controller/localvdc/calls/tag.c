@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tags of guests, volumes, networks, addresses and rules. */
+/* Tags of guests, volumes, snapshots, networks, addresses and rules. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,10 @@
 static const struct {
     const char *type;
     const char *kind;
-} taggable[] = {{"UserVm", "vm"},          {"Volume", "volume"},
-                {"Network", "network"},    {"PortForwardingRule", "forward"},
-                {"PublicIpAddress", "ip"}, {"FirewallRule", "firewall"},
-                {"FirewallRule", "egress"}};
+} taggable[] = {{"UserVm", "vm"},           {"Volume", "volume"},
+                {"Network", "network"},     {"PortForwardingRule", "forward"},
+                {"PublicIpAddress", "ip"},  {"FirewallRule", "firewall"},
+                {"FirewallRule", "egress"}, {"Snapshot", "snapshot"}};
 
 /* The kind of the entity with this id; NULL: there is none of the request's resourcetype. */
 static const char *kind_of(struct api_rq *rq, const char *id, const char **ret_type)
@@ -74,6 +74,11 @@ static void change_tags(struct api_rq *rq, json_t *tags, const char *type, const
                                             value ? value : "", "resourcetype", type, "resourceid",
                                             id, "account", rq->account, "domain", VDC_DOMAIN));
     }
+}
+
+void tags_given(struct api_rq *rq, json_t *tags, const char *type, const char *id)
+{
+    change_tags(rq, tags, type, id, true);
 }
 
 static int tag_one(struct api_rq *rq, const char *id, bool add)

@@ -17,21 +17,16 @@
 #include "controller/localvdc/calls/calls.h"
 #include "controller/localvdc/machine/compute.h"
 #include "controller/localvdc/machine/disk.h"
+#include "controller/localvdc/machine/image.h"
 
 #define GIB_MAX 10240
 #define DEVICE_MAX 25 /* /dev/sdz */
 
-json_t *volume_new(struct api_rq *rq, const char *name, const json_t *zone, const json_t *offering)
+static json_t *volume_of(struct api_rq *rq, const char *name, const json_t *zone,
+                         const json_t *offering, long long gib)
 {
     char id[37], now[32];
-    long long gib = api_arg_int(rq, "size", 0);
 
-    if (gib < 1 || gib > GIB_MAX) {
-        api_fail(rq, API_PARAM,
-                 "The disk offering is custom sized: parameter size must be from 1 to %d (GB)",
-                 GIB_MAX);
-        return NULL;
-    }
     keys_uuid(id);
     vdc_now(now);
     json_t *volume = json_pack(
@@ -44,19 +39,67 @@ json_t *volume_new(struct api_rq *rq, const char *name, const json_t *zone, cons
     return volume;
 }
 
+json_t *volume_new(struct api_rq *rq, const char *name, const json_t *zone, const json_t *offering)
+{
+    long long gib = api_arg_int(rq, "size", 0);
+
+    if (gib >= 1 && gib <= GIB_MAX)
+        return volume_of(rq, name, zone, offering, gib);
+    api_fail(rq, API_PARAM,
+             "The disk offering is custom sized: parameter size must be from 1 to %d (GB)",
+             GIB_MAX);
+    return NULL;
+}
+
+/* As large as the snapshot unless a larger size is asked for. */
+static json_t *volume_from(struct api_rq *rq, const json_t *zone, const json_t *offering,
+                           const json_t *snapshot)
+{
+    json_int_t bytes = json_integer_value(json_object_get(snapshot, "virtualsize"));
+    long long least = (bytes + (1LL << 30) - 1) >> 30, gib = api_arg_int(rq, "size", least);
+
+    if (!str_eq(vdc_str(snapshot, "state"), "BackedUp"))
+        api_fail(
+            rq, API_PARAM,
+            "Snapshot id=%s is not in BackedUp state yet and can't be used for volume creation",
+            vdc_str(snapshot, "id"));
+    else if (!str_eq(vdc_str(snapshot, "zoneid"), vdc_str(zone, "id")))
+        api_fail(rq, API_PARAM, "Snapshot %s is not in zone %s", vdc_str(snapshot, "name"),
+                 vdc_str(zone, "name"));
+    else if (gib < least || gib > GIB_MAX)
+        api_fail(rq, API_PARAM,
+                 "Invalid size for volume creation: %lldGB, snapshot size is: %lldGB, the largest "
+                 "is %dGB",
+                 gib, least, GIB_MAX);
+    else {
+        json_t *volume = volume_of(rq, api_arg(rq, "name"), zone, offering, gib);
+
+        json_object_set(volume, "snapshotid", json_object_get(snapshot, "id"));
+        return volume;
+    }
+    return NULL;
+}
+
 int call_create_volume(struct api_rq *rq)
 {
     struct err err = {0};
+    bool copied = api_arg(rq, "snapshotid") != NULL;
+    _cleanup_json_ json_t *snapshot = copied ? api_need(rq, "snapshotid", "snapshot") : NULL;
     const char *offering_id = api_arg(rq, "diskofferingid"), *zone_id = api_arg(rq, "zoneid");
+
+    if (copied && !snapshot)
+        return -1;
+    if (copied && !offering_id)
+        offering_id = vdc_str(snapshot, "_diskofferingid");
+    if (copied && !zone_id)
+        zone_id = vdc_str(snapshot, "zoneid");
     _cleanup_json_ json_t *offering = offering_id ? catalog_disk_offering(offering_id) : NULL;
     _cleanup_json_ json_t *zone = zone_id ? zones_find(zone_id, NULL) : NULL;
-
-    if (api_arg(rq, "snapshotid"))
-        return api_fail(rq, API_UNSUPPORTED, "This cloud has no snapshots");
     if (!offering || !zone)
         return api_fail(rq, API_PARAM, "Unable to find %s by id",
                         !offering ? "disk offering" : "zone");
-    _cleanup_json_ json_t *volume = volume_new(rq, api_arg(rq, "name"), zone, offering);
+    _cleanup_json_ json_t *volume = copied ? volume_from(rq, zone, offering, snapshot)
+                                           : volume_new(rq, api_arg(rq, "name"), zone, offering);
     if (!volume)
         return -1;
     const char *id = vdc_str(volume, "id");
@@ -156,6 +199,10 @@ int call_delete_volume(struct api_rq *rq)
         return -1;
     if (*vdc_str(volume, "virtualmachineid"))
         return api_fail(rq, API_PARAM, "Please specify a volume that is not attached with any VM.");
+    if (snapshot_is_made_of(rq->db, vdc_str(volume, "id")))
+        return api_fail(rq, API_PARAM,
+                        "There are snapshot operations in progress on the volume, unable to delete "
+                        "it");
     if (volume_delete(rq->db, vdc_str(volume, "id"), &err) < 0)
         return api_fail(rq, API_INTERNAL, "%s", err.msg);
     rq->result = json_pack("{s:b}", "success", 1);
@@ -192,6 +239,26 @@ static void warn_large(const char *name, uint64_t bytes)
                  (unsigned long long)v.f_bavail * v.f_frsize >> 30);
 }
 
+/* The snapshot's blocks, or a copy of them. There already: an earlier attempt got so far. */
+static int make_from(const char *snapshot_id, const char *path, uint64_t bytes, struct err *err)
+{
+    char from[128];
+    _cleanup_(image_drop) struct image m = {.from = -1, .to = -1};
+
+    if (fs_exists(path))
+        return 0;
+    snapshot_path(snapshot_id, from, sizeof(from));
+    if (!fs_exists(from))
+        return err_set(err, ERR_FAILED, "snapshot %s does not exist any more", snapshot_id);
+    if (image_begin(from, path, &m, err) < 0)
+        return -1;
+    int shared = image_share(&m, err);
+    if (shared < 0 ||
+        (shared == 0 && (image_check_space(&m, err) < 0 || image_update(&m, err) < 0)))
+        return -1;
+    return image_grow(&m, bytes, err) < 0 ? -1 : image_commit(&m, err);
+}
+
 int volume_make(struct vdb *db, const json_t *volume, struct err *err)
 {
     char path[128];
@@ -201,7 +268,8 @@ int volume_make(struct vdb *db, const json_t *volume, struct err *err)
     if (!str_eq(vdc_str(volume, "state"), "Creating"))
         return 0;
     volume_path(id, path, sizeof(path));
-    if (disk_make(path, bytes, err) < 0)
+    const char *snapshot = vdc_str(volume, "snapshotid");
+    if ((*snapshot ? make_from(snapshot, path, bytes, err) : disk_make(path, bytes, err)) < 0)
         return -1;
     warn_large(vdc_str(volume, "name"), bytes);
     return vdb_patch(db, "volume", id, json_pack("{s:s}", "state", "Ready"), err);
@@ -265,12 +333,14 @@ int job_resize_volume(struct api_job *job, struct err *err)
 
 void undo_create_volume(struct api_job *job)
 {
-    char path[128];
+    char path[128], part[160];
     struct err err = {0};
     const char *id = vdc_str(job->params, "id");
 
     volume_path(id, path, sizeof(path));
+    image_part(path, part, sizeof(part));
     unlink(path);
+    unlink(part);
     vdb_del(job->db, "volume", id, &err);
 }
 
@@ -342,7 +412,10 @@ int job_attach_volume(struct api_job *job, struct err *err)
         return -1;
     if (!vm)
         return err_set(err, ERR_FAILED, "the virtual machine %s does not exist any more", vm_id);
-    if (vdb_begin(job->db, err) < 0)
+    char path[128];
+    volume_path(id, path, sizeof(path));
+    _cleanup_close_ int whole = image_lock(path, err); /* nobody copies it as one without a guest */
+    if (whole < 0 || vdb_begin(job->db, err) < 0)
         return -1;
     if (claim(job, vm, err) < 0) {
         vdb_rollback(job->db);

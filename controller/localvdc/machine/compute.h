@@ -11,6 +11,14 @@
 #include "common/err.h"
 #include "controller/localvdc/base/vdb.h"
 
+/* What a guest is held by, for as long as its volume is copied. */
+#define HELD_MAX 64
+struct held {
+    int fds[HELD_MAX]; /* filesystems that were frozen */
+    size_t n;
+    bool paused; /* the whole guest */
+};
+
 struct compute_ops {
     const char *name; /* as the API names the hypervisor */
     bool record_only; /* no processes, disks and bridges: its guests are what their documents say */
@@ -34,6 +42,12 @@ struct compute_ops {
     /* Leaves no byte free on its root disk, or on the volume that it has mounted; `undo`: gives
      * them back. */
     int (*fill)(const json_t *vm, const json_t *volume, bool undo, struct err *err);
+    /* What a running guest has synced is on the volume, and nothing is written to it, until it is
+     * let go of; also called when `hold` failed. A program that writes to a bare device goes on. */
+    int (*hold)(const json_t *vm, const json_t *volume, struct held *ret, struct err *err);
+    int (*let_go)(const json_t *vm, struct held *held, struct err *err);
+    /* The same for a guest that a process held which was killed. */
+    int (*let_all_go)(const json_t *vm, const json_t *volume, struct err *err);
 };
 
 extern const struct compute_ops compute_lxc, compute_qemu, compute_simulator;

@@ -357,6 +357,28 @@ static int lxc_fill(const json_t *vm, const json_t *volume, bool undo, struct er
     return power_fill_path(path, "fill", undo, err); /* beside what the guest sees */
 }
 
+static int lxc_hold(const json_t *vm, const json_t *volume, struct held *ret, struct err *err)
+{
+    char path[160];
+
+    volume_path(vdc_str(volume, "id"), path, sizeof(path));
+    return power_freeze_image(guest_init(vdc_str(vm, "id")), path, ret, err);
+}
+
+static int lxc_let_go(const json_t *vm, struct held *held, struct err *err)
+{
+    (void)vm;
+    return power_thaw(held, err);
+}
+
+static int lxc_let_all_go(const json_t *vm, const json_t *volume, struct err *err)
+{
+    char path[160];
+
+    volume_path(vdc_str(volume, "id"), path, sizeof(path));
+    return power_thaw_image(guest_init(vdc_str(vm, "id")), path, err);
+}
+
 const struct compute_ops compute_lxc = {.name = "LXC",
                                         .start = lxc_start,
                                         .stop = lxc_stop,
@@ -365,4 +387,7 @@ const struct compute_ops compute_lxc = {.name = "LXC",
                                         .unplug = lxc_unplug,
                                         .power_off = lxc_power_off,
                                         .pause = lxc_pause,
-                                        .fill = lxc_fill};
+                                        .fill = lxc_fill,
+                                        .hold = lxc_hold,
+                                        .let_go = lxc_let_go,
+                                        .let_all_go = lxc_let_all_go};

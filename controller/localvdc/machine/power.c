@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "common/fs.h"
 #include "common/str.h"
 #include "controller/localvdc/base/tool.h"
+#include "controller/localvdc/machine/compute.h"
 #include "controller/localvdc/machine/disk.h"
 
 #define FS_SHUTDOWN _IOR('X', 125, uint32_t) /* the same number for ext4 and xfs */
@@ -185,4 +187,61 @@ int power_fill_image(pid_t init, const char *image, bool undo, struct err *err)
         return -1;
     return n > 0 ? 0
                  : err_set(err, ERR_FAILED, "the guest has not mounted it; mount it there first");
+}
+
+static int freeze(const char *path, void *ctx, struct err *err)
+{
+    struct held *held = ctx;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_errno(err, errno, "freeze the filesystem at %s", path);
+    if (held->n < HELD_MAX && ioctl(fd, FIFREEZE, 0) == 0) {
+        held->fds[held->n++] = fd;
+        return 0;
+    }
+    /* Frozen before, by us or by the guest; shut down; or of a kind without a journal. */
+    int why = held->n < HELD_MAX ? errno : EMFILE;
+    bool still =
+        why == EBUSY || why == EIO || ((why == EOPNOTSUPP || why == ENOTTY) && syncfs(fd) == 0);
+    close(fd);
+    return still ? 0 : err_errno(err, why, "freeze the filesystem at %s", path);
+}
+
+int power_freeze_image(pid_t init, const char *image, struct held *ret, struct err *err)
+{
+    size_t n = 0;
+
+    return visit_guest(init, image, freeze, ret, &n, err);
+}
+
+int power_thaw(struct held *held, struct err *err)
+{
+    int failed = 0;
+
+    for (; held->n > 0; held->n--) {
+        int fd = held->fds[held->n - 1];
+
+        if (ioctl(fd, FITHAW, 0) < 0 && errno != EINVAL) /* thawed by somebody else */
+            failed = errno;
+        close(fd);
+    }
+    return failed ? err_errno(err, failed, "thaw a filesystem") : 0;
+}
+
+static int thaw(const char *path, void *ctx, struct err *err)
+{
+    (void)ctx;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd >= 0 && (ioctl(fd, FITHAW, 0) == 0 || errno != EPERM))
+        return 0;
+    return err_errno(err, errno, "thaw the filesystem at %s", path);
+}
+
+int power_thaw_image(pid_t init, const char *image, struct err *err)
+{
+    size_t n = 0;
+
+    return visit_guest(init, image, thaw, NULL, &n, err);
 }

@@ -21,4 +21,12 @@ int power_fill_path(const char *dir, const char *name, bool undo, struct err *er
 /* That of the image as the guest has it mounted; not mounted is an error. */
 int power_fill_image(pid_t init, const char *image, bool undo, struct err *err);
 
+struct held;
+/* What the guest has mounted from the image is whole on it and stays as it is until it is thawed; a
+ * filesystem that cannot be frozen is synced. */
+int power_freeze_image(pid_t init, const char *image, struct held *ret, struct err *err);
+int power_thaw(struct held *held, struct err *err);
+/* All that is mounted from the image, whoever froze it. */
+int power_thaw_image(pid_t init, const char *image, struct err *err);
+
 #endif

@@ -303,6 +303,33 @@ static int qemu_pause(const json_t *vm, bool on, struct err *err)
     return qmp_call(qmp, on ? "stop" : "cont", NULL, NULL, err);
 }
 
+/* Stopped, it has no write under way. One that a test paused stays so. */
+static int qemu_hold(const json_t *vm, const json_t *volume, struct held *ret, struct err *err)
+{
+    (void)volume;
+    _cleanup_fclose_ FILE *qmp = NULL;
+    _cleanup_json_ json_t *status = NULL;
+
+    if (monitor(vdc_str(vm, "id"), &qmp, err) < 0 ||
+        qmp_call(qmp, "query-status", NULL, &status, err) < 0)
+        return -1;
+    if (!json_is_true(json_object_get(status, "running")))
+        return 0;
+    ret->paused = true;
+    return qmp_call(qmp, "stop", NULL, NULL, err);
+}
+
+static int qemu_let_go(const json_t *vm, struct held *held, struct err *err)
+{
+    return held->paused ? qemu_pause(vm, false, err) : 0;
+}
+
+static int qemu_let_all_go(const json_t *vm, const json_t *volume, struct err *err)
+{
+    (void)volume;
+    return qemu_pause(vm, false, err);
+}
+
 static int qemu_fill(const json_t *vm, const json_t *volume, bool undo, struct err *err)
 {
     (void)volume;
@@ -321,4 +348,7 @@ const struct compute_ops compute_qemu = {.name = "KVM",
                                          .unplug = qemu_unplug,
                                          .power_off = qemu_power_off,
                                          .pause = qemu_pause,
-                                         .fill = qemu_fill};
+                                         .fill = qemu_fill,
+                                         .hold = qemu_hold,
+                                         .let_go = qemu_let_go,
+                                         .let_all_go = qemu_let_all_go};
