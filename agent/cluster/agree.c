@@ -222,6 +222,14 @@ static void learn_from_heartbeat(struct cluster *c, const struct cluster_msg *m,
         c->rec.holders = m->holders;
         save = true;
     }
+    /* Galera has merged them again, and that one has looked since: it may acknowledge at once. */
+    if (m->state == CLUSTER_PRIMARY && c->state == CLUSTER_PRIMARY && m->size &&
+        m->epoch == c->rec.epoch && cluster_names_have(&m->holders, c->cfg.names[c->cfg.self]) &&
+        cluster_names_have(&m->holders, c->cfg.names[m->from]) &&
+        !cluster_names_have(&c->rec.holders, c->cfg.names[m->from])) {
+        cluster_add_holder(c, c->cfg.names[m->from]);
+        save = true;
+    }
     if (booted > c->rec.booted) {
         c->rec.booted = booted;
         save = true;
@@ -468,7 +476,9 @@ static void note_heartbeat(struct cluster *c, const struct cluster_msg *m, uint6
         return;
     if (!cluster_heard(c, m->from, now))
         cluster_heartbeat(c, out); /* who has just come waits for it */
-    c->peers[m->from] = (struct cluster_peer){.heard = true, .at = now, .hb = *m};
+    c->peers[m->from].heard = true;
+    c->peers[m->from].at = now;
+    c->peers[m->from].hb = *m;
 }
 
 void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t now,
@@ -491,6 +501,7 @@ void cluster_message(struct cluster *c, const struct cluster_msg *m, uint64_t no
         before = c->peers[m->from];
         note_heartbeat(c, m, now, out);
         learn_from_heartbeat(c, m, &before, now, out);
+        cluster_evict(c, m->from, now, out);
         break;
     case MSG_PREPARE:
         on_prep(c, m, now, out);

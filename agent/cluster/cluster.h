@@ -193,6 +193,7 @@ enum cluster_action_type {
     ACT_ROW,     /* write the row of `epoch` into the database; no answer */
     ACT_REJECT,  /* the database that runs here answers no client any more; no answer */
     ACT_WEIGHT,  /* give the database the weight of the file in its quorum; no answer */
+    ACT_EVICT,   /* have the group drop the database `uuid`, whose process has ended; no answer */
 };
 
 struct cluster_action {
@@ -202,6 +203,7 @@ struct cluster_action {
     bool small;     /* JOIN: nothing is here, and next to nothing is there */
     bool whole;     /* JOIN: nobody can send just what is missing: it is a whole copy */
     uint64_t bytes; /* JOIN: that a member of the Primary has; 0: not known */
+    char uuid[37];  /* EVICT */
     struct cluster_msg msg;
 };
 
@@ -242,9 +244,10 @@ struct cluster_event {
     /* DB: what that row says; "": it was not read */
     char row_node[CLUSTER_NAME], row_cluster[37];
     unsigned size;
-    bool arbitrated;              /* DB: an arbitrator counts in its component, too */
-    struct cluster_names members; /* DB: of its component; none: not known */
-    char name[CLUSTER_NAME];      /* RECOVER */
+    bool arbitrated;                 /* DB: an arbitrator counts in its component, too */
+    struct cluster_names members;    /* DB: of its component; none: not known */
+    char instances[CLUSTER_MAX][37]; /* DB: the group's UUIDs of their databases, in that order */
+    char name[CLUSTER_NAME];         /* RECOVER */
 };
 
 struct cluster_config {
@@ -264,6 +267,7 @@ struct cluster_config {
 struct cluster_peer {
     bool heard;
     uint64_t at;
+    char instance[37]; /* its database in the group while it was last said to serve, or "" */
     struct cluster_msg hb;
 };
 

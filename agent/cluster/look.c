@@ -18,6 +18,14 @@ void cluster_now_primary(struct cluster *c, bool last)
     c->running = c->primary = true;
 }
 
+void cluster_add_holder(struct cluster *c, const char *name)
+{
+    struct cluster_names *h = &c->rec.holders;
+
+    if (!cluster_names_have(h, name) && h->n < CLUSTER_MAX)
+        snprintf(h->name[h->n++], CLUSTER_NAME, "%s", name);
+}
+
 /* The row that the bootstrapping member wrote is there, and is that of the decision known here. */
 static bool has_row(const struct cluster *c, const struct cluster_event *ev)
 {
@@ -147,6 +155,33 @@ static void look_apart(struct cluster *c, uint64_t now)
                       (unsigned long long)c->rec.last_epoch);
 }
 
+/* Which database is whose, as long as its agent says that it serves. */
+static void note_instances(struct cluster *c, const struct cluster_event *ev)
+{
+    for (unsigned i = 0; i < c->cfg.n && ev->primary && ev->synced; i++)
+        for (unsigned k = 0; k < ev->members.n; k++)
+            if (i != c->cfg.self && c->peers[i].hb.state == CLUSTER_PRIMARY &&
+                strcmp(ev->members.name[k], c->cfg.names[i]) == 0)
+                memcpy(c->peers[i].instance, ev->instances[k], sizeof(ev->instances[k]));
+}
+
+void cluster_evict(struct cluster *c, unsigned i, uint64_t now, struct cluster_out *out)
+{
+    struct cluster_peer *p = &c->peers[i];
+    enum cluster_state state = p->hb.state;
+    bool down = state == CLUSTER_STOPPED || state == CLUSTER_RECOVERING_POS ||
+                state == CLUSTER_FROZEN || state == CLUSTER_PROPOSING || state == CLUSTER_JOIN_WAIT;
+
+    if (!down || !p->instance[0])
+        return;
+    bool first = c->state == CLUSTER_PRIMARY && c->cfg.n + c->cfg.arbitrator > 2;
+    for (unsigned k = 0; k < c->cfg.self && first; k++) /* one of them does it */
+        first = k == i || !cluster_heard(c, k, now) || c->peers[k].hb.state != CLUSTER_PRIMARY;
+    if (first)
+        memcpy(cluster_act(out, ACT_EVICT)->uuid, p->instance, sizeof(p->instance));
+    p->instance[0] = '\0';
+}
+
 void cluster_look(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     /* It runs and does not answer: that says nothing about its quorum, and nothing follows. */
@@ -202,6 +237,7 @@ void cluster_look(struct cluster *c, const struct cluster_event *ev, struct clus
     }
     c->component_known = ev->primary && ev->synced && ev->members.n;
     note_members(c, ev, out);
+    note_instances(c, ev);
     if (c->state == CLUSTER_PRIMARY && other_row(c, ev) && other_history(c, ev)) {
         cluster_enter(c, CLUSTER_HALT, ev->now,
                       "the database says that %s started epoch %llu of cluster %.8s, and the "

@@ -221,14 +221,6 @@ static void on_position(struct cluster *c, const struct cluster_event *ev, struc
                       (long long)c->position.seqno);
 }
 
-static void add_holder(struct cluster *c, const char *name)
-{
-    struct cluster_names *h = &c->rec.holders;
-
-    if (!cluster_names_have(h, name) && h->n < CLUSTER_MAX)
-        snprintf(h->name[h->n++], CLUSTER_NAME, "%s", name);
-}
-
 static void on_done(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out)
 {
     if (c->state != CLUSTER_BOOTSTRAPPING && c->state != CLUSTER_JOINING &&
@@ -247,7 +239,7 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
             return;
         }
         cluster_now_primary(c, true);
-        add_holder(c, c->cfg.names[c->cfg.self]);
+        cluster_add_holder(c, c->cfg.names[c->cfg.self]);
         cluster_act(out, ACT_SAVE);
         if (boot)
             cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;

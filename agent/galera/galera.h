@@ -55,6 +55,9 @@ int galera_weight(const struct galera *g, struct err *err);
 int galera_abandon(struct err *err);
 /* Clients are answered no more, until the database is started again. */
 int galera_reject(struct err *err);
+/* The group drops the database of that UUID, when it still counts it. Its process has ended: one
+ * that runs would have to start again. */
+int galera_evict(const char *uuid, struct err *err);
 /* What this process's action did besides, for the operator; "" for nothing. */
 const char *galera_note(void);
 /* The row of an epoch, readable everywhere once written here. */

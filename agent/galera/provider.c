@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "agent/galera/galera.h"
+#include "agent/galera/internal.h"
 #include "agent/galera/settings.h"
 #include "agent/galera/sql.h"
 #include "common/cleanup.h"
 #include "common/js.h"
 #include "common/ports.h"
 #include "common/str.h"
+#include "common/uuid.h"
 
 #define ANSWER_MAX_S 30
 
@@ -72,6 +74,33 @@ int galera_read_certificate(struct err *err)
     return sql_open(ANSWER_MAX_S, &s, err) < 0
                ? -1
                : sql_exec(s, "SET GLOBAL wsrep_provider_options = 'socket.ssl_reload=1'", err);
+}
+
+static void named_row(void *ctx, const char *name, const char *uuid)
+{
+    (void)uuid;
+    str_copy(ctx, 64, name);
+}
+
+int galera_evict(const char *uuid, struct err *err)
+{
+    _cleanup_(sql_cleanup) struct sql *s = NULL;
+    _cleanup_free_ char *query = str_fmt(
+        "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members WHERE node_uuid = '%s'",
+        uuid);
+    _cleanup_free_ char *set = str_fmt("SET GLOBAL wsrep_provider_options = 'evs.evict=%s'", uuid);
+    char name[64] = "";
+
+    if (!uuid_valid(uuid))
+        return err_set(err, ERR_USAGE, "no UUID of a database in the group");
+    if (sql_open(ANSWER_MAX_S, &s, err) < 0 ||
+        sql_exec(s, "SET SESSION wsrep_sync_wait = 0", err) < 0 ||
+        sql_pairs(s, query, named_row, name, err) < 0)
+        return -1;
+    if (!name[0] || sql_exec(s, set, err) < 0)
+        return name[0] ? -1 : 0;
+    galera_note_set("the group goes on without the database of %s, whose process has ended", name);
+    return 0;
 }
 
 int galera_weight(const struct galera *g, struct err *err)

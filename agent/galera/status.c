@@ -145,24 +145,29 @@ static void look_at_row(struct sql *s, uint64_t epoch, json_t *db)
     json_decref(row);
 }
 
-static void member_row(void *ctx, const char *k, const char *v)
+static void member_row(void *ctx, const char *name, const char *uuid)
 {
-    (void)v;
-    js_push_str(ctx, k);
+    json_t **lists = ctx;
+
+    js_push_str(lists[0], name);
+    js_push_str(lists[1], uuid);
 }
 
 /* The members of its component that have data, by name: an arbitrator takes no connections. */
 static void look_at_members(struct sql *s, json_t *db)
 {
     struct err err;
-    json_t *list = json_array();
+    json_t *lists[] = {json_array(), json_array()};
 
     if (sql_pairs(s,
                   "SELECT node_name, node_uuid FROM mysql.wsrep_cluster_members WHERE "
                   "node_incoming_address <> ''",
-                  member_row, list, &err) == 0)
-        json_object_set(db, "members", list);
-    json_decref(list);
+                  member_row, lists, &err) == 0) {
+        json_object_set(db, "members", lists[0]);
+        json_object_set(db, "instances", lists[1]);
+    }
+    json_decref(lists[0]);
+    json_decref(lists[1]);
 }
 
 static void look_at_weight(struct sql *s, json_t *db)

@@ -132,7 +132,7 @@ static const struct {
 static const char *const actions[IPC_ACTIONS] = {
     [IPC_POSITION] = "position", [IPC_BOOT] = "boot",       [IPC_JOIN] = "join",
     [IPC_STOP] = "stop",         [IPC_ABANDON] = "abandon", [IPC_ROW] = "row",
-    [IPC_REJECT] = "reject",     [IPC_WEIGHT] = "weight",
+    [IPC_REJECT] = "reject",     [IPC_WEIGHT] = "weight",   [IPC_EVICT] = "evict",
 };
 
 const char *ipc_msg_name(enum ipc_msg m)

@@ -69,6 +69,7 @@ enum ipc_action {
     IPC_ROW,
     IPC_REJECT,
     IPC_WEIGHT,
+    IPC_EVICT,
     IPC_ACTIONS
 };
 

@@ -15,6 +15,7 @@
 #include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
+#include "common/uuid.h"
 
 #define QUEUE_MAX 16
 #define LINGER_MS 500  /* for the last heartbeat of an agent that ends */
@@ -170,6 +171,8 @@ static void send_do(struct net *n, struct net_cluster *k, enum ipc_action what,
         json_object_set_new(j, "base", json_integer((json_int_t)v->base));
         json_object_set_new(j, "lost", json_string(v->lost));
     }
+    if (what == IPC_EVICT)
+        json_object_set_new(j, "uuid", json_string(a->uuid));
     net_send(n, IPC_DO, j);
 }
 
@@ -211,6 +214,9 @@ static void perform(struct net *n, struct net_cluster *k)
             break;
         case ACT_WEIGHT:
             send_do(n, k, IPC_WEIGHT, a);
+            break;
+        case ACT_EVICT:
+            send_do(n, k, IPC_EVICT, a);
             break;
         }
     }
@@ -381,6 +387,12 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
      * list one that is not known: the record could not be read back with it. */
     if (cluster_names_from_json(json_object_get(db, "members"), &ev.members, &err) < 0)
         ev.members.n = 0;
+    const json_t *instances = json_object_get(db, "instances");
+    for (unsigned i = 0; i < ev.members.n; i++) {
+        const char *uuid = json_string_value(json_array_get(instances, i));
+        if (uuid && uuid_valid(uuid))
+            str_copy(ev.instances[i], sizeof(ev.instances[i]), uuid);
+    }
     whole_names(&k->c.cfg, &ev.members);
     if (k->c.cfg.arbitrator) { /* the database counts it, and it is no member here */
         ev.arbitrated = ev.size > ev.members.n;

@@ -140,6 +140,8 @@ static int perform(enum ipc_action what, const json_t *request, struct cluster_p
         return galera_reject(err);
     case IPC_WEIGHT:
         return galera_weight(&g, err);
+    case IPC_EVICT:
+        return galera_evict(js_opt_str(request, "uuid", ""), err);
     case IPC_ROW:
         return row(&g, epoch, request, err);
     default:

@@ -57,8 +57,11 @@ all_serve() {
 visitors() { # so that each address has six
   local n all=()
   for n in "${names[@]}"; do all+=("${address[$n]}=6"); done
-  coproc LOAD { /usr/bin/python3 tests/bench/failover.py "${all[@]}"; }
-  exec 8<&"${LOAD[0]}" 9>&"${LOAD[1]}"
+  rm -f "$work/end"
+  mkfifo "$work/end"
+  /usr/bin/python3 tests/bench/failover.py "${all[@]}" <"$work/end" >"$work/load" &
+  load=$!
+  exec 9>"$work/end"
 }
 # NAME NODE FAULT REPAIR: the fault after five seconds, twenty more, then the repair.
 measure() {
@@ -72,9 +75,7 @@ measure() {
   sleep 20
   echo >&9
   exec 9>&-
-  cat <&8 >"$work/load"
-  wait "$LOAD_PID" 2>/dev/null || true
-  exec 8<&-
+  wait $load || die "the visitors of $name"
   "$4" "$node" >"$work/fault" 2>&1 || { cat "$work/fault"; die "repair of $name"; }
   until_true 300 "all serve again" all_serve >&2
   rows=$(sql fra 'SET SESSION wsrep_sync_wait=1; SELECT token FROM album.written')

@@ -291,6 +291,7 @@ def check_tags():
                                             fetch_result=True)["firewallrule"]
     volume = CLOUD.createVolume(name="tagged", size=1, zoneid=base()["zoneid"],
                                 diskofferingid=one("listDiskOfferings"), fetch_result=True)["volume"]
+    snapshot = CLOUD.createSnapshot(volumeid=volume["id"], fetch_result=True)["snapshot"]
     for kind, call, what in (("Network", "listNetworks", net), ("PublicIpAddress", "listPublicIpAddresses", ip),
                              ("PortForwardingRule", "listPortForwardingRules", forward["id"]),
                              ("FirewallRule", "listFirewallRules", one("listFirewallRules")),

@@ -37,6 +37,8 @@ struct node {
     bool hangs_apart;            /* and says that it has no quorum */
     bool cannot_boot, join_dies; /* join_dies: power is lost after the gate has opened */
     unsigned boots, stops, abandoned;
+    unsigned evictions; /* it asked for; of that one the last time */
+    char evicted[37];
     uint64_t cached; /* what its look says */
     bool whole;      /* its last join knew that it is a whole copy */
     enum cluster_datadir booted_from;
@@ -187,6 +189,10 @@ static void perform(struct world *w, struct node *nd, const struct cluster_actio
         ev.type = EV_DONE;
         step(w, nd, &ev);
         break;
+    case ACT_EVICT:
+        nd->evictions++;
+        str_copy(nd->evicted, sizeof(nd->evicted), a->uuid);
+        break;
     case ACT_ROW:
     case ACT_REJECT:
     case ACT_WEIGHT:
@@ -218,8 +224,10 @@ static void look(struct world *w, struct node *nd)
     ev.primary = ev.synced || (ev.answers && nd->hangs && !nd->hangs_apart);
     ev.position = (struct cluster_position){.kind = DATADIR_OK, .uuid = UUID, .seqno = nd->seqno};
     for (unsigned i = 0; ev.primary && i < w->n; i++)
-        if (w->nodes[i].db && w->nodes[i].primary)
+        if (w->nodes[i].db && w->nodes[i].primary) {
+            snprintf(ev.instances[ev.members.n], 37, "00000000-0000-0000-0000-%012u", i);
             str_copy(ev.members.name[ev.members.n++], CLUSTER_NAME, w->nodes[i].name);
+        }
     ev.size = ev.members.n;
     ev.cached = nd->cached;
     step(w, nd, &ev);

@@ -255,15 +255,52 @@ static void test_join_that_hangs(void **state)
     }
 }
 
+/* The agent of a database that has died says so, and one of the others has the group drop it at
+ * once. Of two members that would help nobody, and of a silent agent nothing is known. */
+static void test_evict(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *fra = get(w, "fra"), *other;
+    unsigned evictions = 0;
+
+    run(w, 15);
+    fra->db = fra->primary = false;
+    run(w, 3);
+    for (unsigned i = 0; i < w->n; i++) {
+        other = &w->nodes[i];
+        evictions += other->evictions;
+        if (other->evictions)
+            assert_string_equal(other->evicted, "00000000-0000-0000-0000-000000000001");
+    }
+    assert_int_equal(evictions, 1);
+    assert_int_equal(fra->evictions, 0);
+    run(w, 30);
+    assert_all_serve(w);
+    run(w, 15);
+    power_off(fra);
+    run(w, 15);
+    for (unsigned i = 0; i < w->n; i++)
+        evictions -= w->nodes[i].evictions;
+    assert_int_equal(evictions, 0);
+    free(w);
+    w = two();
+    run(w, 15);
+    get(w, "fra")->db = get(w, "fra")->primary = false;
+    run(w, 15);
+    assert_int_equal(get(w, "par")->evictions, 0);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planned_stop),    cmocka_unit_test(test_machine_stops),
-        cmocka_unit_test(test_last_to_stop),    cmocka_unit_test(test_excluded_waits),
-        cmocka_unit_test(test_absent),          cmocka_unit_test(test_no_quorum),
-        cmocka_unit_test(test_agent_is_silent), cmocka_unit_test(test_all_must_say_so),
-        cmocka_unit_test(test_after_a_loss),    cmocka_unit_test(test_old_record),
-        cmocka_unit_test(test_join_that_hangs),
+        cmocka_unit_test(test_evict),           cmocka_unit_test(test_planned_stop),
+        cmocka_unit_test(test_machine_stops),   cmocka_unit_test(test_last_to_stop),
+        cmocka_unit_test(test_excluded_waits),  cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_no_quorum),       cmocka_unit_test(test_agent_is_silent),
+        cmocka_unit_test(test_all_must_say_so), cmocka_unit_test(test_after_a_loss),
+        cmocka_unit_test(test_old_record),      cmocka_unit_test(test_join_that_hangs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
