@@ -36,6 +36,8 @@ struct frontdoor_load {
     unsigned others; /* peers that would take them */
     bool peer_up;    /* the peer that was named is one of these */
     unsigned flight; /* requests that this node's web server has not answered yet */
+    bool apart;      /* there are peers, and none of them takes a connection from here */
+    bool closed;     /* it takes no visitors itself */
 };
 
 /* Of the answer to "show stat" on its admin socket; `peer`: a name, or NULL. -1 when it does not
@@ -45,6 +47,11 @@ int frontdoor_load_parse(const char *csv, const char *peer, struct frontdoor_loa
 /* Asks the HAProxy behind that socket. */
 int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_load *ret,
                    struct err *err);
+
+/* Closes the ports for visitors while neither this node's web server nor a peer's can be had here,
+ * as in a zone that is cut off: a browser takes another address of the name when nobody accepts, and
+ * does not when it is answered with an error. Opens them again. */
+int frontdoor_follow(const char *socket_path, struct err *err);
 
 /* This machine has one that the agent configured. */
 bool frontdoor_exists(void);

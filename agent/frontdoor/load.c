@@ -17,8 +17,8 @@
 #define CONF_MAX (256 * 1024)
 #define COLUMNS_MAX 128
 
-/* Of the backend, its servers. */
-static const char question[] = "show stat sites 4 -1\n";
+/* Of all, frontends and servers. */
+static const char question[] = "show stat -1 5 -1\n";
 
 struct columns {
     char *field[COLUMNS_MAX];
@@ -49,44 +49,63 @@ static size_t column(const struct columns *names, const char *name)
 }
 
 /* Columns of the answer. */
-enum { SERVER, STATUS, CURRENT, QUEUED, ACTIVE, COLUMNS };
+enum { SERVER, STATUS, CURRENT, QUEUED, ACTIVE, CHECKED, COLUMNS };
+
+struct seen {
+    struct frontdoor_load load;
+    bool own;               /* the node's own web server is among them */
+    unsigned peers, silent; /* of which the last check got no connection */
+};
+
+static void take_peer(const struct columns *row, const size_t at[COLUMNS], const char *peer,
+                      struct seen *s)
+{
+    bool serves = str_eq(row->field[at[STATUS]], "UP");
+
+    s->load.others += serves;
+    s->load.peer_up = s->load.peer_up || (serves && str_eq(row->field[at[SERVER]], peer));
+    s->peers++;
+    s->silent +=
+        str_eq(row->field[at[STATUS]], "DOWN") &&
+        (str_eq(row->field[at[CHECKED]], "L4TOUT") || str_eq(row->field[at[CHECKED]], "L4CON"));
+}
 
 static int take(const struct columns *row, const size_t at[COLUMNS], const char *peer,
-                struct frontdoor_load *l, bool *own, struct err *err)
+                struct seen *s, struct err *err)
 {
     uint64_t in_flight = 0, waiting = 0;
 
     for (size_t i = 0; i < COLUMNS; i++)
         if (at[i] >= row->n)
             return err_set(err, ERR_FAILED, "HAProxy says too little of its servers");
-    /* "UP 1/2" is on its way down, and gets requests still. */
-    bool up = str_starts(row->field[at[STATUS]], "UP");
+    if (str_eq(row->field[at[SERVER]], "FRONTEND")) {
+        s->load.closed = s->load.closed || !str_eq(row->field[at[STATUS]], "OPEN");
+        return 0;
+    }
     if (!str_eq(row->field[at[ACTIVE]], "1")) {
-        bool serves = str_eq(row->field[at[STATUS]], "UP");
-
-        l->others += serves;
-        l->peer_up = l->peer_up || (serves && peer && str_eq(row->field[at[SERVER]], peer));
+        take_peer(row, at, peer, s);
         return 0;
     }
     if (str_to_u64(row->field[at[CURRENT]], UINT32_MAX, &in_flight) < 0 ||
         str_to_u64(row->field[at[QUEUED]], UINT32_MAX, &waiting) < 0)
         return err_set(err, ERR_FAILED, "HAProxy counts no requests");
-    *own = true;
-    l->own_up = up;
-    l->flight = (unsigned)(in_flight + waiting);
+    s->own = true;
+    /* "UP 1/2" is on its way down, and gets requests still. */
+    s->load.own_up = str_starts(row->field[at[STATUS]], "UP");
+    s->load.flight = (unsigned)(in_flight + waiting);
     return 0;
 }
 
 int frontdoor_load_parse(const char *csv, const char *peer, struct frontdoor_load *ret,
                          struct err *err)
 {
-    static const char *const wanted[COLUMNS] = {"svname", "status", "scur", "qcur", "act"};
+    static const char *const wanted[COLUMNS] = {"svname", "status", "scur",
+                                                "qcur",   "act",    "check_status"};
     _cleanup_free_ char *text = xstrdup(csv);
-    struct frontdoor_load l = {0};
+    struct seen seen = {0};
     struct columns names, row;
     size_t at[COLUMNS];
     char *save = NULL;
-    bool own = false;
     char *line = strtok_r(text, "\n", &save);
 
     if (!line || !str_starts(line, "# "))
@@ -96,21 +115,21 @@ int frontdoor_load_parse(const char *csv, const char *peer, struct frontdoor_loa
         at[i] = column(&names, wanted[i]);
     while ((line = strtok_r(NULL, "\n", &save))) {
         split(line, &row);
-        if (take(&row, at, peer, &l, &own, err) < 0)
+        if (take(&row, at, peer, &seen, err) < 0)
             return -1;
     }
-    if (!own)
+    if (!seen.own)
         return err_set(err, ERR_FAILED, "HAProxy does not know the node's own web server");
-    *ret = l;
+    seen.load.apart = seen.peers && seen.silent == seen.peers;
+    *ret = seen.load;
     return 0;
 }
 
-int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_load *ret,
-                   struct err *err)
+/* What the HAProxy behind that socket answers. */
+static int ask(const char *socket_path, const char *what, struct strbuf *answer, struct err *err)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     const struct timeval tv = {.tv_sec = ANSWER_WITHIN_S};
-    _cleanup_(strbuf_free) struct strbuf answer = {0};
     char buf[4096];
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -121,16 +140,43 @@ int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_l
     if (!str_copy(to.sun_path, sizeof(to.sun_path), socket_path) ||
         connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
         return err_errno(err, errno, "connect to HAProxy at %s", socket_path);
-    if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+    if (send(fd, what, strlen(what), MSG_NOSIGNAL) != (ssize_t)strlen(what))
         return err_errno(err, errno, "ask HAProxy at %s", socket_path);
     for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) != 0;) {
         if (n < 0)
             return err_errno(err, errno, "HAProxy at %s", socket_path);
-        if (answer.len + (size_t)n > ANSWER_MAX)
+        if (answer->len + (size_t)n > ANSWER_MAX)
             return err_set(err, ERR_FAILED, "HAProxy says more than %d bytes", ANSWER_MAX);
-        strbuf_add(&answer, buf, (size_t)n);
+        strbuf_add(answer, buf, (size_t)n);
     }
-    return frontdoor_load_parse(strbuf_str(&answer), peer, ret, err);
+    return 0;
+}
+
+int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_load *ret,
+                   struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf answer = {0};
+
+    return ask(socket_path, question, &answer, err) < 0
+               ? -1
+               : frontdoor_load_parse(strbuf_str(&answer), peer, ret, err);
+}
+
+int frontdoor_follow(const char *socket_path, struct err *err)
+{
+    _cleanup_(strbuf_free) struct strbuf answer = {0};
+    struct frontdoor_load l;
+
+    if (frontdoor_load(socket_path, NULL, &l, err) < 0)
+        return -1;
+    bool close = !l.own_up && l.apart;
+    if (close == l.closed)
+        return 0;
+    if (ask(socket_path, close ? "disable frontend visitors\n" : "enable frontend visitors\n",
+            &answer, err) < 0)
+        return -1;
+    char *said = answer.s ? str_chomp(answer.s) : NULL;
+    return !said || !*said ? 0 : err_set(err, ERR_FAILED, "HAProxy: %.200s", said);
 }
 
 bool frontdoor_exists(void)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/cluster/codec.h"
+#include "agent/frontdoor/frontdoor.h"
 #include "agent/galera/arbitrator.h"
 #include "agent/galera/galera.h"
 #include "agent/ipc/cmd.h"
@@ -52,6 +53,10 @@ static json_t *look_group(const json_t *step, uint64_t epoch)
 static json_t *look(const json_t *request)
 {
     const json_t *web = json_object_get(request, "web");
+    struct err ignored; /* one that does not run is the step's to name */
+
+    if (frontdoor_exists())
+        frontdoor_follow(FRONTDOOR_SOCKET, &ignored);
 
     return json_pack(
         "{s:o, s:o}", "db",

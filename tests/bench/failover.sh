@@ -54,9 +54,9 @@ all_serve() {
   for n in "${names[@]}"; do serves "$n" && state_is "$n" primary || return 1; done
 }
 
-visitors() { # so that each address has six
+visitors() { # thirty a second at each address
   local n all=()
-  for n in "${names[@]}"; do all+=("${address[$n]}=6"); done
+  for n in "${names[@]}"; do all+=("${address[$n]}=30"); done
   rm -f "$work/end"
   mkfifo "$work/end"
   /usr/bin/python3 tests/bench/failover.py "${all[@]}" <"$work/end" >"$work/load" &
@@ -81,8 +81,8 @@ measure() {
   rows=$(sql fra 'SET SESSION wsrep_sync_wait=1; SELECT token FROM album.written')
   printf '%s\n' "$rows" | sort >"$work/rows"
   jq -r '.acked[]' "$work/load" | sort >"$work/acked"
-  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$name" "$(jq .requests "$work/load")" "$(jq .failed "$work/load")" \
-    "$(jq ".gaps[\"${address[$node]}\"]" "$work/load")" "$(jq '[.gaps[]] | max' "$work/load")" \
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$name" "$(jq .requests "$work/load")" "$(jq .failed "$work/load")" \
+    "$(jq ".gaps[\"${address[$node]}\"]" "$work/load")" "$(jq '[.gaps[]] | max' "$work/load")" "$(jq '[.slowest[]] | max' "$work/load")" \
     "$(uniq -d "$work/rows" | wc -l)" "$(comm -13 "$work/rows" "$work/acked" | wc -l)" "$(jq -r '.why | join(", ")' "$work/load")"
 }
 
@@ -113,7 +113,7 @@ zone_cut() { zone "$1"; }
 zone_cut_one_way() { zone "$1" --one-way; }
 zone_back() { zone "$1" --restore; }
 
-printf '| %s | requests | failed | no good answer there (s) | anywhere (s) | written twice | lost | failed with |\n|---|---|---|---|---|---|---|---|\n' "$nodes nodes"
+printf '| %s | requests | failed | no good answer there (s) | anywhere (s) | slowest (s) | written twice | lost | failed with |\n|---|---|---|---|---|---|---|---|---|\n' "$nodes nodes"
 measure planned-switch fra switch_away switch_back
 measure maintenance fra maintenance_on maintenance_off
 measure web-killed fra web_killed web_back

@@ -509,6 +509,47 @@ static void test_sent_again(void **state)
     assert_true(times(executed, "GET /drop-c ") > 1);
 }
 
+static void follows(bool closed)
+{
+    _cleanup_free_ char *path = str_fmt("%s/admin.sock", top);
+    struct frontdoor_load l = {0};
+    struct err err = {0};
+
+    for (uint64_t begun = clock_mono_ms();;) {
+        if (frontdoor_follow(path, &err) < 0)
+            fail_msg("%s", err.msg);
+        if (frontdoor_load(path, NULL, &l, &err) == 0 && l.closed == closed)
+            return;
+        if (passed(begun))
+            fail_msg("closed %d, up %d, apart %d; %s", l.closed, l.own_up, l.apart, err.msg);
+    }
+}
+
+/* Without a site of its own, and cut off from the other one, it accepts nobody; an error of all
+ * sites is answered, since no other address would do better. */
+static void test_apart(void **state)
+{
+    (void)state;
+    char answer[4096];
+
+    stop_visitors();
+    shared->health[FRA] = shared->health[PAR] = 503;
+    door_is(false, 0);
+    follows(false);
+    for (uint64_t begun = clock_mono_ms(); visit("GET", "/a", "", answer, sizeof(answer)) != 503;)
+        if (passed(begun))
+            fail_msg("no site serves, and it is not said");
+    follows(false);
+    end(&healths[PAR]);
+    end(&sites[PAR]);
+    follows(true);
+    assert_int_equal(visit("GET", "/b", "", answer, sizeof(answer)), 0);
+    follows(true);
+    shared->health[FRA] = 200;
+    follows(false);
+    assert_int_equal(visit("GET", "/c", "", answer, sizeof(answer)), 200);
+}
+
 /* Another configuration: connections that are there are served to their end. */
 static void test_reload(void **state)
 {
@@ -546,6 +587,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cannot_serve, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_address, setup, teardown),
     };
