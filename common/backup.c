@@ -99,9 +99,10 @@ static uint32_t get32(const uint8_t *from)
 char *backup_head_bytes(const struct backup_head *h, size_t *ret_len)
 {
     _cleanup_json_ json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", h->name, "deployment",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "name", h->name, "deployment",
                   h->deployment, "node", h->node, "server", h->server, "compress", h->compress,
-                  "key", h->key_id, "at", (json_int_t)h->at);
+                  "key", h->key_id, "at", (json_int_t)h->at, "database_bytes",
+                  (json_int_t)h->database_bytes, "files_bytes", (json_int_t)h->files_bytes);
     _cleanup_free_ char *text = js_text(j);
     size_t len = strlen(text);
     char *ret = xcalloc(1, HEAD_FIXED + len + 1);
@@ -133,7 +134,9 @@ static int head_json(const json_t *j, struct backup_head *h, struct err *err)
         head_text(j, "server", h->server, sizeof(h->server), err) < 0 ||
         head_text(j, "compress", h->compress, sizeof(h->compress), err) < 0 ||
         head_text(j, "key", h->key_id, sizeof(h->key_id), err) < 0 ||
-        js_u64(j, "at", &h->at, err) < 0)
+        js_u64(j, "at", &h->at, err) < 0 ||
+        js_u64(j, "database_bytes", &h->database_bytes, err) < 0 ||
+        js_u64(j, "files_bytes", &h->files_bytes, err) < 0)
         return -1;
     if (!backup_name_valid(h->name))
         return err_set(err, ERR_USAGE, "member 'name' is no name of a backup");

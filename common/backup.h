@@ -27,6 +27,7 @@ struct backup_head {
     char compress[8];                /* "zstd" or "gzip" */
     char key_id[BACKUP_KEY_ID_SIZE]; /* of the key that opens it; it tells nothing of the key */
     uint64_t at;                     /* ms since 1970 */
+    uint64_t database_bytes, files_bytes; /* what they took on the disk when it began */
 };
 
 enum backup_part {
