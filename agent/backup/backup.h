@@ -73,9 +73,11 @@ int backup_verify(const struct backup_work *w, const char *name, json_t **ret, s
 int backup_restore(const struct backup_work *w, const char *path, json_t **ret, struct err *err);
 
 /* What an end without warning has left: unfinished files, a server that was thrown away, a database
- * that does not take part in flow control, a site that is closed. */
+ * that does not take part in flow control. */
 int backup_tidy(const struct backup_conf *c, struct err *err);
 
+/* An operator, or a restore, has closed it; not before this machine started. */
+bool backup_site_closed(void);
 /* The site of this node answers 503 until it is opened again, or the machine starts again. */
 int backup_close_site(const char *because, struct err *err);
 int backup_open_site(struct err *err);

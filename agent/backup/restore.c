@@ -217,6 +217,8 @@ int backup_restore(const struct backup_work *w, const char *path, json_t **ret, 
     }
     if (backup_tidy(c, r == 0 ? err : &ignored) < 0)
         r = -1;
+    if (backup_open_site(r == 0 ? err : &ignored) < 0)
+        r = -1;
     if (r < 0)
         return -1;
     json_object_set_new(done, "files", json_integer((json_int_t)files.files));

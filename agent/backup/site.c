@@ -101,6 +101,11 @@ int backup_close_site(const char *because, struct err *err)
     return end_sessions(err);
 }
 
+bool backup_site_closed(void)
+{
+    return fs_exists(PATH_CLOSED);
+}
+
 int backup_open_site(struct err *err)
 {
     bool was = fs_exists(CLOSED_CONF);

@@ -37,7 +37,5 @@ int backup_tidy(const struct backup_conf *c, struct err *err)
     desync_left();
     unlink(PATH_BACKUP_KEY);
     remove_unfinished(dir);
-    if (fs_remove_tree(work, err) < 0 || scratch_remove(c, err) < 0)
-        return -1;
-    return backup_open_site(err);
+    return fs_remove_tree(work, err) < 0 ? -1 : scratch_remove(c, err);
 }

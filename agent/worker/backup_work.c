@@ -281,6 +281,12 @@ static json_t *read_progress(void)
     return j;
 }
 
+static bool cut_off_restore(const json_t *last)
+{
+    return last && !js_opt_bool(last, "ended", true) &&
+           str_eq(js_opt_str(last, "what", ""), "restore");
+}
+
 int backup_work_tidy(struct err *err)
 {
     struct backup_here h;
@@ -307,6 +313,10 @@ int backup_work_tidy(struct err *err)
                                     "it was ended before it was through"));
     }
     int r = backup_tidy(&h.conf, err);
+    /* Of a restore here that has not come to its end, or from before the machine started. One that
+     * an operator closed for a restore elsewhere stays so. */
+    if (cut_off_restore(last) || !backup_site_closed())
+        r = backup_open_site(r == 0 ? err : &busy) < 0 ? -1 : r;
     backup_here_close(&h);
     return r;
 }
