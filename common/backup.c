@@ -107,10 +107,10 @@ char *backup_head_bytes(const struct backup_head *h, size_t *ret_len)
     size_t len = strlen(text);
     char *ret = xcalloc(1, HEAD_FIXED + len + 1);
 
-    memcpy(ret, MAGIC, MAGIC_SIZE);
+    memcpy(ret, MAGIC, MAGIC_SIZE); /* NOLINT(bugprone-not-null-terminated-result) */
     put32((uint8_t *)ret + MAGIC_SIZE, BACKUP_FORMAT);
     put32((uint8_t *)ret + MAGIC_SIZE + 4, (uint32_t)len);
-    memcpy(ret + HEAD_FIXED, text, len);
+    memcpy(ret + HEAD_FIXED, text, len); /* NOLINT(bugprone-not-null-terminated-result) */
     *ret_len = HEAD_FIXED + len;
     return ret;
 }
@@ -209,7 +209,7 @@ int backup_head_read(const char *path, struct backup_head *ret, struct err *err)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     uint8_t buf[HEAD_FIXED + HEAD_MAX];
-    size_t len;
+    size_t len = 0;
 
     return fd < 0 ? err_errno(err, errno, "%s", path) : head_take(fd, path, buf, ret, &len, err);
 }

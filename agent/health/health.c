@@ -196,7 +196,7 @@ static void metric_time(struct strbuf *b, const char *name, const char *help, co
     uint64_t at = js_opt_u64(of, "at", 0);
 
     if (at)
-        metric(b, name, help, (double)(at / 1000));
+        metric(b, name, help, (double)at / 1000);
 }
 
 static void add_backup_metrics(const json_t *backup, struct strbuf *b)

@@ -131,7 +131,7 @@ static int list(const struct args *a, struct err *err)
 static int delete (const struct args *a, struct err *err)
 {
     struct backup_here h;
-    const char *name;
+    const char *name = NULL;
 
     if (named(a, &name, err) < 0)
         return -1;
@@ -164,7 +164,7 @@ static int now(const struct args *a, struct err *err)
 static int verify(const struct args *a, struct err *err)
 {
     _cleanup_json_ json_t *done = NULL;
-    const char *name;
+    const char *name = NULL;
 
     if (named(a, &name, err) < 0 ||
         backup_work_start((const char *const[]){"verify", name, NULL}, a->json, &done, err) < 0)
@@ -300,7 +300,7 @@ static int send(const struct args *a, struct err *err)
 {
     struct backup_here h;
     struct backup_head head;
-    const char *name;
+    const char *name = NULL;
     uint64_t n;
 
     if (named(a, &name, err) < 0)
