@@ -50,7 +50,7 @@ fuzz_replay() { # step takes its exit status, so that -e is off in it
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=0 long='under_load faults stack not_knowing power matrix none outage encrypted arbitrator founder disk'
+  local t args every=0 long='under_load faults stack not_knowing power matrix none outage encrypted arbitrator founder backup disk'
 
   [ "$what" != --slow ] || every=1
   echo "kill-worker tests/hosts/kill_worker.sh $every"

@@ -69,8 +69,10 @@ int backup_put(const struct backup_work *w, const char *name, struct err *err);
 int backup_get(const struct backup_work *w, const char *name, struct err *err);
 /* *ret: what is added to its record: verified, tables, checksums, position. New reference. */
 int backup_verify(const struct backup_work *w, const char *name, json_t **ret, struct err *err);
-/* `path`: of the file. *ret: {databases, kept, tables, files, links}; new reference. */
-int backup_restore(const struct backup_work *w, const char *path, json_t **ret, struct err *err);
+/* `path`: of the file; `sums`: the checksums that a verification has kept, or NULL. *ret:
+ * {databases, kept, tables, files, links}; new reference. */
+int backup_restore(const struct backup_work *w, const char *path, const json_t *sums, json_t **ret,
+                   struct err *err);
 
 /* What an end without warning has left: unfinished files, a server that was thrown away, a database
  * that does not take part in flow control. */

@@ -85,7 +85,7 @@ static int transfer(const struct backup_work *w, const struct scratch *s, const 
                                           "--skip-lock-tables",
                                           "--skip-disable-keys",
                                           "--skip-log-queries",
-                                          "--max-allowed-packet=" PACKET,
+                                          ("--max-allowed-packet=" PACKET),
                                           "--default-character-set=utf8mb4"};
     _cleanup_free_ char *socket = str_fmt("--socket=%s", s->socket);
     size_t n = ARRAY_LEN(options), i;
@@ -143,8 +143,8 @@ static json_t *only_here(const json_t *live, const json_t *restored)
     return ret;
 }
 
-static int database(const struct backup_work *w, const struct scratch *s, json_t *done,
-                    struct err *err)
+static int database(const struct backup_work *w, const struct scratch *s, const json_t *verified,
+                    json_t *done, struct err *err)
 {
     _cleanup_(sql_cleanup) struct sql *copy = NULL, *live = NULL;
     _cleanup_json_ json_t *databases = NULL;
@@ -159,6 +159,8 @@ static int database(const struct backup_work *w, const struct scratch *s, json_t
     backup_say(w, "computes the checksums of its tables", 0);
     if (backup_sums(copy, NULL, &wanted, err) < 0)
         return -1;
+    if (verified && backup_sums_compare(verified, wanted, err) < 0)
+        return err_wrap(err, "nothing was changed: the copy is not what was verified");
     json_object_set_new(done, "kept", only_here(there, databases));
     json_object_set(done, "databases", databases);
     json_object_set_new(done, "tables", json_integer((json_int_t)json_object_size(wanted)));
@@ -193,7 +195,8 @@ static int possible(const struct backup_conf *c, struct err *err)
     return 0;
 }
 
-int backup_restore(const struct backup_work *w, const char *path, json_t **ret, struct err *err)
+int backup_restore(const struct backup_work *w, const char *path, const json_t *sums, json_t **ret,
+                   struct err *err)
 {
     const struct backup_conf *c = w->conf;
     _cleanup_json_ json_t *info = NULL;
@@ -209,7 +212,7 @@ int backup_restore(const struct backup_work *w, const char *path, json_t **ret, 
     if (r == 0)
         r = scratch_start(w, &s, err);
     if (r == 0)
-        r = database(w, &s, done, err);
+        r = database(w, &s, sums, done, err);
     scratch_stop(&s);
     if (r == 0) {
         backup_say(w, "puts the applications' files in their places", 0);

@@ -132,7 +132,6 @@ int backup_unpack(const struct backup_work *w, const char *path, bool files, jso
 {
     const struct backup_conf *c = w->conf;
     struct unpacking u = {.w = w, .files = files, .pipe = {.said = {-1, -1}, .fd = -1}};
-    _cleanup_free_ char *scratch = backup_scratch_path(c);
     int r;
 
     if (backup_reader_open(path, w->key, &u.head, &u.in, err) < 0)

@@ -172,13 +172,16 @@ static int verify(const struct backup_work *w, const char *name, json_t **ret, s
 static int restore(const struct backup_work *w, const char *name, json_t **ret, struct err *err)
 {
     bool received = str_eq(name, BACKUP_RECEIVED);
+    _cleanup_json_ json_t *record = NULL;
     _cleanup_free_ char *path = received
                                     ? str_fmt("%s/" BACKUP_DIRECTORY "/%s", w->conf->mount, name)
                                     : backup_path(w->conf, name);
 
     if (!received && !fs_exists(path) && backup_get(w, name, err) < 0)
         return -1;
-    if (backup_restore(w, path, ret, err) < 0)
+    record = backup_record_load(w->conf, name);
+    if (backup_restore(w, path, received ? NULL : json_object_get(record, "checksums"), ret, err) <
+        0)
         return -1;
     json_object_set_new(*ret, "name", json_string(name));
     if (received)
@@ -325,7 +328,7 @@ static int start_unit(const char *const args[], const char *id, struct err *err)
 {
     char worker[4096];
     const char *argv[32] = {"/usr/bin/systemd-run",
-                            "--unit=" BACKUP_SERVICE,
+                            ("--unit=" BACKUP_SERVICE),
                             "--collect",
                             "--quiet",
                             "--description=Backup or restore of Muster",
