@@ -39,13 +39,9 @@ static const struct cmd commands[] = {
      "Without either, the plan on this machine. Changes nothing.\n"},
     {"logs", worker, "print what the programs of the steps said",
      " [--step STEP] [-n LINES] [--follow]\n\nSTEP is such as package:all, or a type.\n"},
+    {"backup", worker, "make, list, verify and restore backups", HELP_BACKUP},
     {"cluster", cmd_cluster, "look at the database cluster, and decide what it cannot",
-     " status|explain|history [--json]\n"
-     "       muster-agent cluster recover --without NODE [--because TEXT] [--confirm NODE]\n"
-     "       muster-agent cluster hold|resume [--because TEXT]\n"
-     "       muster-agent cluster release NODE [--keep] [--because TEXT] [--confirm NODE]\n"
-     "       muster-agent cluster restart [--allow-outage]\n\nmuster-agent(8) says what each "
-     "does.\n"},
+     HELP_CLUSTER},
     {"drain", cmd_drain, "send this node's visitors to other nodes, or give them back",
      " [on|off] [--to NODE] [--because TEXT] [--allow-outage]\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",

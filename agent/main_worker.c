@@ -14,9 +14,10 @@
 int main(int argc, char **argv)
 {
     static const struct cmd commands[] = {
-        {"apply", cmd_apply, NULL, NULL}, {"check", cmd_apply, NULL, NULL},
-        {"disk", cmd_disk, NULL, NULL},   {"logs", cmd_logs, NULL, NULL},
-        {"job", cmd_job, NULL, NULL},     {"aside", cmd_aside, NULL, NULL},
+        {"apply", cmd_apply, NULL, NULL},   {"check", cmd_apply, NULL, NULL},
+        {"disk", cmd_disk, NULL, NULL},     {"logs", cmd_logs, NULL, NULL},
+        {"job", cmd_job, NULL, NULL},       {"aside", cmd_aside, NULL, NULL},
+        {"backup", cmd_backup, NULL, NULL},
     };
     struct err err = {0};
 

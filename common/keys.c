@@ -165,6 +165,88 @@ int keys_unseal(const uint8_t key[KEY_SIZE], const char *sealed, char *ret, size
     return 0;
 }
 
+struct keys_stream {
+    crypto_secretstream_xchacha20poly1305_state state;
+};
+
+_Static_assert(KEYS_STREAM_HEADER == crypto_secretstream_xchacha20poly1305_HEADERBYTES, "header");
+_Static_assert(KEYS_STREAM_OVERHEAD == crypto_secretstream_xchacha20poly1305_ABYTES, "overhead");
+
+struct keys_stream *keys_stream_begin(const uint8_t key[KEY_SIZE],
+                                      uint8_t ret_header[KEYS_STREAM_HEADER])
+{
+    struct keys_stream *s = xcalloc(1, sizeof(*s));
+
+    crypto_secretstream_xchacha20poly1305_init_push(&s->state, ret_header, key);
+    return s;
+}
+
+void keys_stream_seal(struct keys_stream *s, const void *data, size_t len, const void *ad,
+                      size_t ad_len, bool last, uint8_t *ret)
+{
+    crypto_secretstream_xchacha20poly1305_push(
+        &s->state, ret, NULL, data, len, ad, ad_len,
+        last ? crypto_secretstream_xchacha20poly1305_TAG_FINAL : 0);
+}
+
+struct keys_stream *keys_stream_follow(const uint8_t key[KEY_SIZE],
+                                       const uint8_t header[KEYS_STREAM_HEADER])
+{
+    struct keys_stream *s = xcalloc(1, sizeof(*s));
+
+    if (crypto_secretstream_xchacha20poly1305_init_pull(&s->state, header, key) == 0)
+        return s;
+    keys_stream_free(s);
+    return NULL;
+}
+
+int keys_stream_unseal(struct keys_stream *s, const uint8_t *data, size_t len, const void *ad,
+                       size_t ad_len, uint8_t *ret, bool *ret_last)
+{
+    unsigned char tag = 0;
+
+    if (len < KEYS_STREAM_OVERHEAD || crypto_secretstream_xchacha20poly1305_pull(
+                                          &s->state, ret, NULL, &tag, data, len, ad, ad_len) != 0)
+        return -1;
+    *ret_last = tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL;
+    return 0;
+}
+
+void keys_stream_free(struct keys_stream *s)
+{
+    if (s)
+        sodium_memzero(s, sizeof(*s));
+    free(s);
+}
+
+struct keys_hash {
+    crypto_hash_sha256_state state;
+};
+
+struct keys_hash *keys_hash_new(void)
+{
+    struct keys_hash *h = xcalloc(1, sizeof(*h));
+
+    crypto_hash_sha256_init(&h->state);
+    return h;
+}
+
+void keys_hash_add(struct keys_hash *h, const void *data, size_t len)
+{
+    crypto_hash_sha256_update(&h->state, data, len);
+}
+
+void keys_hash_end(struct keys_hash *h, char ret[SHA256_HEX_SIZE])
+{
+    uint8_t digest[32];
+
+    if (!h)
+        return;
+    crypto_hash_sha256_final(&h->state, digest);
+    keys_hex(digest, sizeof(digest), ret);
+    free(h);
+}
+
 void keys_wipe(void *buf, size_t len)
 {
     sodium_memzero(buf, len);

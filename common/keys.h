@@ -65,6 +65,30 @@ void keys_seal(const uint8_t key[KEY_SIZE], const char *text, char *ret, size_t 
 /* -1 when it was not sealed with that key or does not fit `cap`. */
 int keys_unseal(const uint8_t key[KEY_SIZE], const char *sealed, char *ret, size_t cap);
 
+/* A stream of messages under one key: none can be changed, left out, put elsewhere or added, and
+ * the last one is marked, so that a stream that was cut is known. `ad` is authenticated with a
+ * message and not in it. The caller frees with keys_stream_free, which wipes. */
+#define KEYS_STREAM_HEADER 24
+#define KEYS_STREAM_OVERHEAD 17 /* bytes by which a sealed message is longer */
+struct keys_stream;
+struct keys_stream *keys_stream_begin(const uint8_t key[KEY_SIZE],
+                                      uint8_t ret_header[KEYS_STREAM_HEADER]);
+void keys_stream_seal(struct keys_stream *s, const void *data, size_t len, const void *ad,
+                      size_t ad_len, bool last, uint8_t *ret);
+/* For reading; NULL: no stream begins with that header. */
+struct keys_stream *keys_stream_follow(const uint8_t key[KEY_SIZE],
+                                       const uint8_t header[KEYS_STREAM_HEADER]);
+/* -1: that is not the next message of this stream. `ret` gets len - KEYS_STREAM_OVERHEAD bytes. */
+int keys_stream_unseal(struct keys_stream *s, const uint8_t *data, size_t len, const void *ad,
+                       size_t ad_len, uint8_t *ret, bool *ret_last);
+void keys_stream_free(struct keys_stream *s);
+
+/* SHA-256 of what comes piece by piece. */
+struct keys_hash;
+struct keys_hash *keys_hash_new(void);
+void keys_hash_add(struct keys_hash *h, const void *data, size_t len);
+void keys_hash_end(struct keys_hash *h, char ret[SHA256_HEX_SIZE]); /* frees it; NULL: nothing */
+
 void keys_wipe(void *buf, size_t len);
 
 /* Reads a pair from `path` (the secret half in hex), or makes it there: O_EXCL, 0600, fsync.

@@ -50,7 +50,7 @@ fuzz_replay() { # step takes its exit status, so that -e is off in it
 
 # A line for each test of the lanes: name and command; the long ones first.
 list() {
-  local t args every=0 long='under_load faults stack power matrix none outage encrypted arbitrator founder disk'
+  local t args every=0 long='under_load faults stack power matrix none outage encrypted arbitrator founder backup disk'
   local together='operator not_knowing left_behind nettest serve' # all begin with the example as it is
 
   [ "$what" != --slow ] || every=1

@@ -29,7 +29,8 @@ static int fail(struct sql *s, struct err *err)
 }
 
 struct login {
-    const char *host; /* NULL: the unix socket */
+    const char *host;   /* NULL: a unix socket */
+    const char *socket; /* NULL: the database's */
     const char *user, *password, *database;
 };
 
@@ -45,7 +46,11 @@ static int connect_as(unsigned timeout_s, const struct login *l, struct sql **re
     mysql_options(s->my, MYSQL_OPT_READ_TIMEOUT, &timeout_s);
     mysql_options(s->my, MYSQL_OPT_WRITE_TIMEOUT, &timeout_s);
     if (!mysql_real_connect(s->my, l->host, l->user, l->password, l->database,
-                            l->host ? PORT_SQL_EXTRA : 0, l->host ? NULL : SQL_SOCKET, 0)) {
+                            l->host ? PORT_SQL_EXTRA : 0,
+                            l->host     ? NULL
+                            : l->socket ? l->socket
+                                        : SQL_SOCKET,
+                            0)) {
         int r = fail(s, err);
 
         *ret_code = mysql_errno(s->my);
@@ -62,6 +67,14 @@ int sql_open(unsigned timeout_s, struct sql **ret, struct err *err)
     unsigned code;
 
     return connect_as(timeout_s, &(struct login){.user = "root"}, ret, &code, err);
+}
+
+int sql_open_at(const char *socket, unsigned timeout_s, struct sql **ret, struct err *err)
+{
+    unsigned code;
+
+    return connect_as(timeout_s, &(struct login){.user = "root", .socket = socket}, ret, &code,
+                      err);
 }
 
 /* --- the agent's own account --------------------------------------------------------------- */

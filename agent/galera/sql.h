@@ -32,6 +32,8 @@ struct sql;
 
 /* `timeout_s` bounds connecting and every answer. */
 int sql_open(unsigned timeout_s, struct sql **ret, struct err *err);
+/* At the unix socket of another server. */
+int sql_open_at(const char *socket, unsigned timeout_s, struct sql **ret, struct err *err);
 /* As root, else by the agent's own account. *ret_root: the code of root's refusal; 0: none. */
 int sql_open_any(unsigned timeout_s, struct sql **ret, unsigned *ret_root, struct err *err);
 /* The agent's own account: whether it works, and by `root` that it does. It may only look. Named

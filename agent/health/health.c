@@ -190,6 +190,32 @@ static void add_share_metrics(const json_t *share, struct strbuf *b)
                (double)connected);
 }
 
+/* Times are seconds since 1970, as Prometheus has them. */
+static void metric_time(struct strbuf *b, const char *name, const char *help, const json_t *of)
+{
+    uint64_t at = js_opt_u64(of, "at", 0);
+
+    if (at)
+        metric(b, name, help, (double)at / 1000);
+}
+
+static void add_backup_metrics(const json_t *backup, struct strbuf *b)
+{
+    const json_t *made = json_object_get(backup, "made");
+
+    if (!backup)
+        return;
+    metric_time(b, "muster_backup_made_seconds", "When this node made its last backup.", made);
+    metric_member(b, "muster_backup_bytes", "Size of this node's last backup.", made, "bytes");
+    metric_member(b, "muster_backup_duration_ms", "How long the last backup took.", made,
+                  "took_ms");
+    metric_time(b, "muster_backup_verified_seconds",
+                "When a backup was last restored on this node to verify it.",
+                json_object_get(backup, "verified"));
+    metric(b, "muster_backup_failing", "The last one of this node failed.",
+           json_object_get(backup, "failed") != NULL);
+}
+
 static void add_metrics(const struct health *h, const struct health_source *s, struct strbuf *b)
 {
     const json_t *db = json_object_get(s->state, "db");
@@ -220,6 +246,7 @@ static void add_metrics(const struct health *h, const struct health_source *s, s
                       "seqno");
     }
     add_share_metrics(json_object_get(s->state, "share"), b);
+    add_backup_metrics(json_object_get(s->state, "backup"), b);
     metric_member(b, "muster_cluster_epoch", "Epoch of the cluster, as its coordinator has it.",
                   json_object_get(s->state, "coordinator"), "epoch");
 }

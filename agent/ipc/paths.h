@@ -34,7 +34,12 @@
  * maintenance begins. */
 #define PATH_DRAIN PATH_STATE "/drain"
 #define PATH_DRAIN_NOW PATH_RUN "/drain"
-#define PATH_DB_LOGIN PATH_STATE "/database.login" /* root, 0600: password of the look */
+#define PATH_BACKUP PATH_RUN "/backup.json"          /* what a backup or restore is doing */
+#define PATH_BACKUP_LOCK PATH_RUN "/backup.lock"     /* one at a time */
+#define PATH_BACKUP_DESYNC PATH_RUN "/backup-desync" /* the server that was told so */
+#define PATH_BACKUP_KEY PATH_RUN "/backup.key"       /* another deployment's, once */
+#define PATH_CLOSED PATH_RUN "/closed"               /* why the site answers 503 */
+#define PATH_DB_LOGIN PATH_STATE "/database.login"   /* root, 0600: password of the look */
 
 #define PATH_APPS "/var/lib/muster-app" /* what a site writes, on a machine without a data disk */
 

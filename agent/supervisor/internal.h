@@ -38,7 +38,7 @@ struct sup_part {
 };
 
 extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_drift, sup_worker,
-    sup_hooks, sup_measure, sup_state;
+    sup_hooks, sup_measure, sup_backup_part, sup_state;
 
 /* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
@@ -151,6 +151,17 @@ struct sup_measure_state {
     json_t *next;               /* an IPC_MEASURE that begins when the job has ended, or NULL */
 };
 
+struct sup_backup_state {
+    json_t *step;              /* of the plan, or NULL */
+    char node[EVENT_NODE_MAX]; /* of it */
+    pid_t pid, tidy;           /* 0: not at work */
+    uint64_t next;             /* not before */
+    uint64_t of, done;         /* period: of the one at work; that needs no more */
+    bool has_done, looked;
+    uint64_t made, verified, failed; /* when; of what was told */
+    uint64_t told_at;
+};
+
 struct sup_hooks_state {
     struct hooks *own; /* NULL before the start */
 };
@@ -169,6 +180,7 @@ struct supervisor {
     struct sup_state_state state;
     struct sup_hooks_state hooks;
     struct sup_measure_state measure;
+    struct sup_backup_state backup;
 };
 
 /* hooks.c */
@@ -234,6 +246,11 @@ void sup_watch_all(struct supervisor *s); /* at the web server, too */
  */
 json_t *sup_share(const struct supervisor *s);
 void sup_share_plan(struct supervisor *s, const json_t *plan);
+
+/* backup.c. When the last ones were made and verified, and what failed; NULL: none are wanted. New
+ * reference. */
+json_t *sup_backup(const struct supervisor *s);
+void sup_backup_plan(struct supervisor *s, const json_t *plan);
 
 /* drift.c */
 const json_t *sup_drift_list(const struct supervisor *s);

@@ -35,7 +35,9 @@ json_t *sup_reason(const char *path)
 
 json_t *sup_maintenance(void)
 {
-    return sup_reason(PATH_MAINTENANCE);
+    json_t *why = sup_reason(PATH_MAINTENANCE);
+
+    return why ? why : sup_reason(PATH_CLOSED);
 }
 
 static int begin(const struct ask_options *o, struct err *err)

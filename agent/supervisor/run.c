@@ -35,8 +35,8 @@
 
 /* In the order in which each is asked; the state is told last. */
 static const struct sup_part *const parts[] = {
-    &sup_net,    &sup_cluster, &sup_watch,   &sup_engines, &sup_drift,
-    &sup_worker, &sup_hooks,   &sup_measure, &sup_state,
+    &sup_net,    &sup_cluster, &sup_watch,   &sup_engines,     &sup_drift,
+    &sup_worker, &sup_hooks,   &sup_measure, &sup_backup_part, &sup_state,
 };
 
 static void reap(struct supervisor *s)

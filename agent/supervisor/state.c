@@ -41,6 +41,9 @@ static json_t *state_now(const struct supervisor *s)
     json_t *share = sup_share(s);
     if (share)
         json_object_set_new(j, "share", share);
+    json_t *backup = sup_backup(s);
+    if (backup)
+        json_object_set_new(j, "backup", backup);
     return j;
 }
 

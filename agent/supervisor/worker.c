@@ -112,6 +112,7 @@ static void start(struct supervisor *s)
     sup_cluster_plan(s, plan);
     sup_watch_plan(s, plan);
     sup_share_plan(s, plan);
+    sup_backup_plan(s, plan);
 }
 
 /* --- a new plan ---------------------------------------------------------------------------- */
@@ -140,6 +141,7 @@ static void accept_plan(struct supervisor *s, const json_t *plan)
     sup_cluster_plan(s, plan);
     sup_watch_plan(s, plan);
     sup_share_plan(s, plan);
+    sup_backup_plan(s, plan);
     sup_worker_again(s);
     sup_net_info(s);
 }

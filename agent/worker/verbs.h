@@ -3,6 +3,7 @@
 #ifndef MUSTER_AGENT_WORKER_VERBS_H
 #define MUSTER_AGENT_WORKER_VERBS_H
 
+int cmd_backup(int argc, char **argv);
 int cmd_apply(int argc, char **argv); /* and `check` */
 int cmd_aside(int argc, char **argv);
 int cmd_disk(int argc, char **argv);

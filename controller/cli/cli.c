@@ -42,7 +42,7 @@ static const struct {
      {"replace", required_argument, NULL, 'r'},
      "    --replace NODE    recreate the node's VM; its data disk stays"},
     {OPT_CLOUD_ONLY,
-     {"cloud-only", no_argument, NULL, 'o'},
+     {"cloud-only", no_argument, NULL, 'l'},
      "    --cloud-only      end when the cloud's resources are there"},
     {OPT_PACKAGE,
      {"agent-package", required_argument, NULL, 'P'},
@@ -114,6 +114,13 @@ static const struct {
     {OPT_FAILOVER,
      {"back", no_argument, NULL, 'B'},
      "    --back            every node gets its own visitors again"},
+    {OPT_BACKUP,
+     {"output", required_argument, NULL, 'o'},
+     "-o, --output FILE     fetch: where the backup goes on this machine"},
+    {OPT_RESTORE,
+     {"key", required_argument, NULL, 'Q'},
+     "    --key FILE        of another deployment's backup: what 'muster backup key' printed "
+     "there"},
     {0, {"help", no_argument, NULL, 'h'}, "-h, --help            this text"},
 };
 
@@ -263,8 +270,14 @@ static int take_option(struct cli *cli, int c, const char *arg, struct err *err)
     case 'Z':
         cli->force = true;
         return 0;
-    case 'o':
+    case 'l':
         cli->cloud_only = true;
+        return 0;
+    case 'o':
+        cli->output = arg;
+        return 0;
+    case 'Q':
+        cli->key = arg;
         return 0;
     case 'P':
         cli->package = arg;

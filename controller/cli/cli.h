@@ -32,6 +32,8 @@ enum cli_option {
     OPT_ROLLING = 1 << 18,
     OPT_NETTEST = 1 << 19,  /* how it measures */
     OPT_FAILOVER = 1 << 20, /* where to, or back */
+    OPT_BACKUP = 1 << 21,   /* where a file goes */
+    OPT_RESTORE = 1 << 22,  /* the key of another deployment */
     OPT_REST = 1 << 8,      /* all further arguments belong to the verb */
 };
 
@@ -63,7 +65,8 @@ struct cli {
     bool public_side, force;
     const char *to; /* of failover: a node */
     bool back;
-    char **words; /* operands */
+    const char *output, *key; /* of backup fetch and restore: files */
+    char **words;             /* operands */
     int n_words;
 };
 
@@ -106,6 +109,8 @@ int cmd_secret(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
 int cmd_nettest(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
+int cmd_backup(const struct cli *cli, struct err *err);
+int cmd_restore(const struct cli *cli, struct err *err);
 int cmd_cluster(const struct cli *cli, struct err *err);
 int cmd_maintenance(const struct cli *cli, struct err *err);
 int cmd_failover(const struct cli *cli, struct err *err);

@@ -14,6 +14,7 @@
 #include "common/str.h"
 #include "common/text.h"
 #include "controller/cli/ask.h"
+#include "controller/cli/backup_view.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/view.h"
 #include "controller/cloud/access.h"
@@ -186,14 +187,14 @@ static json_t *node_status(struct deployment *d, const json_t *answer, const jso
     layout_trouble(&d->spec, l.now, l.trouble, sizeof(l.trouble));
     state = state_of(&l, &why);
     ret = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o, s:o}", "name",
-        name, "zone", js_opt_str(place, "zone", ""), "state", state, "goal", "ready", "why",
+        "{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:I, s:o, s:o, s:o, s:o}",
+        "name", name, "zone", js_opt_str(place, "zone", ""), "state", state, "goal", "ready", "why",
         js_string(why), "public_ip", js_opt_str(place, "public_ip", ""), "private_ip",
         js_opt_str(place, "private_ip", ""), "url", js_opt_str(place, "url", ""), "db",
         db_of(&d->spec, &l), "drift", drift_of(&l), "site", (json_int_t)seen->site, "answered",
         l.answered, "seen", (json_int_t)l.said_at, "age_s",
         number(l.said_at, now > l.said_at ? (now - l.said_at) / 1000 : 0), "last_known",
-        last_known(&l), "share", share_of(&l));
+        last_known(&l), "share", share_of(&l), "backup", backup_view_of(l.now));
     json_decref(l.said);
     return ret;
 }
@@ -348,6 +349,9 @@ static void print_status(const json_t *all, bool again)
     text_print(stdout, "%s: %s\n", js_opt_str(all, "deployment", ""), js_opt_str(all, "state", ""));
     for (size_t i = 0; i < json_array_size(nodes); i++)
         print_node(json_array_get(nodes, i), json_array_size(nodes));
+    _cleanup_(strbuf_free) struct strbuf backups = {0};
+    backup_view_render(nodes, clock_wall_ms(), &backups);
+    text_print(stdout, "%s", strbuf_str(&backups));
     if (*why)
         text_print(stdout, "  the agents were not asked: %s\n", why);
 }

@@ -14,6 +14,7 @@
 #include "common/ports.h"
 #include "common/str.h"
 #include "controller/nodes/device.h"
+#include "controller/nodes/secrets.h"
 
 /* Each front door asks each of its peers for its health every second. */
 #define FRONTDOOR_PEERS_MAX 8
@@ -90,6 +91,8 @@ static void add_packages(const struct planner_input *in, size_t node, json_t *re
     }
     if (spec_shares_files(s) && !s->nodes[node].arbitrator)
         push_unique(names, "syncthing");
+    if (s->backup.present && !s->nodes[node].arbitrator)
+        push_unique(names, "zstd");
     if (s->frontdoor.present && !s->nodes[node].arbitrator)
         push_unique(names, "haproxy");
     if (s->app.present && in->archive_zip && !s->nodes[node].arbitrator)
@@ -411,6 +414,34 @@ static int add_share(const struct planner_input *in, size_t node, json_t *resour
     return r;
 }
 
+static void add_backup(const struct planner_input *in, size_t node, json_t *resources)
+{
+    const struct spec *s = in->spec;
+    _cleanup_free_ char *datadir = str_fmt("%s/mysql", s->database.mount);
+    json_t *apps = json_array(), *members = json_array(), *step;
+
+    if (s->backup.present) {
+        if (s->app.present)
+            js_push_str(apps, s->app.name);
+        for (size_t n = 0; n < s->n_nodes; n++)
+            if (!s->nodes[n].arbitrator)
+                js_push_str(members, s->nodes[n].name);
+        step = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:i, s:i, s:i, s:s}", "type",
+                         "backup", "id", "backup", "node", s->nodes[node].name, "deployment",
+                         s->deployment, "mount", s->database.mount, "datadir", datadir, "apps",
+                         apps, "members", members, "every", (int)s->backup.every, "offset",
+                         (int)s->backup.offset, "keep", (int)s->backup.keep, "key",
+                         "${secret:" SECRETS_BACKUP_KEY "}");
+        if (s->backup.put)
+            json_object_set(step, "put", s->backup.put);
+        if (s->backup.get)
+            json_object_set(step, "get", s->backup.get);
+        add(resources, step);
+    }
+    json_decref(apps);
+    json_decref(members);
+}
+
 static void add_growth(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -444,6 +475,7 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
         add_app(in, node, resources);
         if (s->app.present && add_share(in, node, resources, err) < 0)
             return -1;
+        add_backup(in, node, resources);
         add_growth(in, node, resources);
     }
     add(resources, json_pack("{s:s, s:s}", "type", "agent", "id", "agent"));

@@ -167,6 +167,7 @@ void spec_check(struct reading *r, const struct spec *s)
     check_nodes(r, s);
     check_app(r, s);
     check_frontdoor(r, s);
+    check_backup(r, s);
     if (s->cloud != CLOUD_LOCAL && !s->controller_address[0])
         problem(r, "cloud",
                 "controller.address is needed: this machine's address as the VMs "

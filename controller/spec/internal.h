@@ -57,7 +57,14 @@ void check_writable(struct reading *r, const struct spec *s);
 void read_database(struct reading *r, struct spec *s, const json_t *root);
 
 /* packages.c */
+/* "90s", "10m", "2h"; seconds. */
+unsigned read_duration(struct reading *r, const char *path, const json_t *v, const char *key,
+                       unsigned dflt, unsigned max);
 void read_packages(struct reading *r, struct spec *s, const json_t *root);
+
+/* backup.c */
+void read_backup(struct reading *r, struct spec *s, const json_t *root);
+void check_backup(struct reading *r, const struct spec *s);
 
 /* frontdoor.c */
 void read_frontdoor(struct reading *r, struct spec *s, const json_t *root);

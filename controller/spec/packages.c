@@ -75,9 +75,8 @@ static void read_repository(struct reading *r, struct spec *s, const json_t *v)
     s->packages.repository = r->problems->count == before;
 }
 
-/* "90s", "10m", "2h" */
-static unsigned read_duration(struct reading *r, const char *path, const json_t *v, const char *key,
-                              unsigned dflt, unsigned max)
+unsigned read_duration(struct reading *r, const char *path, const json_t *v, const char *key,
+                       unsigned dflt, unsigned max)
 {
     static const char units[] = "smh";
     static const unsigned seconds[] = {1, 60, 3600};

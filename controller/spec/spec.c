@@ -419,7 +419,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
 {
     static const char *const keys[] = {"deployment", "cloud",     "controller", "defaults", "zones",
                                        "nodes",      "packages",  "database",   "web",      "app",
-                                       "drift",      "frontdoor", NULL};
+                                       "drift",      "frontdoor", "backup",     NULL};
     struct reading r = {.name = name, .doc = doc, .problems = problems};
     struct spec s = {0};
 
@@ -434,6 +434,7 @@ int spec_parse(const char *name, const struct yaml_doc *doc, struct spec *ret,
         read_database(&r, &s, doc->root);
         read_web(&r, &s, doc->root);
         read_frontdoor(&r, &s, doc->root);
+        read_backup(&r, &s, doc->root);
         read_app(&r, &s, doc->root);
         read_drift(&r, &s, doc->root);
     }
@@ -458,6 +459,8 @@ void spec_free(struct spec *s)
     json_decref(s->database.settings);
     json_decref(s->web.php);
     json_decref(s->web.settings);
+    json_decref(s->backup.put);
+    json_decref(s->backup.get);
     json_decref(s->app.writable);
     json_decref(s->app.shared);
     json_decref(s->app.config);

@@ -137,6 +137,11 @@ struct spec {
         enum frontdoor_tls tls;
         char certificate[SPEC_PATH_MAX], key[SPEC_PATH_MAX]; /* as written in the file */
     } frontdoor;
+    struct {
+        bool present;
+        unsigned every, offset, keep; /* seconds; every 0: only by hand */
+        json_t *put, *get;            /* argument vectors, or NULL */
+    } backup;
     struct spec_app app;
 };
 

@@ -99,6 +99,8 @@ share-unit           share:album    -     sed -i /InaccessiblePaths/d /etc/syste
 share-stopped        share:album    -     systemctl stop muster-share
 share-unwanted       share:album    -     systemctl -q disable muster-share
 share-masked         share:album    -     rm /etc/systemd/system/muster-share.service; systemctl -q mask --now muster-share
+backup-mode          backup         -     chmod 0755 /media/datadisk-mariadb/muster-backup
+backup-gone          backup         -     rmdir /media/datadisk-mariadb/muster-backup
 agent-masked         agent          -     ln -s /dev/null /etc/systemd/system/muster-agent.service
 agent-unwanted       agent          -     rm /etc/systemd/system/multi-user.target.wants/muster-agent.service
 agent-plan-mode      agent          -     chmod 0644 /var/lib/muster-agent/plan.json
@@ -116,6 +118,7 @@ blind-manifest   app:album       m=$(echo /var/www/html.d/*.manifest); rmdir $m;
 TABLE
 }
 
+printf 'backup: {}\n' >>"$file"
 up() { "$muster" up -f "$file" --progress plain >"$work/up" 2>&1; }
 node() { "$muster" ssh -f "$file" fra sudo sh -c "'$1'" </dev/null; }
 # When the node's servers began to run.

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "agent/backup/backup.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/js.h"
@@ -20,6 +21,7 @@
 #include "controller/cloud/resources.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/planner.h"
+#include "controller/nodes/secrets.h"
 #include "controller/nodes/userdata.h"
 #include "controller/spec/openpgp.h"
 #include "tests/unit/golden.h"
@@ -125,6 +127,51 @@ static void test_plan(void **state)
 
 /* Of three, with an arbitrator between them: HAProxy before its own web server and the other site.
  */
+/* Each node with data gets the step, and the key as a secret; an agent reads it as it was meant. */
+static void test_backup(void **state)
+{
+    (void)state;
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_json_ json_t *plan = NULL, *plain = NULL, *names = NULL;
+    const struct node_facts facts[] = {{"10.10.1.10", "02:00:00:00:00:01", "",
+                                        "11111111-2222-4333-8444-555555555555", "http://fra"},
+                                       {"10.10.2.10", "02:00:00:00:00:02", "",
+                                        "11111111-2222-4333-8444-666666666666", "http://par"}};
+    char digest[SHA256_HEX_SIZE];
+    const struct planner_input in = {&s,    facts, "http://x/blob", digest,
+                                     false, "KEY", &certs,          NULL};
+    const json_t *step = NULL, *r;
+    struct backup_conf c = {0};
+    struct err err;
+    size_t i;
+
+    keys_sha256("x", 1, digest);
+    load(&s);
+    assert_int_equal(planner_compile(&in, 1, &plain, &err), 0);
+    _cleanup_free_ char *without = js_text(plain);
+    assert_null(strstr(without, "\"type\":\"backup\""));
+    s.backup.present = true;
+    s.backup.every = 86400;
+    s.backup.offset = 9000;
+    s.backup.keep = 7;
+    s.backup.put = json_pack("[s, s]", "/usr/local/bin/put", "x");
+    assert_int_equal(planner_compile(&in, 1, &plan, &err), 0);
+    json_array_foreach(json_object_get(plan, "resources"), i, r)
+    {
+        if (str_eq(js_opt_str(r, "type", ""), "backup"))
+            step = r;
+    }
+    assert_non_null(step);
+    assert_int_equal(backup_conf_read(step, &c, &err), 0);
+    assert_string_equal(c.node, s.nodes[1].name);
+    assert_int_equal(c.offset, 9000);
+    assert_int_equal(json_array_size(c.members), 2);
+    assert_string_equal(json_string_value(json_array_get(c.put, 0)), "/usr/local/bin/put");
+    names = planner_secret_names(plan);
+    _cleanup_free_ char *secrets = js_text(names);
+    assert_non_null(strstr(secrets, "\"" SECRETS_BACKUP_KEY "\""));
+}
+
 static void test_frontdoor(void **state)
 {
     (void)state;
@@ -378,11 +425,11 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_arbitrator), cmocka_unit_test(test_frontdoor),
-        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_ready),
-        cmocka_unit_test(test_answers),    cmocka_unit_test(test_package_key),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_arbitrator),  cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_frontdoor),   cmocka_unit_test(test_user_data),
+        cmocka_unit_test(test_ready),       cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
     };
     struct err err;
 
