@@ -227,3 +227,10 @@ int fs_lock(const char *path, bool wait, struct err *err)
     }
     return fd;
 }
+
+int fs_unlink(const char *path, struct err *err)
+{
+    if (unlink(path) == 0)
+        return fs_sync_parent(path, err);
+    return errno == ENOENT ? 0 : err_errno(err, errno, "remove %s", path);
+}

@@ -33,6 +33,9 @@ int fs_remove_tree(const char *path, struct err *err);
 
 bool fs_exists(const char *path);
 
+/* Removes a file, when it is there, so that it does not come back after a loss of power. */
+int fs_unlink(const char *path, struct err *err);
+
 /* fsync of the directory that holds `path`. */
 int fs_sync_parent(const char *path, struct err *err);
 

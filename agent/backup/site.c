@@ -110,9 +110,7 @@ int backup_open_site(struct err *err)
 {
     bool was = fs_exists(CLOSED_CONF);
 
-    if (was && unlink(CLOSED_CONF) < 0 && errno != ENOENT)
-        return err_errno(err, errno, "remove " CLOSED_CONF);
-    if (was && reload(err) < 0)
+    if (was && (fs_unlink(CLOSED_CONF, err) < 0 || reload(err) < 0))
         return -1;
     if (unlink(PATH_CLOSED) == 0)
         tell_agent();

@@ -49,8 +49,8 @@ int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_l
                    struct err *err);
 
 /* Closes the ports for visitors while neither this node's web server nor a peer's can be had here,
- * as in a zone that is cut off: a browser takes another address of the name when nobody accepts, and
- * does not when it is answered with an error. Opens them again. */
+ * as in a zone that is cut off: a browser takes another address of the name when nobody accepts,
+ * and does not when it is answered with an error. Opens them again. */
 int frontdoor_follow(const char *socket_path, struct err *err);
 
 /* This machine has one that the agent configured. */

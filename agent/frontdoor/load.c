@@ -169,10 +169,10 @@ int frontdoor_follow(const char *socket_path, struct err *err)
 
     if (frontdoor_load(socket_path, NULL, &l, err) < 0)
         return -1;
-    bool close = !l.own_up && l.apart;
-    if (close == l.closed)
+    bool shut = !l.own_up && l.apart;
+    if (shut == l.closed)
         return 0;
-    if (ask(socket_path, close ? "disable frontend visitors\n" : "enable frontend visitors\n",
+    if (ask(socket_path, shut ? "disable frontend visitors\n" : "enable frontend visitors\n",
             &answer, err) < 0)
         return -1;
     char *said = answer.s ? str_chomp(answer.s) : NULL;

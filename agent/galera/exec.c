@@ -64,9 +64,7 @@ static int forget_fresh(const struct galera *g, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/" DATADIR_FRESH_MARK, g->mount);
 
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_errno(err, errno, "remove %s", path);
-    return fs_sync_parent(path, err);
+    return fs_unlink(path, err);
 }
 
 /* Of write sets; and the pages that it overflows into. */

@@ -96,8 +96,8 @@ int drain_begin(const char *path, const char *because, struct err *err)
 
 int drain_end(const char *path, struct err *err)
 {
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_errno(err, errno, "remove %s", path);
+    if (fs_unlink(path, err) < 0)
+        return -1;
     drain_tell_agent();
     return 0;
 }

@@ -62,9 +62,8 @@ static int end(struct err *err)
 {
     if (fs_exists(GALERA_READY) && ask("resume", "", "", false, NULL, err) < 0)
         return err_wrap(err, "still in maintenance");
-    if (unlink(PATH_MAINTENANCE) < 0 && errno != ENOENT)
-        return err_errno(err, errno, "remove %s", PATH_MAINTENANCE);
-    if (drain_end(PATH_DRAIN_NOW, err) < 0) /* of a beginning that was interrupted */
+    if (fs_unlink(PATH_MAINTENANCE, err) < 0 ||
+        drain_end(PATH_DRAIN_NOW, err) < 0) /* of a beginning that was interrupted */
         return -1;
     puts("maintenance is over");
     return 0;

@@ -73,7 +73,7 @@ grep -q "$first: .* MB in " "$work/backup" || { cat "$work/backup"; die "what it
 backup list | grep "$first" | grep -q 'never verified' || die "list says that it was verified"
 node=$(holder "$first")
 [ "$node" = par ] || die "$node made it, and not the last of the file"
-[ "$(on "$node" stat -c '%a %U' "$mount/muster-backup" "$mount/muster-backup/$first.mbk" | xargs)" = "700 root 600 root" ] || die "who may read it"
+[ "$(on "$node" stat -c "'%a %U'" "$mount/muster-backup" "$mount/muster-backup/$first.mbk" | xargs)" = "700 root 600 root" ] || die "who may read it"
 on "$node" grep -aq innodb "$mount/muster-backup/$first.mbk" && die "it is not encrypted"
 on "$node" mariadb -N -e "'SELECT @@wsrep_desync'" | grep -qx 0 || die "the member does not take part in flow control"
 said_never() { "$muster" status -f "$file" | grep -q 'none was ever verified'; }

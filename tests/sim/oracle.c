@@ -249,10 +249,11 @@ static void complete(struct world *w, unsigned i, const struct cluster_value *v,
                 continue;
             }
             stated = stated || (on[m][k] && lost);
-            /* As its own file has them: it may not have heard yet of one who was added. */
+            /* As its own file had them when its start began: it may not have heard yet of one who
+             * was added. */
             if (on[m][k] && !lost &&
-                ((w->nodes[i].file & 1U << m) ||
-                 (knowers(w, m, w->nodes[i].file) & ~given_up(w, v))))
+                ((w->nodes[i].permit_file & 1U << m) ||
+                 (knowers(w, m, w->nodes[i].permit_file) & ~given_up(w, v))))
                 oracle_fail(w,
                             "%s bootstraps without an acknowledged commit (%lld) that %s has "
                             "(I2)",

@@ -178,6 +178,7 @@ static void begin(struct world *w, unsigned i, const struct cluster_action *a)
         nd->permit_at = w->now + 1 + rnd(800);
         nd->permit_epoch = a->epoch;
         nd->permit_new = a->type == ACT_BOOT;
+        nd->permit_file = nd->file;
     }
 }
 
