@@ -151,10 +151,16 @@ static void schedule(struct supervisor *s, uint64_t now)
         take_turn(s, period);
 }
 
-static void start(struct supervisor *s)
+/* What a life before this one has left, once the plan is carried out: the disk is mounted then. One
+ * that is at work goes on. */
+static void tidy(struct supervisor *s)
 {
-    /* Of a life before this one; one that is at work goes on. */
-    s->backup.tidy = helper_start(PROC_ARGV(HELPER_WORKER, "backup", "tidy"), -1, -1, false);
+    struct sup_backup_state *b = &s->backup;
+
+    if (b->tidied || !sup_worker_ready(s))
+        return;
+    b->tidied = true;
+    b->tidy = helper_start(PROC_ARGV(HELPER_WORKER, "backup", "tidy"), -1, -1, false);
 }
 
 static bool died(struct supervisor *s, pid_t pid, int status)
@@ -184,6 +190,7 @@ static void tick(struct supervisor *s, uint64_t now)
         s->backup.told_at = now;
         tell(s);
     }
+    tidy(s);
     schedule(s, now);
 }
 
@@ -200,4 +207,4 @@ static void stop(struct supervisor *s)
     json_decref(s->backup.step);
 }
 
-const struct sup_part sup_backup_part = {start, NULL, NULL, died, tick, due, stop};
+const struct sup_part sup_backup_part = {NULL, NULL, NULL, died, tick, due, stop};

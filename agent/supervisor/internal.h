@@ -157,7 +157,7 @@ struct sup_backup_state {
     pid_t pid, tidy;           /* 0: not at work */
     uint64_t next;             /* not before */
     uint64_t of, done;         /* period: of the one at work; that needs no more */
-    bool has_done, looked;
+    bool has_done, looked, tidied;
     uint64_t made, verified, failed; /* when; of what was told */
     uint64_t told_at;
 };

@@ -70,12 +70,15 @@ void run_progress(struct run *run, const char *fmt, ...)
 
 void run_progress_counted(struct run *run, const struct event_count *count, const char *fmt, ...)
 {
+    struct event_count seen = *count;
     va_list ap;
 
     if (!may_speak(run))
         return;
+    if (seen.done > seen.total) /* more has come than was announced: the total is not known */
+        seen.total = 0;
     va_start(ap, fmt);
-    emit_with(run, &(struct event){.kind = EVENT_PROGRESS, .count = *count}, fmt, ap);
+    emit_with(run, &(struct event){.kind = EVENT_PROGRESS, .count = seen}, fmt, ap);
     va_end(ap);
 }
 
