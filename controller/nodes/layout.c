@@ -143,6 +143,16 @@ void layout_share_trouble(const json_t *state, char *ret, size_t cap)
         snprintf(ret, cap, "shared files: %.60s is not connected", missing);
 }
 
+bool layout_takes_visitors(const struct spec *s, const json_t *state)
+{
+    const json_t *db = json_object_get(state, "db");
+    bool unknown = *js_opt_str(db, "unknown", "") != '\0';
+
+    return !*js_opt_str(state, "maintenance", "") && !*js_opt_str(state, "drain", "") &&
+           !*js_opt_str(json_object_get(state, "web"), "why", "") &&
+           (!s->database.present || unknown || layout_db_serves(js_opt_str(db, "state", "")));
+}
+
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap)
 {
     const json_t *db = json_object_get(state, "db");

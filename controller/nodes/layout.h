@@ -25,6 +25,9 @@ bool layout_db_serves(const char *state);
 /* What keeps its shared files from being the same as the others'; "": nothing, or it shares none.
  */
 void layout_share_trouble(const json_t *state, char *ret, size_t cap);
+/* Whether visitors may be sent to a node, by its state; one whose database cannot be asked is taken
+ * by what its site answers. */
+bool layout_takes_visitors(const struct spec *s, const json_t *state);
 /* Why a node whose plan is carried out does not do its whole work, by its state; "": it does. */
 void layout_trouble(const struct spec *s, const json_t *state, char *ret, size_t cap);
 /* Whether a node's state (docs/protocol.md, section 4) says that it holds the plan `rev`, nothing

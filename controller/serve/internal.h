@@ -38,6 +38,15 @@ struct fence {
     uint64_t end;    /* monotonic: it is killed then */
 };
 
+/* What the operator's program is told of the sites. */
+struct dns {
+    char *wanted, *telling,
+        *told;                 /* addresses, or NULL: those that serve; the work; its last end */
+    uint64_t since, next, end; /* monotonic: `wanted` is; not before; it is killed then */
+    pid_t pid;                 /* 0: none is under way */
+    unsigned failures;
+};
+
 struct service {
     struct service_config config;
     struct hub *hub;
@@ -50,6 +59,7 @@ struct service {
     struct client clients[CLIENTS_MAX];
     struct measure measure;
     struct fence fence;
+    struct dns dns;
     uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */
     uint64_t inode;          /* of the state directory */
     uint64_t started;        /* monotonic */
@@ -77,6 +87,10 @@ struct fence_look {
 bool fence_is_due(const struct fence_look *l, size_t n, size_t *survivor); /* pure */
 int fence_run(struct service *s, struct err *err);                         /* once a second */
 void fence_close(struct service *s);
+
+/* dns.c */
+void dns_run(struct service *s); /* once a second */
+void dns_close(struct service *s);
 
 /* socket.c */
 int socket_open(struct service *s, struct err *err);

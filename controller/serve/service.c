@@ -238,6 +238,7 @@ void service_close(struct service *s)
     if (!s)
         return;
     fence_close(s);
+    dns_close(s);
     socket_close(s);
     hub_close(s->hub);
     for (size_t i = 0; i < s->config.spec->n_nodes; i++) {
@@ -262,6 +263,8 @@ static int look_after(struct service *s, struct err *err)
         s->gone = stat(s->config.state, &st) < 0 || st.st_ino != s->inode;
         if (!s->gone && (emit_silence(s, err) < 0 || fence_run(s, err) < 0))
             return -1;
+        if (!s->gone)
+            dns_run(s);
     }
     if (s->hooks)
         hooks_run(s->hooks);

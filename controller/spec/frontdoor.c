@@ -27,7 +27,7 @@ static void read_tls(struct reading *r, struct spec *s, const json_t *v)
 
 void read_frontdoor(struct reading *r, struct spec *s, const json_t *root)
 {
-    static const char *const keys[] = {"tls", NULL};
+    static const char *const keys[] = {"tls", "dns", NULL};
     const json_t *v = json_object_get(root, "frontdoor"), *tls;
 
     if (!v)
@@ -43,6 +43,8 @@ void read_frontdoor(struct reading *r, struct spec *s, const json_t *root)
     tls = json_object_get(v, "tls");
     if (tls)
         read_tls(r, s, tls);
+    if (json_object_get(v, "dns"))
+        read_path(r, "frontdoor", v, "dns", NULL, s->frontdoor.dns, sizeof(s->frontdoor.dns));
 }
 
 void check_frontdoor(struct reading *r, const struct spec *s)

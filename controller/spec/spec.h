@@ -136,6 +136,7 @@ struct spec {
         bool present;
         enum frontdoor_tls tls;
         char certificate[SPEC_PATH_MAX], key[SPEC_PATH_MAX]; /* as written in the file */
+        char dns[SPEC_PATH_MAX]; /* program that is told which sites serve, or "" */
     } frontdoor;
     struct {
         bool present;

@@ -49,6 +49,7 @@ static void open_service(struct world *w, bool only_looks)
 {
     const struct service_config config = {.state = w->dir,
                                           .digest = DIGEST,
+                                          .file = "muster.yaml",
                                           .spec = &w->spec,
                                           .store = w->store,
                                           .keys = &w->keys,

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "controller/nodes/planner.h"
 #include "controller/serve/internal.h"
 #include "serve_world.h"
 
@@ -188,13 +189,79 @@ static const json_t *node_in(const json_t *j, size_t i)
     return json_array_get(json_object_get(j, "nodes"), i);
 }
 
+/* The agent of fra, from its one-time key on. */
+static void enrol(struct world *w)
+{
+    struct curve_pair own;
+    char hex[KEY_HEX_SIZE];
+
+    keys_curve_new(&own);
+    keys_hex(own.pub, KEY_SIZE, hex);
+    _cleanup_free_ char *text =
+        proto_text(PROTO_ENROL, json_pack("{s:i, s:s, s:s}", "v", 1, "curve", hex, "seal", hex));
+    w->agent = dial(w, &w->once, PORT);
+    say(w, text);
+    free(hears(w, "bound"));
+    zsock_free(w->agent);
+    w->agent = dial(w, &own, PORT + 1);
+    say(w, HELLO);
+}
+
+/* Runs the service until the program of the operator's has said that text so often; time is taken
+ * off its waits. */
+static void told(struct world *w, const char *file, const char *text)
+{
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    struct err err;
+
+    for (;;) {
+        _cleanup_free_ char *said = NULL;
+
+        if (fs_read(file, 4096, &said, NULL, &err) == 0 && str_eq(said, text))
+            return;
+        if (clock_mono_ms() > end)
+            fail_msg("told '%s', not '%s'", said ? said : "", text);
+        w->service->dns.since = w->service->dns.next = 0;
+        assert_int_equal(service_run(w->service, 5, &err), 0);
+    }
+}
+
+/* Which sites serve is told when it changes, again when that failed, and never that none does. */
+static void test_dns(void **state)
+{
+    struct world *w = *state;
+    _cleanup_free_ char *program = str_fmt("%s/dns", w->dir);
+    _cleanup_free_ char *file = str_fmt("%s/told", w->dir);
+    _cleanup_free_ char *script =
+        str_fmt("#!/bin/sh\necho \"$MUSTER_SITES\" >>%s\n[ $(wc -l <%s) -gt 1 ]\n", file, file);
+    struct err err;
+
+    assert_int_equal(fs_write_atomic(program, script, strlen(script), 0755, &err), 0);
+    str_copy(w->spec.frontdoor.dns, sizeof(w->spec.frontdoor.dns), program);
+    enrol(w);
+    free(hears(w, "\"look\""));
+    str_copy(w->service->facts[0].public_address, 16, "198.51.100.10");
+    str_copy(w->service->facts[1].public_address, 16, "198.51.100.11");
+    answer(w, 1, "");
+    for (int i = 0; i < 20; i++) /* of par nothing is known yet */
+        assert_int_equal(service_run(w->service, 5, &err), 0);
+    assert_null(w->service->dns.wanted);
+    w->service->started -= HUB_FRESH_MS;
+    told(w, file, "198.51.100.10\n198.51.100.10\n"); /* the first time it fails */
+    say(w, "{\"t\":\"state\",\"state\":{\"phase\":\"ready\",\"looked\":1,\"drift\":[],"
+           "\"drain\":\"x\"}}");
+    for (uint64_t end = clock_mono_ms() + 3000; clock_mono_ms() < end;) {
+        w->service->dns.since = 0;
+        assert_int_equal(service_run(w->service, 5, &err), 0);
+    }
+    told(w, file, "198.51.100.10\n198.51.100.10\n"); /* nobody serves: it stays as it was */
+}
+
 /* All that a deployment's agent meets: enrolment, a look that repairs nothing, the plan that an
  * `up` stored, a restart of the hub, a question, an answer, and none. */
 static void test_agent(void **state)
 {
     struct world *w = *state;
-    struct curve_pair own;
-    char hex[KEY_HEX_SIZE];
     _cleanup_free_ char *text = NULL;
     _cleanup_free_ char *plan = NULL;
     _cleanup_json_ json_t *j = NULL;
@@ -203,16 +270,7 @@ static void test_agent(void **state)
     uint64_t id, first;
     struct err err;
 
-    keys_curve_new(&own);
-    keys_hex(own.pub, KEY_SIZE, hex);
-    text = proto_text(PROTO_ENROL, json_pack("{s:i, s:s, s:s}", "v", 1, "curve", hex, "seal", hex));
-    w->agent = dial(w, &w->once, PORT);
-    say(w, text);
-    free(hears(w, "bound"));
-    zsock_free(w->agent);
-    w->agent = dial(w, &own, PORT + 1);
-    say(w, HELLO);
-    free(text);
+    enrol(w);
     text = hears(w, "\"look\"");
     first = look_of(text, &repair);
     assert_false(repair);
@@ -311,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_agent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_looks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
