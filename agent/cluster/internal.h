@@ -82,9 +82,9 @@ void cluster_recover(struct cluster *c, const char *name, const char *because, u
  * it for long. Two members were given up, each to the other; that this one was, may not be on
  * record any more, since another try from the same place takes the place of the first. */
 void cluster_look(struct cluster *c, const struct cluster_event *ev, struct cluster_out *out);
-/* Of a Primary, after a word of member `i`: a database whose process has ended, as that member's own
- * agent says, leaves the group now. Galera by itself waits for evs.suspect_timeout, and with it all
- * writes do. */
+/* Of a Primary, after a word of member `i`: a database whose process has ended, as that member's
+ * own agent says, leaves the group now. Galera by itself waits for evs.suspect_timeout, and with it
+ * all writes do. */
 void cluster_evict(struct cluster *c, unsigned i, uint64_t now, struct cluster_out *out);
 /* It serves, or is part of what serves; `last`: the epoch that was decided last. */
 void cluster_now_primary(struct cluster *c, bool last);

@@ -165,7 +165,7 @@ int frontdoor_load(const char *socket_path, const char *peer, struct frontdoor_l
 int frontdoor_follow(const char *socket_path, struct err *err)
 {
     _cleanup_(strbuf_free) struct strbuf answer = {0};
-    struct frontdoor_load l;
+    struct frontdoor_load l = {0};
 
     if (frontdoor_load(socket_path, NULL, &l, err) < 0)
         return -1;

@@ -94,7 +94,7 @@ struct node {
     unsigned file, next_file; /* bit set of machines; as its agent has it, as it will */
     uint64_t file_at;
     unsigned permit_file; /* as it was when the start of its database began */
-    bool removed; /* not in the file: off */
+    bool removed;         /* not in the file: off */
     struct cluster c;
     unsigned member[MACHINES]; /* the machine of each member of the agent's configuration */
     struct disks disks, snapshot;
