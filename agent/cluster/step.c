@@ -238,14 +238,15 @@ static void on_done(struct cluster *c, const struct cluster_event *ev, struct cl
                           (unsigned long long)c->rec.permit_used, (unsigned long long)c->rec.epoch);
             return;
         }
-        cluster_now_primary(c, true);
+        /* Another epoch may have been decided while it joined this one. */
+        cluster_now_primary(c, boot || c->rec.joining == c->rec.epoch);
         cluster_add_holder(c, c->cfg.names[c->cfg.self]);
         cluster_act(out, ACT_SAVE);
         if (boot)
             cluster_act(out, ACT_ROW)->epoch = c->rec.epoch;
         cluster_enter(c, CLUSTER_PRIMARY, ev->now,
                       boot ? "bootstrapped epoch %llu" : "joined epoch %llu",
-                      (unsigned long long)c->rec.epoch);
+                      (unsigned long long)c->rec.last_epoch);
         c->hb_at = 0; /* tell at once */
         return;
     }

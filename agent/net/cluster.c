@@ -390,6 +390,7 @@ static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool l
     const json_t *instances = json_object_get(db, "instances");
     for (unsigned i = 0; i < ev.members.n; i++) {
         const char *uuid = json_string_value(json_array_get(instances, i));
+
         if (uuid && uuid_valid(uuid))
             str_copy(ev.instances[i], sizeof(ev.instances[i]), uuid);
     }

@@ -326,6 +326,25 @@ static void test_restart_while_apart(void **state)
     }
 }
 
+/* Nor does a join that ends after another epoch was decided: it is a part of the one it joined. */
+static void test_decided_while_it_joins(void **state)
+{
+    struct world *w = two();
+    struct node *par = get(w, "par");
+    struct cluster_value v = {.epoch = 2, .node = "fra", .uuid = UUID, .base = 100};
+
+    (void)state;
+    memcpy(v.cluster_id, par->c.rec.cluster_id, sizeof(v.cluster_id));
+    par->c.state = CLUSTER_JOINING;
+    par->c.rec.joining = par->c.rec.last_epoch = 1;
+    cluster_append(&par->c.rec, &v);
+    step(w, par, &(struct cluster_event){.type = EV_DONE, .now = w->now, .ok = true});
+    assert_int_equal(par->c.state, CLUSTER_PRIMARY);
+    assert_int_equal(par->c.rec.epoch, 2);
+    assert_int_equal(par->c.rec.last_epoch, 1);
+    free(w);
+}
+
 /* How long the Primary was seen behind counts from when it is waited for, and not from an earlier
  * time: it may be just about to say where it is. */
 static void test_ahead_of_an_earlier_primary(void **state)
@@ -378,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_excluded_by_the_lost),
         cmocka_unit_test(test_two_serve_apart),
         cmocka_unit_test(test_restart_while_apart),
+        cmocka_unit_test(test_decided_while_it_joins),
         cmocka_unit_test(test_ahead_of_an_earlier_primary),
     };
 
