@@ -1,8 +1,12 @@
 """WordPress and MediaWiki in a browser: apps.py APPLICATION FRA PAR PASSWORD. What is written at one site is seen
 at the other, whoever is logged in there, and no page speaks of localhost."""
 
+import base64
 import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -12,6 +16,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 application, fra, par, password = sys.argv[1:5]
 WAIT_S = 60
+# A picture of one pixel.
+SQUARE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def say(text):
@@ -44,6 +50,22 @@ def field(by, name):
 def is_there(url, text):
     """At the other site, within the time that a write takes to be there."""
     until(f"'{text}' at {url}", lambda b: text in open_page(url))
+
+
+def picture_is_there(site, path):
+    """The file itself, with the bytes of a picture; how long it took is said."""
+    begun = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(site + path, timeout=10) as answer:
+                if answer.read(8).startswith(b"\x89PNG"):
+                    break
+        except urllib.error.HTTPError:
+            pass
+        if time.monotonic() - begun > WAIT_S:
+            die(f"no picture at {site + path}")
+        time.sleep(0.05)
+    say(f"the picture is at the other site, {time.monotonic() - begun:.2f} s after it was stored")
 
 
 def submit(by, name):
@@ -91,16 +113,18 @@ class WordPress:
             die(f"a post with a picture: {status}")
         if not status[2].startswith(site + "/wp-content/uploads/"):
             die(f"the picture's address: {status[2]}")
+        return status[2][len(site):]
 
     def run(self):
         self.log_in(par)
         say("logged in at par")
         self.log_in(fra)
-        self.write(fra, "First post of two sites")
+        picture = self.write(fra, "First post of two sites")
+        picture_is_there(par, picture)
         say("a post with a picture at fra")
         is_there(par + "/", "First post of two sites")
         say("its text is at par")
-        self.write(par, "Second post of two sites")
+        picture_is_there(fra, self.write(par, "Second post of two sites"))
         is_there(fra + "/", "Second post of two sites")
         say("and the other way")
 
@@ -121,6 +145,19 @@ class MediaWiki:
         submit(By.ID, "wpSave")
         until("the page is saved", lambda b: text in b.page_source and "wpTextbox1" not in b.page_source)
 
+    def upload(self, site):
+        open_page(site + "/index.php?title=Special:Upload")
+        with tempfile.NamedTemporaryFile(prefix="square", suffix=".png") as f:
+            f.write(base64.b64decode(SQUARE))
+            f.flush()
+            field(By.ID, "wpUploadFile").send_keys(f.name)
+            name = field(By.ID, "wpDestFile")
+            name.clear()
+            name.send_keys("Square.png")
+            submit(By.NAME, "wpUpload")
+        link = until("the picture's page", lambda b: b.find_element(By.CSS_SELECTOR, ".fullMedia a"))
+        return link.get_attribute("href")[len(site):]
+
     def run(self):
         self.log_in(fra)
         self.write(fra, "Two_sites", "Written at the first site.")
@@ -131,6 +168,7 @@ class MediaWiki:
         self.write(par, "Two_sites", "Written at the second site.")
         is_there(fra + "/index.php?title=Two_sites", "Written at the second site.")
         say("changed at par, seen at fra")
+        picture_is_there(fra, self.upload(par))
 
 
 options = Options()
