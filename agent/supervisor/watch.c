@@ -16,7 +16,7 @@
 #include "common/str.h"
 
 #define LOOK_SOON_MS 500
-#define LOOK_EVERY_MS 2000
+#define LOOK_EVERY_MS 1000
 #define LOOK_STABLE_MS STATE_EVERY_MS /* for the state that goes to the controller */
 #define WEB_EVERY_MS STATE_EVERY_MS
 

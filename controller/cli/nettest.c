@@ -7,6 +7,9 @@
 #include "common/cleanup.h"
 #include "common/js.h"
 
+/* Of Galera's periods the shortest, in which something is sent again or said to be alive, is a
+ * second: longer than a round trip, and one that is lost. */
+#define ROUND_TRIP_MAX_MS 300
 #define COLUMNS 80
 #define CELL_MAX 40
 #define CORNER "from \\ to"
@@ -162,6 +165,64 @@ static void reasons(const struct nettest_report *r, int side, bool latency, stru
     }
 }
 
+/* The longest round trip that was met between two nodes, ms; 0: none is known. */
+static double longest_round_trip(const struct nettest_report *r)
+{
+    double longest = 0;
+
+    for (size_t i = 0; i < r->n * r->n; i++) {
+        const struct nettest_latency_cell *c = &r->pairs[i].latency[NETTEST_PRIVATE];
+
+        if (c->state == NETTEST_MEASURED && c->l.received && c->l.p99 > longest)
+            longest = c->l.p99;
+    }
+    return longest;
+}
+
+json_t *nettest_settings(const struct nettest_report *r)
+{
+    double times = longest_round_trip(r) / ROUND_TRIP_MAX_MS;
+    static const struct {
+        const char *name;
+        double seconds;
+    } periods[] = {{"evs.keepalive_period", 1},  {"evs.join_retrans_period", 1},
+                   {"evs.suspect_timeout", 5},   {"evs.inactive_timeout", 15},
+                   {"evs.install_timeout", 7.5}, {"evs.inactive_check_period", 0.5}};
+    json_t *j = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(periods) && times > 1; i++) {
+        double tenths = periods[i].seconds * times * 10 - 1e-6;
+        unsigned up = (unsigned)tenths + (tenths > (unsigned)tenths);
+        _cleanup_free_ char *text = str_fmt("PT%u.%uS", up / 10, up % 10);
+
+        json_object_set_new(j, periods[i].name, json_string(text));
+    }
+    return j;
+}
+
+static void settings(const struct nettest_report *r, struct strbuf *out)
+{
+    _cleanup_json_ json_t *wanted = nettest_settings(r);
+    const char *name;
+    json_t *v;
+
+    if (longest_round_trip(r) <= 0)
+        return;
+    if (!json_object_size(wanted)) {
+        strbuf_addf(out, "\nGalera's periods do for these round trips, as up to %d ms\n",
+                    ROUND_TRIP_MAX_MS);
+        return;
+    }
+    strbuf_addf(out,
+                "\nGalera's periods are short for %.0f ms; write into the file:\n"
+                "database:\n  settings:\n",
+                longest_round_trip(r));
+    json_object_foreach(wanted, name, v)
+    {
+        strbuf_addf(out, "    %s: %s\n", name, json_string_value(v));
+    }
+}
+
 void nettest_render(const struct nettest_report *r, struct strbuf *out)
 {
     strbuf_addf(out, "%s: network test, %u s each, %u stream%s\n", r->deployment, r->seconds,
@@ -174,6 +235,7 @@ void nettest_render(const struct nettest_report *r, struct strbuf *out)
         matrix(r, side, throughput_cell, out);
         reasons(r, side, false, out);
     }
+    settings(r, out);
     strbuf_addf(out, "\nthe tutorial, Frankfurt - Paris, 10 streams: %.2f ms, %.2f Gbit/s\n",
                 TUTORIAL_LATENCY, TUTORIAL_GBITS);
 }
@@ -215,9 +277,10 @@ json_t *nettest_json(const struct nettest_report *r)
                                                    "private", side_json(p, NETTEST_PRIVATE),
                                                    "public", side_json(p, NETTEST_PUBLIC)));
     }
-    return json_pack("{s:i, s:s, s:i, s:i, s:b, s:o, s:{s:s, s:s, s:i, s:f, s:f}}", "schema", 1,
-                     "deployment", r->deployment, "seconds", (int)r->seconds, "streams",
+    return json_pack("{s:i, s:s, s:i, s:i, s:b, s:o, s:o, s:{s:s, s:s, s:i, s:f, s:f}}", "schema",
+                     1, "deployment", r->deployment, "seconds", (int)r->seconds, "streams",
                      (int)r->streams, "complete", (int)nettest_is_complete(r), "pairs", pairs,
-                     "tutorial", "from", "Frankfurt", "to", "Paris", "streams", 10, "avg_ms",
-                     TUTORIAL_LATENCY, "bits_per_second", TUTORIAL_GBITS * 1e9);
+                     "settings", nettest_settings(r), "tutorial", "from", "Frankfurt", "to",
+                     "Paris", "streams", 10, "avg_ms", TUTORIAL_LATENCY, "bits_per_second",
+                     TUTORIAL_GBITS * 1e9);
 }

@@ -50,6 +50,9 @@ void nettest_take_latency(const json_t *answer, struct nettest_latency_cell *ret
 void nettest_take_throughput(const json_t *answer, struct nettest_throughput_cell *ret);
 /* Every pair that was asked for is known. */
 bool nettest_is_complete(const struct nettest_report *r);
+/* Periods of Galera that its defaults are too short for, at the longest round trip that was met:
+ * for `database.settings`; empty: none. New reference. */
+json_t *nettest_settings(const struct nettest_report *r);
 /* Matrices of at most 80 columns when the names are short; ASCII. */
 void nettest_render(const struct nettest_report *r, struct strbuf *out);
 json_t *nettest_json(const struct nettest_report *r); /* new reference */
