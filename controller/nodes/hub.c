@@ -20,9 +20,6 @@
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
-#define EVENTS_BURST 4000 /* of one agent; its outbox holds 1000, the first run makes some 100 */
-#define EVENTS_PER_S 5
-#define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
 #define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
@@ -122,31 +119,6 @@ static const char *event_flaw(const struct peer *p, const struct event *ev)
     return NULL;
 }
 
-/* Whether an event may be stored now. One that may not is not acknowledged, nor are those after it:
- * the agent keeps them and sends them again. */
-static bool has_credit(struct peer *p, uint64_t seq)
-{
-    uint64_t now = clock_mono_ms();
-
-    if (!p->credit_at)
-        p->credit = EVENTS_BURST;
-    else
-        p->credit += (double)(now - p->credit_at) * EVENTS_PER_S / 1000;
-    p->credit_at = now;
-    if (p->credit > EVENTS_BURST)
-        p->credit = EVENTS_BURST;
-    if (p->held && seq > p->held && now - p->held_at < HELD_MS)
-        return false;
-    if (p->credit < 1) {
-        p->held = seq;
-        p->held_at = now;
-        return false;
-    }
-    p->held = 0;
-    p->credit--;
-    return true;
-}
-
 static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
 {
     struct event ev;
@@ -161,7 +133,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
 
         return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
     }
-    if (!has_credit(p, ev.seq))
+    if (!hub_has_credit(p, ev.seq))
         return hub_note_rarely(h, &p->said[RARE_FLOOD], p->node.name, "event-flood",
                                "its agent sends more events than any work makes: they are taken "
                                "slowly",
@@ -193,6 +165,14 @@ static int on_state(struct hub *h, struct peer *p, const json_t *state, struct e
     return 0;
 }
 
+/* Whether it came over the connection that was greeted last: an older one of the same key does not
+ * count any more, what was on its way there comes again. */
+static bool is_present(const struct peer *p, const struct zmsg *m)
+{
+    return !p->at.rid_len ||
+           (p->at.rid_len == m->rid_len && memcmp(p->at.rid, m->rid, m->rid_len) == 0);
+}
+
 static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
     _cleanup_json_ json_t *j = NULL;
@@ -212,9 +192,11 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
             "stolen: up --replace",
             err) < 0)
         return -1;
+    if (t == PROTO_HELLO)
+        return hub_hello_due(p) ? on_hello(h, p, m, j, err) : 0;
+    if (!is_present(p, m))
+        return 0;
     switch (t) {
-    case PROTO_HELLO:
-        return on_hello(h, p, m, j, err);
     case PROTO_EVENT:
         return on_event(h, p, j, err);
     case PROTO_STATE: /* only the newest of a pass counts */
@@ -267,6 +249,8 @@ static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
     _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + PORT_MAIN);
 
     h->ctx = zctx_new();
+    if (hub_files(h->spec->n_nodes, err) < 0)
+        return -1;
     h->zap = zap_new(h->ctx, hub_allow, h, err);
     if (!h->zap)
         return -1;
@@ -306,7 +290,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
                  "the agents' ports %u to %u are needed (another muster, or 'controller: {port: "
                  "…}' chooses others)",
                  config->port, config->port + PORT_OFFSETS - 1);
-    if (rc < 0) {
+    if (rc < 0 || hub_self_test(h, config, err) < 0) {
         hub_close(h);
         return -1;
     }
@@ -342,11 +326,6 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-int hub_due_ms(const struct hub *h)
-{
-    return httpd_due_ms(h->httpd);
-}
-
 void hub_give_up(struct hub *h)
 {
     store_rollback(h->store);
@@ -361,11 +340,13 @@ static int drain_main(struct hub *h, struct err *err)
 {
     uint64_t end = clock_mono_ms() + PASS_MS;
     struct zmsg m;
+    bool begun = false;
     int n = 0, rc = 0;
 
     for (; rc == 0 && n < PASS_MESSAGES && clock_mono_ms() < end && zsock_recv(h->main, &m) == 1;
          n++) {
-        rc = n == 0 ? store_begin(h->store, err) : 0;
+        rc = begun ? 0 : store_begin(h->store, err);
+        begun = true;
         if (rc == 0)
             rc = main_message(h, &m, err);
         zmsg_free(&m);
@@ -373,13 +354,18 @@ static int drain_main(struct hub *h, struct err *err)
     zsock_look(h->main);
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
-        _cleanup_json_ json_t *state = p->state;
+        _cleanup_json_ json_t *state = NULL;
 
-        p->state = NULL;
-        if (state)
+        if (!p->state || !hub_state_due(p))
+            continue;
+        state = TAKE(p->state);
+        if (!begun)
+            rc = store_begin(h->store, err);
+        begun = true;
+        if (rc == 0)
             rc = on_state(h, p, state, err);
     }
-    if (n && rc == 0)
+    if (begun && rc == 0)
         rc = store_commit(h->store, err);
     if (rc < 0)
         hub_give_up(h);
@@ -432,7 +418,7 @@ int hub_run(struct hub *h, struct err *err)
             return -1;
     zap_serve(h->zap);
     if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
-        hub_note_refusals(h, err) < 0 || send_all(h, err) < 0)
+        hub_note_refusals(h, err) < 0 || send_all(h, err) < 0 || hub_prune(h, err) < 0)
         return -1;
     httpd_run(h->httpd);
     /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds

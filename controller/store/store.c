@@ -415,14 +415,17 @@ int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, 
     return 0;
 }
 
-int store_events_prune(struct store *s, uint64_t keep, struct err *err)
+#define OF_WHOM " FROM event WHERE origin=? AND (?='' OR node=?)"
+
+int store_events_prune(struct store *s, const char *node, uint64_t keep, struct err *err)
 {
-    _cleanup_query_ struct db_query *st =
-        db_query(s->db, err,
-                 "DELETE FROM event WHERE n <= (SELECT max(n) FROM event) - ? AND n NOT IN"
-                 " (SELECT n FROM (SELECT n, max(seq) FROM event GROUP BY origin, node,"
-                 " incarnation))",
-                 "i", DB_INT(keep));
+    const char *origin = event_origin_name(node ? EVENT_OF_AGENT : EVENT_OF_CONTROLLER);
+    const char *of = node ? node : "";
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "DELETE" OF_WHOM " AND n <= (SELECT n" OF_WHOM " ORDER BY n DESC LIMIT 1 OFFSET ?)"
+        " AND n NOT IN (SELECT n FROM (SELECT n, max(seq)" OF_WHOM " GROUP BY node, incarnation))",
+        "ssssssisss", origin, of, of, origin, of, of, DB_INT(keep), origin, of, of);
 
     return db_run(st, "event", err);
 }

@@ -107,8 +107,9 @@ struct event_filter {
 /* The row number after which only `n` of those that count follow. */
 int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, uint64_t *ret,
                      struct err *err);
-/* Removes the oldest beyond `keep`, but the last of each VM, which tells what has come from it. */
-int store_events_prune(struct store *s, uint64_t keep, struct err *err);
+/* Removes the oldest beyond `keep` of those that the node's agents made (NULL: the controller), but
+ * the last of each VM, which tells what has come from it. */
+int store_events_prune(struct store *s, const char *node, uint64_t keep, struct err *err);
 /* Calls `fn` for each event with a row number above *after, which is advanced before. */
 typedef void (*store_event_fn)(void *ctx, const struct event *ev);
 int store_events_where(struct store *s, const struct event_filter *f, uint64_t *after,

@@ -5,6 +5,7 @@
 
 #include "common/db.h"
 #include "controller/cloud/http.h"
+#include "controller/nodes/internal.h"
 #include "controller/nodes/twin.h"
 #include "hub_world.h"
 
@@ -237,6 +238,61 @@ static void test_strangers(void **state)
     leave(w, s);
 }
 
+static bool let_all_in(void *ctx, const char *domain, const char *address,
+                       const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX])
+{
+    (void)ctx;
+    (void)domain;
+    (void)address;
+    (void)key;
+    return str_copy(ret_user, ZSOCK_USER_MAX, "anybody");
+}
+
+/* A hub that lets in a key that nobody knows does not start; nor one with too few descriptors. */
+static void test_self_test(void **state)
+{
+    struct world *w = *state;
+    const struct hub_config config = {.listen = "127.0.0.1", .port = PORT + 40, .keys = &w->keys};
+    struct hub h = {.ctx = zctx_new()};
+    struct err err;
+
+    h.zap = zap_new(h.ctx, let_all_in, NULL, &err);
+    assert_non_null(h.zap);
+    h.enrol = zsock_server(h.ctx, PROTO_DOMAIN_ENROL, &w->keys, PROTO_ENROL_MAX,
+                           "tcp://127.0.0.1:17440", &err);
+    assert_non_null(h.enrol);
+    assert_int_equal(hub_self_test(&h, &config, &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_non_null(strstr(err.msg, "let in a key that nobody knows"));
+    zsock_free(h.enrol);
+    zap_free(h.zap);
+    zctx_free(h.ctx);
+    assert_int_equal(hub_files(100, &err), 0);
+    assert_int_equal(hub_files(10 * 1000 * 1000, &err), -1);
+    assert_non_null(strstr(err.msg, "LimitNOFILE=20000256"));
+}
+
+/* A newer connection of the same key takes the older one's place. */
+static void test_newer_connection(void **state)
+{
+    static const char hello[] = "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}";
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *older = join(w, 0, &own), *newer = client(w, &own, PORT + 1);
+    _cleanup_free_ char *text = event_message(REV, 1, "x", "ok");
+
+    assert_true(event_taken(w, older, REV, 1, "x", "ok"));
+    assert_true(answered(w, newer, hello, "\"ack\""));
+    w->events = 0;
+    assert_int_equal(zsock_send(older, NULL, text, strlen(text)), 0);
+    assert_true(event_taken(w, newer, REV, 2, "x", "ok"));
+    assert_true(event_taken(w, newer, REV, 3, "x", "ok"));
+    assert_int_equal(w->events, 2);
+    assert_null(ask_for(w, older, NULL, "\"seq\":3", 100));
+    leave(w, older);
+    leave(w, newer);
+}
+
 static void test_rubbish(void **state)
 {
     struct world *w = *state;
@@ -453,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forged_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_incarnation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_self_test, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_newer_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),
