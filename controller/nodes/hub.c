@@ -493,6 +493,10 @@ void hub_serve_no_file(struct hub *h)
 
 void hub_forget(struct hub *h, size_t node)
 {
+    char user[ZSOCK_USER_MAX];
+
+    hub_main_user(h, &h->peers[node], user);
+    zsock_kick(h->main, user);
     json_decref(h->peers[node].state);
     h->roster_made = false;
     h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */

@@ -71,6 +71,10 @@ struct store_node {
 };
 int store_node_get(struct store *s, const char *name, struct store_node *ret, struct err *err);
 int store_node_put(struct store *s, const struct store_node *n, struct err *err);
+/* Neither its keys nor its one-time key are good any more. */
+int store_node_revoke(struct store *s, const char *name, struct err *err);
+/* How many have enrolled. */
+int store_nodes_bound(struct store *s, uint64_t *ret, struct err *err);
 int store_node_delete(struct store *s, const char *name, struct err *err);
 /* The incarnation of a VM that is about to be made: larger than any that the name ever had. */
 int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, struct err *err);
