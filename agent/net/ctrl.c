@@ -209,9 +209,10 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
     char boot[64];
 
     facts_boot_id(boot);
-    json_t *members = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o}", "v", PROTO_VERSION, "agent",
-                                MUSTER_VERSION, "boot", boot, "rev", n->rev, "last_seq",
-                                (json_int_t)n->last_seq, "facts", facts_collect());
+    json_t *members =
+        json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "v", PROTO_VERSION, "agent",
+                  MUSTER_VERSION, "boot", boot, "rev", n->rev, "last_seq", (json_int_t)n->last_seq,
+                  "counter", (json_int_t)n->counter, "facts", facts_collect());
     bool sent = send_record(n->main, PROTO_HELLO, members) == 0;
     n->next = now + (sent ? HELLO_AGAIN_MS : UNSENT_AGAIN_MS);
     if (!sent)
@@ -221,13 +222,22 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
     net_send(n, IPC_ONLINE, NULL);
 }
 
+/* Passed on as it was signed. A controller of version 1 signs none: that is for the supervisor to
+ * refuse, who says so. */
+static void on_plan(struct net *n, const json_t *j)
+{
+    net_send(n, IPC_PLAN,
+             json_pack("{s:s, s:s}", "text", js_opt_str(j, "text", ""), "sig",
+                       js_opt_str(j, "sig", "")));
+}
+
 static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t now)
 {
     n->answered = true;
     n->complained = false;
     switch (t) {
     case PROTO_PLAN:
-        net_send(n, IPC_PLAN, json_pack("{s:O}", "plan", json_object_get(j, "plan")));
+        on_plan(n, j);
         break;
     case PROTO_ROSTER:
         on_roster(n, j);

@@ -37,6 +37,7 @@ struct net {
 
     char rev[EVENT_REV_MAX];
     uint64_t last_seq;
+    uint64_t counter; /* of the newest plan that the supervisor took */
 
     struct net_cluster *cluster; /* NULL: no database here, or no roster yet */
     struct net_health *health;

@@ -78,6 +78,7 @@ static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
     case IPC_INFO:
         str_copy(n->rev, sizeof(n->rev), js_opt_str(msg, "rev", ""));
         n->last_seq = js_opt_u64(msg, "last_seq", 0);
+        n->counter = js_opt_u64(msg, "counter", 0);
         break;
     case IPC_EVENT:
         n->last_seq = seq > n->last_seq ? seq : n->last_seq;

@@ -12,6 +12,7 @@
 #include "common/httpd.h"
 #include "common/js.h"
 #include "common/ports.h"
+#include "common/signed.h"
 #include "common/str.h"
 #include "controller/nodes/internal.h"
 
@@ -20,7 +21,8 @@
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
-#define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
+#define COUNTER_MAX (1ULL << 62) /* no agent has taken so many plans */
+#define SEQ_JUMP_MAX (1u << 24)  /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
 
@@ -60,6 +62,28 @@ static int refresh_roster(struct hub *h, struct err *err)
     return store_set(h->store, "roster_epoch", epoch, err);
 }
 
+/* The counter rises with each that is sent: the agent takes none twice. It is the time, or more: an
+ * agent tells the highest that it took when it connects, so nothing of it is to be kept here. */
+static void send_plan(struct hub *h, struct peer *p, json_t *plan)
+{
+    _cleanup_json_ json_t *j = NULL;
+    char sig[SIGN_HEX_SIZE];
+    char *text;
+
+    if (!p->wants_signed) {
+        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        return;
+    }
+    if (p->counter < clock_wall_ms())
+        p->counter = clock_wall_ms();
+    j = json_pack("{s:I, s:O}", "counter", (json_int_t)++p->counter, "plan", plan);
+    text = js_text(j);
+    signed_make(h->sign, SIGNED_PLAN, text, sig);
+    hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:s, s:s}", "text", text, "sig", sig));
+    keys_wipe(text, strlen(text));
+    free(text);
+}
+
 static int offer_plan(struct hub *h, size_t i, struct err *err)
 {
     struct peer *p = &h->peers[i];
@@ -70,7 +94,7 @@ static int offer_plan(struct hub *h, size_t i, struct err *err)
         return 0;
     str_copy(p->offered, sizeof(p->offered), rev);
     if (!str_eq(rev, p->has_rev))
-        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        send_plan(h, p, plan);
     if (str_eq(rev, p->node.sent_rev))
         return 0;
     str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
@@ -97,6 +121,9 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     }
     p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
+    p->wants_signed = js_opt_u64(j, "v", 1) >= PROTO_SIGNED_PLANS;
+    if (js_opt_u64(j, "counter", 0) > p->counter && js_opt_u64(j, "counter", 0) < COUNTER_MAX)
+        p->counter = js_opt_u64(j, "counter", 0);
     if (!p->has_past) /* what happens while a connection is down happens now */
         p->past = js_opt_u64(j, "last_seq", 0);
     p->has_past = true;

@@ -28,6 +28,8 @@ struct peer {
     bool answer_hello;
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     bool drift_told;             /* it was sent the plan again to repair what drifted */
+    bool wants_signed;           /* its version knows signed plans */
+    uint64_t counter;            /* of the last plan that was signed for it, or that it took */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     bool looking;                /* it was asked on this connection to look */
     uint64_t look;               /* id of the last look that was asked for; 0: none */

@@ -15,6 +15,7 @@
 
 #include "agent/ipc/paths.h"
 #include "agent/net/internal.h"
+#include "agent/supervisor/signed_plan.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -167,13 +168,22 @@ static void expect(struct world *w, const char *m)
 static void test_enrol_and_look(void **state)
 {
     struct world *w = *state;
-    _cleanup_json_ json_t *look = NULL;
+    _cleanup_json_ json_t *look = NULL, *plan = NULL, *inside = NULL;
+    const char *text, *sig;
+    uint64_t counter = 0;
     struct err err;
 
     assert_int_equal(net_ctrl_open(&w->n, &err), 0);
     expect(w, "bound");
     assert_false(w->boot.has_secret);
-    expect(w, "plan");
+    plan = until_told(w, "plan");
+    assert_non_null(plan);
+    /* signed by the controller; the process that passes it on has no part in it */
+    text = js_opt_str(plan, "text", "");
+    sig = js_opt_str(plan, "sig", "");
+    assert_int_equal(signed_plan_open(w->sign.pub, text, sig, 0, &inside, &counter, &err), 0);
+    assert_string_equal(js_opt_str(inside, "rev", ""), "0123456789abcdef");
+    assert_true(counter > 0);
     look = until_told(w, "look");
     assert_non_null(look);
     assert_true(js_opt_u64(look, "id", 0) == hub_look_id(w->hub));
