@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which keys speak for a node: revoked, let in again, and the controller's own. */
-#define PORT 17500 /* tests may run side by side */
+#define PORT 17550 /* tests may run side by side */
 #include <sys/stat.h>
 
 #include "agent/supervisor/enrol.h"
