@@ -44,12 +44,10 @@ static const struct cmd commands[] = {
      "       muster-agent cluster recover --without NODE [--because TEXT] [--confirm NODE]\n"
      "       muster-agent cluster hold|resume [--because TEXT]\n"
      "       muster-agent cluster release NODE [--keep] [--because TEXT] [--confirm NODE]\n"
-     "       muster-agent cluster restart [--allow-outage]\n\nmuster-agent(8) says what each "
-     "does.\n"},
+     "       muster-agent cluster restart [--allow-outage]\n\nSee muster-agent(8).\n"},
     {"drain", cmd_drain, "send this node's visitors to other nodes, or give them back",
      " [on|off] [--to NODE] [--because TEXT] [--allow-outage]\n"},
-    {"enrol", cmd_enrol, "enrol again with the one-time key on standard input",
-     " <BOOTSTRAP\n\nNeeds root. What 'muster enrol reset' types; the agent makes new keys.\n"},
+    {"enrol", cmd_enrol, "enrol again with the one-time key on standard input", "\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",
      " [on|off] [--because TEXT] [--allow-outage]\n"},
     {"share", cmd_share, "what the shared directories say of themselves",

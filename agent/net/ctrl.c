@@ -18,6 +18,7 @@
 #include "common/js.h"
 #include "common/log.h"
 #include "common/proto.h"
+#include "common/str.h"
 
 #define ENROL_AGAIN_MS 3000
 #define REFUSED_AGAIN_MS 60000
@@ -58,9 +59,9 @@ static uint64_t roster_epoch(const char *text)
     return epoch;
 }
 
-/* Verified against the signing key that user-data brought, and not older than the last one. */
-static int roster_accept(struct net *n, const char *text, const char *sig_hex, struct err *err)
+int net_ctrl_roster(struct net *n, const char *text, const char *sig_hex, struct err *err)
 {
+    char digest[SHA256_HEX_SIZE];
     uint8_t sig[SIGN_SIZE];
 
     if (keys_unhex(sig_hex, sig, SIGN_SIZE) < 0 ||
@@ -70,7 +71,12 @@ static int roster_accept(struct net *n, const char *text, const char *sig_hex, s
     if (epoch < n->roster_epoch)
         return err_set(err, ERR_SAFETY, "roster: epoch %llu is older than %llu; it is ignored",
                        (unsigned long long)epoch, (unsigned long long)n->roster_epoch);
+    keys_sha256(text, strlen(text), digest);
+    if (epoch == n->roster_epoch && n->roster_digest[0] && !str_eq(digest, n->roster_digest))
+        return err_set(err, ERR_SAFETY, "roster: epoch %llu comes with another text; it is ignored",
+                       (unsigned long long)epoch);
     n->roster_epoch = epoch;
+    str_copy(n->roster_digest, sizeof(n->roster_digest), digest);
     net_cluster_roster(n, text);
     return 0;
 }
@@ -86,7 +92,7 @@ static void roster_load(struct net *n)
         return;
     const char *text, *sig;
     if (js_parse(file, len, &j, &err) < 0 || js_str(j, "roster", &text, &err) < 0 ||
-        js_str(j, "sig", &sig, &err) < 0 || roster_accept(n, text, sig, &err) < 0)
+        js_str(j, "sig", &sig, &err) < 0 || net_ctrl_roster(n, text, sig, &err) < 0)
         log_warn("%s: %s", PATH_ROSTER, err.msg);
 }
 
@@ -96,7 +102,7 @@ static void on_roster(struct net *n, const json_t *msg)
     const char *text, *sig;
 
     if (js_str(msg, "roster", &text, &err) < 0 || js_str(msg, "sig", &sig, &err) < 0 ||
-        roster_accept(n, text, sig, &err) < 0) {
+        net_ctrl_roster(n, text, sig, &err) < 0) {
         log_warn("%s", err.msg);
         return;
     }

@@ -54,8 +54,9 @@ static int refresh_roster(struct hub *h, struct err *err)
     if (!same || (h->roster && str_eq(same, h->roster)))
         return 0;
     free(h->roster);
-    h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch + 1);
-    h->roster_epoch++;
+    /* The time, so that it is above all before also when the store is an older copy. */
+    h->roster_epoch = h->roster_epoch < clock_wall_ms() ? clock_wall_ms() : h->roster_epoch + 1;
+    h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)h->roster_epoch);
     if (store_set(h->store, "roster", h->roster, err) < 0)
         return -1;

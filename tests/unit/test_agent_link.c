@@ -255,6 +255,32 @@ static void test_roster_of_another_link(void **state)
     accept_roster(*state, 1);
 }
 
+static int offer(struct world *w, const struct sign_pair *by, const char *text)
+{
+    uint8_t sig[SIGN_SIZE];
+    char hex[SIGN_HEX_SIZE];
+    struct err err;
+
+    keys_sign(by, text, strlen(text), sig);
+    keys_hex(sig, SIGN_SIZE, hex);
+    return net_ctrl_roster(&w->n, text, hex, &err);
+}
+
+/* Only the controller's, never an older one, and of one epoch one text. */
+static void test_forged_rosters(void **state)
+{
+    struct world *w = *state;
+    struct sign_pair other;
+
+    keys_sign_new(&other);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5}"), 0);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5}"), 0); /* sent again */
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5,\"members\":[]}"), -1);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":4}"), -1);
+    assert_int_equal(offer(w, &other, "{\"epoch\":6}"), -1);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":6,\"members\":[]}"), 0);
+}
+
 /* A part of a network test passes through, and how it ended comes back. */
 static void test_measure(void **state)
 {
@@ -296,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_measure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forged_rosters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster_of_another_link, setup, teardown),
     };
