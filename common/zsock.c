@@ -48,7 +48,14 @@ static void raise_files(void)
 
     if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
         return;
-    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    files.rlim_cur = FILES_WANTED;
+    if (files.rlim_max < FILES_WANTED) {
+        const struct rlimit more = {FILES_WANTED, FILES_WANTED}; /* for root */
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            return;
+        files.rlim_cur = files.rlim_max;
+    }
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
