@@ -44,6 +44,7 @@ static const struct cmd commands[] = {
      HELP_CLUSTER},
     {"drain", cmd_drain, "send this node's visitors to other nodes, or give them back",
      " [on|off] [--to NODE] [--because TEXT] [--allow-outage]\n"},
+    {"enrol", cmd_enrol, "enrol again with the one-time key on standard input", "\n"},
     {"maintenance", cmd_maintenance, "take this node out of the traffic, or give it back",
      " [on|off] [--because TEXT] [--allow-outage]\n"},
     {"share", cmd_share, "what the shared directories say of themselves",

@@ -16,11 +16,25 @@
 #include "common/str.h"
 
 #define HTTPD_CONNECTIONS_MAX 256
+#define HTTPD_PER_ADDRESS_MAX 128
+#define HTTPD_SILENT_MAX 128 /* connections whose first request is not complete */
+#define HTTPD_SILENT_PER_ADDRESS_MAX 32
+#define HTTPD_HEADERS_MS 5000
 #define HTTPD_IDLE_S 30
 #define HTTPD_RUN_MS 5 /* of one httpd_run, while more can be sent at once */
 
+/* A connection. */
+struct client {
+    int fd;       /* libmicrohttpd's */
+    bool settled; /* the headers of a request have come, or it was cut */
+    uint32_t address;
+    uint64_t since;
+    struct client *next;
+};
+
 struct httpd {
     struct MHD_Daemon *daemon;
+    struct client *clients; /* the newest first */
     httpd_handler handler;
     void *ctx;
     size_t body_max;
@@ -163,6 +177,93 @@ static void resume(struct httpd *h, bool all)
     }
 }
 
+/* ---- connections that say nothing ---- */
+
+static void cut(struct client *s)
+{
+    shutdown(s->fd, SHUT_RDWR);
+    s->settled = true;
+}
+
+/* Who comes in takes the place of the oldest of those that were there too long, not of nobody: a
+ * node behind the same address is served all the same. */
+static void make_room(struct httpd *h, uint32_t address)
+{
+    struct client *oldest = NULL, *of_address = NULL;
+    size_t n = 0, same = 0;
+
+    for (struct client *s = h->clients; s; s = s->next) {
+        if (s->settled)
+            continue;
+        n++;
+        oldest = s;
+        if (s->address == address) {
+            same++;
+            of_address = s;
+        }
+    }
+    if (same > HTTPD_SILENT_PER_ADDRESS_MAX)
+        cut(of_address);
+    else if (n > HTTPD_SILENT_MAX)
+        cut(oldest);
+}
+
+static void forget_client(struct httpd *h, const void *which)
+{
+    for (struct client **at = &h->clients; *at; at = &(*at)->next)
+        if (*at == which) {
+            struct client *s = *at;
+
+            *at = s->next;
+            free(s);
+            return;
+        }
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **own,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct httpd *h = cls;
+    const union MHD_ConnectionInfo *fd, *peer;
+    struct client *s;
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        forget_client(h, *own);
+        *own = NULL;
+        return;
+    }
+    fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!fd || !peer)
+        return;
+    s = xcalloc(1, sizeof(*s));
+    *s = (struct client){.fd = fd->connect_fd, .since = clock_mono_ms(), .next = h->clients};
+    if (peer->client_addr->sa_family == AF_INET)
+        s->address = ((const struct sockaddr_in *)(const void *)peer->client_addr)->sin_addr.s_addr;
+    h->clients = s;
+    *own = s;
+    make_room(h, s->address);
+}
+
+/* Its headers are there. */
+static void has_spoken(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *own =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    if (own && own->socket_context)
+        ((struct client *)own->socket_context)->settled = true;
+}
+
+static void cut_slow(struct httpd *h)
+{
+    uint64_t now = clock_mono_ms();
+
+    for (struct client *s = h->clients; s; s = s->next)
+        if (!s->settled && now - s->since >= HTTPD_HEADERS_MS)
+            cut(s);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_len, void **con_cls)
@@ -172,6 +273,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     struct exchange *x = *con_cls;
 
     if (!x) {
+        has_spoken(c);
         *con_cls = xcalloc(1, sizeof(*x));
         return MHD_YES;
     }
@@ -279,9 +381,11 @@ int httpd_open(const char *address, uint16_t port, size_t body_max, httpd_handle
     h->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, on_request, h,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTPD_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)HTTPD_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)HTTPD_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)256 * 1024, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+        1, MHD_OPTION_END);
     if (!h->daemon) {
         close(fd);
         free(h);
@@ -309,6 +413,15 @@ int httpd_due_ms(const struct httpd *h)
         ms = bound && ms < left ? ms : left;
         bound = true;
     }
+    for (const struct client *s = h->clients; s; s = s->next) {
+        uint64_t passed = now - s->since;
+        uint64_t left = passed < HTTPD_HEADERS_MS ? HTTPD_HEADERS_MS - passed : 0;
+
+        if (s->settled)
+            continue;
+        ms = bound && ms < left ? ms : left;
+        bound = true;
+    }
     return !bound ? -1 : ms > 60000 ? 60000 : (int)ms;
 }
 
@@ -320,6 +433,7 @@ void httpd_run(struct httpd *h)
     MHD_UNSIGNED_LONG_LONG ms;
 
     resume(h, false);
+    cut_slow(h);
     do
         MHD_run(h->daemon);
     while (MHD_get_timeout(h->daemon, &ms) == MHD_YES && ms == 0 &&

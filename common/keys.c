@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -252,6 +253,21 @@ void keys_wipe(void *buf, size_t len)
     sodium_memzero(buf, len);
 }
 
+/* Whether nobody but its owner may read it. */
+static int is_private(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return err_errno(err, errno, "%s", path);
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
+        return err_set(err, ERR_SAFETY,
+                       "%s: others than its owner may use it (mode %04o), so it may be known to "
+                       "them; it is not used. 'chmod 600' when it is not",
+                       path, (unsigned)st.st_mode & 07777);
+    return 0;
+}
+
 /* Reads the secret from the file, or has `make` fill it and keeps it there. A crash leaves either
  * nothing or the whole key: the file is written under another name and linked into place, which
  * fails when the name exists. */
@@ -278,7 +294,7 @@ static int secret_load_or_new(const char *path, uint8_t *sec, size_t len,
         if (fs_sync_parent(path, err) < 0)
             return -1;
     }
-    if (fs_read(path, 4096, &text, NULL, err) < 0)
+    if (is_private(path, err) < 0 || fs_read(path, 4096, &text, NULL, err) < 0)
         return -1;
     rc = keys_unhex(str_chomp(text), sec, len);
     keys_wipe(text, strlen(text));

@@ -92,7 +92,8 @@ void keys_hash_end(struct keys_hash *h, char ret[SHA256_HEX_SIZE]); /* frees it;
 void keys_wipe(void *buf, size_t len);
 
 /* Reads a pair from `path` (the secret half in hex), or makes it there: O_EXCL, 0600, fsync.
- * A file that is there but unreadable or malformed is an error, never replaced. */
+ * A file that is there but unreadable or malformed is an error, never replaced; one that others
+ * than its owner may use is ERR_SAFETY. */
 int keys_curve_load_or_new(const char *path, struct curve_pair *ret, struct err *err);
 int keys_sign_load_or_new(const char *path, struct sign_pair *ret, struct err *err);
 

@@ -8,7 +8,8 @@
 
 #include "err.h"
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2 /* since 2 plans are signed; the hub still speaks 1 to an agent of 1 */
+#define PROTO_SIGNED_PLANS 2
 #define PROTO_ENROL_MAX 4096         /* bytes of one message on the enrolment socket */
 #define PROTO_MAIN_MAX (1024 * 1024) /* bytes of one message from the controller: plans */
 #define PROTO_UP_MAX (64 * 1024)     /* bytes of one message to the controller's main socket */
@@ -22,8 +23,8 @@ enum proto_type {
     PROTO_ENROL,   /* agent -> enrol socket: {t,v,curve,seal} public halves, hex */
     PROTO_BOUND,   /* -> agent: the keys are the node's now */
     PROTO_REFUSED, /* -> agent: {t,why} and nothing else will help */
-    PROTO_HELLO,   /* agent -> main: {t,v,agent,boot,rev,last_seq,facts} */
-    PROTO_PLAN,    /* -> agent: {t,plan} */
+    PROTO_HELLO,   /* agent -> main: {t,v,agent,boot,rev,last_seq,counter,facts} */
+    PROTO_PLAN,    /* -> agent: {t,text,sig}; to one of version 1: {t,plan} */
     PROTO_ROSTER,  /* -> agent: {t,roster,sig} roster is the signed text itself */
     PROTO_EVENT,   /* agent -> main: {t,event} */
     PROTO_ACK,     /* -> agent: {t,seq} events up to and including seq are stored */

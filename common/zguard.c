@@ -20,7 +20,7 @@
 #define SLACK (512 * 1024) /* bytes: what the kernel may hold unread (ZSOCK_RCVBUF, doubled) */
 #define MESSAGE_COST 64    /* bytes: a frame's header and its CURVE envelope, rounded up */
 #define QUIET_BYTES_S 16   /* heartbeats are bytes without a message */
-#define PER_USER_MAX 4     /* a broken connection lives on here until its heartbeat is missed */
+#define PER_USER_MAX 4     /* a broken connection lives on here until TCP misses its peer */
 #define SILENT_MIN 256     /* connections from which no message came yet */
 #define SILENT_MAX 4096
 
@@ -149,6 +149,16 @@ static void cut_oldest(struct zguard *g, const char *user)
     }
     if (oldest)
         cut(g, (int)(oldest - g->conns));
+}
+
+void zguard_kick(struct zguard *g, const char *user)
+{
+    unsigned cuts = g->cuts;
+
+    for (size_t i = 0; i < g->cap; i++)
+        if (g->conns[i].live && !g->conns[i].cut && str_eq(g->conns[i].user, user))
+            cut(g, (int)i);
+    g->cuts = cuts;
 }
 
 static void forget(struct zguard *g, size_t fd)

@@ -27,7 +27,9 @@ void zguard_took(struct zguard *g, int fd, const char *user, size_t len);
 /* Takes up what happened to the connections and, a few times a second, compares. `drained`: all
  * complete messages were just taken. */
 void zguard_look(struct zguard *g, bool drained);
-/* How many connections were shut down so far. */
+/* Shuts down all connections of that user. */
+void zguard_kick(struct zguard *g, const char *user);
+/* How many connections were shut down so far, but for those. */
 unsigned zguard_cuts(const struct zguard *g);
 
 #endif

@@ -21,6 +21,12 @@
 #define QUEUE_IN_MAX 64 /* messages that wait in a server, of each connection */
 #define FILES_WANTED 65536
 #define SERVER_RCVBUF (128 * 1024)
+/* Of a server, in place of heartbeats of its own: libzmq cancels a timer in a time that rises with
+ * their number. Seconds; the same names are TCP's. */
+#define KEEPALIVE_IDLE_S 20
+#define KEEPALIVE_AGAIN_S 5
+#define KEEPALIVE_TRIES 3
+#define UNANSWERED_MS 30000 /* what was sent must have arrived by then */
 
 struct zctx {
     void *raw;
@@ -42,7 +48,14 @@ static void raise_files(void)
 
     if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
         return;
-    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    files.rlim_cur = FILES_WANTED;
+    if (files.rlim_max < FILES_WANTED) {
+        const struct rlimit more = {FILES_WANTED, FILES_WANTED}; /* for root */
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            return;
+        files.rlim_cur = files.rlim_max;
+    }
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
@@ -89,9 +102,6 @@ static int common_options(void *s, const struct curve_pair *own, size_t max_msg)
 
     if (set_int(s, ZMQ_LINGER, 0) < 0 || set_int(s, ZMQ_SNDHWM, QUEUE_MAX) < 0 ||
         set_int(s, ZMQ_RCVHWM, QUEUE_MAX) < 0 || set_int(s, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) < 0 ||
-        set_int(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) < 0 ||
-        set_int(s, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS) < 0 ||
-        set_int(s, ZMQ_HEARTBEAT_TTL, HEARTBEAT_DEAD_MS) < 0 ||
         zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0 ||
         zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, own->sec, KEY_SIZE) < 0)
         return -1;
@@ -102,7 +112,11 @@ static int server_options(void *s, const char *domain)
 {
     if (set_int(s, ZMQ_CURVE_SERVER, 1) < 0 || set_int(s, ZMQ_ROUTER_MANDATORY, 1) < 0 ||
         set_int(s, ZMQ_BACKLOG, 4096) < 0 || set_int(s, ZMQ_RCVHWM, QUEUE_IN_MAX) < 0 ||
-        set_int(s, ZMQ_RCVBUF, SERVER_RCVBUF) < 0 ||
+        set_int(s, ZMQ_RCVBUF, SERVER_RCVBUF) < 0 || set_int(s, ZMQ_TCP_KEEPALIVE, 1) < 0 ||
+        set_int(s, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S) < 0 ||
+        set_int(s, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_AGAIN_S) < 0 ||
+        set_int(s, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_TRIES) < 0 ||
+        set_int(s, ZMQ_TCP_MAXRT, UNANSWERED_MS) < 0 ||
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0)
         return -1;
     return 0;
@@ -114,7 +128,9 @@ static int client_options(void *s, const struct curve_pair *own, const uint8_t *
         zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, server_pub, KEY_SIZE) < 0 ||
         set_int(s, ZMQ_IMMEDIATE, 1) < 0 || set_int(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) < 0 ||
         set_int(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) < 0 ||
-        set_int(s, ZMQ_CONNECT_TIMEOUT, CONNECT_MS) < 0)
+        set_int(s, ZMQ_CONNECT_TIMEOUT, CONNECT_MS) < 0 ||
+        set_int(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) < 0 ||
+        set_int(s, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS) < 0)
         return -1;
     return 0;
 }
@@ -270,6 +286,12 @@ void zsock_look(struct zsock *s)
 {
     if (s->guard)
         zguard_look(s->guard, false);
+}
+
+void zsock_kick(struct zsock *s, const char *user)
+{
+    if (s->guard)
+        zguard_kick(s->guard, user);
 }
 
 unsigned zsock_cuts(const struct zsock *s)

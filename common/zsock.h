@@ -54,6 +54,8 @@ int zsock_send(struct zsock *s, const struct zmsg *to, const char *body, size_t 
 /* A server that leaves messages for later calls this instead of going on to receive: connections
  * are watched all the same (zguard.h). */
 void zsock_look(struct zsock *s);
+/* Ends the connections of a server from which that user has sent anything: its key is void. */
+void zsock_kick(struct zsock *s, const char *user);
 /* How many connections of a server were shut down for what they sent, or left out. */
 unsigned zsock_cuts(const struct zsock *s);
 

@@ -72,6 +72,27 @@ int deployment_read(const char *file, struct deployment *ret, struct strbuf *pro
     return 0;
 }
 
+/* Keys and passwords are in it. */
+static int is_private(const char *directory, struct err *err)
+{
+    struct stat st;
+
+    if (stat(directory, &st) < 0)
+        return err_errno(err, errno, "%s", directory);
+    if (st.st_uid != geteuid() && geteuid() != 0)
+        return err_set(
+            err, ERR_SAFETY,
+            "%s belongs to the user of number %u; be that one, or name another directory "
+            "with XDG_STATE_HOME",
+            directory, (unsigned)st.st_uid);
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
+        return err_set(err, ERR_SAFETY,
+                       "%s: others than its owner may enter it (mode %04o), and keys and passwords "
+                       "are in it; type: chmod 700 %s",
+                       directory, (unsigned)st.st_mode & 07777, directory);
+    return 0;
+}
+
 int deployment_open(struct deployment *d, bool create, struct err *err)
 {
     _cleanup_free_ char *db = str_fmt("%s/muster.db", d->state);
@@ -80,9 +101,28 @@ int deployment_open(struct deployment *d, bool create, struct err *err)
         return err_set(err, ERR_FAILED,
                        "deployment '%s' has not been raised from here; 'muster up -f %s' does it",
                        d->spec.deployment, d->file);
-    if (create && fs_mkdirs(d->state, 0700, err) < 0)
+    if ((create && fs_mkdirs(d->state, 0700, err) < 0) || is_private(d->state, err) < 0)
         return -1;
     return store_open(d->state, create, &d->store, err);
+}
+
+/* Nodes that have enrolled know the present keys only. */
+static int may_make(struct deployment *d, const char *path, struct err *err)
+{
+    uint64_t bound = 0;
+
+    if (fs_exists(path))
+        return 0;
+    if (store_nodes_bound(d->store, &bound, err) < 0)
+        return -1;
+    if (!bound)
+        return 0;
+    return err_set(
+        err, ERR_SAFETY,
+        "%s is missing, and %llu node(s) know no other key: nothing was made in its "
+        "place. Restore it from a copy; without one move %s away, and recreate the nodes "
+        "one after another ('muster up --replace NODE')",
+        path, (unsigned long long)bound, d->state);
 }
 
 int deployment_lock(struct deployment *d, struct err *err)
@@ -99,7 +139,8 @@ int deployment_lock(struct deployment *d, struct err *err)
                            d->spec.deployment);
         return -1;
     }
-    if (keys_curve_load_or_new(curve, &d->keys, err) < 0)
+    if (may_make(d, curve, err) < 0 || may_make(d, sign, err) < 0 ||
+        keys_curve_load_or_new(curve, &d->keys, err) < 0)
         return -1;
     return keys_sign_load_or_new(sign, &d->sign, err);
 }

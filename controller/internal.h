@@ -9,6 +9,8 @@
 #include "controller/serve/link.h"
 #include "controller/up.h"
 
+struct up;
+
 struct node_run {
     unsigned aborted;
     unsigned changed;
@@ -21,7 +23,10 @@ struct node_run {
     uint64_t idle;       /* monotonic: since when it is idle and has not looked; 0: not so */
     char failure[EVENT_MSG_MAX];
     char held[256]; /* an operator keeps its database, which is down, from starting; "": not so */
-    int final;      /* exit code when trying again cannot help, else 0 */
+    bool erase_tried, erasing; /* of its user-data at the cloud */
+    uint64_t erased_of;        /* incarnation */
+    struct up *of;
+    int final; /* exit code when trying again cannot help, else 0 */
 };
 
 struct up {
@@ -75,6 +80,10 @@ struct hub_hooks up_hooks(struct up *u);
 /* An event of this run, stored and shown; `node` "": of none. */
 int up_emit(struct up *u, const char *node, enum event_kind kind, const char *id, const char *msg,
             struct err *err);
+
+/* up_erase.c: of each node that is ready the cloud is told other user-data. *ret_under_way: an
+ * answer is still to come. */
+int up_erase_user_data(struct up *u, bool *ret_under_way, struct err *err);
 
 /* up_none.c: cloud: none. What a cloud would say of that node, by what its agent said (NULL:
  * nothing yet); false: not enough. Pure. */

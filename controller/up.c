@@ -152,7 +152,7 @@ static int verify(struct up *u, unsigned tries, struct err *err)
 static int loop(struct up *u, struct err *err)
 {
     const struct up_progress *progress = &u->options->progress;
-    bool ready = false;
+    bool ready = false, erasing = false;
 
     while (!ready) {
         struct http_fd fds[HUB_FDS];
@@ -165,8 +165,10 @@ static int loop(struct up *u, struct err *err)
         }
         if (u->options->cloud_only)
             ready = u->cloud_done;
-        else if ((more = up_run_hub(u, err)) < 0 || up_check_nodes(u, &ready, err) < 0)
+        else if ((more = up_run_hub(u, err)) < 0 || up_check_nodes(u, &ready, err) < 0 ||
+                 up_erase_user_data(u, &erasing, err) < 0)
             return -1;
+        ready = ready && !erasing;
         if (interrupted)
             return err_set(err, ERR_INTERRUPTED,
                            "detached; the agents go on. 'muster up -f %s' attaches again",

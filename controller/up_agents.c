@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -14,13 +13,12 @@
 #include "common/proto.h"
 #include "common/sign.h"
 #include "common/str.h"
+#include "controller/enrolment.h"
 #include "controller/internal.h"
 #include "controller/nodes/layout.h"
 #include "controller/nodes/roster.h"
 #include "controller/nodes/secrets.h"
-#include "controller/nodes/userdata.h"
 
-#define ENROL_TTL_S (60 * 60)
 #define RUNS_BEFORE_FAILURE 3 /* a node's plan may fail and be tried again */
 #define AWAY_MS 5000          /* the hub that runs has not heard it for long */
 #define ANSWER_MS (60 * 1000) /* an agent dials every second; its machine may be starting again */
@@ -33,39 +31,21 @@ void up_show_event(struct up *u, const struct event *ev)
 
 int up_user_data_text(struct up *u, size_t node, unsigned ttl_s, char **ret, struct err *err)
 {
-    const struct spec *s = &u->d->spec;
-    struct store_node n;
-    uint64_t incarnation;
-    struct curve_pair once;
-    char controller_hex[KEY_HEX_SIZE], sign_hex[KEY_HEX_SIZE], secret_hex[KEY_HEX_SIZE];
+    const char *name = u->d->spec.nodes[node].name;
+    _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, name);
+    char secret[KEY_HEX_SIZE];
+    struct enrolment_keys hex;
+    struct userdata data;
+    uint64_t expires;
     int rc;
-    _cleanup_free_ char *known_hosts = deployment_known_hosts(u->d, s->nodes[node].name);
 
     unlink(known_hosts); /* a new machine has a new key */
-    if (store_incarnation_next(u->d->store, s->nodes[node].name, &incarnation, err) < 0)
+    if (enrolment_key(u->d->store, name, ttl_s, secret, &expires, err) < 0)
         return -1;
-    keys_curve_new(&once);
-    n = (struct store_node){.incarnation = incarnation,
-                            .enrol_expires = (uint64_t)time(NULL) + ttl_s};
-    str_copy(n.name, sizeof(n.name), s->nodes[node].name);
-    memcpy(n.enrol_pub, once.pub, KEY_SIZE);
-    if (store_node_put(u->d->store, &n, err) < 0)
-        return -1;
-    keys_hex(u->d->keys.pub, KEY_SIZE, controller_hex);
-    keys_hex(u->d->sign.pub, KEY_SIZE, sign_hex);
-    keys_hex(once.sec, KEY_SIZE, secret_hex);
-    rc = userdata_text(&(struct userdata){.deployment = s->deployment,
-                                          .node = n.name,
-                                          .address = u->reach->host,
-                                          .port = s->controller_port,
-                                          .controller_key = controller_hex,
-                                          .sign_key = sign_hex,
-                                          .bootstrap_secret = secret_hex,
-                                          .expires = n.enrol_expires,
-                                          .package_sha256 = u->package_sha256},
-                       ret, err);
-    keys_wipe(&once, sizeof(once));
-    keys_wipe(secret_hex, sizeof(secret_hex));
+    data = enrolment_data(u->d, name, u->reach->host, secret, expires, &hex);
+    data.package_sha256 = u->package_sha256;
+    rc = userdata_text(&data, ret, err);
+    keys_wipe(secret, sizeof(secret));
     if (rc == 0)
         rc = up_forget(u, node, err);
     return rc;
@@ -221,7 +201,13 @@ int up_expect_nodes(struct up *u, struct err *err)
 
         if (store_node_get(u->d->store, u->d->spec.nodes[i].name, &n, err) < 0)
             return -1;
-        u->runs[i].enrolled = n.bound && !vm_touched(u, i);
+        u->runs[i].enrolled = n.bound && !n.conflict && !vm_touched(u, i);
+        if (n.conflict &&
+            up_emit(u, n.name, EVENT_NOTE, "enrol",
+                    "its keys are void, it gets no plan: 'muster enrol reset', or 'muster up "
+                    "--replace'",
+                    err) < 0)
+            return -1;
     }
     return 0;
 }

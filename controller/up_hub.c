@@ -9,12 +9,12 @@
 #include "common/clock.h"
 #include "common/js.h"
 #include "common/str.h"
+#include "controller/enrolment.h"
 #include "controller/internal.h"
 #include "controller/serve/service.h"
 
 #define HUB_WITHIN_MS 10000 /* one that starts or ends */
 #define HUB_AGAIN_MS 50
-#define FORGET_MS 5000
 #define AGAIN_MAX 20 /* times that a hub may end under a run */
 
 static void send_plans(struct up *u)
@@ -118,21 +118,10 @@ int up_give_plans(struct up *u, struct err *err)
 
 int up_forget(struct up *u, size_t node, struct err *err)
 {
-    _cleanup_json_ json_t *answer = NULL;
-    struct chan own = {.fd = -1};
-    int rc;
-
     if (u->hub)
         hub_forget(u->hub, node);
-    if (u->link.fd < 0)
-        return 0; /* whoever becomes the hub reads it from the store */
     /* A connection of its own: on the other one events come in between. */
-    if (link_open(u->d->state, &own, err) < 0)
-        return 0; /* the same */
-    link_ask(&own, REQUEST_FORGET, json_pack("{s:s}", "node", u->d->spec.nodes[node].name));
-    rc = link_wait(&own, "forgot", FORGET_MS, &answer, err);
-    chan_close(&own);
-    return rc;
+    return u->link.fd < 0 ? 0 : enrolment_tell(u->d, u->d->spec.nodes[node].name, err);
 }
 
 /* ---- what it says ---- */

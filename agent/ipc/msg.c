@@ -42,7 +42,9 @@ static const struct {
     enum ipc_way way;
     struct member members[MEMBERS_MAX];
 } table[IPC_MSGS] = {
-    [IPC_INFO] = {"info", IPC_TO_NET, {{"rev", STR, false}, {"last_seq", U64, false}}},
+    [IPC_INFO] = {"info",
+                  IPC_TO_NET,
+                  {{"rev", STR, false}, {"last_seq", U64, false}, {"counter", U64, false}}},
     [IPC_EVENT] = {"event", IPC_TO_NET, {{"event", OBJ, false}}},
     [IPC_STATE] = {"state", IPC_TO_NET, {{"state", OBJ, false}}},
     [IPC_TRIM] = {"trim", IPC_TO_NET, {{0}}},
@@ -76,7 +78,7 @@ static const struct {
     [IPC_LOOK] = {"look",
                   IPC_FROM_NET,
                   {{"id", U64, false}, {"repair", BOOL, false}, {"careful", BOOL, false}}},
-    [IPC_PLAN] = {"plan", IPC_FROM_NET, {{"plan", OBJ, false}}},
+    [IPC_PLAN] = {"plan", IPC_FROM_NET, {{"text", STR, false}, {"sig", STR, false}}},
     [IPC_SAVE] = {"save", IPC_FROM_NET, {{"record", OBJ, false}}},
     [IPC_DO] = {"do", IPC_FROM_NET, {ACTION_MEMBERS}},
     [IPC_COORDINATOR] = {"coordinator",

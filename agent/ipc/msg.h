@@ -15,7 +15,7 @@
 
 enum ipc_msg {
     /* to the net process */
-    IPC_INFO,     /* the plan's revision and the last event's number, for HELLO */
+    IPC_INFO,     /* the plan's revision and counter, the last event's number, for HELLO */
     IPC_EVENT,    /* send it */
     IPC_STATE,    /* send it */
     IPC_TRIM,     /* give memory back */
@@ -30,7 +30,7 @@ enum ipc_msg {
     IPC_ONLINE,      /* the controller is there */
     IPC_ACK,         /* it has all events up to this one */
     IPC_LOOK,        /* compare the machine with the plan */
-    IPC_PLAN,        /* a plan came; the supervisor verifies it */
+    IPC_PLAN,        /* a plan came, signed; the supervisor verifies it */
     IPC_SAVE,        /* make the record durable */
     IPC_DO,          /* an action on the database */
     IPC_COORDINATOR, /* the coordinator's state changed */

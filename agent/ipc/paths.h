@@ -5,15 +5,16 @@
 
 #define PATH_BOOTSTRAP "/etc/muster-agent/bootstrap.json"
 #define PATH_HOOKS "/etc/muster-agent/hooks.d"
-#define PATH_STATE "/var/lib/muster-agent"   /* root, 0711 */
-#define PATH_PLAN PATH_STATE "/plan.json"    /* root, 0600 */
-#define PATH_OUTBOX PATH_STATE "/outbox"     /* root, 0600: events not acknowledged */
-#define PATH_DISK_JOURNAL PATH_STATE "/disk" /* intents of the disk step */
-#define PATH_CLUSTER PATH_STATE "/cluster"   /* the coordinator's record, root disk copy */
-#define PATH_NOTIFY PATH_STATE "/notify"     /* services that still need a reload */
-#define PATH_NET PATH_STATE "/net"           /* the net process's own: keys, roster */
-#define PATH_ROSTER PATH_NET "/roster.json"  /* as the controller signed it */
-#define PATH_RUN "/run/muster-agent"         /* tmpfs: a reboot closes the start gate */
+#define PATH_STATE "/var/lib/muster-agent"           /* root, 0711 */
+#define PATH_PLAN PATH_STATE "/plan.json"            /* root, 0600 */
+#define PATH_PLAN_COUNTER PATH_STATE "/plan.counter" /* of the newest plan that was taken */
+#define PATH_OUTBOX PATH_STATE "/outbox"             /* root, 0600: events not acknowledged */
+#define PATH_DISK_JOURNAL PATH_STATE "/disk"         /* intents of the disk step */
+#define PATH_CLUSTER PATH_STATE "/cluster"           /* the coordinator's record, root disk copy */
+#define PATH_NOTIFY PATH_STATE "/notify"             /* services that still need a reload */
+#define PATH_NET PATH_STATE "/net"                   /* the net process's own: keys, roster */
+#define PATH_ROSTER PATH_NET "/roster.json"          /* as the controller signed it */
+#define PATH_RUN "/run/muster-agent"                 /* tmpfs: a reboot closes the start gate */
 #define PATH_PERMIT PATH_RUN "/start-permit"
 /* The galera step is through with its configuration: the coordinator may act. */
 #define GALERA_READY PATH_RUN "/galera-ready"

@@ -18,6 +18,7 @@
 #include "common/js.h"
 #include "common/log.h"
 #include "common/proto.h"
+#include "common/str.h"
 
 #define ENROL_AGAIN_MS 3000
 #define REFUSED_AGAIN_MS 60000
@@ -58,9 +59,9 @@ static uint64_t roster_epoch(const char *text)
     return epoch;
 }
 
-/* Verified against the signing key that user-data brought, and not older than the last one. */
-static int roster_accept(struct net *n, const char *text, const char *sig_hex, struct err *err)
+int net_ctrl_roster(struct net *n, const char *text, const char *sig_hex, struct err *err)
 {
+    char digest[SHA256_HEX_SIZE];
     uint8_t sig[SIGN_SIZE];
 
     if (keys_unhex(sig_hex, sig, SIGN_SIZE) < 0 ||
@@ -70,7 +71,12 @@ static int roster_accept(struct net *n, const char *text, const char *sig_hex, s
     if (epoch < n->roster_epoch)
         return err_set(err, ERR_SAFETY, "roster: epoch %llu is older than %llu; it is ignored",
                        (unsigned long long)epoch, (unsigned long long)n->roster_epoch);
+    keys_sha256(text, strlen(text), digest);
+    if (epoch == n->roster_epoch && n->roster_digest[0] && !str_eq(digest, n->roster_digest))
+        return err_set(err, ERR_SAFETY, "roster: epoch %llu comes with another text; it is ignored",
+                       (unsigned long long)epoch);
     n->roster_epoch = epoch;
+    str_copy(n->roster_digest, sizeof(n->roster_digest), digest);
     net_cluster_roster(n, text);
     return 0;
 }
@@ -86,7 +92,7 @@ static void roster_load(struct net *n)
         return;
     const char *text, *sig;
     if (js_parse(file, len, &j, &err) < 0 || js_str(j, "roster", &text, &err) < 0 ||
-        js_str(j, "sig", &sig, &err) < 0 || roster_accept(n, text, sig, &err) < 0)
+        js_str(j, "sig", &sig, &err) < 0 || net_ctrl_roster(n, text, sig, &err) < 0)
         log_warn("%s: %s", PATH_ROSTER, err.msg);
 }
 
@@ -96,7 +102,7 @@ static void on_roster(struct net *n, const json_t *msg)
     const char *text, *sig;
 
     if (js_str(msg, "roster", &text, &err) < 0 || js_str(msg, "sig", &sig, &err) < 0 ||
-        roster_accept(n, text, sig, &err) < 0) {
+        net_ctrl_roster(n, text, sig, &err) < 0) {
         log_warn("%s", err.msg);
         return;
     }
@@ -209,9 +215,10 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
     char boot[64];
 
     facts_boot_id(boot);
-    json_t *members = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o}", "v", PROTO_VERSION, "agent",
-                                MUSTER_VERSION, "boot", boot, "rev", n->rev, "last_seq",
-                                (json_int_t)n->last_seq, "facts", facts_collect());
+    json_t *members =
+        json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "v", PROTO_VERSION, "agent",
+                  MUSTER_VERSION, "boot", boot, "rev", n->rev, "last_seq", (json_int_t)n->last_seq,
+                  "counter", (json_int_t)n->counter, "facts", facts_collect());
     bool sent = send_record(n->main, PROTO_HELLO, members) == 0;
     n->next = now + (sent ? HELLO_AGAIN_MS : UNSENT_AGAIN_MS);
     if (!sent)
@@ -221,13 +228,22 @@ static void send_hello(struct net *n, uint64_t now, unsigned handshakes)
     net_send(n, IPC_ONLINE, NULL);
 }
 
+/* Passed on as it was signed. A controller of version 1 signs none: that is for the supervisor to
+ * refuse, who says so. */
+static void on_plan(struct net *n, const json_t *j)
+{
+    net_send(n, IPC_PLAN,
+             json_pack("{s:s, s:s}", "text", js_opt_str(j, "text", ""), "sig",
+                       js_opt_str(j, "sig", "")));
+}
+
 static void on_main(struct net *n, enum proto_type t, const json_t *j, uint64_t now)
 {
     n->answered = true;
     n->complained = false;
     switch (t) {
     case PROTO_PLAN:
-        net_send(n, IPC_PLAN, json_pack("{s:O}", "plan", json_object_get(j, "plan")));
+        on_plan(n, j);
         break;
     case PROTO_ROSTER:
         on_roster(n, j);

@@ -26,17 +26,19 @@ struct net {
     struct zap *zap;
     struct curve_pair own, seal;
 
-    struct zsock *enrol;   /* NULL when bound */
-    struct zsock *main;    /* NULL before */
-    unsigned handshakes;   /* of main, when the last hello was sent */
-    unsigned connected;    /* the newest that is known */
-    uint64_t next;         /* when to enrol or greet again */
-    bool answered;         /* something came since the last hello */
-    bool complained;       /* a refusal was logged */
-    uint64_t roster_epoch; /* of the roster in use; an older one is refused */
+    struct zsock *enrol;                 /* NULL when bound */
+    struct zsock *main;                  /* NULL before */
+    unsigned handshakes;                 /* of main, when the last hello was sent */
+    unsigned connected;                  /* the newest that is known */
+    uint64_t next;                       /* when to enrol or greet again */
+    bool answered;                       /* something came since the last hello */
+    bool complained;                     /* a refusal was logged */
+    uint64_t roster_epoch;               /* of the roster in use; an older one is refused */
+    char roster_digest[SHA256_HEX_SIZE]; /* and another text of the same; "": none yet */
 
     char rev[EVENT_REV_MAX];
     uint64_t last_seq;
+    uint64_t counter; /* of the newest plan that the supervisor took */
 
     struct net_cluster *cluster; /* NULL: no database here, or no roster yet */
     struct net_health *health;
@@ -53,6 +55,9 @@ void net_ctrl_send_event(struct net *n, json_t *event);
 void net_ctrl_send_state(struct net *n, json_t *state);
 void net_ctrl_send_measured(struct net *n, const json_t *measured); /* an IPC_MEASURED */
 void net_ctrl_close(struct net *n);
+/* Takes a roster that the controller signed, by the key that user-data brought, and that is not
+ * older than the last one. */
+int net_ctrl_roster(struct net *n, const char *text, const char *sig_hex, struct err *err);
 
 /* cluster.c: the coordinator's links and driver. */
 void net_cluster_roster(struct net *n, const char *text); /* a verified roster */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #include "common/str.h"
 
 #define FDS_MAX 64
+#define ADDRESS_SPACE_MAX (1024UL * 1024 * 1024)
 
 void net_send(struct net *n, enum ipc_msg m, json_t *members)
 {
@@ -54,6 +56,19 @@ static int drop_privilege(struct err *err)
     return 0;
 }
 
+/* What strangers can make it take, and that what it held does not end up in a file. */
+static void limit_itself(void)
+{
+    const struct rlimit none = {0};
+
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* whose map is larger */
+    const struct rlimit space = {ADDRESS_SPACE_MAX, ADDRESS_SPACE_MAX};
+
+    setrlimit(RLIMIT_AS, &space);
+#endif
+}
+
 static void close_others(int keep)
 {
     /* The fork inherited the supervisor's descriptors; none is of use here. */
@@ -78,6 +93,7 @@ static void from_supervisor(struct net *n, enum ipc_msg m, json_t *msg)
     case IPC_INFO:
         str_copy(n->rev, sizeof(n->rev), js_opt_str(msg, "rev", ""));
         n->last_seq = js_opt_u64(msg, "last_seq", 0);
+        n->counter = js_opt_u64(msg, "counter", 0);
         break;
     case IPC_EVENT:
         n->last_seq = seq > n->last_seq ? seq : n->last_seq;
@@ -170,6 +186,7 @@ static void loop(struct net *n)
 
 static int open_all(struct net *n, struct err *err)
 {
+    limit_itself();
     if (drop_privilege(err) < 0 ||
         keys_curve_load_or_new(PATH_NET "/curve.key", &n->own, err) < 0 ||
         keys_curve_load_or_new(PATH_NET "/seal.key", &n->seal, err) < 0)

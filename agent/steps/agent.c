@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step `agent`: the agent itself starts at boot, and what it keeps is root's alone. Neither needs a
- * restart of it. */
+/* Step `agent`: the agent itself starts at boot, what it keeps is root's alone, and only root
+ * reaches the cloud's metadata. None of it needs a restart of the agent. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/ipc/paths.h"
+#include "agent/route/metadata.h"
 #include "agent/steps/step.h"
 #include "agent/sys/svc.h"
 #include "common/cleanup.h"
@@ -23,10 +24,8 @@ static const struct {
     const char *path;
     mode_t mode;
 } kept[] = {
-    {PATH_STATE, 0711},
-    {PATH_PLAN, 0600},
-    {PATH_BOOTSTRAP, 0600},
-    {PATH_DB_LOGIN, 0600},
+    {PATH_STATE, 0711},     {PATH_PLAN, 0600},     {PATH_PLAN_COUNTER, 0600},
+    {PATH_BOOTSTRAP, 0600}, {PATH_DB_LOGIN, 0600},
 };
 
 static int agent_parse(const json_t *spec, void **ret, struct err *err)
@@ -52,12 +51,21 @@ static bool differs(size_t i)
 static int agent_check(const void *self, struct run *run, struct verdict *ret, struct err *err)
 {
     (void)self, (void)run;
+    struct metadata m;
     struct svc_state st;
+    char open_at[16];
+    bool same;
 
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         if (differs(i))
             return verdict_differs(ret, "%s has another mode or owner than %04o, root",
                                    kept[i].path, (unsigned)kept[i].mode);
+    if (metadata_find(&m, err) < 0 || metadata_check(&m, open_at, &same, err) < 0)
+        return -1;
+    if (open_at[0])
+        return verdict_differs(ret, "others than root reach the cloud's metadata at %s", open_at);
+    if (!same)
+        return verdict_differs(ret, "among the routing rules is one that is not the agent's");
     if (!fs_exists("/run/systemd/system"))
         return verdict_note(ret, "systemd does not run here, so nothing starts the agent at boot");
     if (svc_status_soon(SERVICE, &st, err) < 0)
@@ -74,11 +82,17 @@ static int agent_check(const void *self, struct run *run, struct verdict *ret, s
 static int agent_apply(const void *self, struct run *run, struct err *err)
 {
     (void)self, (void)run;
+    struct metadata m;
     struct svc_state st;
+    char open_at[16];
+    bool same;
 
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         if (differs(i) && (lchown(kept[i].path, 0, 0) < 0 || chmod(kept[i].path, kept[i].mode) < 0))
             return err_errno(err, errno, "mode and owner of %s", kept[i].path);
+    if (metadata_find(&m, err) < 0 || metadata_check(&m, open_at, &same, err) < 0 ||
+        ((open_at[0] || !same) && metadata_apply(&m, err) < 0))
+        return -1;
     if (!fs_exists("/run/systemd/system"))
         return 0;
     if (svc_status_boot(SERVICE, &st, err) < 0)

@@ -69,8 +69,10 @@ struct sup_worker_state {
     char rev[EVENT_REV_MAX]; /* of the plan on disk */
     pid_t pid;               /* 0: not running */
     struct chan chan;
-    bool wanted;   /* the plan on disk is still to be converged */
-    uint64_t next; /* not before */
+    uint64_t counter;     /* of the newest plan that was taken */
+    char no_counter[160]; /* why that is not known, and no plan is taken; "": it is */
+    bool wanted;          /* the plan on disk is still to be converged */
+    uint64_t next;        /* not before */
     unsigned failures;
     bool said_end;  /* DONE or ABORTED came from this worker */
     char flaw[128]; /* of a message of this worker, which was ended for it; or "" */
@@ -203,7 +205,11 @@ void sup_net_again(struct supervisor *s); /* kills it: it begins from what is on
 /* worker.c */
 const json_t *sup_plan_step(const json_t *plan, const char *type); /* borrowed, or NULL */
 const char *sup_plan_rev(const struct supervisor *s);              /* "": there is none */
-/* A new one: it is checked in a job, and the answer is an event. */
+uint64_t sup_plan_counter(const struct supervisor *s); /* of the newest taken; 0: none */
+/* A new one, from the net process: only what the controller signed, and nothing older than what it
+ * signed before. */
+void sup_plan_came(struct supervisor *s, const char *text, const char *sig);
+/* One that is the controller's: it is checked in a job, and the answer is an event. */
 void sup_plan_take(struct supervisor *s, const json_t *plan);
 bool sup_worker_runs(const struct supervisor *s);
 bool sup_worker_idle(const struct supervisor *s);  /* nor is a run still to come */

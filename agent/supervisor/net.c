@@ -39,8 +39,9 @@ void sup_net_send(struct supervisor *s, enum ipc_msg m, json_t *members)
 void sup_net_info(struct supervisor *s)
 {
     sup_net_send(s, IPC_INFO,
-                 json_pack("{s:s, s:I}", "rev", sup_plan_rev(s), "last_seq",
-                           (json_int_t)outbox_last(s->outbox)));
+                 json_pack("{s:s, s:I, s:I}", "rev", sup_plan_rev(s), "last_seq",
+                           (json_int_t)outbox_last(s->outbox), "counter",
+                           (json_int_t)sup_plan_counter(s)));
 }
 
 static void launch(struct supervisor *s)
@@ -135,7 +136,7 @@ static void on_message(struct supervisor *s, enum ipc_msg m, json_t *msg)
                       js_opt_bool(msg, "careful", false));
         break;
     case IPC_PLAN:
-        sup_plan_take(s, json_object_get(msg, "plan"));
+        sup_plan_came(s, js_opt_str(msg, "text", ""), js_opt_str(msg, "sig", ""));
         break;
     case IPC_MEASURE:
         sup_measure_take(s, msg);

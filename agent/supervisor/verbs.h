@@ -4,6 +4,7 @@
 #define MUSTER_AGENT_SUPERVISOR_VERBS_H
 
 int cmd_cluster(int argc, char **argv);
+int cmd_enrol(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_maintenance(int argc, char **argv);
 int cmd_share(int argc, char **argv);

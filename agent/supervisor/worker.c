@@ -14,6 +14,7 @@
 #include "agent/ipc/helper.h"
 #include "agent/ipc/paths.h"
 #include "agent/supervisor/internal.h"
+#include "agent/supervisor/signed_plan.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -93,6 +94,10 @@ static void start(struct supervisor *s)
     s->worker.phase = PHASE_ENROLLED;
     if (s->has_boot)
         str_copy(s->worker.node, sizeof(s->worker.node), s->boot.node);
+    if (signed_plan_load(PATH_PLAN_COUNTER, &s->worker.counter, &err) < 0) {
+        str_copy(s->worker.no_counter, sizeof(s->worker.no_counter), err.msg);
+        log_warn("%s", err.msg);
+    }
     if (!fs_exists(PATH_PLAN))
         return;
     int r = fs_read(PATH_PLAN, PLAN_SIZE_MAX, &text, &len, &err);
@@ -193,6 +198,29 @@ void sup_plan_take(struct supervisor *s, const json_t *plan)
     } else {
         check(s, plan);
     }
+}
+
+/* The counter is durable before anything follows from the plan. After a crash in between this one
+ * is not taken again: the controller sends what it has with a new one. */
+void sup_plan_came(struct supervisor *s, const char *text, const char *sig)
+{
+    _cleanup_json_ json_t *plan = NULL;
+    uint64_t counter = 0;
+    struct err err = {0};
+
+    if (s->worker.no_counter[0]) {
+        refuse(s, s->worker.no_counter);
+        return;
+    }
+    if (signed_plan_open(s->boot.sign_key, text, sig, s->worker.counter, &plan, &counter, &err) <
+            0 ||
+        signed_plan_save(PATH_PLAN_COUNTER, counter, &err) < 0) {
+        refuse(s, err.msg);
+        return;
+    }
+    s->worker.counter = counter;
+    sup_net_info(s);
+    sup_plan_take(s, plan);
 }
 
 /* --- a run --------------------------------------------------------------------------------- */
@@ -370,6 +398,11 @@ const struct sup_part sup_worker = {start, fd, readable, died, tick, due, stop};
 const char *sup_plan_rev(const struct supervisor *s)
 {
     return s->worker.rev;
+}
+
+uint64_t sup_plan_counter(const struct supervisor *s)
+{
+    return s->worker.counter;
 }
 
 bool sup_worker_runs(const struct supervisor *s)

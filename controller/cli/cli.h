@@ -107,6 +107,8 @@ int cmd_events(const struct cli *cli, struct err *err);
 int cmd_logs(const struct cli *cli, struct err *err);
 int cmd_secret(const struct cli *cli, struct err *err);
 int cmd_ssh(const struct cli *cli, struct err *err);
+int cmd_enrol(const struct cli *cli, struct err *err);
+int cmd_revoke(const struct cli *cli, struct err *err);
 int cmd_nettest(const struct cli *cli, struct err *err);
 int cmd_disk(const struct cli *cli, struct err *err);
 int cmd_backup(const struct cli *cli, struct err *err);

@@ -67,16 +67,6 @@ static bool is_site(const struct spec *s, const char *name)
     return false;
 }
 
-/* The agent's own exit code; what it had to say is said. */
-static int as_agent(int code, const char *node, struct err *err)
-{
-    if (code < 0)
-        return -1;
-    if (code == SSH_UNREACHABLE)
-        return err_set(err, ERR_NODE, "%s cannot be reached by ssh; nothing is known of it", node);
-    return code ? err_set(err, (enum err_code)code, "%s: see above", node) : 0;
-}
-
 /* The first member that can be reached says what it knows of all. */
 static int ask_any(struct deployment *d, const struct command *c, struct err *err)
 {
@@ -85,8 +75,11 @@ static int ask_any(struct deployment *d, const struct command *c, struct err *er
             continue;
         int code = ssh_run(d, d->spec.nodes[i].name, c->words, c->n, err);
 
+        if (code < 0)
+            return -1;
         if (code != SSH_UNREACHABLE)
-            return as_agent(code, d->spec.nodes[i].name, err);
+            return code ? err_set(err, (enum err_code)code, "%s: see above", d->spec.nodes[i].name)
+                        : 0;
         fprintf(stderr, "muster: %s cannot be reached by ssh\n", d->spec.nodes[i].name);
     }
     return err_set(err, ERR_NODE, "no node can be reached by ssh; nothing is known of the cluster");
@@ -94,7 +87,7 @@ static int ask_any(struct deployment *d, const struct command *c, struct err *er
 
 static int ask_one(struct deployment *d, const char *node, const struct command *c, struct err *err)
 {
-    return as_agent(ssh_run(d, node, c->words, c->n, err), node, err);
+    return ssh_agent(d, node, c->words, c->n, err);
 }
 
 static int check(const struct cli *cli, bool looks, bool recover, struct err *err)

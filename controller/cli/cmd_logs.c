@@ -4,22 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/ssh.h"
 
 #define STEP_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:._-"
 
 int cmd_logs(const struct cli *cli, struct err *err)
 {
-    char lines[16], *words[10] = {cli->words[0], "sudo", "muster-agent", "logs"};
-    struct cli ssh = *cli;
-    int n = 4;
+    _cleanup_(deployment_close) struct deployment d = {.lock_fd = -1};
+    const char *words[10] = {"sudo", "muster-agent", "logs"};
+    char lines[16];
+    size_t n = 3;
 
     /* ssh hands the words to a shell. */
     if (cli->step && cli->step[strspn(cli->step, STEP_CHARACTERS)])
         return err_set(err, ERR_USAGE, "--step %.40s: no step is called so", cli->step);
     if (cli->step) {
         words[n++] = "--step";
-        words[n++] = (char *)cli->step;
+        words[n++] = cli->step;
     }
     if (cli->lines) {
         snprintf(lines, sizeof(lines), "%u", cli->lines);
@@ -28,7 +31,5 @@ int cmd_logs(const struct cli *cli, struct err *err)
     }
     if (cli->follow)
         words[n++] = "--follow";
-    ssh.words = words;
-    ssh.n_words = n;
-    return cmd_ssh(&ssh, err);
+    return cli_open(cli, false, &d, err) < 0 ? -1 : ssh_agent(&d, cli->words[0], words, n, err);
 }

@@ -13,9 +13,14 @@
 int ssh_command(struct deployment *d, const char *node, const char *const words[], size_t n,
                 char ***ret, struct err *err);
 void ssh_free(char **argv);
-/* Runs it with this terminal, and waits; its exit status, or -1. */
+/* Runs it, prints what it says as text_plain leaves it, and waits; its exit status, or -1. */
 int ssh_run(struct deployment *d, const char *node, const char *const words[], size_t n,
             struct err *err);
+/* The same of any program. */
+int ssh_print(const char *const argv[], struct err *err);
+/* The same of the agent's program on that node, whose exit codes are ours. */
+int ssh_agent(struct deployment *d, const char *node, const char *const words[], size_t n,
+              struct err *err);
 /* `text` as one word of that shell. The caller frees. */
 char *ssh_quote(const char *text);
 

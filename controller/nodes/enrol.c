@@ -22,11 +22,9 @@ static struct peer *peer_by_name(struct hub *h, const char *name)
     return NULL;
 }
 
-/* User-Id on the main socket: the node's name and the start of its key, so that a connection made
- * with a key that was replaced is recognised with each message. */
-static void main_user(const struct store_node *n, char ret[ZSOCK_USER_MAX])
+void hub_main_user(const struct hub *h, const struct peer *p, char ret[ZSOCK_USER_MAX])
 {
-    snprintf(ret, ZSOCK_USER_MAX, "%.40s:%.16s", n->name, n->curve_pub);
+    snprintf(ret, ZSOCK_USER_MAX, "%zu:%.32s", (size_t)(p - h->peers), p->node.curve_pub);
 }
 
 bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
@@ -53,7 +51,7 @@ bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t
         if (n->conflict)
             continue;
         if (str_eq(domain, PROTO_DOMAIN_MAIN) && n->bound && str_eq(n->curve_pub, hex)) {
-            main_user(n, ret_user);
+            hub_main_user(h, &h->peers[i], ret_user);
             return true;
         }
     }
@@ -62,16 +60,13 @@ bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t
 
 struct peer *hub_main_peer(struct hub *h, const char *user)
 {
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        char expected[ZSOCK_USER_MAX];
+    char expected[ZSOCK_USER_MAX];
+    unsigned long i = strtoul(user, NULL, 10);
 
-        if (!h->peers[i].node.bound || h->peers[i].node.conflict)
-            continue;
-        main_user(&h->peers[i].node, expected);
-        if (str_eq(expected, user))
-            return &h->peers[i];
-    }
-    return NULL;
+    if (i >= h->spec->n_nodes || !h->peers[i].node.bound || h->peers[i].node.conflict)
+        return NULL;
+    hub_main_user(h, &h->peers[i], expected);
+    return str_eq(expected, user) ? &h->peers[i] : NULL;
 }
 
 int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err)

@@ -12,6 +12,7 @@
 #include "common/httpd.h"
 #include "common/js.h"
 #include "common/ports.h"
+#include "common/signed.h"
 #include "common/str.h"
 #include "controller/nodes/internal.h"
 
@@ -20,10 +21,8 @@
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
-#define EVENTS_BURST 4000 /* of one agent; its outbox holds 1000, the first run makes some 100 */
-#define EVENTS_PER_S 5
-#define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
-#define SEQ_JUMP_MAX (1u << 24) /* an honest agent skips numbers, but not so many */
+#define COUNTER_MAX (1ULL << 62) /* no agent has taken so many plans */
+#define SEQ_JUMP_MAX (1u << 24)  /* an honest agent skips numbers, but not so many */
 
 /* ---- the main socket ---- */
 
@@ -55,12 +54,35 @@ static int refresh_roster(struct hub *h, struct err *err)
     if (!same || (h->roster && str_eq(same, h->roster)))
         return 0;
     free(h->roster);
-    h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch + 1);
-    h->roster_epoch++;
+    /* The time, so that it is above all before also when the store is an older copy. */
+    h->roster_epoch = h->roster_epoch < clock_wall_ms() ? clock_wall_ms() : h->roster_epoch + 1;
+    h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)h->roster_epoch);
     if (store_set(h->store, "roster", h->roster, err) < 0)
         return -1;
     return store_set(h->store, "roster_epoch", epoch, err);
+}
+
+/* The counter rises with each that is sent: the agent takes none twice. It is the time, or more: an
+ * agent tells the highest that it took when it connects, so nothing of it is to be kept here. */
+static void send_plan(struct hub *h, struct peer *p, json_t *plan)
+{
+    _cleanup_json_ json_t *j = NULL;
+    char sig[SIGN_HEX_SIZE];
+    char *text;
+
+    if (!p->wants_signed) {
+        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        return;
+    }
+    if (p->counter < clock_wall_ms())
+        p->counter = clock_wall_ms();
+    j = json_pack("{s:I, s:O}", "counter", (json_int_t)++p->counter, "plan", plan);
+    text = js_text(j);
+    signed_make(h->sign, SIGNED_PLAN, text, sig);
+    hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:s, s:s}", "text", text, "sig", sig));
+    keys_wipe(text, strlen(text));
+    free(text);
 }
 
 static int offer_plan(struct hub *h, size_t i, struct err *err)
@@ -73,7 +95,7 @@ static int offer_plan(struct hub *h, size_t i, struct err *err)
         return 0;
     str_copy(p->offered, sizeof(p->offered), rev);
     if (!str_eq(rev, p->has_rev))
-        hub_answer(h->main, &p->at, PROTO_PLAN, json_pack("{s:O}", "plan", plan));
+        send_plan(h, p, plan);
     if (str_eq(rev, p->node.sent_rev))
         return 0;
     str_copy(p->node.sent_rev, sizeof(p->node.sent_rev), rev);
@@ -100,6 +122,9 @@ static int on_hello(struct hub *h, struct peer *p, const struct zmsg *m, const j
     }
     p->held = 0;
     str_copy(p->has_rev, sizeof(p->has_rev), js_opt_str(j, "rev", ""));
+    p->wants_signed = js_opt_u64(j, "v", 1) >= PROTO_SIGNED_PLANS;
+    if (js_opt_u64(j, "counter", 0) > p->counter && js_opt_u64(j, "counter", 0) < COUNTER_MAX)
+        p->counter = js_opt_u64(j, "counter", 0);
     if (!p->has_past) /* what happens while a connection is down happens now */
         p->past = js_opt_u64(j, "last_seq", 0);
     p->has_past = true;
@@ -122,31 +147,6 @@ static const char *event_flaw(const struct peer *p, const struct event *ev)
     return NULL;
 }
 
-/* Whether an event may be stored now. One that may not is not acknowledged, nor are those after it:
- * the agent keeps them and sends them again. */
-static bool has_credit(struct peer *p, uint64_t seq)
-{
-    uint64_t now = clock_mono_ms();
-
-    if (!p->credit_at)
-        p->credit = EVENTS_BURST;
-    else
-        p->credit += (double)(now - p->credit_at) * EVENTS_PER_S / 1000;
-    p->credit_at = now;
-    if (p->credit > EVENTS_BURST)
-        p->credit = EVENTS_BURST;
-    if (p->held && seq > p->held && now - p->held_at < HELD_MS)
-        return false;
-    if (p->credit < 1) {
-        p->held = seq;
-        p->held_at = now;
-        return false;
-    }
-    p->held = 0;
-    p->credit--;
-    return true;
-}
-
 static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *err)
 {
     struct event ev;
@@ -161,7 +161,7 @@ static int on_event(struct hub *h, struct peer *p, const json_t *j, struct err *
 
         return hub_note_rarely(h, &p->said[RARE_EVENT], p->node.name, "event-refused", why, err);
     }
-    if (!has_credit(p, ev.seq))
+    if (!hub_has_credit(p, ev.seq))
         return hub_note_rarely(h, &p->said[RARE_FLOOD], p->node.name, "event-flood",
                                "its agent sends more events than any work makes: they are taken "
                                "slowly",
@@ -193,6 +193,14 @@ static int on_state(struct hub *h, struct peer *p, const json_t *state, struct e
     return 0;
 }
 
+/* Whether it came over the connection that was greeted last: an older one of the same key does not
+ * count any more, what was on its way there comes again. */
+static bool is_present(const struct peer *p, const struct zmsg *m)
+{
+    return !p->at.rid_len ||
+           (p->at.rid_len == m->rid_len && memcmp(p->at.rid, m->rid, m->rid_len) == 0);
+}
+
 static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 {
     _cleanup_json_ json_t *j = NULL;
@@ -212,9 +220,11 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
             "stolen: up --replace",
             err) < 0)
         return -1;
+    if (t == PROTO_HELLO)
+        return hub_hello_due(p) ? on_hello(h, p, m, j, err) : 0;
+    if (!is_present(p, m))
+        return 0;
     switch (t) {
-    case PROTO_HELLO:
-        return on_hello(h, p, m, j, err);
     case PROTO_EVENT:
         return on_event(h, p, j, err);
     case PROTO_STATE: /* only the newest of a pass counts */
@@ -267,6 +277,8 @@ static int bind_all(struct hub *h, const struct hub_config *c, struct err *err)
     _cleanup_free_ char *main_at = str_fmt("tcp://%s:%u", c->listen, c->port + PORT_MAIN);
 
     h->ctx = zctx_new();
+    if (hub_files(h->spec->n_nodes, err) < 0)
+        return -1;
     h->zap = zap_new(h->ctx, hub_allow, h, err);
     if (!h->zap)
         return -1;
@@ -306,7 +318,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
                  "the agents' ports %u to %u are needed (another muster, or 'controller: {port: "
                  "…}' chooses others)",
                  config->port, config->port + PORT_OFFSETS - 1);
-    if (rc < 0) {
+    if (rc < 0 || hub_self_test(h, config, err) < 0) {
         hub_close(h);
         return -1;
     }
@@ -342,11 +354,6 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
     fds[5].fd = zsock_monitor_fd(h->main);
 }
 
-int hub_due_ms(const struct hub *h)
-{
-    return httpd_due_ms(h->httpd);
-}
-
 void hub_give_up(struct hub *h)
 {
     store_rollback(h->store);
@@ -361,11 +368,13 @@ static int drain_main(struct hub *h, struct err *err)
 {
     uint64_t end = clock_mono_ms() + PASS_MS;
     struct zmsg m;
+    bool begun = false;
     int n = 0, rc = 0;
 
     for (; rc == 0 && n < PASS_MESSAGES && clock_mono_ms() < end && zsock_recv(h->main, &m) == 1;
          n++) {
-        rc = n == 0 ? store_begin(h->store, err) : 0;
+        rc = begun ? 0 : store_begin(h->store, err);
+        begun = true;
         if (rc == 0)
             rc = main_message(h, &m, err);
         zmsg_free(&m);
@@ -373,13 +382,18 @@ static int drain_main(struct hub *h, struct err *err)
     zsock_look(h->main);
     for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
-        _cleanup_json_ json_t *state = p->state;
+        _cleanup_json_ json_t *state = NULL;
 
-        p->state = NULL;
-        if (state)
+        if (!p->state || !hub_state_due(p))
+            continue;
+        state = TAKE(p->state);
+        if (!begun)
+            rc = store_begin(h->store, err);
+        begun = true;
+        if (rc == 0)
             rc = on_state(h, p, state, err);
     }
-    if (n && rc == 0)
+    if (begun && rc == 0)
         rc = store_commit(h->store, err);
     if (rc < 0)
         hub_give_up(h);
@@ -432,7 +446,7 @@ int hub_run(struct hub *h, struct err *err)
             return -1;
     zap_serve(h->zap);
     if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
-        hub_note_refusals(h, err) < 0 || send_all(h, err) < 0)
+        hub_note_refusals(h, err) < 0 || send_all(h, err) < 0 || hub_prune(h, err) < 0)
         return -1;
     httpd_run(h->httpd);
     /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds
@@ -507,6 +521,10 @@ void hub_serve_no_file(struct hub *h)
 
 void hub_forget(struct hub *h, size_t node)
 {
+    char user[ZSOCK_USER_MAX];
+
+    hub_main_user(h, &h->peers[node], user);
+    zsock_kick(h->main, user);
     json_decref(h->peers[node].state);
     h->roster_made = false;
     h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */

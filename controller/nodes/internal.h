@@ -13,6 +13,12 @@
 /* What the hub says of a peer at most once in NOTE_EVERY_MS. */
 enum rare { RARE_ENROL, RARE_EVENT, RARE_FLOOD, RARE_TWIN, RARES };
 
+/* So much at once, then so much a second. */
+struct bucket {
+    double left;
+    uint64_t at; /* monotonic, ms: when that was so; 0: never, it is full */
+};
+
 /* One node as this run sees it. */
 struct peer {
     struct store_node node;
@@ -22,6 +28,8 @@ struct peer {
     bool answer_hello;
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     bool drift_told;             /* it was sent the plan again to repair what drifted */
+    bool wants_signed;           /* its version knows signed plans */
+    uint64_t counter;            /* of the last plan that was signed for it, or that it took */
     char offered[EVENT_REV_MAX]; /* the plan that was sent on this connection */
     bool looking;                /* it was asked on this connection to look */
     uint64_t look;               /* id of the last look that was asked for; 0: none */
@@ -30,9 +38,9 @@ struct peer {
     json_t *state;               /* newest of this pass, or NULL */
     uint64_t to_ack;             /* answered once it is committed */
     uint64_t last_seq;           /* highest that was taken from this incarnation */
-    double credit;               /* events that may be stored now */
-    uint64_t credit_at;          /* monotonic: when that was so; 0: never */
-    uint64_t held;               /* lowest number that was left for later; 0: none */
+    struct bucket events, states, hellos;
+    unsigned stored; /* events since its old ones were last removed */
+    uint64_t held;   /* lowest number that was left for later; 0: none */
     uint64_t held_at;
     bool has_past;
     uint64_t past;        /* events up to this one happened before the agent connected */
@@ -68,7 +76,25 @@ struct hub {
     enum hub_look first;
     unsigned cuts; /* of connections, as last said */
     uint64_t cuts_said;
+    uint64_t pruned; /* monotonic: when the next node's old events were last removed */
+    size_t prune_next;
 };
+
+/* bounds.c: what an agent that goes wrong, or is another's, can use up. */
+bool bucket_take(struct bucket *b, double burst, double per_s, uint64_t now);
+/* Milliseconds until one can be taken. */
+int bucket_due_ms(const struct bucket *b, double per_s, uint64_t now);
+/* Whether that event may be stored now. One that may not is not acknowledged, nor are those after
+ * it: the agent keeps them and sends them again. */
+bool hub_has_credit(struct peer *p, uint64_t seq);
+bool hub_state_due(struct peer *p);
+bool hub_hello_due(struct peer *p);
+/* Removes old events, of one node at a time. */
+int hub_prune(struct hub *h, struct err *err);
+/* Whether a key that nobody knows is refused on both sockets, as it must be: tried. */
+int hub_self_test(struct hub *h, const struct hub_config *c, struct err *err);
+/* Whether there are descriptors for that many agents. */
+int hub_files(size_t agents, struct err *err);
 
 /* After something of a pass failed: nothing of it is stored, so nothing is acknowledged. */
 void hub_give_up(struct hub *h);
@@ -76,6 +102,9 @@ void hub_give_up(struct hub *h);
 /* enrol.c: who may speak, and what the hub says of those who may not. */
 bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
                char ret_user[ZSOCK_USER_MAX]);
+/* User-Id on the main socket: the node's place in the file and the start of its key, so that a
+ * connection made with a key that was replaced is recognised with each message. */
+void hub_main_user(const struct hub *h, const struct peer *p, char ret[ZSOCK_USER_MAX]);
 /* The node that speaks under this User-Id of the main socket, or NULL. */
 struct peer *hub_main_peer(struct hub *h, const char *user);
 int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err);

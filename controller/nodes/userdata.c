@@ -10,7 +10,7 @@
 #include "common/str.h"
 #include "userdata_template.h"
 
-static char *bootstrap_text(const struct userdata *u)
+char *userdata_bootstrap(const struct userdata *u)
 {
     _cleanup_free_ char *enrol = str_fmt("tcp://%s:%u", u->address, u->port + PORT_ENROL);
     _cleanup_free_ char *main_socket = str_fmt("tcp://%s:%u", u->address, u->port + PORT_MAIN);
@@ -25,7 +25,7 @@ static char *bootstrap_text(const struct userdata *u)
 
 int userdata_text(const struct userdata *u, char **ret, struct err *err)
 {
-    _cleanup_free_ char *bootstrap = bootstrap_text(u);
+    _cleanup_free_ char *bootstrap = userdata_bootstrap(u);
     _cleanup_free_ char *url =
         str_fmt("http://%s:%u/blob/%s", u->address, u->port + PORT_BLOB, u->package_sha256);
     const struct {

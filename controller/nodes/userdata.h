@@ -21,6 +21,9 @@ struct userdata {
     const char *package_sha256;
 };
 
+/* The part of it that the agent reads; the caller wipes and frees it. NULL: a value is not UTF-8.
+ */
+char *userdata_bootstrap(const struct userdata *u);
 /* The text; the caller wipes and frees it. */
 int userdata_text(const struct userdata *u, char **ret, struct err *err);
 

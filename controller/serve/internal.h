@@ -60,10 +60,10 @@ struct service {
     struct measure measure;
     struct fence fence;
     struct dns dns;
-    uint64_t pruned, looked; /* monotonic: when the store, and the state directory, was looked at */
-    uint64_t inode;          /* of the state directory */
-    uint64_t started;        /* monotonic */
-    bool reports;            /* differences are named, not repaired */
+    uint64_t looked;  /* monotonic: when the state directory was looked at */
+    uint64_t inode;   /* of the state directory */
+    uint64_t started; /* monotonic */
+    bool reports;     /* differences are named, not repaired */
     bool outdated, gone, more;
 };
 

@@ -16,8 +16,6 @@
 #include "controller/nodes/secrets.h"
 #include "controller/serve/internal.h"
 
-#define EVENTS_KEPT 100000
-#define PRUNE_EVERY_MS (60 * 60 * 1000)
 #define GONE_EVERY_MS 1000
 #define EVENT_ID_AGENT "agent"
 
@@ -268,10 +266,7 @@ static int look_after(struct service *s, struct err *err)
     }
     if (s->hooks)
         hooks_run(s->hooks);
-    if (s->gone || (s->pruned && now - s->pruned < PRUNE_EVERY_MS))
-        return 0;
-    s->pruned = now ? now : 1;
-    return store_events_prune(s->config.store, EVENTS_KEPT, err);
+    return 0;
 }
 
 int service_run(struct service *s, int timeout_ms, struct err *err)

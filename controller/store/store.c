@@ -64,6 +64,34 @@ static int check_version(struct store *s, bool create, struct err *err)
     return 0;
 }
 
+static int count(struct store *s, const char *what, uint64_t *ret, struct err *err)
+{
+    _cleanup_query_ struct db_query *st = db_query(s->db, err, what, "");
+
+    if (db_step(st, "state database", err) != 1)
+        return -1;
+    *ret = (uint64_t)db_int(st, 0);
+    return 0;
+}
+
+/* What is sealed can be opened with its own key only. */
+static int may_make_key(struct store *s, const char *path, struct err *err)
+{
+    uint64_t secrets = 0;
+
+    if (fs_exists(path))
+        return 0;
+    if (count(s, "SELECT count(*) FROM secret", &secrets, err) < 0)
+        return -1;
+    if (!secrets)
+        return 0;
+    return err_set(
+        err, ERR_SAFETY,
+        "%s is missing, and %llu passwords and keys are sealed with it: nothing was made "
+        "in its place. Restore it from a copy",
+        path, (unsigned long long)secrets);
+}
+
 int store_open(const char *dir, bool create, struct store **ret, struct err *err)
 {
     _cleanup_free_ char *path = str_fmt("%s/muster.db", dir);
@@ -72,7 +100,7 @@ int store_open(const char *dir, bool create, struct store **ret, struct err *err
     struct curve_pair key;
 
     if (open_db(s, path, create, err) < 0 || check_version(s, create, err) < 0 ||
-        keys_curve_load_or_new(key_path, &key, err) < 0) {
+        may_make_key(s, key_path, err) < 0 || keys_curve_load_or_new(key_path, &key, err) < 0) {
         store_close(s);
         return -1;
     }
@@ -251,6 +279,22 @@ int store_node_put(struct store *s, const struct store_node *n, struct err *err)
     return db_run(st, n->name, err);
 }
 
+int store_node_revoke(struct store *s, const char *name, struct err *err)
+{
+    _cleanup_query_ struct db_query *st =
+        db_query(s->db, err,
+                 "UPDATE node SET bound=0, conflict=1, curve_pub='', seal_pub='', enrol_expires=0,"
+                 " sent_rev='' WHERE name=?",
+                 "s", name);
+
+    return db_run(st, name, err);
+}
+
+int store_nodes_bound(struct store *s, uint64_t *ret, struct err *err)
+{
+    return count(s, "SELECT count(*) FROM node WHERE bound", ret, err);
+}
+
 int store_node_delete(struct store *s, const char *name, struct err *err)
 {
     _cleanup_query_ struct db_query *st =
@@ -415,14 +459,17 @@ int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, 
     return 0;
 }
 
-int store_events_prune(struct store *s, uint64_t keep, struct err *err)
+#define OF_WHOM " FROM event WHERE origin=? AND (?='' OR node=?)"
+
+int store_events_prune(struct store *s, const char *node, uint64_t keep, struct err *err)
 {
-    _cleanup_query_ struct db_query *st =
-        db_query(s->db, err,
-                 "DELETE FROM event WHERE n <= (SELECT max(n) FROM event) - ? AND n NOT IN"
-                 " (SELECT n FROM (SELECT n, max(seq) FROM event GROUP BY origin, node,"
-                 " incarnation))",
-                 "i", DB_INT(keep));
+    const char *origin = event_origin_name(node ? EVENT_OF_AGENT : EVENT_OF_CONTROLLER);
+    const char *of = node ? node : "";
+    _cleanup_query_ struct db_query *st = db_query(
+        s->db, err,
+        "DELETE" OF_WHOM " AND n <= (SELECT n" OF_WHOM " ORDER BY n DESC LIMIT 1 OFFSET ?)"
+        " AND n NOT IN (SELECT n FROM (SELECT n, max(seq)" OF_WHOM " GROUP BY node, incarnation))",
+        "ssssssisss", origin, of, of, origin, of, of, DB_INT(keep), origin, of, of);
 
     return db_run(st, "event", err);
 }

@@ -71,6 +71,10 @@ struct store_node {
 };
 int store_node_get(struct store *s, const char *name, struct store_node *ret, struct err *err);
 int store_node_put(struct store *s, const struct store_node *n, struct err *err);
+/* Neither its keys nor its one-time key are good any more. */
+int store_node_revoke(struct store *s, const char *name, struct err *err);
+/* How many have enrolled. */
+int store_nodes_bound(struct store *s, uint64_t *ret, struct err *err);
 int store_node_delete(struct store *s, const char *name, struct err *err);
 /* The incarnation of a VM that is about to be made: larger than any that the name ever had. */
 int store_incarnation_next(struct store *s, const char *name, uint64_t *ret, struct err *err);
@@ -107,8 +111,9 @@ struct event_filter {
 /* The row number after which only `n` of those that count follow. */
 int store_event_tail(struct store *s, const struct event_filter *f, unsigned n, uint64_t *ret,
                      struct err *err);
-/* Removes the oldest beyond `keep`, but the last of each VM, which tells what has come from it. */
-int store_events_prune(struct store *s, uint64_t keep, struct err *err);
+/* Removes the oldest beyond `keep` of those that the node's agents made (NULL: the controller), but
+ * the last of each VM, which tells what has come from it. */
+int store_events_prune(struct store *s, const char *node, uint64_t keep, struct err *err);
 /* Calls `fn` for each event with a row number above *after, which is advanced before. */
 typedef void (*store_event_fn)(void *ctx, const struct event *ev);
 int store_events_where(struct store *s, const struct event_filter *f, uint64_t *after,

@@ -24,7 +24,7 @@ only() { # header files…
     case " $* " in *" $f "*) ;; *) complain "$f: includes <$header>; only $* may" ;; esac
   done
 }
-only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c
+only 'zmq\.h' common/zsock.c common/zguard.c common/zap.c tests/unit/test_zguard.c tests/bench/agentswarm.c
 only 'sodium\.h' common/keys.c
 only 'sqlite3\.h' common/db.c
 only 'curl/curl\.h' controller/cloud/http.c

@@ -20,7 +20,7 @@ static const struct {
     enum ipc_way way;
     const char *members;
 } samples[] = {
-    {IPC_INFO, IPC_TO_NET, "{\"rev\": \"a1\", \"last_seq\": 7}"},
+    {IPC_INFO, IPC_TO_NET, "{\"rev\": \"a1\", \"last_seq\": 7, \"counter\": 3}"},
     {IPC_EVENT, IPC_TO_NET, "{\"event\": {\"seq\": 1}}"},
     {IPC_STATE, IPC_TO_NET, "{\"state\": {}}"},
     {IPC_TRIM, IPC_TO_NET, "{}"},
@@ -38,7 +38,7 @@ static const struct {
     {IPC_ONLINE, IPC_FROM_NET, "{}"},
     {IPC_ACK, IPC_FROM_NET, "{\"seq\": 3}"},
     {IPC_LOOK, IPC_FROM_NET, "{\"id\": 3, \"repair\": true, \"careful\": false}"},
-    {IPC_PLAN, IPC_FROM_NET, "{\"plan\": {}}"},
+    {IPC_PLAN, IPC_FROM_NET, "{\"text\": \"{}\", \"sig\": \"\"}"},
     {IPC_SAVE, IPC_FROM_NET, "{\"record\": {}}"},
     {IPC_DO, IPC_FROM_NET,
      "{\"what\": \"join\", \"epoch\": 2, \"small\": true, \"whole\": true, \"bytes\": 9, "

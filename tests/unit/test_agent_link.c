@@ -15,6 +15,7 @@
 
 #include "agent/ipc/paths.h"
 #include "agent/net/internal.h"
+#include "agent/supervisor/signed_plan.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -167,13 +168,22 @@ static void expect(struct world *w, const char *m)
 static void test_enrol_and_look(void **state)
 {
     struct world *w = *state;
-    _cleanup_json_ json_t *look = NULL;
+    _cleanup_json_ json_t *look = NULL, *plan = NULL, *inside = NULL;
+    const char *text, *sig;
+    uint64_t counter = 0;
     struct err err;
 
     assert_int_equal(net_ctrl_open(&w->n, &err), 0);
     expect(w, "bound");
     assert_false(w->boot.has_secret);
-    expect(w, "plan");
+    plan = until_told(w, "plan");
+    assert_non_null(plan);
+    /* signed by the controller; the process that passes it on has no part in it */
+    text = js_opt_str(plan, "text", "");
+    sig = js_opt_str(plan, "sig", "");
+    assert_int_equal(signed_plan_open(w->sign.pub, text, sig, 0, &inside, &counter, &err), 0);
+    assert_string_equal(js_opt_str(inside, "rev", ""), "0123456789abcdef");
+    assert_true(counter > 0);
     look = until_told(w, "look");
     assert_non_null(look);
     assert_true(js_opt_u64(look, "id", 0) == hub_look_id(w->hub));
@@ -245,6 +255,32 @@ static void test_roster_of_another_link(void **state)
     accept_roster(*state, 1);
 }
 
+static int offer(struct world *w, const struct sign_pair *by, const char *text)
+{
+    uint8_t sig[SIGN_SIZE];
+    char hex[SIGN_HEX_SIZE];
+    struct err err;
+
+    keys_sign(by, text, strlen(text), sig);
+    keys_hex(sig, SIGN_SIZE, hex);
+    return net_ctrl_roster(&w->n, text, hex, &err);
+}
+
+/* Only the controller's, never an older one, and of one epoch one text. */
+static void test_forged_rosters(void **state)
+{
+    struct world *w = *state;
+    struct sign_pair other;
+
+    keys_sign_new(&other);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5}"), 0);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5}"), 0); /* sent again */
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":5,\"members\":[]}"), -1);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":4}"), -1);
+    assert_int_equal(offer(w, &other, "{\"epoch\":6}"), -1);
+    assert_int_equal(offer(w, &w->sign, "{\"epoch\":6,\"members\":[]}"), 0);
+}
+
 /* A part of a network test passes through, and how it ended comes back. */
 static void test_measure(void **state)
 {
@@ -286,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_measure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forged_rosters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_roster_of_another_link, setup, teardown),
     };

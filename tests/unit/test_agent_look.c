@@ -17,9 +17,11 @@
 
 #include "agent/ipc/paths.h"
 #include "agent/supervisor/internal.h"
+#include "agent/supervisor/signed_plan.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/signed.h"
 #include "common/str.h"
 
 struct world {
@@ -310,6 +312,65 @@ static void test_plan_is_judged_by_a_job(void **state)
     assert_string_equal(sup_plan_rev(s), "");
 }
 
+static void refused(struct supervisor *s, const char *text, const char *sig, const char *why)
+{
+    size_t before = outbox_count(s->outbox);
+
+    sup_plan_came(s, text, sig);
+    assert_int_equal(outbox_count(s->outbox), before + 2);
+    if (!strstr(outbox_next(s->outbox), why))
+        fail_msg("not refused because: %s", why);
+    outbox_next(s->outbox);
+    assert_int_equal(s->worker.check.pid, 0);
+}
+
+/* What the net process brings counts only when the controller signed it, and once. */
+static void test_signed_plan(void **state)
+{
+    struct world *w = *state;
+    struct supervisor *s = &w->s;
+    static const char text[] = "{\"counter\":7,\"plan\":{}}", bare[] = "{\"counter\":9}";
+    _cleanup_free_ char *path = str_fmt("%s/counter", w->dir);
+    char sig[SIGN_HEX_SIZE], of_other[SIGN_HEX_SIZE], of_bare[SIGN_HEX_SIZE],
+        other_use[SIGN_HEX_SIZE];
+    struct sign_pair own, other;
+    json_t *plan = NULL;
+    uint64_t counter = 0;
+    struct err err;
+
+    keys_sign_new(&own);
+    keys_sign_new(&other);
+    memcpy(s->boot.sign_key, own.pub, KEY_SIZE);
+    signed_make(&own, SIGNED_PLAN, text, sig);
+    signed_make(&own, SIGNED_PLAN, bare, of_bare);
+    signed_make(&own, "another use", text, other_use);
+    signed_make(&other, SIGNED_PLAN, text, of_other);
+
+    refused(s, text, "", "is not signed");
+    refused(s, text, "00", "its signature");
+    refused(s, text, of_other, "its signature");
+    refused(s, text, other_use, "its signature");
+    refused(s, "{\"counter\":8,\"plan\":{}}", sig, "its signature"); /* changed on the way */
+    refused(s, bare, of_bare, "'plan'");
+    s->worker.counter = 7; /* it came before */
+    refused(s, text, sig, "an older one again");
+    s->worker.counter = 100;
+    refused(s, text, sig, "an older one again");
+    strcpy(s->worker.no_counter, "torn");
+    refused(s, text, sig, "torn");
+
+    assert_int_equal(signed_plan_open(own.pub, text, sig, 6, &plan, &counter, &err), 0);
+    assert_true(json_is_object(plan) && counter == 7);
+    json_decref(plan);
+    assert_int_equal(signed_plan_load(path, &counter, &err), 0);
+    assert_int_equal(counter, 0);
+    assert_int_equal(signed_plan_save(path, 7, &err), 0);
+    assert_int_equal(signed_plan_load(path, &counter, &err), 0);
+    assert_int_equal(counter, 7);
+    assert_int_equal(fs_write_atomic(path, "x", 1, 0600, &err), 0);
+    assert_int_equal(signed_plan_load(path, &counter, &err), -1);
+}
+
 /* A worker that hangs: its end is due, and is no verdict. */
 static void test_plan_without_a_verdict(void **state)
 {
@@ -354,6 +415,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_look_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_during_a_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_judged_by_a_job, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_signed_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_without_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_look, setup, teardown),

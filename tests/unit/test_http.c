@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP client and the HTTP server against each other, in one loop over real sockets. */
+#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,12 +167,67 @@ static void test_range(void **state)
     unlink(w->file);
 }
 
+#define SILENT 260
+
+static int knock(void)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+        assert_int_equal(errno, EINPROGRESS);
+    return fd;
+}
+
+static size_t ended(const int *fds, size_t n)
+{
+    size_t count = 0;
+    char c;
+
+    for (size_t i = 0; i < n; i++) {
+        ssize_t got = recv(fds[i], &c, 1, MSG_PEEK);
+
+        count += got == 0 || (got < 0 && errno != EAGAIN && errno != ENOTCONN);
+    }
+    return count;
+}
+
+/* More connections than the server keeps, from the address of one that downloads, say nothing, or
+ * begin a request and never end it. */
+static void test_silent_clients(void **state)
+{
+    struct world *w = *state;
+    const struct http_call call = {.url = URL "/zeros", .max = 1 << 20, .timeout_s = 10};
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    int fds[SILENT];
+
+    for (size_t i = 0; i < SILENT; i++) {
+        fds[i] = knock();
+        httpd_run(w->server);
+        if (i % 2)
+            (void)!send(fds[i], "GET / HTT", 9, MSG_NOSIGNAL);
+    }
+    http_start(w->http, &call, on_answer, w);
+    until_answered(w, NULL, 0);
+    assert_int_equal(w->answers, 1);
+    while (ended(fds, SILENT) < SILENT && clock_mono_ms() < end) { /* nobody keeps his place */
+        httpd_run(w->server);
+        clock_pause_ms(5);
+    }
+    assert_int_equal(ended(fds, SILENT), SILENT);
+    for (size_t i = 0; i < SILENT; i++)
+        close(fds[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_zeros, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_fds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_range, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silent_clients, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);

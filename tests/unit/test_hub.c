@@ -4,7 +4,9 @@
 #include <inttypes.h>
 
 #include "common/db.h"
+#include "common/signed.h"
 #include "controller/cloud/http.h"
+#include "controller/nodes/internal.h"
 #include "controller/nodes/twin.h"
 #include "hub_world.h"
 
@@ -237,6 +239,96 @@ static void test_strangers(void **state)
     leave(w, s);
 }
 
+static bool let_all_in(void *ctx, const char *domain, const char *address,
+                       const uint8_t key[KEY_SIZE], char ret_user[ZSOCK_USER_MAX])
+{
+    (void)ctx;
+    (void)domain;
+    (void)address;
+    (void)key;
+    return str_copy(ret_user, ZSOCK_USER_MAX, "anybody");
+}
+
+/* A hub that lets in a key that nobody knows does not start; nor one with too few descriptors. */
+static void test_self_test(void **state)
+{
+    struct world *w = *state;
+    const struct hub_config config = {.listen = "127.0.0.1", .port = PORT + 10, .keys = &w->keys};
+    struct hub h = {.ctx = zctx_new()};
+    struct err err;
+
+    h.zap = zap_new(h.ctx, let_all_in, NULL, &err);
+    assert_non_null(h.zap);
+    h.enrol = zsock_server(h.ctx, PROTO_DOMAIN_ENROL, &w->keys, PROTO_ENROL_MAX,
+                           "tcp://127.0.0.1:17410", &err);
+    assert_non_null(h.enrol);
+    assert_int_equal(hub_self_test(&h, &config, &err), -1);
+    assert_int_equal(err.code, ERR_SAFETY);
+    assert_non_null(strstr(err.msg, "let in a key that nobody knows"));
+    zsock_free(h.enrol);
+    zap_free(h.zap);
+    zctx_free(h.ctx);
+    assert_int_equal(hub_files(100, &err), 0);
+    assert_int_equal(hub_files(10 * 1000 * 1000, &err), -1);
+    assert_non_null(strstr(err.msg, "LimitNOFILE=20000256"));
+}
+
+/* An agent of version 1 gets its plan as before; one that knows signed ones only such, with a
+ * counter above the one that it took. */
+static void test_signed_plans(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *s = join(w, 0, &own);
+    uint64_t last = 0, took = UINT64_C(1) << 53;
+    struct err err;
+
+    assert_true(answered(w, s, NULL, "\"plan\":{\"resources\":[]"));
+    for (int i = 0; i < 3; i++) {
+        _cleanup_free_ char *hello =
+            str_fmt("{\"t\":\"hello\",\"v\":2,\"rev\":\"\",\"counter\":%llu,\"facts\":{}}",
+                    (unsigned long long)(i == 2 ? took : 0));
+        _cleanup_free_ char *got = ask_for(w, s, hello, "\"t\":\"plan\"", WAIT_MS);
+        _cleanup_json_ json_t *j = NULL, *inside = NULL;
+        const char *text, *sig;
+        uint64_t counter;
+
+        assert_non_null(got);
+        assert_int_equal(js_parse(got, strlen(got), &j, &err), 0);
+        assert_null(json_object_get(j, "plan"));
+        text = js_opt_str(j, "text", "");
+        sig = js_opt_str(j, "sig", "");
+        assert_true(signed_holds(w->sign.pub, SIGNED_PLAN, text, sig));
+        assert_int_equal(js_parse(text, strlen(text), &inside, &err), 0);
+        assert_string_equal(js_opt_str(json_object_get(inside, "plan"), "rev", ""), REV);
+        counter = js_opt_u64(inside, "counter", 0);
+        assert_true(counter > last && (i < 2 || counter > took));
+        last = counter;
+    }
+    leave(w, s);
+}
+
+/* A newer connection of the same key takes the older one's place. */
+static void test_newer_connection(void **state)
+{
+    static const char hello[] = "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}";
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *older = join(w, 0, &own), *newer = client(w, &own, PORT + 1);
+    _cleanup_free_ char *text = event_message(REV, 1, "x", "ok");
+
+    assert_true(event_taken(w, older, REV, 1, "x", "ok"));
+    assert_true(answered(w, newer, hello, "\"ack\""));
+    w->events = 0;
+    assert_int_equal(zsock_send(older, NULL, text, strlen(text)), 0);
+    assert_true(event_taken(w, newer, REV, 2, "x", "ok"));
+    assert_true(event_taken(w, newer, REV, 3, "x", "ok"));
+    assert_int_equal(w->events, 2);
+    assert_null(ask_for(w, older, NULL, "\"seq\":3", 100));
+    leave(w, older);
+    leave(w, newer);
+}
+
 static void test_rubbish(void **state)
 {
     struct world *w = *state;
@@ -453,6 +545,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forged_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_incarnation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_self_test, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_signed_plans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_newer_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_pass, setup, teardown),

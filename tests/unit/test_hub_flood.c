@@ -3,6 +3,8 @@
 #define PORT 17420 /* tests may run side by side */
 #include "hub_world.h"
 
+#define HELLO "{\"t\":\"hello\",\"v\":1,\"rev\":\"\",\"facts\":{}}"
+
 #include "reexec.h"
 
 /* States of 30 kB without end, on one connection; a process of its own. */
@@ -23,9 +25,98 @@ static int flood(char **argv)
     text = proto_text(PROTO_STATE,
                       json_pack("{s:{s:s, s:s}}", "state", "phase", "ready", "step", pad));
     s = zsock_client(z, &own, server, PROTO_MAIN_MAX, argv[2], &err);
+    while (!s || zsock_send(s, NULL, HELLO, strlen(HELLO)) < 0)
+        clock_pause_ms(1);
     for (;;)
-        if (!s || zsock_send(s, NULL, text, strlen(text)) < 0)
+        if (zsock_send(s, NULL, text, strlen(text)) < 0)
             clock_pause_ms(1);
+}
+
+#define STATES 4000
+
+/* States as fast as they come: of those that wait the newest is stored, a few a second. */
+static void test_state_flood(void **state)
+{
+    struct world *w = *state;
+    struct curve_pair own;
+    struct zsock *s = join(w, 0, &own);
+    uint64_t end = clock_mono_ms() + 5 * WAIT_MS;
+    struct hub_node before = hub_node(w->hub, 0);
+    _cleanup_json_ json_t *kept = NULL, *facts = NULL;
+    struct err err;
+
+    w->states = 0;
+    for (size_t i = 1; i <= STATES && clock_mono_ms() < end;) {
+        _cleanup_free_ char *text = str_fmt("{\"t\":\"state\",\"state\":{\"changed\":%zu}}", i);
+
+        i += zsock_send(s, NULL, text, strlen(text)) == 0;
+        if (i % 8 == 0)
+            assert_true(hub_run(w->hub, &err) >= 0);
+    }
+    assert_true(w->states < STATES / 10);
+    while (js_opt_u64(kept, "changed", 0) != STATES && clock_mono_ms() < end) {
+        assert_true(hub_run(w->hub, &err) >= 0);
+        json_decref(kept);
+        json_decref(facts);
+        assert_int_equal(store_node_report(w->store, "fra", &kept, &facts, &err), 0);
+    }
+    assert_int_equal(js_opt_u64(kept, "changed", 0), STATES);
+    assert_true(hub_node(w->hub, 0).seen >= before.seen);
+    leave(w, s);
+}
+
+static void count_all(void *ctx, const struct event *ev)
+{
+    (void)ev;
+    ++*(unsigned *)ctx;
+}
+
+static unsigned stored(struct world *w, const char *node)
+{
+    unsigned n = 0;
+    uint64_t after = 0;
+    struct err err;
+
+    assert_int_equal(store_events_where(w->store, &(struct event_filter){.node = node}, &after,
+                                        count_all, &n, &err),
+                     0);
+    return n;
+}
+
+/* What one node stores takes the place of its own old events, of nobody else's. */
+static void test_quota(void **state)
+{
+    struct world *w = *state;
+    struct event ev = {.ts = 1, .kind = EVENT_OK, .id = "x", .rev = REV};
+    struct err err;
+
+    assert_int_equal(store_begin(w->store, &err), 0);
+    for (ev.seq = 1; ev.seq <= 300; ev.seq++) {
+        strcpy(ev.node, "fra");
+        assert_int_equal(store_event_add(w->store, &ev, 1, &err), 1);
+        strcpy(ev.node, "n1");
+        if (ev.seq <= 20)
+            assert_int_equal(store_event_add(w->store, &ev, 1, &err), 1);
+        ev.origin = EVENT_OF_CONTROLLER;
+        if (ev.seq <= 30)
+            assert_int_equal(
+                store_event_own(
+                    w->store,
+                    &(struct event){.node = "fra", .origin = EVENT_OF_CONTROLLER, .id = "y"}, &err),
+                0);
+        ev.origin = EVENT_OF_AGENT;
+    }
+    strcpy(ev.node, "fra"); /* the VM before it */
+    ev.seq = 1;
+    assert_int_equal(store_event_add(w->store, &ev, 7, &err), 1);
+    assert_int_equal(store_commit(w->store, &err), 0);
+    assert_int_equal(store_events_prune(w->store, "fra", 50, &err), 0);
+    assert_int_equal(stored(w, "fra"), 50 + 30);
+    assert_int_equal(stored(w, "n1"), 20);
+    assert_int_equal(store_event_last(w->store, "fra", 1), 300);
+    assert_int_equal(store_event_last(w->store, "fra", 7), 1);
+    assert_int_equal(store_events_prune(w->store, NULL, 10, &err), 0);
+    assert_int_equal(stored(w, "fra"), 50 + 10);
 }
 
 #define TRIES 5
@@ -138,6 +229,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_event_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_state_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_message, setup, teardown),
     };
     struct err err;

@@ -157,7 +157,7 @@ static void test_events(void **state)
     put_event(w, "new");
     _cleanup_json_ json_t *j = wait_for(w, "event");
     assert_string_equal(js_opt_str(json_object_get(j, "event"), "msg", ""), "new");
-    assert_int_equal(store_events_prune(w->store, 10, &err), 0);
+    assert_int_equal(store_events_prune(w->store, NULL, 10, &err), 0);
     uint64_t after = 0, end = 0;
     assert_int_equal(store_event_end(w->store, &end, &err), 0);
     assert_int_equal(end, 451);

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/httpd.h"
 #include "common/js.h"
 #include "common/str.h"
 #include "controller/internal.h"
@@ -317,6 +318,105 @@ static void test_plan_is_kept(void **state)
     spec_free(&w->d.spec);
 }
 
+struct served {
+    unsigned calls;
+    bool refuses;
+    char userdata[256];
+};
+
+static void serve_cloud(void *ctx, const struct httpd_request *rq, struct httpd_response *ret)
+{
+    struct served *s = ctx;
+    const char *userdata = pairs_get(&rq->args, "userdata");
+
+    s->calls++;
+    str_copy(s->userdata, sizeof(s->userdata), userdata ? userdata : rq->body);
+    if (s->refuses)
+        httpd_reply(ret, 431, "application/json",
+                    xstrdup("{\"updatevirtualmachineresponse\":{\"errorcode\":431,"
+                            "\"errortext\":\"not while it runs\"}}"));
+    else
+        httpd_reply(ret, 200, "application/json",
+                    xstrdup("{\"updatevirtualmachineresponse\":{\"virtualmachine\":{\"id\":"
+                            "\"7\"}}}"));
+}
+
+static void on_note(void *ctx, const struct event *ev)
+{
+    struct told *t = ctx;
+
+    assert_int_equal(ev->kind, EVENT_NOTE);
+    assert_string_equal(ev->id, "user-data");
+    t->n++;
+    str_copy(t->first, sizeof(t->first), ev->msg);
+}
+
+/* Runs until nothing is under way. */
+static void erase_all(struct world *w, struct httpd *server)
+{
+    uint64_t end = clock_mono_ms() + ANSWER_WITHIN_MS;
+    bool under_way = true;
+    struct err err;
+
+    while (under_way && clock_mono_ms() < end) {
+        assert_int_equal(up_erase_user_data(&w->up, &under_way, &err), 0);
+        httpd_run(server);
+        cloud_tick(w->up.reach->cloud);
+        http_wait(w->up.reach->http, NULL, 0, 5);
+    }
+    assert_false(under_way);
+}
+
+/* After a node is ready the cloud keeps no one-time key of it: once, again for another VM of that
+ * name, and a refusal is said and no failure. */
+static void test_erased_user_data(void **state)
+{
+    struct world *w = *state;
+    struct cloud_access access = {
+        .endpoint = "http://127.0.0.1:17560/client/api", .key = "k", .secret = "s"};
+    struct reach reach = {.http = http_new()};
+    struct resource vm = {.kind = RESOURCE_VM, .of_node = true, .node = 0, .id = "7"};
+    struct served served = {.refuses = true};
+    struct told told = {0};
+    struct httpd *server = NULL;
+    struct store_node n;
+    struct err err;
+
+    assert_int_equal(httpd_open("127.0.0.1", 17560, 8192, serve_cloud, &served, &server, &err), 0);
+    reach.cloud = cloud_new(reach.http, &access);
+    w->up.reach = &reach;
+    w->up.options = &(struct up_options){.progress = {.ctx = &told, .event = on_note}};
+    w->survey.resources = (struct resources){.v = &vm, .n = 1};
+    enrolled(w, "fra", 1);
+    erase_all(w, server);
+    assert_int_equal(served.calls, 0); /* it is not ready */
+    w->runs[0].ready = true;
+    erase_all(w, server);
+    assert_int_equal(served.calls, 1);
+    assert_int_equal(told.n, 1);
+    assert_non_null(strstr(told.first, "not while it runs"));
+    erase_all(w, server);
+    assert_int_equal(served.calls, 1); /* once in a run */
+
+    served.refuses = false;
+    w->runs[0] = (struct node_run){.ready = true};
+    erase_all(w, server);
+    assert_int_equal(served.calls, 2);
+    assert_non_null(strstr(served.userdata, "I2Nsb3VkLWNvbmZpZw")); /* #cloud-config, no more */
+    w->runs[0] = (struct node_run){.ready = true}; /* the next `up` has nothing to do */
+    erase_all(w, server);
+    assert_int_equal(served.calls, 2);
+    assert_int_equal(store_node_get(w->d.store, "fra", &n, &err), 1);
+    n.incarnation++;
+    assert_int_equal(store_node_put(w->d.store, &n, &err), 0);
+    w->runs[0] = (struct node_run){.ready = true};
+    erase_all(w, server);
+    assert_int_equal(served.calls, 3);
+    cloud_free(reach.cloud);
+    http_free(reach.http);
+    httpd_close(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_never_called, setup, teardown),
         cmocka_unit_test(test_none_facts),
         cmocka_unit_test_setup_teardown(test_none_user_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_erased_user_data, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_is_kept, setup, teardown),
     };
     struct err err;
