@@ -16,7 +16,7 @@
 #include "controller/nodes/device.h"
 
 /* Each front door asks each of its peers for its health every second. */
-#define FRONTDOOR_PEERS_MAX 8
+#define SITE_PEERS_MAX 8
 
 static void add(json_t *resources, json_t *r)
 {
@@ -197,7 +197,7 @@ static json_t *peers_of(const struct planner_input *in, size_t node)
     const struct spec *s = in->spec;
     json_t *peers = json_array();
 
-    for (size_t i = 1; i < s->n_nodes && json_array_size(peers) < FRONTDOOR_PEERS_MAX; i++) {
+    for (size_t i = 1; i < s->n_nodes && json_array_size(peers) < SITE_PEERS_MAX; i++) {
         size_t n = (node + i) % s->n_nodes;
 
         if (!s->nodes[n].arbitrator)
@@ -236,6 +236,66 @@ static void add_frontdoor(const struct planner_input *in, size_t node, json_t *r
     add(resources, door);
 }
 
+/* Where an address of the site leads into the application; NULL: nowhere. */
+static const char *app_prefix(const struct spec *s)
+{
+    size_t n = strlen(s->web.root);
+
+    return strncmp(s->app.root, s->web.root, n) == 0 && (!s->app.root[n] || s->app.root[n] == '/')
+               ? s->app.root + n
+               : NULL;
+}
+
+/* What the application keeps in a shared directory and is this node's own: its configuration. */
+static json_t *ignored(const struct planner_input *in, const json_t *shared)
+{
+    const char *path = json_string_value(json_object_get(shared, "path"));
+    json_t *ret = json_copy(json_object_get(shared, "ignore")), *e;
+    size_t i, n = strlen(path);
+
+    json_array_foreach(in->spec->app.config, i, e)
+    {
+        const char *file = js_opt_str(e, "path", "");
+
+        if (strncmp(file, path, n) == 0 && file[n] == '/')
+            push_unique(ret, file + n + 1);
+    }
+    return ret;
+}
+
+/* The sites that have the same files, of which one may not be here yet. */
+static void add_peers(const struct planner_input *in, size_t node, json_t *web)
+{
+    const struct spec *s = in->spec;
+    const char *prefix = app_prefix(s);
+    _cleanup_free_ char *key_name = certs_share_key_name(s->nodes[node].name);
+    _cleanup_free_ char *key = str_fmt("${secret:%s}", key_name);
+    json_t *directories, *f;
+    struct strbuf certs = {0};
+    size_t i;
+
+    if (!s->app.present || !prefix || !spec_shares_files(s))
+        return;
+    directories = json_array();
+    json_array_foreach(s->app.shared, i, f)
+    {
+        _cleanup_free_ char *path =
+            str_fmt("%s/%s", prefix, json_string_value(json_object_get(f, "path")));
+
+        add(directories, json_pack("{s:s, s:o}", "path", path, "ignore", ignored(in, f)));
+    }
+    for (size_t n = 0; n < s->n_nodes; n++)
+        if (!s->nodes[n].arbitrator)
+            strbuf_adds(&certs, in->certs->share[n]);
+    json_object_set_new(web, "peers",
+                        json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s}", "node",
+                                  s->nodes[node].name, "address", in->facts[node].private_address,
+                                  "members", peers_of(in, node), "directories", directories,
+                                  "certs", strbuf_str(&certs), "cert", in->certs->share[node],
+                                  "key", key));
+    strbuf_free(&certs);
+}
+
 static void add_web(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -258,6 +318,7 @@ static void add_web(const struct planner_input *in, size_t node, json_t *resourc
         json_object_set_new(web, "page", json_string(s->app.health_path));
     if (s->app.health_expect[0])
         json_object_set_new(web, "expect", json_string(s->app.health_expect));
+    add_peers(in, node, web);
     add(resources, web);
 }
 
@@ -356,23 +417,6 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   array_or_empty(in, node, a->config), "install",
                   array_or_empty(in, node, a->install), "installer", node == spec_first_data(s),
                   "database", a->database, "site", site_of(in, node), "home", home));
-}
-
-/* What the application keeps in a shared directory and is this node's own: its configuration. */
-static json_t *ignored(const struct planner_input *in, const json_t *shared)
-{
-    const char *path = json_string_value(json_object_get(shared, "path"));
-    json_t *ret = json_copy(json_object_get(shared, "ignore")), *e;
-    size_t i, n = strlen(path);
-
-    json_array_foreach(in->spec->app.config, i, e)
-    {
-        const char *file = js_opt_str(e, "path", "");
-
-        if (strncmp(file, path, n) == 0 && file[n] == '/')
-            push_unique(ret, file + n + 1);
-    }
-    return ret;
 }
 
 static int add_share(const struct planner_input *in, size_t node, json_t *resources,

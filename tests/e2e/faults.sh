@@ -58,6 +58,10 @@ web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemc
 web-php-not-loaded   web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2; a2enmod -q php8.2 >/dev/null
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
 web-code-off         web:apache     web   a2disconf -q muster-code >/dev/null
+web-peers-conf       web:apache     web   echo "# changed by hand" >>/etc/apache2/conf-available/muster-peers.conf
+web-peers-off        web:apache     web   rm /etc/apache2/conf-enabled/muster-peers.conf
+web-peers-key-mode   web:apache     web   chmod 0644 /etc/apache2/muster/node.pem
+web-peers-certs      web:apache     web   echo >>/etc/apache2/muster/members.pem
 web-not-at-boot      web:apache     web   systemctl -q disable apache2
 web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2

@@ -113,8 +113,8 @@ static void test_plan(void **state)
     names = planner_secret_names(plan);
     assert_int_equal(json_array_size(names), 3);
     assert_string_equal(json_string_value(json_array_get(names, 0)), "tls_key_fra");
-    assert_string_equal(json_string_value(json_array_get(names, 1)), "db_album");
-    assert_string_equal(json_string_value(json_array_get(names, 2)), "share_key_fra");
+    assert_string_equal(json_string_value(json_array_get(names, 1)), "share_key_fra");
+    assert_string_equal(json_string_value(json_array_get(names, 2)), "db_album");
     assert_null(planner_roster(&in, no_key, 1));
 
     load_until("\ndatabase:", &bare);
