@@ -66,6 +66,11 @@ web-not-at-boot      web:apache     web   systemctl -q disable apache2
 web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2
 web-masked           web:apache     web   systemctl -q mask apache2
+sessions-code        sessions:album -     echo "// changed" >>/etc/apache2/muster/sessions.php
+sessions-code-mode   sessions:album -     chmod 0644 /etc/apache2/muster/sessions.php
+sessions-conf        sessions:album web   rm /etc/apache2/conf-available/muster-sessions.conf
+sessions-off         sessions:album web   a2disconf -q muster-sessions >/dev/null
+sessions-table       sessions:album -     mariadb -e "DROP TABLE album.muster_sessions"
 sql-user             sql:album      -     mariadb -e "DROP USER album@localhost"
 sql-password         sql:album      -     mariadb -e "ALTER USER album@localhost IDENTIFIED BY \"other\""
 sql-rights           sql:album      -     mariadb -e "REVOKE TRIGGER ON album.* FROM album@localhost"
@@ -128,6 +133,7 @@ differs() {
   ! node 'muster-agent check' >"$work/check" 2>&1 && grep -qE "(^| )$1( |:|$)" "$work/check"
 }
 
+sed -i 's/^app:$/&\n  sessions: database/' "$file"
 up || { tail -n 40 "$work/up"; die "up"; }
 # Whether something of the cluster moves still: only then is a fault the only change.
 until_true 60 "ready" is_ready
