@@ -68,6 +68,7 @@ list() {
   done | awk '!seen[$1]++'
   echo 'host-routes tests/hosts/routes.sh'
   echo 'host-sessions tests/hosts/sessions.sh'
+  echo 'host-share tests/hosts/share.sh'
   [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
 }
 
