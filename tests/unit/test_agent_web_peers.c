@@ -30,6 +30,7 @@
 #define SSL_MODULE MODULES "/mod_ssl.so"
 #define WAIT_MS 10000
 #define SITE_PORT "17520"
+#define WWW_DATA 33 /* of Debian */
 
 enum { FRA, PAR, HAM, NODES };
 
@@ -315,6 +316,8 @@ static void make_node(int node)
     assert_int_equal(fs_mkdirs(photos, 0755, &err), 0);
     assert_int_equal(fs_mkdirs(uploads, 0755, &err), 0);
     assert_int_equal(fs_mkdirs(content, 0755, &err), 0);
+    assert_int_equal(chown(photos, WWW_DATA, WWW_DATA), 0); /* what leads there is root's */
+    assert_int_equal(chown(uploads, WWW_DATA, WWW_DATA), 0);
     assert_int_equal(symlink(photos, link_photos), 0);
     assert_int_equal(symlink(uploads, link_uploads), 0);
     /* As WordPress has it: what is not there is the application's. */
@@ -372,7 +375,7 @@ static int setup(void **state)
     _cleanup_free_ char *directory = str_fmt("%s/par/home/of-root", top);
     _cleanup_free_ char *out = str_fmt("%s/par/home/photos/out", top);
     assert_int_equal(symlink(directory, out), 0);
-    assert_int_equal(lchown(out, 33, 33), 0);
+    assert_int_equal(lchown(out, WWW_DATA, WWW_DATA), 0);
     for (int i = 0; i < 2; i++) {
         _cleanup_free_ char *target = str_fmt("%s/par/home/secret.txt", top);
         _cleanup_free_ char *from = str_fmt("%s/par/home/photos/%slink.txt", top, i ? "open/" : "");
