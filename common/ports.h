@@ -20,6 +20,7 @@ enum { PORT_ENROL, PORT_MAIN, PORT_BLOB, PORT_OFFSETS };
 #define PORT_SQL_EXTRA 3307
 
 #define PORT_SHARE 22000 /* Syncthing, between nodes that share directories */
+#define PORT_FILES 7406  /* the web server, for peers that lack a file of those directories */
 
 #define PORT_SSH 22
 #define PORT_HTTP 80

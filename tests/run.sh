@@ -67,6 +67,8 @@ list() {
     echo "e2e-$t tests/e2e/$t.sh $args"
   done | awk '!seen[$1]++'
   echo 'host-routes tests/hosts/routes.sh'
+  echo 'host-sessions tests/hosts/sessions.sh'
+  echo 'host-share tests/hosts/share.sh'
   [ "$what" != --slow ] || printf 'slow-%s\n' "$(cd tests/e2e/slow && printf '%s\n' *.sh | sed 's|\(.*\)\.sh|\1 tests/e2e/slow/&|')"
 }
 

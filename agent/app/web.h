@@ -13,9 +13,29 @@
 
 #define WEB_MARK "# written by muster-agent\n" /* its files begin so */
 
+#define WEB_PEERS_MAX 8
+#define WEB_PEERS_PEM WEB_ETC "/muster/node.pem"      /* certificate and key */
+#define WEB_PEERS_CERTS WEB_ETC "/muster/members.pem" /* of all nodes */
+
+/* Who has the same directories, and is asked for a file of these that is not here (yet). */
+struct web_peers {
+    const char *node, *address;
+    const json_t *members;          /* of {name, address}, in the order in which they are asked */
+    const json_t *directories;      /* of {path, ignore}; path: as in an address of the site */
+    const char *certs, *cert, *key; /* PEM; the key may be a reference to a secret */
+};
+
+/* Everything in it is borrowed. */
+int web_peers_read(const json_t *j, struct web_peers *ret, struct err *err);
+/* For the whole server: how peers are asked, and what is given to them, at a port of its own. The
+ * caller frees. */
+char *web_peers_text(const char *root, const struct web_peers *p);
+
 /* The site. `proxies` (addresses; NULL: none): it is behind a front door, and these say who a
- * visitor is; `site`: how visitors call it then, may be "". The caller frees these texts. */
-char *web_site_text(const char *root, const char *site, const json_t *proxies);
+ * visitor is; `site`: how visitors call it then, may be ""; `peers`: NULL, none are asked. The
+ * caller frees these texts. */
+char *web_site_text(const char *root, const char *site, const json_t *proxies,
+                    const struct web_peers *peers);
 /* The ports: behind a front door, or where visitors come. */
 char *web_ports_text(bool behind);
 /* For the whole server: no code is served where PHP would not run it. */

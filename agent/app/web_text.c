@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/app/internal.h"
 #include "common/ports.h"
 #include "common/str.h"
 
@@ -32,7 +33,8 @@ static void add_proxies(struct strbuf *b, const json_t *proxies)
     strbuf_adds(b, "\n    SetEnvIf X-Forwarded-Proto ^https$ HTTPS=on\n");
 }
 
-char *web_site_text(const char *root, const char *site, const json_t *proxies)
+char *web_site_text(const char *root, const char *site, const json_t *proxies,
+                    const struct web_peers *peers)
 {
     struct strbuf b = {0};
 
@@ -44,6 +46,8 @@ char *web_site_text(const char *root, const char *site, const json_t *proxies)
         add_server_name(&b, site);
         add_proxies(&b, proxies);
     }
+    if (peers)
+        web_peers_rules(&b, root, peers);
     strbuf_addf(&b,
                 "    ErrorLog ${APACHE_LOG_DIR}/error.log\n"
                 "    CustomLog ${APACHE_LOG_DIR}/access.log combined\n"
@@ -76,7 +80,7 @@ char *web_code_text(void)
         "# Without PHP, code and the passwords in it would be served as text.\n"
         "<IfModule !php_module>\n"
         "    <IfModule !php7_module>\n"
-        "        <FilesMatch \"(?i)\\.(php[0-9]?|phps|pht|phtml|phar|inc)$\">\n"
+        "        <FilesMatch \"(?i)" WEB_CODE "\">\n"
         "            Require all denied\n"
         "        </FilesMatch>\n"
         "    </IfModule>\n"

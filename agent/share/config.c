@@ -149,16 +149,16 @@ static void add_device(struct strbuf *b, const json_t *m, bool dial)
                 js_opt_str(m, "address", ""));
 }
 
-static void add_directory(struct strbuf *b, const struct share *s)
+static void add_directory(struct strbuf *b, const struct share *s, bool receives)
 {
     size_t i;
     json_t *m;
 
     strbuf_addf(b,
-                "  <folder id=\"%s\" label=\"%s\" path=\"%s\" type=\"sendreceive\" "
+                "  <folder id=\"%s\" label=\"%s\" path=\"%s\" type=\"%s\" "
                 "rescanIntervalS=\"0\" fsWatcherEnabled=\"false\" ignorePerms=\"false\" "
                 "autoNormalize=\"false\">\n",
-                s->app, s->app, s->home);
+                s->app, s->app, s->home, receives ? "receiveonly" : "sendreceive");
     json_array_foreach(s->members, i, m)
         strbuf_addf(b, "    <device id=\"%s\"></device>\n", js_opt_str(m, "device", ""));
     strbuf_addf(b,
@@ -179,7 +179,7 @@ static void add_directory(struct strbuf *b, const struct share *s)
                 KEEP_DAYS, s->state);
 }
 
-char *share_config_text(const struct share *s, const char *api_key)
+char *share_config_text(const struct share *s, const char *api_key, bool receives)
 {
     struct strbuf b = {0};
     size_t i;
@@ -188,7 +188,7 @@ char *share_config_text(const struct share *s, const char *api_key)
     const char *address = "";
 
     strbuf_adds(&b, "<configuration version=\"36\">\n");
-    add_directory(&b, s);
+    add_directory(&b, s, receives);
     json_array_foreach(s->members, i, m)
     {
         bool own = strcmp(js_opt_str(m, "name", ""), s->node) == 0;

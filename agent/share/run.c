@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/share/durable.h"
+#include "agent/share/lost.h"
 #include "agent/share/rest.h"
 #include "agent/share/share.h"
 #include "agent/share/status.h"
@@ -32,6 +33,8 @@
 #define INDEX "./index-v0.14.0.db"
 #define KNOWN "./known" /* files when it was last looked */
 #define CLEAN "./clean" /* it was stopped in order */
+#define FIRST "./first" /* there was never an index */
+#define LOST "./lost"   /* there was one, and what others deleted since is not sorted out */
 
 #define BATCH_MS 20
 #define QUIET_MS 1000 /* after many deletes: who deletes goes on */
@@ -53,8 +56,13 @@ static const char held_text[] =
     "more than half of the files are gone here: put them back, or say on this node that it is "
     "meant: muster-agent share --accept-mass-delete";
 
+static const char lost_text[] =
+    "Syncthing's index was lost: nothing is told to the others until they have said what they "
+    "deleted";
+
 struct service {
     struct share share;
+    struct lost lost;
     char api_key[REST_KEY_CHARS + 1];
     struct tree *tree;
     struct changes changes;
@@ -64,6 +72,7 @@ struct service {
     int signals;
     pid_t child; /* 0: none */
     bool answers, held, accepted, recount, ends;
+    bool is_lost, is_heard; /* LOST; the others have said all that they know */
     char why[256];
     struct share_status status;
 };
@@ -101,35 +110,63 @@ static int copy(const char *credentials, const char *name, struct err *err)
     return r;
 }
 
+static int put_config(const struct service *v, struct err *err)
+{
+    _cleanup_free_ char *text = share_config_text(&v->share, v->api_key, v->is_lost);
+
+    return put(CONFIG "/config.xml", text, 0600, err);
+}
+
 /* Syncthing takes a directory without its marker for one whose disk is not there. It is made only
- * where there is no index: beside one, an empty one would be told to the others as deleted. */
-static int prepare(struct service *v, const char *credentials, struct err *err)
+ * where there is no index: beside one, an empty one would be told to the others as deleted. Who is
+ * ended between marker and index begins for the first time again. */
+static int put_marker(struct service *v, struct err *err)
 {
     _cleanup_free_ char *marker = str_fmt("%s/" SHARE_MARKER, v->share.home);
+
+    if (!fs_exists(INDEX)) {
+        bool had_one = fs_exists(marker) || fs_exists(KNOWN);
+
+        if (!fs_exists(FIRST) && put(had_one ? LOST : FIRST, "", 0600, err) < 0)
+            return -1;
+        if (mkdir(marker, 0755) < 0 && errno != EEXIST)
+            return err_errno(err, errno, "make %s", marker);
+    }
+    if (chown(marker, 0, 0) < 0 && errno != ENOENT) /* this user's number is another one's later */
+        return err_errno(err, errno, "%s", marker);
+    v->is_lost = fs_exists(LOST);
+    if (v->is_lost)
+        log_warn("%s", lost_text);
+    return 0;
+}
+
+static int prepare(struct service *v, const char *credentials, struct err *err)
+{
     _cleanup_free_ char *ignore = str_fmt("%s/" SHARE_IGNORE, v->share.home);
-    _cleanup_free_ char *ignore_text = share_ignore_text(&v->share), *config = NULL;
+    _cleanup_free_ char *ignore_text = share_ignore_text(&v->share);
 
     keys_token(v->api_key, REST_KEY_CHARS);
-    config = share_config_text(&v->share, v->api_key);
     if (fs_mkdirs(v->share.state, 0700, err) < 0 || chdir(v->share.state) < 0)
         return err_errno(err, errno, "enter %s", v->share.state);
-    if (fs_mkdirs(CONFIG, 0700, err) < 0 || put(CONFIG "/config.xml", config, 0600, err) < 0 ||
+    if (fs_mkdirs(CONFIG, 0700, err) < 0 || put_marker(v, err) < 0 || put_config(v, err) < 0 ||
         copy(credentials, "cert.pem", err) < 0 || copy(credentials, "key.pem", err) < 0 ||
         fs_write_atomic_as(ignore, ignore_text, strlen(ignore_text), 0644, 0, 0, err) < 0)
         return -1;
-    if (!fs_exists(INDEX) && mkdir(marker, 0755) < 0 && errno != EEXIST)
-        return err_errno(err, errno, "make %s", marker);
-    if (chown(marker, 0, 0) < 0 && errno != ENOENT) /* this user's number is another one's later */
-        return err_errno(err, errno, "%s", marker);
     return fs_sync_filesystem(v->share.home, err);
 }
 
 static int start_syncthing(struct service *v, struct err *err)
 {
     /* Without STHASHING it measures at each start which code is faster. */
-    static const char *const env[] = {
-        "HOME=" SHARE_RUN,     "PATH=/usr/bin:/bin", "STHASHING=minio", "STNOUPGRADE=1",
-        "STNODEFAULTFOLDER=1", "GOMEMLIMIT=96MiB",   "GOGC=50",         NULL};
+    static const char *const env[] = {"HOME=" SHARE_RUN,
+                                      "PATH=/usr/bin:/bin",
+                                      "STHASHING=minio",
+                                      "STNOUPGRADE=1",
+                                      "STNODEFAULTFOLDER=1",
+                                      "GOMEMLIMIT=96MiB",
+                                      "GOGC=50",
+                                      "TZ=UTC",
+                                      NULL};
     const struct child_opts opts = {.env = env, .bound = true};
     bool unclean = fs_exists(INDEX) && !fs_exists(CLEAN);
     _cleanup_free_ char *data = str_fmt("--data=%s", v->share.state);
@@ -147,6 +184,31 @@ static int start_syncthing(struct service *v, struct err *err)
     unlink(SHARE_SOCKET);
     unlink(CLEAN);
     return child_start(argv, &opts, &v->child, err);
+}
+
+/* In order: the next start trusts what it remembers of the others. */
+static void stop_syncthing(struct service *v)
+{
+    struct pollfd fd = {.fd = v->signals, .events = POLLIN};
+    uint64_t end = clock_mono_ms() + STOP_MS;
+    struct signalfd_siginfo si;
+    struct err err;
+
+    if (!v->child)
+        return;
+    kill(v->child, SIGTERM);
+    while (waitpid(v->child, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() >= end) {
+            log_warn("Syncthing does not end");
+            return; /* it is killed with this process */
+        }
+        poll(&fd, 1, RETRY_MS);
+        while (read(v->signals, &si, sizeof(si)) == sizeof(si))
+            ;
+    }
+    v->child = 0;
+    if (put(CLEAN, "", 0600, &err) < 0)
+        log_warn("%s", err.msg);
 }
 
 /* 0 before it was ever noted; -1: it cannot be read, which is not the same. */
@@ -229,7 +291,7 @@ static uint64_t tell_at(const struct service *v)
 {
     uint64_t at = v->changed_at + BATCH_MS;
 
-    if (!v->changed_at || !v->answers || v->held)
+    if (!v->changed_at || !v->answers || v->held || v->is_lost)
         return UINT64_MAX;
     if (many_deletes(&v->changes) && !v->accepted) {
         at = v->changed_last + QUIET_MS;
@@ -318,6 +380,47 @@ static void watch_again(struct service *v, uint64_t now)
     all_changed(v, now);
 }
 
+static void lost_end(struct service *v, uint64_t now, struct err *err)
+{
+    log_warn(
+        "%llu files that others had deleted went to %s/trash; this node sends, too, from now on",
+        (unsigned long long)v->lost.aside, v->share.state);
+    stop_syncthing(v);
+    if (v->child) { /* systemd begins again */
+        v->ends = true;
+        return;
+    }
+    int64_t there = share_count(&v->share, &v->status.conflicts);
+    v->status.files = there < 0 ? 0 : (uint64_t)there;
+    keep_known(v); /* what went is no mistake of somebody here */
+    if (fs_sync_filesystem(v->share.home, err) < 0 || unlink(LOST) < 0 ||
+        fs_sync_parent(LOST, err) < 0)
+        return;
+    v->is_lost = v->is_heard = v->answers = false;
+    lost_free(&v->lost);
+    v->start_until = now + START_MS;
+    all_changed(v, now);
+    v->ends = put_config(v, err) < 0 || start_syncthing(v, err) < 0;
+}
+
+/* A page of the list at a time: signals are heard between them. */
+static void lost_tick(struct service *v, uint64_t now)
+{
+    struct err err = {0};
+    int r;
+
+    if (!v->is_heard) {
+        r = lost_ask(&v->share, v->api_key, &v->lost, now, &err);
+        v->is_heard = r > 0;
+    } else {
+        r = lost_sort(&v->share, v->api_key, &v->lost, &err);
+        if (r == 0)
+            lost_end(v, now, &err);
+    }
+    if (err.msg[0])
+        log_warn("%s", err.msg);
+}
+
 static void look(struct service *v, uint64_t now)
 {
     _cleanup_json_ json_t *out = NULL;
@@ -331,13 +434,17 @@ static void look(struct service *v, uint64_t now)
         share_count(&v->share, &v->status.conflicts);
     v->recount = false;
     v->status.held = v->held ? held_text : NULL;
-    v->status.why = v->why[0] ? v->why : NULL;
+    v->status.why = v->is_lost ? lost_text : v->why[0] ? v->why : NULL;
     bool answered = share_status_take(&v->share, v->api_key, v->child != 0, &v->status, &out) == 0;
     v->answers = answered;
     if (answered)
         keep_known(v);
+    if (answered && fs_exists(FIRST))
+        unlink(FIRST);
     if (answered || v->held)
         v->start_until = 0;
+    if (answered && v->is_lost)
+        lost_tick(v, now);
     if (now < v->start_until) {
         v->look_at = now + START_LOOK_MS;
         return;
@@ -345,9 +452,9 @@ static void look(struct service *v, uint64_t now)
     _cleanup_free_ char *text = js_text(out);
     if (put(PATH_SHARE_STATUS, text, 0644, &err) < 0)
         log_warn("%s", err.msg);
-    bool busy =
-        !answered || !tree_whole(v->tree) || v->status.needs || v->held || now < v->busy_until;
-    v->look_at = now + (busy ? LOOK_SOON_MS : LOOK_MS);
+    bool busy = v->is_lost || !answered || !tree_whole(v->tree) || v->status.needs || v->held ||
+                now < v->busy_until;
+    v->look_at = now + (v->is_heard ? 0 : busy ? LOOK_SOON_MS : LOOK_MS);
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -420,30 +527,6 @@ static int loop(struct service *v)
     return v->child ? 0 : -1;
 }
 
-/* In order: the next start trusts what it remembers of the others. */
-static void stop_syncthing(struct service *v)
-{
-    struct pollfd fd = {.fd = v->signals, .events = POLLIN};
-    uint64_t end = clock_mono_ms() + STOP_MS;
-    struct signalfd_siginfo si;
-    struct err err;
-
-    if (!v->child)
-        return;
-    kill(v->child, SIGTERM);
-    while (waitpid(v->child, NULL, WNOHANG) == 0) {
-        if (clock_mono_ms() >= end) {
-            log_warn("Syncthing does not end");
-            return; /* it is killed with this process */
-        }
-        poll(&fd, 1, RETRY_MS);
-        while (read(v->signals, &si, sizeof(si)) == sizeof(si))
-            ;
-    }
-    if (put(CLEAN, "", 0600, &err) < 0)
-        log_warn("%s", err.msg);
-}
-
 static int begin(struct service *v, const char *credentials, struct err *err)
 {
     if (read_settings(v, credentials, err) < 0)
@@ -481,6 +564,7 @@ int share_run(const char *credentials)
     stop_syncthing(&v);
     changes_clear(&v.changes);
     tree_free(v.tree);
+    lost_free(&v.lost);
     share_free(&v.share);
     keys_wipe(v.api_key, sizeof(v.api_key));
     return r < 0 ? ERR_FAILED : 0;

@@ -43,8 +43,9 @@ struct share {
 int share_read(json_t *root, struct share *ret, struct err *err);
 void share_free(struct share *s);
 
-/* Syncthing's configuration file. Of a pair of members, the earlier one in the list dials. */
-char *share_config_text(const struct share *s, const char *api_key);
+/* Syncthing's configuration file. Of a pair of members, the earlier one in the list dials.
+ * `receives`: nothing is told to the others. */
+char *share_config_text(const struct share *s, const char *api_key, bool receives);
 /* What of the directory it leaves alone. */
 char *share_ignore_text(const struct share *s);
 /* Whether `path`, relative to the home, is in a shared directory and not left out of it. */

@@ -25,18 +25,23 @@
 #define SITE_DEFAULT WEB_ETC "/sites-enabled/000-default.conf"
 #define CODE WEB_ETC "/conf-available/muster-code.conf"
 #define PORTS WEB_ETC "/ports.conf"
+#define PEERS WEB_ETC "/conf-available/muster-peers.conf"
+#define PEERS_LINK WEB_ETC "/conf-enabled/muster-peers.conf"
 #define PORTS_MAX 65536
 
 struct web {
     const char *root, *site, *page, *expect; /* the last three are the supervisor's */
     const json_t *modules;
     const json_t *proxies; /* NULL: there is no front door */
+    const json_t *peers;   /* NULL: none are asked for files */
+    struct web_peers with; /* `peers` */
 };
 
 static const struct field fields[] = {
-    FIELD(web, root, FIELD_PATH),       FIELD(web, modules, FIELD_NAMES),
-    FIELD(web, site, FIELD_TEXT),       FIELD_OPT(web, page, FIELD_STR),
-    FIELD_OPT(web, expect, FIELD_TEXT), FIELD_OPT(web, proxies, FIELD_STRS),
+    FIELD(web, root, FIELD_PATH),        FIELD(web, modules, FIELD_NAMES),
+    FIELD(web, site, FIELD_TEXT),        FIELD_OPT(web, page, FIELD_STR),
+    FIELD_OPT(web, expect, FIELD_TEXT),  FIELD_OPT(web, proxies, FIELD_STRS),
+    FIELD_OPT(web, peers, FIELD_OBJECT),
 };
 
 static int web_parse(const json_t *spec, void **ret, struct err *err)
@@ -55,6 +60,10 @@ static int web_parse(const json_t *spec, void **ret, struct err *err)
         free(w);
         return err_set(err, ERR_USAGE, "proxies: expected addresses such as 10.10.1.10");
     }
+    if (w->peers && web_peers_read(w->peers, &w->with, err) < 0) {
+        free(w);
+        return -1;
+    }
     *ret = w;
     return 0;
 }
@@ -65,14 +74,24 @@ static const char *web_unit(const void *self, size_t i)
     return i == 0 ? SERVICE : NULL;
 }
 
-enum { OF_SITE, OF_CODE, OF_PORTS, FILES };
+/* In the order in which they are written: what names a file is after it. */
+enum { OF_PEM, OF_CERTS, OF_PEERS, OF_CODE, OF_PORTS, OF_SITE, FILES };
 
-static const char *const paths[FILES] = {SITE, CODE, PORTS};
+static const struct {
+    const char *path;
+    mode_t mode;
+} paths[FILES] = {
+    [OF_PEM] = {WEB_PEERS_PEM, 0600}, [OF_CERTS] = {WEB_PEERS_CERTS, 0644},
+    [OF_PEERS] = {PEERS, 0644},       [OF_CODE] = {CODE, 0644},
+    [OF_PORTS] = {PORTS, 0644},       [OF_SITE] = {SITE, 0644},
+};
+
+/* What there is not to be without peers, in the order in which it goes. */
+static const char *const of_peers[] = {PEERS_LINK, PEERS, WEB_PEERS_PEM, WEB_PEERS_CERTS};
 
 struct files {
-    char *text[FILES];
+    char *text[FILES]; /* NULL: not this step's */
     struct conf conf[FILES];
-    size_t n;
 };
 
 /* The ports are Debian's own until there is a front door for the first time. */
@@ -94,26 +113,48 @@ static bool door_left(const struct web *w)
 static void files_cleanup(struct files *f)
 {
     for (size_t i = 0; i < FILES; i++)
-        free(f->text[i]);
+        secret_free(f->text[i]);
 }
 
-static void files_fill(const struct web *w, struct files *f)
+static int peers_fill(const struct web *w, const struct run *run, struct files *f, struct err *err)
 {
-    f->text[OF_SITE] = web_site_text(w->root, w->site, w->proxies);
+    _cleanup_secret_ char *key = NULL;
+
+    if (run_expand(run, w->with.key, &key, err) < 0)
+        return -1;
+    f->text[OF_PEM] = str_fmt("%s\n%s", w->with.cert, key);
+    f->text[OF_CERTS] = xstrdup(w->with.certs);
+    f->text[OF_PEERS] = web_peers_text(w->root, &w->with);
+    return 0;
+}
+
+static int files_fill(const struct web *w, const struct run *run, struct files *f, struct err *err)
+{
+    if (w->peers && peers_fill(w, run, f, err) < 0)
+        return -1;
+    f->text[OF_SITE] = web_site_text(w->root, w->site, w->proxies, w->peers ? &w->with : NULL);
     f->text[OF_CODE] = web_code_text();
-    f->n = owns_ports(w) ? FILES : OF_PORTS;
-    if (f->n == FILES)
+    if (owns_ports(w))
         f->text[OF_PORTS] = web_ports_text(w->proxies);
-    for (size_t i = 0; i < f->n; i++)
-        f->conf[i] = (struct conf){.path = paths[i], .content = f->text[i], .mode = 0644};
+    for (size_t i = 0; i < FILES; i++)
+        f->conf[i] =
+            (struct conf){.path = paths[i].path, .content = f->text[i], .mode = paths[i].mode};
+    return 0;
 }
 
 static const struct {
     const char *path, *target;
+    bool peers; /* only with them */
 } links[] = {
-    {WEB_ETC "/sites-enabled/muster.conf", "../sites-available/muster.conf"},
-    {WEB_ETC "/conf-enabled/muster-code.conf", "../conf-available/muster-code.conf"},
+    {PEERS_LINK, "../conf-available/muster-peers.conf", true},
+    {WEB_ETC "/conf-enabled/muster-code.conf", "../conf-available/muster-code.conf", false},
+    {WEB_ETC "/sites-enabled/muster.conf", "../sites-available/muster.conf", false},
 };
+
+static bool has_link(const struct web *w, size_t i)
+{
+    return w->peers || !links[i].peers;
+}
 
 /* Calls `one` for the link of each module until it says true: the module's name, or NULL. */
 static const char *each_module(const struct web *w,
@@ -148,27 +189,39 @@ static bool module_newer(const char *path, const char *target, void *ctx)
 }
 
 /* What the server that runs has not read: a literal, or NULL. */
-static const char *not_read(const struct web *w, int64_t loaded)
+static const char *not_read(const struct web *w, const struct files *f, int64_t loaded)
 {
-    for (size_t i = 0; i < (owns_ports(w) ? FILES : OF_PORTS); i++)
-        if (svc_changed_after(paths[i], loaded))
-            return paths[i];
+    for (size_t i = 0; i < FILES; i++)
+        if (f->text[i] && svc_changed_after(paths[i].path, loaded))
+            return paths[i].path;
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
-        if (svc_changed_after(links[i].path, loaded))
+        if (has_link(w, i) && svc_changed_after(links[i].path, loaded))
             return links[i].path;
     return each_module(w, module_newer, &loaded) ? "a module's link" : web_php_newer(loaded);
+}
+
+/* Of an earlier plan, or NULL. */
+static const char *peers_left(const struct web *w)
+{
+    for (size_t i = 0; !w->peers && i < ARRAY_LEN(of_peers); i++)
+        if (fs_exists(of_peers[i]))
+            return of_peers[i];
+    return NULL;
 }
 
 static int files_differ(const struct web *w, const struct files *f, struct verdict *ret)
 {
     if (door_left(w))
         return verdict_differs(ret, FRONTDOOR_CONF ": there is no front door any more");
-    for (size_t i = 0; i < f->n; i++) {
-        const char *why = conf_differs(&f->conf[i]);
+    for (size_t i = 0; i < FILES; i++) {
+        const char *why = f->text[i] ? conf_differs(&f->conf[i]) : NULL;
 
         if (why)
             return verdict_differs(ret, "%s: %s", f->conf[i].path, why);
     }
+    const char *left = peers_left(w);
+    if (left)
+        return verdict_differs(ret, "%s: files are not asked for at peers any more", left);
     const char *module = each_module(w, module_off, NULL);
     if (module)
         return verdict_differs(ret, "module %s is not enabled", module);
@@ -176,7 +229,7 @@ static int files_differ(const struct web *w, const struct files *f, struct verdi
     if (php)
         return verdict_differs(ret, "PHP is not active in Apache: %s", php);
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
-        if (!conf_linked(links[i].path, links[i].target))
+        if (has_link(w, i) && !conf_linked(links[i].path, links[i].target))
             return verdict_differs(ret, "%s does not lead to %s", links[i].path, links[i].target);
     return fs_exists(SITE_DEFAULT) ? verdict_differs(ret, SITE_DEFAULT " is enabled")
                                    : verdict_ok(ret);
@@ -188,8 +241,8 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
     _cleanup_(files_cleanup) struct files f = {0};
     struct svc_state st;
 
-    (void)run;
-    files_fill(w, &f);
+    if (files_fill(w, run, &f, err) < 0)
+        return -1;
     files_differ(w, &f, ret);
     if (ret->kind != VERDICT_OK)
         return 0;
@@ -200,7 +253,7 @@ static int web_check(const void *self, struct run *run, struct verdict *ret, str
                                st.masked   ? "is masked: nothing can start it"
                                : st.active ? "does not start at boot"
                                            : "does not run");
-    const char *newer = not_read(w, st.changed);
+    const char *newer = not_read(w, &f, st.changed);
     if (svc_notify_pending(SERVICE) || newer)
         return verdict_differs(ret, SERVICE " has not read %s yet", newer ? newer : "its files");
     /* By its files it is; the server that runs may have read others. */
@@ -247,11 +300,18 @@ static int door_remove(struct err *err)
     return 0;
 }
 
-static int site_enable(struct err *err)
+/* The site names what the link of the peers enables. */
+static int site_enable(const struct web *w, const struct files *f, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(links); i++)
-        if (conf_link(links[i].path, links[i].target, err) < 0)
+    for (size_t i = 0; i < FILES; i++)
+        if (f->text[i] && conf_write(&f->conf[i], NULL, err) < 0)
             return -1;
+    for (size_t i = 0; i < ARRAY_LEN(links); i++)
+        if (has_link(w, i) && conf_link(links[i].path, links[i].target, err) < 0)
+            return -1;
+    for (size_t i = 0; !w->peers && i < ARRAY_LEN(of_peers); i++)
+        if (unlink(of_peers[i]) < 0 && errno != ENOENT)
+            return err_errno(err, errno, "remove %s", of_peers[i]);
     if (unlink(SITE_DEFAULT) < 0 && errno != ENOENT)
         return err_errno(err, errno, "remove " SITE_DEFAULT);
     return 0;
@@ -280,19 +340,18 @@ static int web_apply(const void *self, struct run *run, struct err *err)
     struct svc_state st;
     bool modules = svc_notify_pending(SERVICE); /* who was ended before may have enabled some */
 
-    (void)run;
-    files_fill(w, &f);
+    if (files_fill(w, run, &f, err) < 0)
+        return -1;
     files_differ(w, &f, &files);
     if (svc_status(SERVICE, &st, err) < 0)
         return -1;
-    if ((files.kind != VERDICT_OK || not_read(w, st.changed)) && svc_notify_note(SERVICE, err) < 0)
+    if ((files.kind != VERDICT_OK || not_read(w, &f, st.changed)) &&
+        svc_notify_note(SERVICE, err) < 0)
         return -1;
     if (door_left(w) && door_remove(err) < 0)
         return -1;
-    for (size_t i = 0; i < f.n; i++)
-        if (conf_write(&f.conf[i], NULL, err) < 0)
-            return -1;
-    if (modules_enable(w, &modules, err) < 0 || site_enable(err) < 0 || serve(modules, err) < 0)
+    if (modules_enable(w, &modules, err) < 0 || site_enable(w, &f, err) < 0 ||
+        serve(modules, err) < 0)
         return -1;
     return svc_notify_drop(SERVICE, err);
 }

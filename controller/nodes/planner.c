@@ -14,16 +14,8 @@
 #include "common/ports.h"
 #include "common/str.h"
 #include "controller/nodes/device.h"
+#include "controller/nodes/planner_parts.h"
 #include "controller/nodes/secrets.h"
-
-/* Each front door asks each of its peers for its health every second. */
-#define FRONTDOOR_PEERS_MAX 8
-
-static void add(json_t *resources, json_t *r)
-{
-    if (!r || json_array_append_new(resources, r) < 0)
-        abort(); /* all texts were checked to be UTF-8 when the file was read */
-}
 
 static void add_route(const struct planner_input *in, size_t node, json_t *resources)
 {
@@ -49,14 +41,6 @@ static void add_route(const struct planner_input *in, size_t node, json_t *resou
     add(resources,
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "type", "route", "id", "route:private", "mac",
                   in->facts[node].private_mac, "address", address, "via", via, "to", to));
-}
-
-static void push_unique(json_t *names, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(names); i++)
-        if (str_eq(json_string_value(json_array_get(names, i)), name))
-            return;
-    js_push_str(names, name);
 }
 
 static void add_packages(const struct planner_input *in, size_t node, json_t *resources)
@@ -187,83 +171,6 @@ static void add_synced(const struct planner_input *in, json_t *resources)
                              s->database.cluster, "mount", s->database.mount));
 }
 
-/* How visitors call the site of that node. */
-static const char *site_of(const struct planner_input *in, size_t node)
-{
-    return in->spec->app.site[0] ? in->spec->app.site : in->facts[node].url;
-}
-
-/* The other sites, beginning with the one after this in the file, so that the visitors of several
- * nodes that are down do not all go to the same. */
-static json_t *peers_of(const struct planner_input *in, size_t node)
-{
-    const struct spec *s = in->spec;
-    json_t *peers = json_array();
-
-    for (size_t i = 1; i < s->n_nodes && json_array_size(peers) < FRONTDOOR_PEERS_MAX; i++) {
-        size_t n = (node + i) % s->n_nodes;
-
-        if (!s->nodes[n].arbitrator)
-            add(peers, json_pack("{s:s, s:s}", "name", s->nodes[n].name, "address",
-                                 in->facts[n].private_address));
-    }
-    return peers;
-}
-
-/* Whose word the web server takes for the address of a visitor. */
-static json_t *proxies_of(const struct planner_input *in)
-{
-    const struct spec *s = in->spec;
-    json_t *proxies = json_array();
-
-    js_push_str(proxies, "127.0.0.1");
-    for (size_t n = 0; n < s->n_nodes; n++)
-        if (!s->nodes[n].arbitrator && in->facts[n].private_address[0])
-            js_push_str(proxies, in->facts[n].private_address);
-    return proxies;
-}
-
-static void add_frontdoor(const struct planner_input *in, size_t node, json_t *resources)
-{
-    const struct spec *s = in->spec;
-    json_t *door;
-
-    if (!s->frontdoor.present)
-        return;
-    door = json_pack("{s:s, s:s, s:s, s:o}", "type", "frontdoor", "id", "frontdoor:haproxy", "node",
-                     s->nodes[node].name, "peers", peers_of(in, node));
-    if (s->frontdoor.tls)
-        json_object_set_new(
-            door, "tls",
-            json_pack("{s:s, s:s}", "cert", in->site_cert, "key", "${secret:" CERTS_SITE_KEY "}"));
-    add(resources, door);
-}
-
-static void add_web(const struct planner_input *in, size_t node, json_t *resources)
-{
-    const struct spec *s = in->spec;
-    json_t *settings = s->web.settings ? json_deep_copy(s->web.settings) : json_object();
-    json_t *web;
-
-    if (!s->web.present) {
-        json_decref(settings);
-        return;
-    }
-    add(resources,
-        json_pack("{s:s, s:s, s:o}", "type", "php", "id", "php:settings", "settings", settings));
-    web = json_pack("{s:s, s:s, s:s, s:[s], s:s}", "type", "web", "id", "web:apache", "root",
-                    s->web.root, "modules", "rewrite", "site", site_of(in, node));
-    if (s->frontdoor.present) {
-        js_push_str(json_object_get(web, "modules"), "remoteip");
-        json_object_set_new(web, "proxies", proxies_of(in));
-    }
-    if (s->app.health_path[0])
-        json_object_set_new(web, "page", json_string(s->app.health_path));
-    if (s->app.health_expect[0])
-        json_object_set_new(web, "expect", json_string(s->app.health_expect));
-    add(resources, web);
-}
-
 /* ${db.name} and the like; secrets stay references, now in the plan's form. */
 static char *expand(const struct planner_input *in, size_t node, const char *text)
 {
@@ -273,10 +180,14 @@ static char *expand(const struct planner_input *in, size_t node, const char *tex
         const char *name;
         const char *value;
     } vars[] = {
-        {"${db.name}", s->app.database},    {"${db.user}", s->app.database},
-        {"${db.password}", password},       {"${db.host}", "localhost"},
-        {"${site.url}", site_of(in, node)}, {"${node}", s->nodes[node].name},
-        {"${deployment}", s->deployment},   {"${secret.", "${secret:app_"},
+        {"${db.name}", s->app.database},
+        {"${db.user}", s->app.database},
+        {"${db.password}", password},
+        {"${db.host}", "localhost"},
+        {"${site.url}", planner_site(in, node)},
+        {"${node}", s->nodes[node].name},
+        {"${deployment}", s->deployment},
+        {"${secret.", "${secret:app_"},
     };
     struct strbuf out = {0};
 
@@ -333,6 +244,19 @@ static char *app_home(const struct spec *s)
     return str_fmt("%s/muster-app/%s", s->database.mount, s->app.name);
 }
 
+static json_t *sessions_step(const struct spec *s, const char *password)
+{
+    _cleanup_free_ char *id = str_fmt("sessions:%s", s->app.name);
+    json_t *step = json_pack("{s:s, s:s, s:s}", "type", "sessions", "id", id, "root", s->app.root);
+
+    if (s->app.sessions) {
+        json_object_set_new(step, "database", json_string(s->app.database));
+        json_object_set_new(step, "user", json_string(s->app.database));
+        json_object_set_new(step, "password", json_string(password));
+    }
+    return step;
+}
+
 static void add_app(const struct planner_input *in, size_t node, json_t *resources)
 {
     const struct spec *s = in->spec;
@@ -351,6 +275,7 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   in->archive_url, "sha256", in->archive_sha256, "root", a->root));
     add(resources, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "sql", "id", sql_id, "database",
                              a->database, "user", a->database, "password", password));
+    add(resources, sessions_step(s, password));
     add(resources,
         json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:o, s:o, s:o, s:b, s:s, s:s, s:s}",
                   "type", "app", "id", app_id, "name", a->name, "archive", "url", in->archive_url,
@@ -358,24 +283,7 @@ static void add_app(const struct planner_input *in, size_t node, json_t *resourc
                   array_or_empty(in, node, a->writable), "config",
                   array_or_empty(in, node, a->config), "install",
                   array_or_empty(in, node, a->install), "installer", node == spec_first_data(s),
-                  "database", a->database, "site", site_of(in, node), "home", home));
-}
-
-/* What the application keeps in a shared directory and is this node's own: its configuration. */
-static json_t *ignored(const struct planner_input *in, const json_t *shared)
-{
-    const char *path = json_string_value(json_object_get(shared, "path"));
-    json_t *ret = json_copy(json_object_get(shared, "ignore")), *e;
-    size_t i, n = strlen(path);
-
-    json_array_foreach(in->spec->app.config, i, e)
-    {
-        const char *file = js_opt_str(e, "path", "");
-
-        if (strncmp(file, path, n) == 0 && file[n] == '/')
-            push_unique(ret, file + n + 1);
-    }
-    return ret;
+                  "database", a->database, "site", planner_site(in, node), "home", home));
 }
 
 static int add_share(const struct planner_input *in, size_t node, json_t *resources,
@@ -399,8 +307,8 @@ static int add_share(const struct planner_input *in, size_t node, json_t *resour
     if (!spec_shares_files(s))
         return 0;
     json_array_foreach(s->app.shared, i, f)
-        add(directories,
-            json_pack("{s:O, s:o}", "path", json_object_get(f, "path"), "ignore", ignored(in, f)));
+        add(directories, json_pack("{s:O, s:o}", "path", json_object_get(f, "path"), "ignore",
+                                   planner_ignored(in, f)));
     for (size_t n = 0; n < s->n_nodes && r == 0; n++) {
         if (s->nodes[n].arbitrator)
             continue;
@@ -469,8 +377,8 @@ int planner_compile(const struct planner_input *in, size_t node, json_t **ret, s
     } else {
         add_disk(in, node, resources);
         add_database(in, node, resources);
-        add_web(in, node, resources);
-        add_frontdoor(in, node, resources);
+        planner_add_web(in, node, resources);
+        planner_add_frontdoor(in, node, resources);
         add_synced(in, resources);
         add_app(in, node, resources);
         if (s->app.present && add_share(in, node, resources, err) < 0)

@@ -376,11 +376,22 @@ static void read_health(struct reading *r, struct spec_app *a, const json_t *v)
         problem_at(r, "app.health", "path", "expected a path of the site, such as /about");
 }
 
+static void read_sessions(struct reading *r, struct spec_app *a, const json_t *v)
+{
+    const json_t *sessions = json_object_get(v, "sessions");
+
+    a->sessions = str_eq(json_string_value(sessions), "database");
+    if (sessions && !a->sessions)
+        problem_at(r, "app", "sessions",
+                   "expected database; without this key they are as PHP and the application have "
+                   "them");
+}
+
 static void read_app(struct reading *r, struct spec *s, const json_t *root)
 {
     static const char *const keys[] = {"name",  "archive",  "database", "root",
                                        "strip", "writable", "config",   "install",
-                                       "url",   "health",   NULL};
+                                       "url",   "health",   "sessions", NULL};
     const json_t *v = json_object_get(root, "app");
     struct spec_app *a = &s->app;
 
@@ -400,6 +411,7 @@ static void read_app(struct reading *r, struct spec *s, const json_t *root)
     read_health(r, a, json_object_get(v, "health"));
     a->strip = (unsigned)read_number(r, "app", v, "strip", 0, 0, 8);
     read_writable(r, a, v);
+    read_sessions(r, a, v);
     a->config = read_config_files(r, "app.config", json_object_get(v, "config"));
     a->install = read_install_steps(r, "app.install", json_object_get(v, "install"));
 }

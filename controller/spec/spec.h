@@ -85,6 +85,7 @@ struct spec_app {
     /* What "ready" means from outside: this page answers 2xx and has this text; "": not said. */
     char health_path[SPEC_PATH_MAX];
     char health_expect[SPEC_PATH_MAX];
+    bool sessions; /* PHP's sessions are in the database */
     unsigned strip;
     json_t *writable; /* arrays as the plan takes them, variables not yet replaced */
     json_t *shared;   /* of {path, ignore}: those of `writable` that all nodes have the same of */

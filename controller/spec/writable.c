@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/ports.h"
 #include "controller/spec/internal.h"
 
 #define EXPECTED "expected a path inside the application, without '..'"
@@ -92,10 +93,27 @@ void read_writable(struct reading *r, struct spec_app *a, const json_t *app)
     }
 }
 
+/* Who reaches it from outside is refused by its certificate; it is nobody's business there. */
+static void check_files_port(struct reading *r, const struct spec *s)
+{
+    for (size_t i = 0; i < s->n_nodes; i++)
+        for (size_t p = 0; p < s->nodes[i].n_ports; p++) {
+            _cleanup_free_ char *path = str_fmt("nodes[%zu]", i);
+
+            if (s->nodes[i].ports[p].private_port == PORT_FILES)
+                problem_at(r, path, "ports",
+                           "at %d the nodes ask each other for files; forward to %d instead",
+                           PORT_FILES, PORT_HTTP);
+        }
+}
+
 /* One that lies in another one is shared with it. */
 void check_writable(struct reading *r, const struct spec *s)
 {
     const json_t *shared = s->app.shared;
+
+    if (spec_shares_files(s))
+        check_files_port(r, s);
 
     for (size_t i = 0; i < json_array_size(shared); i++) {
         const char *path = json_string_value(json_object_get(json_array_get(shared, i), "path"));

@@ -58,10 +58,19 @@ web-php-off          web:apache     web   a2dismod -q php8.2 >/dev/null; systemc
 web-php-not-loaded   web:apache     web   a2dismod -q php8.2 >/dev/null; systemctl restart apache2; a2enmod -q php8.2 >/dev/null
 web-code-conf        web:apache     web   rm /etc/apache2/conf-available/muster-code.conf
 web-code-off         web:apache     web   a2disconf -q muster-code >/dev/null
+web-peers-conf       web:apache     web   echo "# changed by hand" >>/etc/apache2/conf-available/muster-peers.conf
+web-peers-off        web:apache     web   rm /etc/apache2/conf-enabled/muster-peers.conf
+web-peers-key-mode   web:apache     web   chmod 0644 /etc/apache2/muster/node.pem
+web-peers-certs      web:apache     web   echo >>/etc/apache2/muster/members.pem
 web-not-at-boot      web:apache     web   systemctl -q disable apache2
 web-unwanted         web:apache     web   rm /etc/systemd/system/multi-user.target.wants/apache2.service
 web-stopped          web:apache     web   systemctl stop apache2
 web-masked           web:apache     web   systemctl -q mask apache2
+sessions-code        sessions:album -     echo "// changed" >>/etc/apache2/muster/sessions.php
+sessions-code-mode   sessions:album -     chmod 0644 /etc/apache2/muster/sessions.php
+sessions-conf        sessions:album web   rm /etc/apache2/conf-available/muster-sessions.conf
+sessions-off         sessions:album web   a2disconf -q muster-sessions >/dev/null
+sessions-table       sessions:album -     mariadb -e "DROP TABLE album.muster_sessions"
 sql-user             sql:album      -     mariadb -e "DROP USER album@localhost"
 sql-password         sql:album      -     mariadb -e "ALTER USER album@localhost IDENTIFIED BY \"other\""
 sql-rights           sql:album      -     mariadb -e "REVOKE TRIGGER ON album.* FROM album@localhost"
@@ -127,6 +136,7 @@ differs() {
   ! node 'muster-agent check' >"$work/check" 2>&1 && grep -qE "(^| )$1( |:|$)" "$work/check"
 }
 
+sed -i 's/^app:$/&\n  sessions: database/' "$file"
 up || { tail -n 40 "$work/up"; die "up"; }
 # Whether something of the cluster moves still: only then is a fault the only change.
 until_true 60 "ready" is_ready

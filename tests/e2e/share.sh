@@ -73,6 +73,47 @@ code=$(curl -s -o /dev/null -w '%{http_code}' "$(url_of fra)/photos/$(on fra sh 
 on fra sh -c "'rm $photos/*sync-conflict*'"
 until_true 30 "the copy of the conflict is gone on both" equal
 
+# ---- a file that is not here yet is asked for at the other node, while nothing is carried over
+on fra systemctl stop muster-share
+upload fra direct 3 100000
+on fra sudo -u www-data sh -c "'mkdir -p $photos/cache $photos/closed; cp $photos/direct1 $photos/cache/c; cp $photos/direct1 $photos/closed/x; echo Require all denied >$photos/closed/.htaccess; echo \"<?php echo 6 * 7;\" >$photos/code.php'"
+page() { curl -s -m 20 "${@:2}" "$(url_of par)/photos/$1"; }
+status_of() { page "$1" -o /dev/null -w '%{http_code}' "${@:2}"; }
+for i in 1 2 3; do
+  [ "$(page direct$i | sha256sum | cut -d' ' -f1)" = "$(on fra sha256sum $photos/direct$i | cut -d' ' -f1)" ] || die "direct$i at par"
+done
+on par test -e $photos/direct1 && die "it was carried over"
+[ "$(page direct1 -r 10-19 | wc -c)" = 10 ] || die "a part of it"
+[ "$(status_of direct1 -I)" = 200 ] || die "HEAD"
+for name in none cache/c closed/.htaccess code.php .htaccess; do
+  case $(status_of $name) in 403 | 404) ;; *) die "$name: $(status_of $name)" ;; esac
+done
+[ "$(status_of closed/x)" = 403 ] || die "what .htaccess closes: $(status_of closed/x)"
+[ "$(status_of direct1 -H 'X-Muster-Seen: fra, par')" = 200 ] || die "what a visitor says of who was asked"
+address=$(on fra cat /etc/muster-agent/share/settings.json | jq -r '.members[] | select(.name == "par") | .address')
+[ "$(on fra curl -sk -o /dev/null -w "%{http_code}" "https://$address:7406/photos/a1")" = 000 ] || die "without a certificate"
+ok "files are given by the node that has them"
+power_off fra
+gone() { [ "$(status_of direct1)" = 404 ]; }
+until_true 30 "with fra off it is not there" gone
+start fra
+until_true 120 "fra is back" connected
+until_true 60 "and it came over" equal
+on fra rm -rf $photos/closed $photos/code.php
+
+# ---- Syncthing's index is lost while the other node deletes
+on fra systemctl stop muster-share
+on par sh -c "'rm -f $photos/b1? $photos/b2?'"
+upload fra only 2 1000
+on fra rm -r /media/datadisk-mariadb/muster-app/.muster-share/index-v0.14.0.db
+on fra systemctl start muster-share
+sorted() { [ "$(said fra '.why // ""')" = "" ] && connected && equal; }
+until_true 120 "the same on both again" sorted
+[ "$(on par sh -c "'ls $photos | grep -cE ^b[12].$'")" = 0 ] || die "deleted files came back"
+[ "$(on par sh -c "'ls $photos/only1 $photos/only2 | wc -l'")" = 2 ] || die "par lacks what only fra had"
+[ "$(on fra sh -c "'find /media/datadisk-mariadb/muster-app/.muster-share/trash -name b1? | wc -l'")" = 10 ] || die "fra kept nothing of it"
+ok "with a new index, deleted files stay deleted"
+
 # ---- a mistake: more than half are gone
 before=$(files par)
 on fra sh -c "'rm -f $photos/[a-d]*'" || true

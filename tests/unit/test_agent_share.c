@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/share/durable.h"
+#include "agent/share/lost.h"
 #include "agent/share/rest.h"
 #include "agent/share/share.h"
 #include "agent/share/tree.h"
@@ -120,7 +121,7 @@ static void test_settings(void **state)
 static void test_configuration(void **state)
 {
     struct world *w = *state;
-    _cleanup_free_ char *text = share_config_text(&w->share, "KEY");
+    _cleanup_free_ char *text = share_config_text(&w->share, "KEY", false);
     _cleanup_free_ char *ignore = share_ignore_text(&w->share);
 
     assert_string_equal(ignore, "// written by muster-agent\n/photos/cache\n/photos/*.tmp\n"
@@ -129,11 +130,13 @@ static void test_configuration(void **state)
     assert_non_null(strstr(text, "<apikey>KEY</apikey>"));
     assert_non_null(strstr(text, "<fsPath>/data/muster-app/.muster-share/trash</fsPath>"));
     /* par is the later one of the pair: it waits to be called. */
+    assert_non_null(strstr(text, "type=\"sendreceive\""));
     assert_null(strstr(text, "tcp4://10.10.1.10"));
     assert_non_null(strstr(text, "<allowedNetwork>10.10.1.10/32</allowedNetwork>"));
     assert_non_null(strstr(text, "fsWatcherEnabled=\"false\""));
     w->share.node = "fra";
-    _cleanup_free_ char *other = share_config_text(&w->share, "KEY");
+    _cleanup_free_ char *other = share_config_text(&w->share, "KEY", true);
+    assert_non_null(strstr(other, "type=\"receiveonly\""));
     assert_non_null(strstr(other, "<address>tcp4://10.10.2.10:22000</address>"));
 }
 
@@ -186,6 +189,97 @@ static void test_answers(void **state)
         assert_int_equal(rest_answer(bad[i], strlen(bad[i]), &j, &err), -1);
     assert_int_equal(rest_answer("HTTP/1.0 200 OK\r\n\r\n", 19, &j, &err), 0);
     assert_null(j);
+}
+
+/* --- a lost index: Syncthing's answers made up -------------------------------------------------
+ */
+
+static json_t *answer(const char *text)
+{
+    json_t *j = NULL;
+    struct err err;
+
+    if (js_parse(text, strlen(text), &j, &err) < 0)
+        fail_msg("%s: %s", text, err.msg);
+    return j;
+}
+
+static bool heard(const struct world *w, struct lost *l, const char *state, unsigned needs,
+                  bool connected, unsigned bytes, uint64_t now)
+{
+    _cleanup_free_ char *status_text =
+        str_fmt("{\"state\":\"%s\",\"needFiles\":%u,\"needTotalItems\":7}", state, needs);
+    _cleanup_free_ char *connections_text =
+        str_fmt("{\"connections\":{\"" DEVICE_FRA "\":{\"connected\":%s,\"inBytesTotal\":%u},"
+                "\"" DEVICE_PAR "\":{\"connected\":false,\"inBytesTotal\":0}}}",
+                connected ? "true" : "false", bytes);
+    _cleanup_json_ json_t *status = answer(status_text), *connections = answer(connections_text);
+
+    return lost_heard(&w->share, status, connections, l, now);
+}
+
+/* The other node is there, and nothing has come from it for ten seconds. */
+static void test_heard(void **state)
+{
+    const struct world *w = *state;
+    struct lost l = {0};
+
+    assert_false(heard(w, &l, "idle", 0, false, 0, 1000));
+    assert_false(heard(w, &l, "idle", 0, false, 0, 900000)); /* nobody is there */
+    assert_false(heard(w, &l, "idle", 0, true, 10, 901000));
+    assert_false(heard(w, &l, "idle", 0, true, 20, 902000));
+    assert_false(heard(w, &l, "idle", 0, true, 20, 903000));
+    assert_false(heard(w, &l, "idle", 0, true, 20, 912999));
+    assert_true(heard(w, &l, "idle", 0, true, 20, 913000));
+    assert_false(heard(w, &l, "syncing", 0, true, 20, 914000)); /* from the beginning */
+    assert_false(heard(w, &l, "idle", 1, true, 20, 915000));
+    assert_false(heard(w, &l, "idle", 0, true, 20, 916000));
+    assert_false(heard(w, &l, "idle", 0, true, 20, 925999));
+    assert_true(heard(w, &l, "idle", 0, true, 20, 926000));
+    /* Who never falls silent has said all that is old by then. */
+    for (uint64_t now = 927000; now < 1021000; now += 1000)
+        assert_false(heard(w, &l, "idle", 0, true, (unsigned)now, now));
+    assert_true(heard(w, &l, "idle", 0, true, 1, 1021000));
+    /* A connection that was lost begins again. */
+    assert_false(heard(w, &l, "idle", 0, false, 1, 1022000));
+    assert_false(heard(w, &l, "idle", 0, true, 2, 1023000));
+}
+
+static void test_deleted(void **state)
+{
+    static const struct {
+        const char *answer;
+        bool deleted;
+    } rows[] = {
+        {"{\"global\":{\"deleted\":true,\"localFlags\":0,\"modified\":\"2026-11-28T11:12:40Z\"},"
+         "\"local\":{\"deleted\":false,\"localFlags\":8,\"modified\":"
+         "\"2026-11-28T11:12:34.65Z\"}}",
+         true},
+        /* Written after it was deleted. */
+        {"{\"global\":{\"deleted\":true,\"localFlags\":0,\"modified\":\"2026-11-28T11:12:40Z\"},"
+         "\"local\":{\"deleted\":false,\"modified\":\"2026-11-28T11:12:41Z\"}}",
+         false},
+        /* It is gone here, too. */
+        {"{\"global\":{\"deleted\":true,\"localFlags\":0,\"modified\":\"2026-11-28T11:12:40Z\"},"
+         "\"local\":{\"deleted\":true,\"modified\":\"2026-11-28T11:12:40Z\"}}",
+         false},
+        /* Nobody else knows it: what is said to be global is this node's own. */
+        {"{\"global\":{\"deleted\":false,\"localFlags\":8},\"local\":{\"deleted\":false}}", false},
+        {"{\"global\":{\"deleted\":true,\"localFlags\":8},\"local\":{\"deleted\":false}}", false},
+        {"{\"global\":{\"deleted\":false,\"localFlags\":0},\"local\":{\"deleted\":false}}", false},
+        {"{\"global\":{\"deleted\":true},\"local\":{\"deleted\":false}}", false},
+        {"{\"global\":{\"deleted\":true,\"localFlags\":0}}", false},
+        {"{}", false},
+        {"[]", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_json_ json_t *j = answer(rows[i].answer);
+
+        if (lost_deleted(j) != rows[i].deleted)
+            fail_msg("%s", rows[i].answer);
+    }
 }
 
 /* What Syncthing itself calls the owner of this certificate. */
@@ -408,6 +502,48 @@ static void test_count(void **state)
     assert_int_equal(share_count(&w->share, &conflicts), -1);
 }
 
+/* Only what is still the file that was listed, in a shared directory, and over no link. */
+static void test_aside(void **state)
+{
+    struct world *w = *state;
+    static const char *const outside[] = {"photos", "etc/x",       "photos/../wp/x", "photos//a",
+                                          "../x",   "/etc/passwd", "photos/x.tmp",   "photos/./a"};
+    const struct timespec times[] = {{1795864354, 0}, {1795864354, 500}};
+    static const char at[] = "2026-11-28T11:12:34.652965368Z";
+    _cleanup_free_ char *home = str_fmt("%s/home", w->dir), *state_dir = str_fmt("%s/s", w->dir);
+    _cleanup_free_ char *file = str_fmt("%s/photos/deep/a", home);
+    _cleanup_free_ char *directory = str_fmt("%s/photos/deep", home);
+    _cleanup_free_ char *link_path = str_fmt("%s/photos/link", home);
+    _cleanup_free_ char *there = str_fmt("%s/trash/photos/deep/a", state_dir);
+    char *kept_home = (char *)w->share.home, *kept_state = w->share.state;
+    struct stat st;
+    struct err err;
+
+    assert_int_equal(fs_mkdirs(directory, 0755, &err), 0);
+    assert_int_equal(fs_mkdirs(state_dir, 0700, &err), 0);
+    assert_int_equal(symlink(directory, link_path), 0);
+    put(w, "home/photos/deep/a", "four");
+    assert_int_equal(utimensat(AT_FDCWD, file, times, 0), 0);
+    w->share.home = home;
+    w->share.state = state_dir;
+    for (size_t i = 0; i < ARRAY_LEN(outside); i++)
+        assert_int_equal(lost_aside(&w->share, outside[i], at, 4, &err), -1);
+    assert_int_equal(lost_aside(&w->share, "photos/none", at, 4, &err), 0);
+    assert_int_equal(lost_aside(&w->share, "photos/deep", at, 4, &err), 0);
+    assert_int_equal(lost_aside(&w->share, "photos/link/a", at, 4, &err), 0);
+    assert_int_equal(lost_aside(&w->share, "photos/deep/a", at, 5, &err), 0);
+    assert_int_equal(lost_aside(&w->share, "photos/deep/a", "2026-11-28T11:12:35Z", 4, &err), 0);
+    assert_int_equal(lost_aside(&w->share, "photos/deep/a", "2026-11-28T11:12:34+01:00", 4, &err),
+                     0);
+    assert_true(fs_exists(file));
+    assert_int_equal(lost_aside(&w->share, "photos/deep/a", at, 4, &err), 1);
+    assert_false(fs_exists(file));
+    assert_int_equal(stat(there, &st), 0);
+    assert_true(st.st_mtime > times[1].tv_sec || st.st_mtime < times[1].tv_sec);
+    w->share.home = kept_home;
+    w->share.state = kept_state;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -418,6 +554,9 @@ int main(void)
         TEST(test_has),
         cmocka_unit_test(test_mass_delete),
         cmocka_unit_test(test_answers),
+        TEST(test_heard),
+        cmocka_unit_test(test_deleted),
+        TEST(test_aside),
         cmocka_unit_test(test_device),
         TEST(test_changes),
         TEST(test_left_out),

@@ -48,7 +48,7 @@ static void put(const char *rest, const char *text)
 static void site_add(struct strbuf *conf)
 {
     _cleanup_free_ char *root = str_fmt("%s/www", top);
-    _cleanup_free_ char *site = web_site_text(root, "http://198.51.100.10", proxies);
+    _cleanup_free_ char *site = web_site_text(root, "http://198.51.100.10", proxies, NULL);
     const char *port = proxies ? ":8080>" : ":80>";
     char *at = strstr(site, port);
 

@@ -115,8 +115,8 @@ static void test_plan(void **state)
     names = planner_secret_names(plan);
     assert_int_equal(json_array_size(names), 3);
     assert_string_equal(json_string_value(json_array_get(names, 0)), "tls_key_fra");
-    assert_string_equal(json_string_value(json_array_get(names, 1)), "db_album");
-    assert_string_equal(json_string_value(json_array_get(names, 2)), "share_key_fra");
+    assert_string_equal(json_string_value(json_array_get(names, 1)), "share_key_fra");
+    assert_string_equal(json_string_value(json_array_get(names, 2)), "db_album");
     assert_null(planner_roster(&in, no_key, 1));
 
     load_until("\ndatabase:", &bare);
@@ -125,8 +125,34 @@ static void test_plan(void **state)
     golden("plan-disk.json", disk_text);
 }
 
-/* Of three, with an arbitrator between them: HAProxy before its own web server and the other site.
- */
+/* With the application's own login; without the key there is to be nothing of it. */
+static void test_sessions(void **state)
+{
+    (void)state;
+    _cleanup_(spec_free) struct spec s = {0};
+    _cleanup_json_ json_t *plan = NULL, *without = NULL;
+    const struct node_facts facts[] = {{"10.10.1.10", "02:00:00:00:00:01", "",
+                                        "11111111-2222-4333-8444-555555555555", "http://fra"},
+                                       {"10.10.2.10", "02:00:00:00:00:02", "",
+                                        "11111111-2222-4333-8444-666666666666", "http://par"}};
+    char digest[SHA256_HEX_SIZE];
+    const struct planner_input in = {&s,    facts, "http://x/blob", digest,
+                                     false, "KEY", &certs,          NULL};
+    struct err err;
+
+    keys_sha256("x", 1, digest);
+    load(&s);
+    assert_int_equal(planner_compile(&in, 1, &without, &err), 0);
+    s.app.sessions = true;
+    assert_int_equal(planner_compile(&in, 1, &plan, &err), 0);
+    _cleanup_free_ char *off = js_text(without), *on = js_text(plan);
+    assert_non_null(strstr(off, "{\"id\":\"sessions:album\",\"root\":\"/var/www/html\","
+                                "\"type\":\"sessions\"}"));
+    assert_non_null(strstr(on, "{\"database\":\"album\",\"id\":\"sessions:album\",\"password\":"
+                               "\"${secret:db_album}\",\"root\":\"/var/www/html\","
+                               "\"type\":\"sessions\",\"user\":\"album\"}"));
+}
+
 /* Each node with data gets the step, and the key as a secret; an agent reads it as it was meant. */
 static void test_backup(void **state)
 {
@@ -172,6 +198,8 @@ static void test_backup(void **state)
     assert_non_null(strstr(secrets, "\"" SECRETS_BACKUP_KEY "\""));
 }
 
+/* Of three, with an arbitrator between them: HAProxy before its own web server and the other site.
+ */
 static void test_frontdoor(void **state)
 {
     (void)state;
@@ -425,11 +453,12 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),       cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_arbitrator),  cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_frontdoor),   cmocka_unit_test(test_user_data),
-        cmocka_unit_test(test_ready),       cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_package_key), cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_items),      cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_arbitrator), cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_frontdoor),  cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_user_data),  cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_package_key),
+        cmocka_unit_test(test_repository),
     };
     struct err err;
 
