@@ -42,7 +42,7 @@ bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t
             continue;
         if (str_eq(domain, PROTO_DOMAIN_ENROL) && memcmp(n->enrol_pub, key, KEY_SIZE) == 0) {
             if (n->bound || n->conflict || (uint64_t)time(NULL) >= n->enrol_expires) {
-                h->peers[i].used_key = true;
+                h->peers[i].used_key = h->refused = true;
                 return false;
             }
             str_copy(ret_user, ZSOCK_USER_MAX, n->name);
@@ -114,7 +114,7 @@ int hub_note_refusals(struct hub *h, struct err *err)
     unsigned cuts = zsock_cuts(h->enrol) + zsock_cuts(h->main);
     char text[EVENT_MSG_MAX];
 
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
+    for (size_t i = 0; h->refused && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 
         if (p->used_key && hub_note_rarely(h, &p->said[RARE_ENROL], p->node.name, "enrol-refused",
@@ -124,6 +124,7 @@ int hub_note_refusals(struct hub *h, struct err *err)
             return -1;
         p->used_key = false;
     }
+    h->refused = false;
     if (cuts == h->cuts || (h->cuts_said && clock_mono_ms() - h->cuts_said < NOTE_EVERY_MS))
         return 0;
     snprintf(text, sizeof(text),
@@ -176,7 +177,7 @@ static int enrol_message(struct hub *h, const struct zmsg *m, bool *ret_answer, 
     if (rc == 1)
         return was_bound ? 0 : note(h, m->user, EVENT_NOTE, "enrol", "enrolled", err);
     if (was_frozen || !p->node.conflict) {
-        p->used_key = true;
+        p->used_key = h->refused = true;
         return 0;
     }
     p->hello = false; /* no plan, which has secrets, goes to either of the two */
