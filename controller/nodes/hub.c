@@ -367,6 +367,7 @@ void hub_close(struct hub *h)
         json_decref(h->peers[i].state);
     free(h->roster);
     free(h->touched);
+    keyindex_free(&h->keys);
     free(h->peers);
     free(h);
 }

@@ -6,6 +6,7 @@
 #include "common/proto.h"
 #include "common/zap.h"
 #include "controller/nodes/hub.h"
+#include "controller/nodes/keyindex.h"
 #include "controller/nodes/twin.h"
 
 #define HUB_BLOBS_MAX 8
@@ -66,6 +67,7 @@ struct hub {
     struct zsock *main;
     struct httpd *httpd;
     struct peer *peers;
+    struct keyindex keys;
     struct blob blobs[HUB_BLOBS_MAX];
     size_t n_blobs;
     char *roster;     /* current text */
