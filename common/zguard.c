@@ -17,6 +17,7 @@
 #include "common/zsock.h"
 
 #define LOOK_MS 100
+#define LOOK_MAX 1024      /* connections: of more, others are looked at the next time */
 #define SLACK (512 * 1024) /* bytes: what the kernel may hold unread (ZSOCK_RCVBUF, doubled) */
 #define MESSAGE_COST 64    /* bytes: a frame's header and its CURVE envelope, rounded up */
 #define QUIET_BYTES_S 16   /* heartbeats are bytes without a message */
@@ -35,6 +36,7 @@ struct conn {
     uint64_t opened;
     uint64_t taken; /* bytes that arrived as messages */
     uint64_t seen;  /* bytes received, at the last look */
+    uint64_t looked;
 };
 
 struct zguard {
@@ -44,6 +46,7 @@ struct zguard {
     size_t cap;
     size_t silent, silent_max;
     uint64_t looked;
+    size_t next; /* descriptor at which the next look begins */
     unsigned cuts;
 };
 
@@ -275,20 +278,23 @@ static bool holds_back(const struct zguard *g, const struct conn *c, uint64_t by
 
 void zguard_look(struct zguard *g, bool drained)
 {
-    uint64_t now = clock_mono_ms(), since = now - g->looked;
+    uint64_t now = clock_mono_ms();
 
     take_events(g);
-    if (since < LOOK_MS)
+    if (now - g->looked < LOOK_MS)
         return;
     g->looked = now;
-    for (size_t i = 0; i < g->cap; i++) {
+    for (size_t n = 0, tried = 0; n < LOOK_MAX && tried < g->cap; tried++) {
+        size_t i = g->next = (g->next + 1) % g->cap;
         struct conn *c = &g->conns[i];
         uint64_t bytes;
 
         if (!c->live || c->cut)
             continue;
+        n++;
         bytes = bytes_of((int)i);
-        c->taken += since * QUIET_BYTES_S / 1000;
+        c->taken += (now - (c->looked ? c->looked : c->opened)) * QUIET_BYTES_S / 1000;
+        c->looked = now;
         if (c->taken > bytes)
             c->taken = bytes;
         if (holds_back(g, c, bytes, drained))

@@ -14,6 +14,7 @@
 #define HELD_MS 60000 /* by then the agent has sent it again, or its outbox has dropped it */
 #define STATES_BURST 20
 #define STATES_PER_S 4
+#define STATES_TOGETHER_MS 100
 #define HELLOS_BURST 20
 #define HELLOS_PER_S 1
 #define EVENTS_KEPT 100000    /* of all agents */
@@ -58,9 +59,13 @@ bool hub_has_credit(struct peer *p, uint64_t seq)
     return true;
 }
 
-bool hub_state_due(struct peer *p)
+/* Of many nodes the states are stored together. */
+bool hub_state_due(const struct hub *h, struct peer *p)
 {
-    return bucket_take(&p->states, STATES_BURST, STATES_PER_S, clock_mono_ms());
+    uint64_t now = clock_mono_ms();
+
+    return now - h->states_at >= STATES_TOGETHER_MS &&
+           bucket_take(&p->states, STATES_BURST, STATES_PER_S, now);
 }
 
 bool hub_hello_due(struct peer *p)
@@ -71,11 +76,16 @@ bool hub_hello_due(struct peer *p)
 int hub_due_ms(const struct hub *h)
 {
     int due = httpd_due_ms(h->httpd);
+    uint64_t now = clock_mono_ms(), passed = now - h->states_at;
+    int together = passed < STATES_TOGETHER_MS ? (int)(STATES_TOGETHER_MS - passed) : 0;
 
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (h->peers[i].state)
-            due = clock_sooner(due,
-                               bucket_due_ms(&h->peers[i].states, STATES_PER_S, clock_mono_ms()));
+    for (size_t i = 0; i < h->n_touched; i++) {
+        const struct peer *p = &h->peers[h->touched[i]];
+        int own = p->state ? bucket_due_ms(&p->states, STATES_PER_S, now) : -1;
+
+        if (p->state)
+            due = clock_sooner(due, own > together ? own : together);
+    }
     return due;
 }
 
@@ -93,12 +103,15 @@ int hub_prune(struct hub *h, struct err *err)
     size_t turns = h->spec->n_nodes + 1;
     uint64_t kept = kept_of_one(h->spec->n_nodes), now = clock_mono_ms();
 
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
-        if (h->peers[i].stored > kept / 4) {
-            h->peers[i].stored = 0;
-            if (store_events_prune(h->store, h->spec->nodes[i].name, kept, err) < 0)
-                return -1;
-        }
+    for (size_t i = 0; i < h->n_touched; i++) {
+        size_t node = h->touched[i];
+
+        if (h->peers[node].stored <= kept / 4)
+            continue;
+        h->peers[node].stored = 0;
+        if (store_events_prune(h->store, h->spec->nodes[node].name, kept, err) < 0)
+            return -1;
+    }
     if (h->pruned && now - h->pruned < PRUNE_EVERY_MS / turns)
         return 0;
     h->pruned = now ? now : 1;

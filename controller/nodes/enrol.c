@@ -27,35 +27,47 @@ void hub_main_user(const struct hub *h, const struct peer *p, char ret[ZSOCK_USE
     snprintf(ret, ZSOCK_USER_MAX, "%zu:%.32s", (size_t)(p - h->peers), p->node.curve_pub);
 }
 
+static bool allow_enrol(struct hub *h, struct peer *p, const uint8_t key[KEY_SIZE],
+                        char ret_user[ZSOCK_USER_MAX])
+{
+    const struct store_node *n = &p->node;
+
+    if (!n->name[0] || memcmp(n->enrol_pub, key, KEY_SIZE) != 0)
+        return false;
+    if (n->bound || n->conflict || (uint64_t)time(NULL) >= n->enrol_expires) {
+        p->used_key = h->refused = true;
+        return false;
+    }
+    return str_copy(ret_user, ZSOCK_USER_MAX, n->name);
+}
+
+static bool allow_main(struct hub *h, struct peer *p, const uint8_t key[KEY_SIZE],
+                       char ret_user[ZSOCK_USER_MAX])
+{
+    const struct store_node *n = &p->node;
+    char hex[KEY_HEX_SIZE];
+
+    keys_hex(key, KEY_SIZE, hex);
+    if (!n->name[0] || n->conflict || !n->bound || !str_eq(n->curve_pub, hex))
+        return false;
+    hub_main_user(h, p, ret_user);
+    return true;
+}
+
 bool hub_allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
                char ret_user[ZSOCK_USER_MAX])
 {
     struct hub *h = ctx;
-    char hex[KEY_HEX_SIZE];
+    bool enrols = str_eq(domain, PROTO_DOMAIN_ENROL), allowed = false;
+    size_t at = 0, i;
 
     (void)address; /* behind NAT it says nothing about the VM */
-    keys_hex(key, KEY_SIZE, hex);
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        const struct store_node *n = &h->peers[i].node;
-
-        if (!n->name[0])
-            continue;
-        if (str_eq(domain, PROTO_DOMAIN_ENROL) && memcmp(n->enrol_pub, key, KEY_SIZE) == 0) {
-            if (n->bound || n->conflict || (uint64_t)time(NULL) >= n->enrol_expires) {
-                h->peers[i].used_key = true;
-                return false;
-            }
-            str_copy(ret_user, ZSOCK_USER_MAX, n->name);
-            return true;
-        }
-        if (n->conflict)
-            continue;
-        if (str_eq(domain, PROTO_DOMAIN_MAIN) && n->bound && str_eq(n->curve_pub, hex)) {
-            hub_main_user(h, &h->peers[i], ret_user);
-            return true;
-        }
-    }
-    return false;
+    if (!enrols && !str_eq(domain, PROTO_DOMAIN_MAIN))
+        return false;
+    while (!allowed && keyindex_next(&h->keys, key, &at, &i))
+        allowed = enrols ? allow_enrol(h, &h->peers[i], key, ret_user)
+                         : allow_main(h, &h->peers[i], key, ret_user);
+    return allowed;
 }
 
 struct peer *hub_main_peer(struct hub *h, const char *user)
@@ -72,11 +84,17 @@ struct peer *hub_main_peer(struct hub *h, const char *user)
 int hub_reload(struct hub *h, struct peer *p, const char *name, struct err *err)
 {
     struct store_node n = {0};
+    uint8_t key[KEY_SIZE];
     int rc = store_node_get(h->store, name, &n, err);
 
     if (rc < 0)
         return -1;
     p->node = n;
+    if (rc) {
+        keyindex_add(&h->keys, n.enrol_pub, (size_t)(p - h->peers));
+        if (keys_unhex(n.curve_pub, key, KEY_SIZE) == 0)
+            keyindex_add(&h->keys, key, (size_t)(p - h->peers));
+    }
     h->roster_made = false;
     p->last_seq = rc ? store_event_last(h->store, name, n.incarnation) : 0;
     return 0;
@@ -114,7 +132,7 @@ int hub_note_refusals(struct hub *h, struct err *err)
     unsigned cuts = zsock_cuts(h->enrol) + zsock_cuts(h->main);
     char text[EVENT_MSG_MAX];
 
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
+    for (size_t i = 0; h->refused && i < h->spec->n_nodes; i++) {
         struct peer *p = &h->peers[i];
 
         if (p->used_key && hub_note_rarely(h, &p->said[RARE_ENROL], p->node.name, "enrol-refused",
@@ -124,6 +142,7 @@ int hub_note_refusals(struct hub *h, struct err *err)
             return -1;
         p->used_key = false;
     }
+    h->refused = false;
     if (cuts == h->cuts || (h->cuts_said && clock_mono_ms() - h->cuts_said < NOTE_EVERY_MS))
         return 0;
     snprintf(text, sizeof(text),
@@ -176,7 +195,7 @@ static int enrol_message(struct hub *h, const struct zmsg *m, bool *ret_answer, 
     if (rc == 1)
         return was_bound ? 0 : note(h, m->user, EVENT_NOTE, "enrol", "enrolled", err);
     if (was_frozen || !p->node.conflict) {
-        p->used_key = true;
+        p->used_key = h->refused = true;
         return 0;
     }
     p->hello = false; /* no plan, which has secrets, goes to either of the two */

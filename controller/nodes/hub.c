@@ -21,8 +21,31 @@
 /* What one pass takes at most before it commits and answers. */
 #define PASS_MESSAGES 256
 #define PASS_MS 20
+#define ALL_EVERY_MS 100
 #define COUNTER_MAX (1ULL << 62) /* no agent has taken so many plans */
 #define SEQ_JUMP_MAX (1u << 24)  /* an honest agent skips numbers, but not so many */
+
+void hub_touch(struct hub *h, struct peer *p)
+{
+    if (!p->touched)
+        h->touched[h->n_touched++] = (size_t)(p - h->peers);
+    p->touched = true;
+}
+
+/* Those whose state waits stay in the list. */
+static void untouch(struct hub *h)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < h->n_touched; i++) {
+        struct peer *p = &h->peers[h->touched[i]];
+
+        p->touched = p->state != NULL;
+        if (p->touched)
+            h->touched[kept++] = h->touched[i];
+    }
+    h->n_touched = kept;
+}
 
 /* ---- the main socket ---- */
 
@@ -58,6 +81,7 @@ static int refresh_roster(struct hub *h, struct err *err)
     h->roster_epoch = h->roster_epoch < clock_wall_ms() ? clock_wall_ms() : h->roster_epoch + 1;
     h->roster = h->hooks.roster(h->hooks.ctx, h->roster_epoch);
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)h->roster_epoch);
+    h->all = true;
     if (store_set(h->store, "roster", h->roster, err) < 0)
         return -1;
     return store_set(h->store, "roster_epoch", epoch, err);
@@ -211,6 +235,7 @@ static int main_message(struct hub *h, const struct zmsg *m, struct err *err)
 
     if (!p || proto_parse(m->body, m->len, &t, &j, &bad) < 0)
         return 0;
+    hub_touch(h, p);
     p->node.seen = clock_wall_ms();
     if (twin_speaks(&p->twin, m, clock_mono_ms()) &&
         hub_note_rarely(
@@ -307,6 +332,7 @@ int hub_open(const struct hub_config *config, const struct spec *s, struct store
     h->service = config->service;
     h->first = config->first;
     h->peers = xcalloc(s->n_nodes, sizeof(*h->peers));
+    h->touched = xcalloc(s->n_nodes, sizeof(*h->touched));
     for (size_t i = 0; i < s->n_nodes && rc == 0; i++)
         rc = hub_reload(h, &h->peers[i], s->nodes[i].name, err);
     if (rc == 0 && (rc = store_get(st, "roster", &h->roster, err)) == 0)
@@ -340,6 +366,8 @@ void hub_close(struct hub *h)
     for (size_t i = 0; i < h->spec->n_nodes; i++)
         json_decref(h->peers[i].state);
     free(h->roster);
+    free(h->touched);
+    keyindex_free(&h->keys);
     free(h->peers);
     free(h);
 }
@@ -357,6 +385,7 @@ void hub_fds(struct hub *h, struct http_fd fds[HUB_FDS])
 void hub_give_up(struct hub *h)
 {
     store_rollback(h->store);
+    h->reload = true;
     for (size_t i = 0; i < h->spec->n_nodes; i++) {
         h->peers[i].to_ack = 0;
         h->peers[i].node.name[0] = '\0'; /* read again by the next hub_run */
@@ -368,7 +397,7 @@ static int drain_main(struct hub *h, struct err *err)
 {
     uint64_t end = clock_mono_ms() + PASS_MS;
     struct zmsg m;
-    bool begun = false;
+    bool begun = false, stored = false;
     int n = 0, rc = 0;
 
     for (; rc == 0 && n < PASS_MESSAGES && clock_mono_ms() < end && zsock_recv(h->main, &m) == 1;
@@ -380,12 +409,13 @@ static int drain_main(struct hub *h, struct err *err)
         zmsg_free(&m);
     }
     zsock_look(h->main);
-    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
-        struct peer *p = &h->peers[i];
+    for (size_t i = 0; rc == 0 && i < h->n_touched; i++) {
+        struct peer *p = &h->peers[h->touched[i]];
         _cleanup_json_ json_t *state = NULL;
 
-        if (!p->state || !hub_state_due(p))
+        if (!p->state || !hub_state_due(h, p))
             continue;
+        stored = true;
         state = TAKE(p->state);
         if (!begun)
             rc = store_begin(h->store, err);
@@ -395,10 +425,12 @@ static int drain_main(struct hub *h, struct err *err)
     }
     if (begun && rc == 0)
         rc = store_commit(h->store, err);
+    if (stored)
+        h->states_at = clock_mono_ms();
     if (rc < 0)
         hub_give_up(h);
-    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++) {
-        struct peer *p = &h->peers[i];
+    for (size_t i = 0; rc == 0 && i < h->n_touched; i++) {
+        struct peer *p = &h->peers[h->touched[i]];
 
         /* A hello is answered with 0: nothing that it says it has sent is known to be stored until
          * it has come on this connection. */
@@ -411,28 +443,44 @@ static int drain_main(struct hub *h, struct err *err)
     return rc < 0 ? -1 : n;
 }
 
-/* Plans, rosters and the question how it is, to those that are connected. */
-static int send_all(struct hub *h, struct err *err)
+/* Plans, rosters and the question how it is, to one that is connected. */
+static int send_to(struct hub *h, size_t i, struct err *err)
 {
-    if (refresh_roster(h, err) < 0)
-        return -1;
-    for (size_t i = 0; i < h->spec->n_nodes; i++) {
-        struct peer *p = &h->peers[i];
+    struct peer *p = &h->peers[i];
 
-        if (!p->hello)
-            continue;
-        send_roster(h, p);
-        if (offer_plan(h, i, err) < 0)
-            return -1;
-        if ((p->offered[0] || h->service) && !p->looking) {
-            hub_answer(h->main, &p->at, PROTO_LOOK,
-                       json_pack("{s:I, s:b, s:b}", "id", (json_int_t)p->look, "repair",
-                                 p->kind != HUB_LOOK_TELLS, "careful",
-                                 p->kind == HUB_LOOK_CAREFUL));
-            p->looking = true;
-        }
+    if (!p->hello)
+        return 0;
+    send_roster(h, p);
+    if (offer_plan(h, i, err) < 0)
+        return -1;
+    if ((p->offered[0] || h->service) && !p->looking) {
+        hub_answer(h->main, &p->at, PROTO_LOOK,
+                   json_pack("{s:I, s:b, s:b}", "id", (json_int_t)p->look, "repair",
+                             p->kind != HUB_LOOK_TELLS, "careful", p->kind == HUB_LOOK_CAREFUL));
+        p->looking = true;
     }
     return 0;
+}
+
+/* The owner may have a plan now that it had not, and does not say so: all are asked for now and
+ * then. */
+static int send_all(struct hub *h, struct err *err)
+{
+    uint64_t now = clock_mono_ms();
+    int rc = 0;
+
+    if (refresh_roster(h, err) < 0)
+        return -1;
+    if (!h->all && now - h->all_at < ALL_EVERY_MS) {
+        for (size_t i = 0; rc == 0 && i < h->n_touched; i++)
+            rc = send_to(h, h->touched[i], err);
+        return rc;
+    }
+    h->all = false;
+    h->all_at = now;
+    for (size_t i = 0; rc == 0 && i < h->spec->n_nodes; i++)
+        rc = send_to(h, i, err);
+    return rc;
 }
 
 int hub_run(struct hub *h, struct err *err)
@@ -440,14 +488,16 @@ int hub_run(struct hub *h, struct err *err)
     int enrolled, heard;
 
     /* nodes that the owner made in the meantime */
-    for (size_t i = 0; i < h->spec->n_nodes; i++)
+    for (size_t i = 0; h->reload && i < h->spec->n_nodes; i++)
         if (!h->peers[i].node.name[0] &&
             hub_reload(h, &h->peers[i], h->spec->nodes[i].name, err) < 0)
             return -1;
+    h->reload = false;
     zap_serve(h->zap);
     if ((enrolled = hub_drain_enrol(h, err)) < 0 || (heard = drain_main(h, err)) < 0 ||
         hub_note_refusals(h, err) < 0 || send_all(h, err) < 0 || hub_prune(h, err) < 0)
         return -1;
+    untouch(h);
     httpd_run(h->httpd);
     /* The descriptors are edge-triggered and sending may use up an edge: only a pass that finds
      * nothing is followed by waiting. */
@@ -467,6 +517,7 @@ void hub_look_at(struct hub *h, size_t node, enum hub_look kind)
         p->kind = kind;
     p->look = ++h->look_id;
     p->looking = false;
+    hub_touch(h, p);
     p->drift_told = p->drift_told && kind != HUB_LOOK_REPAIRS;
 }
 
@@ -508,6 +559,7 @@ struct hub_node hub_node(const struct hub *h, size_t node)
 void hub_plans_changed(struct hub *h)
 {
     h->roster_made = false;
+    h->all = true;
     for (size_t i = 0; i < h->spec->n_nodes; i++)
         h->peers[i].offered[0] = '\0';
 }
@@ -527,5 +579,7 @@ void hub_forget(struct hub *h, size_t node)
     zsock_kick(h->main, user);
     json_decref(h->peers[node].state);
     h->roster_made = false;
-    h->peers[node] = (struct peer){0}; /* read again from the store by the next hub_run */
+    h->reload = true;
+    h->peers[node] = (struct peer){
+        .touched = h->peers[node].touched}; /* read again from the store by the next hub_run */
 }

@@ -6,6 +6,7 @@
 #include "common/proto.h"
 #include "common/zap.h"
 #include "controller/nodes/hub.h"
+#include "controller/nodes/keyindex.h"
 #include "controller/nodes/twin.h"
 
 #define HUB_BLOBS_MAX 8
@@ -26,6 +27,7 @@ struct peer {
     struct twin twin;
     bool hello;
     bool answer_hello;
+    bool touched;                /* it is in the hub's list */
     char has_rev[EVENT_REV_MAX]; /* the plan that the agent said it has */
     bool drift_told;             /* it was sent the plan again to repair what drifted */
     bool wants_signed;           /* its version knows signed plans */
@@ -65,6 +67,7 @@ struct hub {
     struct zsock *main;
     struct httpd *httpd;
     struct peer *peers;
+    struct keyindex keys;
     struct blob blobs[HUB_BLOBS_MAX];
     size_t n_blobs;
     char *roster;     /* current text */
@@ -74,7 +77,15 @@ struct hub {
     uint64_t measure_id; /* of the last part of a network test */
     bool service;
     enum hub_look first;
-    unsigned cuts; /* of connections, as last said */
+    /* Of thousands of nodes a pass looks at those from which something came, and not at all. */
+    size_t *touched; /* indices */
+    size_t n_touched;
+    bool all;           /* something changed for all of them */
+    uint64_t all_at;    /* monotonic: when all were looked at */
+    bool reload;        /* some are to be read from the store again */
+    bool refused;       /* a one-time key was, and that is not said yet */
+    uint64_t states_at; /* monotonic: when states were last stored */
+    unsigned cuts;      /* of connections, as last said */
     uint64_t cuts_said;
     uint64_t pruned; /* monotonic: when the next node's old events were last removed */
     size_t prune_next;
@@ -87,7 +98,7 @@ int bucket_due_ms(const struct bucket *b, double per_s, uint64_t now);
 /* Whether that event may be stored now. One that may not is not acknowledged, nor are those after
  * it: the agent keeps them and sends them again. */
 bool hub_has_credit(struct peer *p, uint64_t seq);
-bool hub_state_due(struct peer *p);
+bool hub_state_due(const struct hub *h, struct peer *p);
 bool hub_hello_due(struct peer *p);
 /* Removes old events, of one node at a time. */
 int hub_prune(struct hub *h, struct err *err);
@@ -95,6 +106,8 @@ int hub_prune(struct hub *h, struct err *err);
 int hub_self_test(struct hub *h, const struct hub_config *c, struct err *err);
 /* Whether there are descriptors for that many agents. */
 int hub_files(size_t agents, struct err *err);
+
+void hub_touch(struct hub *h, struct peer *p);
 
 /* After something of a pass failed: nothing of it is stored, so nothing is acknowledged. */
 void hub_give_up(struct hub *h);

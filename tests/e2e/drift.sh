@@ -156,6 +156,7 @@ ber_vm=$(id_of vm:ber) ber_volume=$(id_of volume:ber)
 cp "$work/state/muster/drift/ssh_key"* "$work/"
 rm -rf "$work/state"
 mkdir -p "$work/state/muster/drift"
+chmod 0700 "$work/state/muster/drift"
 cp "$work/ssh_key"* "$work/state/muster/drift/"
 cloud deleteTags resourceids="$ber_vm" resourcetype=UserVm >/dev/null
 cloud deleteTags resourceids="$ber_volume" resourcetype=Volume >/dev/null

@@ -42,6 +42,7 @@ refused 2 "service offering '2049-1' is not offered" "$muster" up -f "$work/offe
 # another muster holds the deployment
 state=$XDG_STATE_HOME/muster/saas
 mkdir -p "$state"
+chmod 0700 "$state"
 exec 9>"$state/lock"
 flock 9
 refused 8 'another muster is at work' "$muster" up -f "$file"

@@ -513,6 +513,36 @@ static void test_store_of_another_version(void **state)
     }
 }
 
+/* Many keys of few nodes, and keys that begin alike. */
+static void test_key_index(void **state)
+{
+    struct keyindex x = {0};
+    uint8_t key[KEY_SIZE] = {0};
+    size_t at = 0, node;
+
+    (void)state;
+    assert_false(keyindex_next(&x, key, &at, &node));
+    for (size_t i = 0; i < 5000; i++) {
+        memcpy(key, &i, sizeof(i));
+        keyindex_add(&x, key, i % 7);
+        keyindex_add(&x, key, i % 7);
+    }
+    assert_int_equal(x.used, 5000);
+    for (size_t i = 0; i < 5000; i++) {
+        memcpy(key, &i, sizeof(i));
+        at = 0;
+        assert_true(keyindex_next(&x, key, &at, &node));
+        assert_int_equal(node, i % 7);
+        assert_false(keyindex_next(&x, key, &at, &node));
+    }
+    keyindex_add(&x, key, 9); /* another key with this start */
+    at = 0;
+    assert_true(keyindex_next(&x, key, &at, &node) && node == 4999 % 7);
+    assert_true(keyindex_next(&x, key, &at, &node) && node == 9);
+    assert_false(keyindex_next(&x, key, &at, &node));
+    keyindex_free(&x);
+}
+
 /* An agent that connects again is silent on the connection that it left; a second machine is not.
  */
 static void test_twin(void **state)
@@ -539,6 +569,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_twin),
+        cmocka_unit_test(test_key_index),
         cmocka_unit_test_setup_teardown(test_enrol_and_hello, setup, teardown),
         cmocka_unit_test_setup_teardown(test_used_key_freezes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_machines_with_one_key, setup, teardown),

@@ -35,16 +35,16 @@ struct world {
     struct zsock *server;
     char endpoint[64];
     unsigned got;
+    bool nameless; /* the handler lets everybody in, under no name */
 };
 
 static bool allow(void *ctx, const char *domain, const char *address, const uint8_t key[KEY_SIZE],
                   char ret_user[ZSOCK_USER_MAX])
 {
-    (void)ctx;
     (void)domain;
     (void)address;
     (void)key;
-    return str_copy(ret_user, ZSOCK_USER_MAX, "peer");
+    return str_copy(ret_user, ZSOCK_USER_MAX, ((struct world *)ctx)->nameless ? "" : "peer");
 }
 
 static void open_server(struct world *w, unsigned port)
@@ -234,6 +234,28 @@ static void test_busy_peer_is_left_alone(void **state)
     assert_int_equal(zsock_cuts(w->server), 0);
 }
 
+/* Nobody is let in without a User-Id, whatever the handler says. */
+static void test_no_user(void **state)
+{
+    struct world *w = *state;
+    uint64_t end = clock_mono_ms() + WAIT_MS;
+    struct zctx *z = zctx_new();
+    struct err err;
+    struct zsock *s =
+        zsock_client(z, &w->peer_keys, w->server_keys.pub, MSG_MAX, w->endpoint, &err);
+
+    assert_non_null(s);
+    w->nameless = true;
+    while (!zsock_was_refused(s) && clock_mono_ms() < end) {
+        zsock_send(s, NULL, "x", 1);
+        serve(w, 1);
+    }
+    assert_true(zsock_was_refused(s));
+    assert_int_equal(w->got, 0);
+    zsock_free(s);
+    zctx_free(z);
+}
+
 static void three_frames(void *s)
 {
     zmq_send(s, "a", 1, ZMQ_SNDMORE);
@@ -346,6 +368,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_message_without_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_busy_peer_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_user, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connections_of_one_user, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_connections, setup, teardown),
