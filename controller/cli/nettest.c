@@ -9,7 +9,7 @@
 
 /* Of Galera's periods the shortest, in which something is sent again or said to be alive, is a
  * second: longer than a round trip, and one that is lost. */
-#define ROUND_TRIP_MAX_MS 300
+#define LONGEST_ROUND_TRIP 300
 #define COLUMNS 80
 #define CELL_MAX 40
 #define CORNER "from \\ to"
@@ -181,7 +181,7 @@ static double longest_round_trip(const struct nettest_report *r)
 
 json_t *nettest_settings(const struct nettest_report *r)
 {
-    double times = longest_round_trip(r) / ROUND_TRIP_MAX_MS;
+    double times = longest_round_trip(r) / LONGEST_ROUND_TRIP;
     static const struct {
         const char *name;
         double seconds;
@@ -210,7 +210,7 @@ static void settings(const struct nettest_report *r, struct strbuf *out)
         return;
     if (!json_object_size(wanted)) {
         strbuf_addf(out, "\nGalera's periods do for these round trips, as up to %d ms\n",
-                    ROUND_TRIP_MAX_MS);
+                    LONGEST_ROUND_TRIP);
         return;
     }
     strbuf_addf(out,
