@@ -112,6 +112,7 @@ enrol() {
   openssl pkeyutl -sign -rawin -inkey "$d/sign" -in "$d/roster" -out "$d/sig"
   jq -n --arg roster "$roster" --arg sig "$(hex <"$d/sig")" '{roster: $roster, sig: $sig}' >"$net/roster.json"
   openssl pkey -in "$d/own" -outform DER | tail -c 32 | hex >"$net/curve.key"
+  chmod 600 "$net/curve.key"
   run chown -R muster-agent: /var/lib/muster-agent/net
   rm -rf "$d"
   # The service removes the file with the kill: so that none of its programs is killed again.
