@@ -67,28 +67,13 @@ void cluster_votes_prune(struct cluster *c)
     c->rec.votes = kept;
 }
 
-/* A member that is not lost was part of the Primary that went on without that one: it has what that
- * one acknowledged. */
-static bool is_covered(const struct cluster *c, unsigned i)
-{
-    for (unsigned k = 0; k < c->cfg.n; k++) {
-        const struct cluster_names *held =
-            k == c->cfg.self ? &c->rec.holders : &c->peers[k].hb.holders;
-
-        if (k != i && !cluster_lost(c, k) && (k == c->cfg.self || c->peers[k].heard) &&
-            cluster_names_have(held, c->cfg.names[k]) && !cluster_names_have(held, c->cfg.names[i]))
-            return true;
-    }
-    return false;
-}
-
-/* One that is excluded itself does not know of whom the Primary consisted then. And when an
- * operator gives a member up, it may be the one whose data made another one dispensable. */
+/* One that is excluded itself does not know of whom the Primary consisted then. And whom an
+ * operator gives up may be the one whose data made another one dispensable, or may have taken it in
+ * again without anybody else: the operator says of each whether it is waited for. */
 bool cluster_excluded(const struct cluster *c, unsigned i)
 {
     return i != c->cfg.self && cluster_vote(&c->rec.votes, c->cfg.names[i]) % 2 &&
-           cluster_vote(&c->rec.votes, c->cfg.names[c->cfg.self]) % 2 == 0 &&
-           (!c->rec.lost[0] || is_covered(c, i));
+           cluster_vote(&c->rec.votes, c->cfg.names[c->cfg.self]) % 2 == 0 && !c->rec.lost[0];
 }
 
 bool cluster_gone(const struct cluster *c, unsigned i, uint64_t now)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators tell the coordinator, and what it tells them, through the step function. */
+#include "agent/cluster/internal.h"
 #include "cluster_world.h"
 
 static bool tell(struct world *w, const char *on, enum cluster_event_type type, bool ok,
@@ -253,6 +254,32 @@ static void test_excluded_by_the_lost(void **state)
     free(w);
 }
 
+/* A member that got its vote back, and went away before it had joined, does not know whom the one
+ * that is given up has taken in again since. */
+static void test_included_by_the_lost(void **state)
+{
+    (void)state;
+    struct world *w = three();
+    struct node *par = get(w, "par");
+    struct cluster_event ev = {.type = EV_RECOVER};
+
+    str_copy(ev.name, sizeof(ev.name), "fra");
+    get(w, "ams")->seqno = get(w, "fra")->seqno = 200;
+    for (unsigned i = 0; i < w->n; i++)
+        power_off(&w->nodes[i]);
+    par->record.holders = (struct cluster_names){.n = 2, .name = {"fra", "par"}};
+    cluster_exclude(&par->record.votes, "ams");
+    power_on(w, "par");
+    run(w, 20);
+    ev.now = w->now;
+    step(w, par, &ev);
+    assert_true(par->c.accepted);
+    run(w, 120);
+    assert_int_equal(par->boots, 0);
+    assert_waits_for(w, "par", "not heard");
+    free(w);
+}
+
 /* Two members were given up, each to the other, and the second try of one of them, from the same
  * place, does not say so any more: who serves the earlier epoch beside it halts, and not because
  * of one that cannot be asked. */
@@ -395,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_acceptance_ends_with_quorum),
         cmocka_unit_test(test_recover_at_once),
         cmocka_unit_test(test_excluded_by_the_lost),
+        cmocka_unit_test(test_included_by_the_lost),
         cmocka_unit_test(test_two_serve_apart),
         cmocka_unit_test(test_restart_while_apart),
         cmocka_unit_test(test_decided_while_it_joins),
