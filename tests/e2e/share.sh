@@ -74,6 +74,9 @@ on fra sh -c "'rm $photos/*sync-conflict*'"
 until_true 30 "the copy of the conflict is gone on both" equal
 
 # ---- a file that is not here yet is asked for at the other node, while nothing is carried over
+# A run of the plan after its start would start it again.
+fra_settled() { [ "$(agent_json fra | jq -r .phase)" = ready ]; }
+until_true 120 "no run of fra's plan is under way" fra_settled
 on fra systemctl stop muster-share
 upload fra direct 3 100000
 on fra sudo -u www-data sh -c "'mkdir -p $photos/cache $photos/closed; cp $photos/direct1 $photos/cache/c; cp $photos/direct1 $photos/closed/x; echo Require all denied >$photos/closed/.htaccess; echo \"<?php echo 6 * 7;\" >$photos/code.php'"
