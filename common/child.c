@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 extern char **environ;
 
 enum stage { STAGE_APART, STAGE_DIRECTORY, STAGE_USER, STAGE_FDS, STAGE_EXEC, STAGES };
@@ -188,4 +190,19 @@ int child_call(void (*fn)(void *ctx), void *ctx, const char *what, const struct 
     struct start s = {.what = what, .fn = fn, .ctx = ctx, .opts = opts};
 
     return start(&s, ret_pid, err);
+}
+
+bool child_works(pid_t *pid, uint64_t end, int *ret_status)
+{
+    pid_t ended = waitpid(*pid, ret_status, WNOHANG);
+
+    if (ended == 0) {
+        if (clock_mono_ms() > end)
+            kill(-*pid, SIGKILL);
+        return true;
+    }
+    if (ended < 0)
+        *ret_status = -1;
+    *pid = 0;
+    return false;
 }

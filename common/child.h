@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -50,5 +51,10 @@ int child_start(const char *const argv[], const struct child_opts *opts, pid_t *
  * do what signal-safety(7) lists: a lock that one of them held stays held in the child. */
 int child_call(void (*fn)(void *ctx), void *ctx, const char *what, const struct child_opts *opts,
                pid_t *ret_pid, struct err *err);
+
+/* Whether a child in a group of its own is still at work; after `end` (clock_mono_ms) the group is
+ * killed. When it is not, *pid is 0 and *ret_status as waitpid has it, or -1: how it ended is not
+ * known. */
+bool child_works(pid_t *pid, uint64_t end, int *ret_status);
 
 #endif

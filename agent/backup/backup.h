@@ -40,8 +40,9 @@ int backup_directory(const struct backup_conf *c, struct err *err); /* makes it 
 json_t *backup_record_load(const struct backup_conf *c, const char *name);
 int backup_record_save(const struct backup_conf *c, const char *name, const json_t *record,
                        struct err *err);
-/* [{name, at, bytes, …}], the newest first; *ret_strange counts what lies there and is none. */
-json_t *backup_list(const struct backup_conf *c, unsigned *ret_strange);
+/* [{name, at, bytes, …}], the newest first; *ret_strange counts what lies there and is none. NULL:
+ * the directory is there and could not be read. */
+json_t *backup_list(const struct backup_conf *c, unsigned *ret_strange, struct err *err);
 /* The names that go when `keep` are to stay: never the last that was verified. Pure; new reference.
  */
 json_t *backup_surplus(const json_t *list, const char *deployment, uint64_t keep);

@@ -80,10 +80,11 @@ void desync_left(void)
 
     if (!fs_exists(PATH_BACKUP_DESYNC))
         return;
-    if (fs_read(PATH_BACKUP_DESYNC, 24, &pid, NULL, &err) == 0 &&
-        str_to_u64(pid, INT32_MAX, &n) == 0 && sql_open(LOOK_S, &s, &err) == 0 &&
-        (uint64_t)sql_server(s) == n && set(s, false, &err) < 0) {
-        log_warn("the database does not take part in flow control: %s", err.msg);
+    bool known = fs_read(PATH_BACKUP_DESYNC, 24, &pid, NULL, &err) == 0 &&
+                 str_to_u64(pid, INT32_MAX, &n) == 0;
+    if (known && (sql_open(LOOK_S, &s, &err) < 0 ||
+                  ((uint64_t)sql_server(s) == n && set(s, false, &err) < 0))) {
+        log_warn("the database may not take part in flow control: %s", err.msg);
         return; /* the mark stays, for the next time */
     }
     unlink(PATH_BACKUP_DESYNC);

@@ -234,9 +234,9 @@ static int publish(const struct backup_conf *c, const char *part, const char *na
 static void forget_old(const struct backup_conf *c)
 {
     unsigned strange;
-    _cleanup_json_ json_t *list = backup_list(c, &strange);
+    struct err ignored; /* of what cannot be looked at, nothing goes */
+    _cleanup_json_ json_t *list = backup_list(c, &strange, &ignored);
     _cleanup_json_ json_t *surplus = backup_surplus(list, c->deployment, c->keep);
-    struct err ignored;
     size_t i;
     json_t *name;
 

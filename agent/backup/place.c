@@ -123,6 +123,10 @@ static json_t *entry(const struct backup_conf *c, const char *name)
                             js_string(err.msg[0] ? err.msg : "it was made under another name"));
         return j;
     }
+    /* Whether it was verified is not known: it is not one of those that may go. */
+    _cleanup_free_ char *noted = record_path(c, name);
+    if (!json_object_size(record) && (access(noted, F_OK) == 0 || errno != ENOENT))
+        json_object_set_new(j, "problem", js_string("what is known of it cannot be read"));
     json_object_del(record, "checksums"); /* many */
     json_object_update_missing(j, record);
     json_object_set_new(j, "deployment", js_string(h.deployment));
@@ -155,13 +159,17 @@ static json_t *sorted(json_t *list)
     return ret;
 }
 
-json_t *backup_list(const struct backup_conf *c, unsigned *ret_strange)
+json_t *backup_list(const struct backup_conf *c, unsigned *ret_strange, struct err *err)
 {
     _cleanup_free_ char *dir = str_fmt("%s/" BACKUP_DIRECTORY, c->mount);
     _cleanup_closedir_ DIR *d = opendir(dir);
-    json_t *list = json_array();
 
     *ret_strange = 0;
+    if (!d && errno != ENOENT) {
+        err_errno(err, errno, "%s", dir);
+        return NULL;
+    }
+    json_t *list = json_array();
     for (struct dirent *e; d && (e = readdir(d));) {
         char name[BACKUP_NAME_MAX];
         size_t n = strlen(e->d_name);

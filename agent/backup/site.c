@@ -46,17 +46,20 @@ static void push_id(void *ctx, const char *id, const char *user)
     js_push_str(ctx, id);
 }
 
-static json_t *sessions(struct sql *s)
+/* NULL: they could not be looked at. */
+static json_t *sessions(struct sql *s, struct err *err)
 {
     json_t *ids = json_array();
-    struct err ignored;
 
-    sql_pairs(s,
-              "SELECT ID, USER FROM information_schema.PROCESSLIST WHERE USER NOT IN ('root', "
-              "'mysql', 'mariadb.sys', 'system user', 'event_scheduler', 'unauthenticated user') "
-              "AND USER NOT LIKE 'muster-%' AND ID <> CONNECTION_ID()",
-              push_id, ids, &ignored);
-    return ids;
+    if (sql_pairs(
+            s,
+            "SELECT ID, USER FROM information_schema.PROCESSLIST WHERE USER NOT IN ('root', "
+            "'mysql', 'mariadb.sys', 'system user', 'event_scheduler', 'unauthenticated user') "
+            "AND USER NOT LIKE 'muster-%' AND ID <> CONNECTION_ID()",
+            push_id, ids, err) == 0)
+        return ids;
+    json_decref(ids);
+    return NULL;
 }
 
 /* What the site had begun may end; what does not is ended. */
@@ -68,12 +71,12 @@ static int end_sessions(struct err *err)
     if (sql_open(30, &s, err) < 0)
         return -1;
     for (;;) {
-        _cleanup_json_ json_t *ids = sessions(s);
+        _cleanup_json_ json_t *ids = sessions(s, err);
         size_t i;
         json_t *id;
 
         if (!json_array_size(ids))
-            return 0;
+            return ids ? 0 : -1;
         if (clock_mono_ms() - begun < FINISH_MS) {
             clock_pause_ms(AGAIN_MS);
             continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static void remove_unfinished(const char *dir)
 
         if (str_ends(e->d_name, ".json") && !str_eq(e->d_name, BACKUP_STATE)) {
             backup = str_fmt("%s/%.*s" BACKUP_SUFFIX, dir, (int)(n - strlen(".json")), e->d_name);
-            part = access(backup, F_OK) < 0;
+            part = access(backup, F_OK) < 0 && errno == ENOENT;
         }
         if (part || strstr(e->d_name, ".tmp"))
             unlinkat(dirfd(d), e->d_name, 0);

@@ -79,7 +79,7 @@ static int take(const struct columns *row, const size_t at[COLUMNS], const char 
         if (at[i] >= row->n)
             return err_set(err, ERR_FAILED, "HAProxy says too little of its servers");
     if (str_eq(row->field[at[SERVER]], "FRONTEND")) {
-        s->load.closed = s->load.closed || !str_eq(row->field[at[STATUS]], "OPEN");
+        s->load.closed = s->load.closed || str_eq(row->field[at[STATUS]], "PAUSED");
         return 0;
     }
     if (!str_eq(row->field[at[ACTIVE]], "1")) {

@@ -15,11 +15,9 @@
 #include "common/ports.h"
 #include "common/proto.h"
 #include "common/str.h"
-#include "common/uuid.h"
 
 #define QUEUE_MAX 16
-#define LINGER_MS 500  /* for the last heartbeat of an agent that ends */
-#define DB_NAME_MAX 32 /* characters of node_name in mysql.wsrep_cluster_members */
+#define LINGER_MS 500 /* for the last heartbeat of an agent that ends */
 #define REOPEN_MS 1000
 
 struct peer {
@@ -342,66 +340,6 @@ void net_cluster_roster(struct net *n, const char *text)
     look_again(k);
 }
 
-/* The database's list of its members cuts names. */
-static void whole_names(const struct cluster_config *cfg, struct cluster_names *names)
-{
-    for (unsigned i = 0; i < names->n; i++)
-        for (unsigned k = 0; strlen(names->name[i]) == DB_NAME_MAX && k < cfg->n; k++)
-            if (strncmp(cfg->names[k], names->name[i], DB_NAME_MAX) == 0)
-                memcpy(names->name[i], cfg->names[k], CLUSTER_NAME);
-}
-
-static void on_db(struct net *n, struct net_cluster *k, const json_t *db, bool leaving)
-{
-    struct cluster_event ev = {.type = EV_DB, .now = clock_mono_ms()};
-    const char *unknown = js_opt_str(db, "unknown", "");
-    struct err err;
-
-    ev.running = json_is_true(json_object_get(db, "running"));
-    ev.leaving = leaving;
-    ev.unknown = unknown[0] != '\0';
-    str_copy(ev.why, sizeof(ev.why), unknown);
-    ev.answers = json_is_true(json_object_get(db, "answers"));
-    ev.primary = strcmp(js_opt_str(db, "status", ""), "Primary") == 0;
-    ev.left = ev.answers && strcmp(js_opt_str(db, "status", ""), "Disconnected") == 0;
-    ev.synced = strcmp(js_opt_str(db, "state", ""), "Synced") == 0 ||
-                strcmp(js_opt_str(db, "state", ""), "Donor/Desynced") == 0;
-    ev.size = (unsigned)js_opt_u64(db, "cluster_size", 0);
-    ev.cached = js_opt_u64(db, "cached", 0);
-    ev.bytes = js_opt_u64(db, "bytes", 0);
-    ev.rowless = json_is_false(json_object_get(db, "epoch_row")) &&
-                 js_opt_u64(db, "epoch", 0) == k->c.rec.epoch;
-    const json_t *weight = json_object_get(db, "weight");
-    ev.weightless =
-        weight && json_integer_value(weight) != (json_int_t)k->c.cfg.weights[k->c.cfg.self];
-    const json_t *row = json_object_get(db, "row");
-    if (row && js_opt_u64(db, "epoch", 0) == k->c.rec.epoch) {
-        str_copy(ev.row_node, sizeof(ev.row_node), js_opt_str(row, "node", ""));
-        str_copy(ev.row_cluster, sizeof(ev.row_cluster), js_opt_str(row, "cluster_id", ""));
-    }
-    ev.position = (struct cluster_position){.kind = DATADIR_OK};
-    ev.position.seqno = (int64_t)json_integer_value(json_object_get(db, "seqno"));
-    ev.position.last_epoch = k->c.rec.last_epoch;
-    str_copy(ev.position.uuid, sizeof(ev.position.uuid), js_opt_str(db, "uuid", ""));
-    /* A name that cannot be a member's, since somebody set wsrep_node_name by hand, makes the whole
-     * list one that is not known: the record could not be read back with it. */
-    if (cluster_names_from_json(json_object_get(db, "members"), &ev.members, &err) < 0)
-        ev.members.n = 0;
-    const json_t *instances = json_object_get(db, "instances");
-    for (unsigned i = 0; i < ev.members.n; i++) {
-        const char *uuid = json_string_value(json_array_get(instances, i));
-
-        if (uuid && uuid_valid(uuid))
-            str_copy(ev.instances[i], sizeof(ev.instances[i]), uuid);
-    }
-    whole_names(&k->c.cfg, &ev.members);
-    if (k->c.cfg.arbitrator) { /* the database counts it, and it is no member here */
-        ev.arbitrated = ev.size > ev.members.n;
-        ev.size = ev.members.n;
-    }
-    step(n, k, &ev);
-}
-
 static void answer(struct net *n, uint64_t id, bool ok, const char *why, json_t *view)
 {
     net_send(n, IPC_ANSWER,
@@ -483,7 +421,12 @@ void net_cluster_message(struct net *n, enum ipc_msg m, const json_t *msg)
     } else if (m == IPC_SAVED && k->open) {
         on_saved(n, k);
     } else if (m == IPC_DB && k->open) {
-        on_db(n, k, json_object_get(msg, "db"), js_opt_bool(msg, "leaving", false));
+        struct cluster_event ev;
+
+        net_look_event(&k->c, json_object_get(msg, "db"), &ev);
+        ev.now = clock_mono_ms();
+        ev.leaving = js_opt_bool(msg, "leaving", false);
+        step(n, k, &ev);
     } else if (m == IPC_RESULT && k->open) {
         on_result(n, k, msg);
     } else if (m == IPC_ASK) {

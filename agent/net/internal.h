@@ -47,6 +47,9 @@ struct net {
 /* To the supervisor: {"m": m, ...members}; takes members (NULL for none). */
 void net_send(struct net *n, enum ipc_msg m, json_t *members);
 
+/* look.c: an EV_DB of what IPC_DB has; the caller sets its time and `leaving`. Pure. */
+void net_look_event(const struct cluster *c, const json_t *db, struct cluster_event *ret);
+
 /* ctrl.c: enrolment, then the main socket. */
 int net_ctrl_open(struct net *n, struct err *err);
 void net_ctrl_serve(struct net *n, uint64_t now); /* takes what came, sends what is due */

@@ -42,7 +42,7 @@ extern const struct sup_part sup_net, sup_cluster, sup_watch, sup_engines, sup_d
 
 /* job.c: a child that leaves one JSON text: a look at the database, a cluster action. */
 struct job {
-    bool bound; /* it changes nothing, and ends with the supervisor */
+    bool bound; /* the next one does all that it does: it ends with the supervisor */
     pid_t pid;  /* 0: none */
     int answer; /* a file in memory, read when the child has ended */
     enum ipc_msg asked;

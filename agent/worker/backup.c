@@ -107,7 +107,11 @@ static int list(const struct args *a, struct err *err)
         backup_here_close(&h);
         return -1;
     }
-    _cleanup_json_ json_t *all = backup_list(&h.conf, &strange);
+    _cleanup_json_ json_t *all = backup_list(&h.conf, &strange, err);
+    if (!all) {
+        backup_here_close(&h);
+        return -1;
+    }
     if (a->json) {
         bool ready = backup_possible(&h.conf, &why) == 0;
         _cleanup_json_ json_t *j =

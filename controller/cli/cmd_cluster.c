@@ -123,7 +123,9 @@ static int coordinator_of(struct deployment *d, const char *node, char *ret, str
     if (r < 0 || js_parse(strbuf_str(&said.out), said.out.len, &state, err) < 0)
         return err_wrap(err, "%s cannot be asked; nothing was done", node);
     str_copy(ret, 32, js_opt_str(json_object_get(state, "coordinator"), "state", ""));
-    return 0;
+    return *ret ? 0
+                : err_set(err, ERR_NODE,
+                          "%s does not say what its coordinator is at; nothing was done", node);
 }
 
 /* The one that is given up is stopped at the cloud, and is known to be: it acknowledges nothing any

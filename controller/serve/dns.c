@@ -62,7 +62,6 @@ static void begin(struct service *s, uint64_t now)
 /* A failure is said once for each text. */
 static void ended(struct service *s, int status, uint64_t now)
 {
-    s->dns.pid = 0;
     if (status == 0) {
         log_info("%s was told: %s", s->config.spec->frontdoor.dns, s->dns.telling);
         free(s->dns.told);
@@ -86,12 +85,8 @@ void dns_run(struct service *s)
     if (!s->config.file || !s->config.spec->frontdoor.dns[0])
         return;
     if (s->dns.pid) {
-        pid_t pid = waitpid(s->dns.pid, &status, WNOHANG);
-
-        if (pid == 0 && now > s->dns.end)
-            kill(-s->dns.pid, SIGKILL);
-        if (pid != 0)
-            ended(s, pid > 0 ? status : 0, now);
+        if (!child_works(&s->dns.pid, s->dns.end, &status))
+            ended(s, status, now);
         return;
     }
     /* That nobody serves is no reason to take the last addresses away. */

@@ -53,28 +53,20 @@ static int begin(struct service *s, size_t survivor, struct err *err)
              "one goes on without it (database.survivor)",
              without, 0, err) < 0)
         return -1;
+    s->fence.since = 0; /* should it not start: not at once again */
     s->fence.end = clock_mono_ms() + FENCE_MAX_MS;
     return child_start(argv, &opts, &s->fence.pid, err);
 }
 
-/* 1: one is at work. 0: none is. */
-static int under_way(struct service *s, size_t survivor, struct err *err)
+static int ended(struct service *s, int status, struct err *err)
 {
-    int status = 0;
-    pid_t pid = waitpid(s->fence.pid, &status, WNOHANG);
-
-    if (pid == 0 && clock_mono_ms() > s->fence.end)
-        kill(-s->fence.pid, SIGKILL);
-    if (pid == 0)
-        return 1;
-    s->fence.pid = 0;
     s->fence.since = 0;
-    if (pid > 0 && status == 0)
+    if (status == 0)
         return 0;
     return note(s,
                 "may run still, and the other one waits: 'muster serve' has said why; it is "
                 "tried again",
-                s->config.spec->nodes[!survivor].name,
+                s->config.spec->nodes[!s->fence.survivor].name,
                 WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), err);
 }
 
@@ -84,6 +76,7 @@ int fence_run(struct service *s, struct err *err)
     struct fence_look look[2] = {0};
     uint64_t now = clock_mono_ms();
     size_t survivor = 0;
+    int status;
 
     if (!s->config.file || !spec->database.fence)
         return 0;
@@ -95,7 +88,7 @@ int fence_run(struct service *s, struct err *err)
     }
     bool due = fence_is_due(look, spec->n_nodes, &survivor);
     if (s->fence.pid)
-        return under_way(s, s->fence.survivor, err) < 0 ? -1 : 0;
+        return child_works(&s->fence.pid, s->fence.end, &status) ? 0 : ended(s, status, err);
     if (!due || s->fence.survivor != survivor)
         s->fence.since = 0;
     s->fence.survivor = survivor;

@@ -243,7 +243,8 @@ static void read_survivor(struct reading *r, struct spec *s, const json_t *v)
     s->database.fence = str_eq(text, "fence");
     if (!s->database.fence && !str_eq(text, "wait"))
         problem_at(r, "database", "survivor", "expected wait or fence");
-    else if (s->database.fence && s->n_nodes != 2)
+    else if (s->database.fence &&
+             (s->n_nodes != 2 || s->nodes[0].arbitrator || s->nodes[1].arbitrator))
         problem_at(r, "database", "survivor", "fence is for two nodes: others have a quorum");
     else if (s->database.fence && s->cloud == CLOUD_NONE)
         problem_at(r, "database", "survivor", "fence needs a cloud that stops the lost VM");

@@ -100,6 +100,7 @@ static void test_list(void **state)
 {
     _cleanup_json_ json_t *list = NULL;
     unsigned strange = 0;
+    struct err err;
 
     (void)state;
     make_directory("muster-backup");
@@ -113,7 +114,7 @@ static void test_list(void **state)
     make_directory("muster-backup/saas-5.mbk");
     _cleanup_free_ char *from = backup_path(&conf, "saas-1"), *to = backup_path(&conf, "saas-6");
     assert_int_equal(symlink(from, to), 0);
-    list = backup_list(&conf, &strange);
+    list = backup_list(&conf, &strange, &err);
     assert_int_equal(json_array_size(list), 3);
     assert_int_equal(strange, 4);
     const json_t *newest = json_array_get(list, 0);
@@ -122,6 +123,36 @@ static void test_list(void **state)
     assert_int_equal(js_opt_u64(newest, "verified", 0), 5);
     assert_string_equal(js_opt_str(json_array_get(list, 1), "name", ""), "saas-1");
     assert_non_null(json_object_get(json_array_get(list, 2), "problem"));
+}
+
+/* Whether a backup was verified cannot be read: it is not one that may go. And a directory that
+ * cannot be read is not one without backups. */
+static void test_unreadable(void **state)
+{
+    struct err err = {0};
+    unsigned strange;
+    struct backup_conf other = conf;
+    _cleanup_free_ char *directory = str_fmt("%s/none", conf.mount);
+    _cleanup_free_ char *path = str_fmt("%s/muster-backup", directory);
+
+    (void)state;
+    make_directory("muster-backup");
+    make_backup("saas-7", 7000);
+    make_file("muster-backup/saas-7.json", "{\"verified\": 5");
+    _cleanup_json_ json_t *list = backup_list(&conf, &strange, &err);
+    bool said = false;
+    size_t i;
+    json_t *b;
+    json_array_foreach(list, i, b) said =
+        said || (str_eq(js_opt_str(b, "name", ""), "saas-7") && json_object_get(b, "problem"));
+    assert_true(said);
+    other.mount = directory;
+    _cleanup_json_ json_t *none = backup_list(&other, &strange, &err);
+    assert_int_equal(json_array_size(none), 0);
+    assert_non_null(none);
+    make_directory("none");
+    make_file("none/muster-backup", "x");
+    assert_null(backup_list(&other, &strange, &err));
 }
 
 /* A copy under another's name is not that one. */
@@ -134,7 +165,7 @@ static void test_renamed(void **state)
     (void)state;
     make_backup("saas-1", 1000);
     assert_int_equal(rename(from, to), 0);
-    _cleanup_json_ json_t *list = backup_list(&conf, &strange);
+    _cleanup_json_ json_t *list = backup_list(&conf, &strange, &err);
     bool said = false;
     size_t i;
     json_t *b;
@@ -361,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),
+        cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_sums),
