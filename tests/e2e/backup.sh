@@ -76,7 +76,7 @@ node=$(holder "$first")
 [ "$(on "$node" stat -c "'%a %U'" "$mount/muster-backup" "$mount/muster-backup/$first.mbk" | xargs)" = "700 root 600 root" ] || die "who may read it"
 on "$node" grep -aq innodb "$mount/muster-backup/$first.mbk" && die "it is not encrypted"
 on "$node" mariadb -N -e "'SELECT @@wsrep_desync'" | grep -qx 0 || die "the member does not take part in flow control"
-said_never() { "$muster" status -f "$file" | grep -q 'none was ever verified'; }
+said_never() { "$muster" status -f "$file" | grep 'none was ever verified' >/dev/null; }
 until_true 30 "status says that it was never verified" said_never
 
 # ---- verified
@@ -85,9 +85,9 @@ grep -q "can be restored: [0-9]* tables" "$work/verify" || { cat "$work/verify";
 backup list | grep "$first" | grep -q ' verified ' || die "list does not say that it was verified"
 on "$node" sh -c "'ls -d $mount/muster-backup-scratch $mount/muster-backup/.work'" && die "something is left of the verification"
 backup verify "$first" >/dev/null 2>&1 || die "the second verification differs from the first"
-said_verified() { "$muster" status -f "$file" | grep -q 'one was verified'; }
+said_verified() { "$muster" status -f "$file" | grep 'one was verified' >/dev/null; }
 until_true 30 "status says so" said_verified
-on "$node" curl -s http://127.0.0.1:7404/metrics | grep -q '^muster_backup_verified_seconds ' || die "no metric"
+on "$node" curl -s http://127.0.0.1:7404/metrics | grep '^muster_backup_verified_seconds ' >/dev/null || die "no metric"
 
 # ---- on this machine, whole; and nothing that is not whole is taken
 backup fetch "$first" -o "$work/whole.mbk" || die "fetch"
@@ -139,7 +139,7 @@ wait $! && die "a backup that was killed ended well"
 until_true 60 "nothing is left of that" nothing_left
 [ "$(on par pgrep -c mariadb-backup || true)" = 0 ] || die "mariabackup is still there"
 on par mariadb -N -e "'SELECT @@wsrep_desync'" | grep -qx 0 || die "par does not take part in flow control"
-said_failed() { "$muster" status -f "$file" | grep -q 'its last backup, verification or restore failed'; }
+said_failed() { "$muster" status -f "$file" | grep 'its last backup, verification or restore failed' >/dev/null; }
 until_true 30 "status says that it failed" said_failed
 
 # ---- brought back in place, on both nodes
@@ -166,7 +166,7 @@ done
 ok "every table on both nodes has the checksum that it had"
 until_true 60 "the same files on both" equal
 diff <(echo "$files") <(digest fra | grep -v ' ./after$') || die "files differ from the backup"
-digest par | grep -q ' ./after$' || die "an upload of later is lost"
+digest par | grep ' ./after$' >/dev/null || die "an upload of later is lost"
 [ "$(on par stat -c %U "$photos/u1")" = www-data ] || die "whose they are"
 [ "$(sql par 'SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = "later"')" = 1 ] || die "a database of later is lost"
 until_true 60 "both sites are ready" is_ready
@@ -174,7 +174,7 @@ until_true 60 "both sites are ready" is_ready
 # ---- keep: the newest three, and the one that was verified
 for i in 1 2 3; do backup --node par >/dev/null 2>&1 || die "backup $i"; done
 [ "$(backup list --node par --json | jq '.[0].backups | length')" = 4 ] || die "keep: $(backup list --node par)"
-names | grep -qx "$first" || die "the only one that was verified is gone"
+names | grep -x "$first" >/dev/null || die "the only one that was verified is gone"
 
 # ---- on a schedule: one a period, and taken elsewhere
 for n in fra par; do

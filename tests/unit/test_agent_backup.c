@@ -133,7 +133,6 @@ static void test_unreadable(void **state)
     unsigned strange;
     struct backup_conf other = conf;
     _cleanup_free_ char *directory = str_fmt("%s/none", conf.mount);
-    _cleanup_free_ char *path = str_fmt("%s/muster-backup", directory);
 
     (void)state;
     make_directory("muster-backup");
